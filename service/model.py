@@ -154,12 +154,13 @@ class ManagedToken(msgspec.Struct, frozen=True, gc=False):
     Only the creation is kept in microseconds: lists are paged by it and one second may bring many tokens.
     `contests`: how often it was asked whether a name reserved for this one is void.
     `imported`: the secret was made by another system, and is stored by this rule (`tokens.imported.rules`); else empty.
+    `predecessor`: the digest of the secret before, in its overlap; else empty.
     """
 
     token_id: str
     name: str
     last_eight: str
-    digest: str
+    digest: bytes
     created_by: str
     created_micros: int
     expires_at: int = 0
@@ -179,7 +180,7 @@ class ManagedToken(msgspec.Struct, frozen=True, gc=False):
     last_agent: str = ""
     rotated_at: int = 0
     rotations: int = 0
-    predecessor: str = ""
+    predecessor: bytes = b""
     predecessor_until: int = 0
     predecessor_used_at: int = 0
     imported: str = ""

@@ -11,7 +11,6 @@ from service.model import Kind, ManagedToken, Status
 from service.store.driver.keys import shard_of_digest
 from service.store.driver.shards import Shard, Shards
 from service.store.idempotency import RequestStore
-from service.store.managed.records import encode_digest
 from service.tokens.secret import Minter, mint, mint_id, with_checksum
 
 # What is remembered of a request: random characters, when it came, and a MAC of what it said.
@@ -124,8 +123,8 @@ class Repeats:
 
 def refuse_if_secret_ended(token: ManagedToken, minted: Minted, now: float) -> None:
     """Before a repeat answers the secret of an earlier try: raises Conflict where no change makes it good again."""
-    kept = [token.digest, token.predecessor if token.in_overlap(now) else ""]
-    if token.status(now) in (Status.REVOKED, Status.EXPIRED) or encode_digest(minted.digest) not in kept:
+    kept = [token.digest, token.predecessor if token.in_overlap(now) else b""]
+    if token.status(now) in (Status.REVOKED, Status.EXPIRED) or minted.digest not in kept:
         raise ended_since()
 
 

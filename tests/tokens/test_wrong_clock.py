@@ -10,7 +10,6 @@ from service.app import Service
 from service.model import Status
 from service.store.managed.expiry import SLICE
 from service.store.managed.query import Query
-from service.store.managed.records import decode_digest
 from tests.builders import ADDRESS, ADMIN, DAY, create, create_many, outcome, sign_in
 from tests.conftest import Clock
 
@@ -109,7 +108,7 @@ async def test_a_purge_takes_none_that_lives_and_leaves_no_credential(make_servi
     for one in (alive, gone):
         await link.execute("ZADD", keys.purge, 1, one.token.token_id)
     back = await link.execute("KEYS", keys.credential_prefix + b"*")
-    digest = decode_digest(gone.token.digest)
+    digest = gone.token.digest
     await link.execute("SET", keys.credential(digest), await link.execute("GET", back[0]))
     await service.rules.managed.sweeper.sweep()
     assert await listed(service) == {"alive": Status.ACTIVE}
@@ -122,7 +121,7 @@ async def test_a_token_without_its_credential_holds_no_purge_up(make_service: Ma
     service = await make_service(fake=True)
     broken = await create(service, "broken", days=10)
     keys, link = service.stores.shards[0].keys, service.stores.shards[0].link
-    await link.execute("DEL", keys.credential(decode_digest(broken.token.digest)))
+    await link.execute("DEL", keys.credential(broken.token.digest))
     await link.execute("ZADD", keys.purge, 1, broken.token.token_id)
     await service.rules.managed.sweeper.sweep()
     assert int(await link.execute("ZSCORE", keys.purge, broken.token.token_id)) == broken.token.expires_at + 30 * DAY

@@ -10,7 +10,6 @@ from service.api.auth.presented import presented
 from service.api.http.access import Access
 from service.api.http.call import Call
 from service.errors import Forbidden, RateLimited, Unauthorized
-from service.keyring import encode_digest
 from service.model import Credential, Kind, Origin, Outcome, Role
 from service.tokens.authority import Authority
 from service.tokens.credential import DecodedCredential, GrantedScopes
@@ -31,12 +30,12 @@ class Caller(msgspec.Struct, frozen=True):
 
 
 class Holder(msgspec.Struct, frozen=True):
-    """The holder of a managed token: its secret and record, and the digests of the secret as records have them."""
+    """The holder of a managed token: its secret and record, and the digests it may lie under."""
 
     origin: Origin
     secret: bytes
     credential: Credential
-    digests: frozenset[str]
+    digests: frozenset[bytes]
 
 
 def bearer(call: Call) -> bytes | None:
@@ -87,9 +86,7 @@ class Callers:
         call.token_id = credential.token_id
         if call.access.scope and not covers(credential, call.access.scope):
             raise _lacks(call.access.scope)
-        digests = frozenset(
-            encode_digest(digest).decode() for digest in self._authority.digests(Kind.MANAGED, secrets[0])
-        )
+        digests = frozenset(self._authority.digests(Kind.MANAGED, secrets[0]))
         return Holder(self._origin(call, f"token:{credential.token_id}", "self"), secrets[0], credential, digests)
 
     async def caller(self, call: Call) -> Caller:

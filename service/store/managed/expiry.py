@@ -9,7 +9,7 @@ from service.store.driver.replies import Argument
 from service.store.driver.scripts import LETTERS, Script
 from service.store.driver.shards import Shard, Shards
 from service.store.managed.names import freed_member, member
-from service.store.managed.records import Retention, decode_digest
+from service.store.managed.records import Retention
 from service.store.managed.search import Blocks, name_row
 
 BATCH = 200
@@ -99,7 +99,7 @@ class ExpiryStore:
     async def purge(self, shard: Shard, token: ManagedToken) -> int:
         """Remove a record for good, with any credential of its own: 1 done, 0 not due, -1 the token has not ended."""
         keys = shard.keys
-        credentials = [keys.credential(decode_digest(digest)) for digest in (token.digest, token.predecessor) if digest]
+        credentials = [keys.credential(digest) for digest in (token.digest, token.predecessor) if digest]
         done: int = await self._purge.run(
             shard.link,
             (
@@ -138,7 +138,7 @@ class ExpiryStore:
         keys = shard.keys
         mended: int = await self._mend.run(
             shard.link,
-            (keys.credential(decode_digest(token.digest)), keys.metadata(token.token_id), *keys.lists),
+            (keys.credential(token.digest), keys.metadata(token.token_id), *keys.lists),
             token.token_id,
             self._retention.seconds,
         )

@@ -152,13 +152,13 @@ class ImportStore:
 
     def _row(self, incoming: Incoming, now: int) -> _Row:
         token, entry, retention = incoming.token, incoming.entry, self._retention
-        digest = records.decode_digest(token.digest)
+        digest = token.digest
         home = self._home(token, digest)
         is_at_home, is_revoked = self._shards.of_name(token.name) is home, bool(token.revoked_at)
         listed, timers, time = self._state(home, token, now)
         secret = older = home.keys.credential_and_reason(digest)
         if incoming.predecessor:
-            older = home.keys.credential_and_reason(records.decode_digest(token.predecessor))
+            older = home.keys.credential_and_reason(token.predecessor)
         # A revoked token holds no name, and is found by it all the same.
         names_member = (freed_member if is_revoked else member)(token) if is_at_home else b""
         fields = records.encode(token, seal=incoming.seal)
@@ -213,7 +213,7 @@ class ImportStore:
 
     async def conflict(self, token: ManagedToken) -> Refused | None:
         """Why `put` would refuse this token now; changes nothing. One round trip."""
-        digest = records.decode_digest(token.digest)
+        digest = token.digest
         home = self._home(token, digest)
         known, secrets, holder = await asyncio.gather(
             home.link.execute("EXISTS", home.keys.metadata(token.token_id), retry=True),

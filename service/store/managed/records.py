@@ -35,6 +35,7 @@ _NEAR = 2 * REASON_AHEAD_SECONDS
 _json = msgspec.json.Encoder().encode
 _TEXT_OF: dict[type, Callable[[Any], bytes]] = {
     str: str.encode,
+    bytes: bytes,
     int: lambda value: b"%d" % value,
     bool: lambda value: b"%d" % value,
     tuple: lambda value: _json(value) if value[:1] and isinstance(value[0], RateLimit) else " ".join(value).encode(),
@@ -45,9 +46,8 @@ _DEFAULTS = {field.name: field.default for field in msgspec.structs.fields(Manag
 _DEFAULTS["metadata"] = {}
 # Never as long as a piece.
 _SHORT = frozenset(field.name for field in msgspec.structs.fields(ManagedToken) if field.type in (int, bool))
-# Texts of digests, whose bytes are stored.
-_RAW = frozenset({"digest", "predecessor"})
 _limits = msgspec.json.Decoder(tuple[RateLimit, ...]).decode
+
 _VALUE_OF: dict[Any, Callable[[bytes], Any]] = {
     str: bytes.decode,
     bool: lambda text: text == b"1",
@@ -57,10 +57,10 @@ _VALUE_OF: dict[Any, Callable[[bytes], Any]] = {
 }
 
 
-def _digest_of(stored: bytes) -> str:
+def _digest_of(stored: bytes) -> bytes:
     if len(stored) != _DIGEST_BYTES:
         raise ValueError("no digest has this length")
-    return encode_digest(stored)
+    return stored
 
 
 def _whole(greatest: int) -> Callable[[bytes], int]:
@@ -76,7 +76,7 @@ def _whole(greatest: int) -> Callable[[bytes], int]:
 
 
 def _reader(name: str, kind: Any) -> Callable[[bytes], Any]:
-    if name in _RAW:
+    if kind is bytes:
         return _digest_of
     if kind is not int:
         return _VALUE_OF[kind]
@@ -107,10 +107,12 @@ _Sealed = msgspec.defstruct(
     gc=False,
 )
 _sealed_values = attrgetter(*_Sealed.__struct_fields__)
+# A seal is made over digests as text.
+_SEALED_DIGESTS = tuple(_Sealed.__struct_fields__.index(name) for name in ("digest", "predecessor"))
 _pack = msgspec.msgpack.Encoder().encode
 # What stands for a field that every record has, where it is not asked for or not to be read; the digest is no secret's.
 _BLANK: dict[str, Any] = dict.fromkeys(("name", "last_eight", "created_by"), "") | {
-    "digest": keyring.encode_digest(bytes(_DIGEST_BYTES)).decode(),
+    "digest": bytes(_DIGEST_BYTES),
     "created_micros": 0,
 }
 # The same of all fields in order: by their places a token is made in three quarters of the time that names take.
@@ -138,9 +140,9 @@ def encode(token: ManagedToken, *, seal: str) -> list[Argument]:
     """Fields and values in turn, as HSET wants them: those that say something, and the seal."""
     said: list[Argument] = [_SEAL, bytes.fromhex(seal)]
     values = _stored_values(token)
-    for (name, letter, _), value in compress(zip(_STORED, values, strict=True), map(ne, values, _STORED_DEFAULTS)):
+    for (_, letter, _), value in compress(zip(_STORED, values, strict=True), map(ne, values, _STORED_DEFAULTS)):
         # Not `isinstance`: a bool is an int to Python, and hiredis packs none.
-        said += (letter, value) if value.__class__ is int else _written(name, letter, value)
+        said += (letter, value) if value.__class__ is int else _written(letter, value)
     return said
 
 
@@ -148,23 +150,23 @@ def encode_changes(old: ManagedToken, new: ManagedToken, *, seal: str) -> list[A
     """The same for the fields in which two records differ; what is left of a longer value before is emptied."""
     said: list[Argument] = [_SEAL, bytes.fromhex(seal)]
     values = _stored_values(old), _stored_values(new)
-    for (name, letter, _), before, value in compress(zip(_STORED, *values, strict=True), map(ne, *values)):
-        written = _written(name, letter, value)
-        stale = [field for field in _written(name, letter, before)[::2] if field not in written[::2]]
+    for (_, letter, _), before, value in compress(zip(_STORED, *values, strict=True), map(ne, *values)):
+        written = _written(letter, value)
+        stale = [field for field in _written(letter, before)[::2] if field not in written[::2]]
         said += (*written, *(part for field in stale for part in (field, b"")))
     return said
 
 
-def _written(name: str, letter: bytes, value: Any) -> list[Argument]:
+def _written(letter: bytes, value: Any) -> list[Argument]:
     """A field and its value, or the pieces of it."""
     kind = value.__class__
     if kind is int:
         return [letter, value]
     if kind is str:
         # Whatever its signs are: it is no longer than one piece.
-        if len(value) <= _FEW and name not in _RAW:
+        if len(value) <= _FEW:
             return [letter, value]
-        text = decode_digest(value) if name in _RAW and value else value.encode()
+        text = value.encode()
     else:
         text = _TEXT_OF[kind](value)
     if len(text) <= PIECE or len(text) > _LONGEST_IN_PIECES:
@@ -176,7 +178,11 @@ def _written(name: str, letter: bytes, value: Any) -> list[Argument]:
 
 def sealed_part(token: ManagedToken) -> bytes:
     """The bytes that a record's seal is made over: what differs from its default, so that a new field breaks none."""
-    return _pack(_Sealed(*_sealed_values(token)))
+    values = [*_sealed_values(token)]
+    for place in _SEALED_DIGESTS:
+        if values[place]:
+            values[place] = encode_digest(values[place])
+    return _pack(_Sealed(*values))
 
 
 class Remembered(Generic[G, M]):

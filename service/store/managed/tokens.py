@@ -222,9 +222,9 @@ class ManagedStore:
     def _ending(self, names: Keys, one: End) -> tuple[tuple[bytes, ...], tuple[Argument, ...]]:
         """The keys and arguments of a token that ends. Where there is no previous secret its own stands in."""
         token, ended, seal, entry = one
-        token_id, digest = token.token_id, records.decode_digest(token.digest)
+        token_id, digest = token.token_id, token.digest
         credential, reason = names.credential_and_reason(digest)
-        older = names.credential(records.decode_digest(token.predecessor)) if token.predecessor else credential
+        older = names.credential(token.predecessor) if token.predecessor else credential
         keys = credential, older, reason, names.metadata(token_id), names.derived(token_id)
         goes = self._retention.reason_goes(ended)
         sealed = bytes.fromhex(seal)
@@ -264,5 +264,5 @@ def _credential_keys(shard: Shard, old: ManagedToken, new: ManagedToken) -> list
     """
     kept = [digest for digest in (new.digest, new.predecessor) if digest]
     ended = [digest for digest in (old.digest, old.predecessor) if digest and digest not in kept]
-    digests = [records.decode_digest(digest) for digest in (*kept, *ended, new.digest, new.digest)[:3]]
+    digests = (*kept, *ended, new.digest, new.digest)[:3]
     return [key for digest in digests for key in (shard.keys.credential(digest), shard.keys.reason(digest))]

@@ -9,7 +9,6 @@ from service.keyring import Keyring
 from service.model import AuditEntry, Kind, Outcome, Verdict
 from service.store.credentials import CredentialStore, Reason
 from service.store.fence import VOID
-from service.store.managed.records import decode_digest
 from service.store.managed.tokens import ManagedStore
 from service.tokens.audit.reader import AuditFilter, AuditReader
 from service.tokens.authority import MALFORMED, UNKNOWN, VOIDED, Authority
@@ -94,7 +93,7 @@ class Explainer:
             # An id is that of a managed token, which no form for one-time tokens takes.
             if Kind.MANAGED not in question.kinds:
                 return checks.answered("form", False, "A managed token, where only one-time tokens are taken."), []
-            return skipped("form", "Asked by id."), [(Kind.MANAGED, decode_digest(record.token.digest))]
+            return skipped("form", "Asked by id."), [(Kind.MANAGED, record.token.digest)]
         candidates = self._authority.candidates(question.secret, question.kinds)
         kind = parse(question.secret)
         return checks.form(question.secret, kind, question.kinds, accepted=bool(candidates)), candidates
@@ -136,7 +135,7 @@ class Explainer:
         """A managed token whose credential is gone: why, since when, and whose doing it was."""
         record = await self._managed.get(reason.token_id)
         token = record.token if record else None
-        replaced = token is not None and not token.revoked_at and decode_digest(token.digest) != found.digest
+        replaced = token is not None and not token.revoked_at and token.digest != found.digest
         entry = None if replaced else await self._ended(reason)
         derived = await self._newest(reason.token_id, "token.derived") if token is None else None
         if entry is None and derived is not None:

@@ -14,7 +14,6 @@ import msgspec
 from service.counters import DERIVED, Decisions
 from service.errors import Conflict, Forbidden, NotFound, Unauthorized
 from service.model import Credential, DerivedToken, Kind, ManagedToken, Origin, RateLimit
-from service.store.managed import records
 from service.store.managed.derived import MOST_BELOW, MOST_CHILDREN, Derived, DerivedStore, Parent
 from service.tokens.audit.log import AuditLog
 from service.tokens.authority import Authority
@@ -207,7 +206,7 @@ def _as_token(digest: bytes, credential: Credential, uses_left: int = 0, last_ei
         token_id=credential.token_id,
         name=credential.name,
         last_eight=last_eight,
-        digest=records.encode_digest(digest),
+        digest=digest,
         created_by=credential.client,
         created_micros=credential.issued_at * 1_000_000,
         expires_at=credential.expires_at,

@@ -79,11 +79,11 @@ class ImportAdmission:
 
         The old secret of an overlap goes where that lives elsewhere: a script touches keys of one shard alone.
         """
-        shard = self._shards.of_digest(records.decode_digest(token.digest))
+        shard = self._shards.of_digest(token.digest)
         if self._shards.of_id(token.token_id) is not shard:
             token = msgspec.structs.replace(token, token_id=f"{shard.index:02x}{token.token_id[2:]}")
-        if token.predecessor and self._shards.of_digest(records.decode_digest(token.predecessor)) is not shard:
-            token = msgspec.structs.replace(token, predecessor="", predecessor_until=0)
+        if token.predecessor and self._shards.of_digest(token.predecessor) is not shard:
+            token = msgspec.structs.replace(token, predecessor=b"", predecessor_until=0)
         return token
 
     def _token(self, origin: Origin, row: ImportedSecret, token_id: str, digest: bytes) -> ManagedToken:
@@ -91,7 +91,7 @@ class ImportAdmission:
         return ManagedToken(
             token_id=token_id,
             last_eight=row.last_eight,
-            digest=records.encode_digest(digest),
+            digest=digest,
             created_by=row.created_by or origin.actor,
             # Also of those of one second no two are alike. The first days of 1970 say that no instant is known.
             created_micros=created + begun % 1_000_000 if created > records.LAST_SECOND else begun,
@@ -110,7 +110,7 @@ class ImportAdmission:
     def home(self, row: Exported | ImportedSecret) -> int:
         """The shard that a row's token belongs into: those of one are taken in by fewer calls than others."""
         if isinstance(row, Exported):
-            return self._shards.of_digest(records.decode_digest(row.token.digest)).index
+            return self._shards.of_digest(row.token.digest).index
         return self._shards.of_digest(self._imported.digest(row.rule, row.kept)).index
 
     def latest_end(self) -> int:

@@ -8,7 +8,6 @@ import msgspec
 
 from service.errors import StoreFull, StoreUnavailable
 from service.model import ManagedToken, Origin, Status
-from service.store.managed import records
 from service.store.managed.imports import ImportStore, Incoming, Refused
 from service.store.managed.records import Record
 from service.tokens.audit.log import AuditLog, facts
@@ -36,7 +35,7 @@ class DryRun:
 
     def __init__(self) -> None:
         self._names: set[str] = set()
-        self._digests: set[str] = set()
+        self._digests: set[bytes] = set()
 
     def conflict(self, token: ManagedToken) -> Refused | None:
         """Why this row would be refused after those before; else it is one of them from now on."""
@@ -152,10 +151,9 @@ class Imports:
         now = self._clock()
         credential = predecessor = b""
         if token.status(now) is Status.ACTIVE:
-            credential = self._seals.credential(token, records.decode_digest(token.digest), token.expires_at)
+            credential = self._seals.credential(token, token.digest, token.expires_at)
             if token.predecessor and token.predecessor_until > now:
-                older = records.decode_digest(token.predecessor)
-                predecessor = self._seals.credential(token, older, token.predecessor_until)
+                predecessor = self._seals.credential(token, token.predecessor, token.predecessor_until)
         # By the present key, because the credentials beside it are sealed by that.
         seal = (
             self._seals.again(Record(row.token, row.seal), token)

@@ -11,7 +11,7 @@ from service.counters import DERIVED, Decisions
 from service.errors import Conflict, Forbidden, NotFound, StoreUnavailable
 from service.model import Credential, Kind, ManagedToken, Origin, Status
 from service.store.managed.derived import DerivedStore
-from service.store.managed.records import Record, decode_digest, ends_derived
+from service.store.managed.records import Record, ends_derived
 from service.store.managed.tokens import Change, End, ManagedStore
 from service.tokens.audit.log import AuditLog, facts
 from service.tokens.credential import GrantedScopes
@@ -112,9 +112,9 @@ class ManagedRecords:
         usable = new.active and new.status(now) is Status.ACTIVE
         sealed, predecessor = b"", b""
         if usable:
-            sealed = self._seals.credential(new, decode_digest(new.digest), new.expires_at)
+            sealed = self._seals.credential(new, new.digest, new.expires_at)
         if new.predecessor:
-            predecessor = self._seals.credential(new, decode_digest(new.predecessor), new.predecessor_until)
+            predecessor = self._seals.credential(new, new.predecessor, new.predecessor_until)
         entry = self._audit_log.entry(
             action, origin, new.token_id, before=facts(old, new), after={**facts(new, old), **below}
         )
@@ -134,7 +134,7 @@ class ManagedRecords:
             record = await self._record(token_id)
             token = record.token
             self._check_end(token, state, origin)
-            if digest and digest not in map(decode_digest, filter(None, (token.digest, token.predecessor))):
+            if digest and digest not in (token.digest, token.predecessor):
                 raise not_found()
             is_ours = self._seals.is_ours(record)
             is_certain = digest is not None or is_ours or await self._seals.is_in_use(token)
@@ -263,7 +263,7 @@ def _with_predecessor(old: ManagedToken, new: ManagedToken, now: float) -> Manag
     """Bound the overlap of the previous secret: by the token's expiry, and by its being active all the time."""
     until = min(new.predecessor_until, new.expires_at or new.predecessor_until)
     if not (old.active and new.active and new.predecessor and until > now):
-        return msgspec.structs.replace(new, predecessor="", predecessor_until=0)
+        return msgspec.structs.replace(new, predecessor=b"", predecessor_until=0)
     return msgspec.structs.replace(new, predecessor_until=until)
 
 

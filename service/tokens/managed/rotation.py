@@ -8,7 +8,6 @@ import msgspec
 from service.errors import Conflict, Forbidden
 from service.model import ManagedToken, Origin
 from service.store.driver.shards import Shards
-from service.store.managed import records
 from service.store.managed.tokens import ManagedStore
 from service.tokens.idempotency import Minted, Repeatable, Repeats, refuse_if_secret_ended
 from service.tokens.managed.records import TRIES, ManagedRecords, keeps_changing, not_found, refuse_if_ended
@@ -35,7 +34,7 @@ class Rotation:
         *,
         overlap_seconds: int = 0,
         request: Repeatable | None = None,
-        holder: frozenset[str] | None = None,
+        holder: frozenset[bytes] | None = None,
     ) -> Created:
         """Give a token a new secret. The old one works for the overlap, never past the token's expiry; the one
         before it ends now. A token that is switched off keeps no old secret.
@@ -79,7 +78,7 @@ class Rotation:
         now = int(self._clock())
         return msgspec.structs.replace(
             old,
-            digest=records.encode_digest(minted.digest),
+            digest=minted.digest,
             last_eight=minted.secret[-8:],
             rotated_at=now,
             rotations=old.rotations + 1,
@@ -98,7 +97,7 @@ class Rotation:
             if not old.in_overlap(self._clock()):
                 await self._store.confirm_changed(token_id)
                 return old
-            new = msgspec.structs.replace(old, predecessor="", predecessor_until=0)
+            new = msgspec.structs.replace(old, predecessor=b"", predecessor_until=0)
             if written := await self._managed_records.write(old, new, "token.updated", origin):
                 return written
         raise keeps_changing()

@@ -41,7 +41,7 @@ class Seals:
 
     async def is_in_use(self, token: ManagedToken) -> bool:
         """Is the secret that a record names the one in use? Of one that is not ours only then is it certain."""
-        decoded = await self._authority.read(records.decode_digest(token.digest))
+        decoded = await self._authority.read(token.digest)
         return decoded is not None and decoded.credential.token_id == token.token_id
 
     async def agree(self, tokens: Sequence[ManagedToken]) -> list[bool]:
@@ -50,23 +50,22 @@ class Seals:
         One round trip; one more for each whose credential is gone.
         """
         named = [digest for token in tokens for digest in (token.digest, token.predecessor) if digest]
-        found = await self._credentials.find_all_with_reasons(list(map(records.decode_digest, named)))
+        found = await self._credentials.find_all_with_reasons(named)
         return [await self._agrees(token, found) for token in tokens]
 
     async def _agrees(self, token: ManagedToken, found: dict[bytes, Found]) -> bool:
-        digest = records.decode_digest(token.digest)
-        sealed, reason = found[digest]
+        sealed, reason = found[token.digest]
         if not token.active:
             return sealed is None and reason == Reason.of(token)
         # The record says that it is not revoked: it is one from before that, put back.
         if reason is not None and reason.state == "revoked":
             return False
-        if not await self._stands(token, digest, sealed, token.expires_at):
+        if not await self._stands(token, token.digest, sealed, token.expires_at):
             return False
         if not token.predecessor:
             return True
-        older = records.decode_digest(token.predecessor)
-        return await self._stands(token, older, found[older][0], token.predecessor_until)
+        older, _ = found[token.predecessor]
+        return await self._stands(token, token.predecessor, older, token.predecessor_until)
 
     async def _stands(self, token: ManagedToken, digest: bytes, sealed: bytes | None, expires_at: int) -> bool:
         """Is this the credential that the record stands for, or did it end by its time?"""

@@ -12,7 +12,6 @@ import msgspec
 from service.errors import Conflict, Forbidden
 from service.model import ManagedToken, Origin, RateLimit
 from service.store.driver.shards import Shards
-from service.store.managed import records
 from service.store.managed.records import Record
 from service.store.managed.tokens import ManagedStore
 from service.store.pacing import STEP
@@ -78,7 +77,7 @@ class ManagedTokens:
             minted.token_id,
             new.name,
             minted.secret[-8:],
-            records.encode_digest(minted.digest),
+            minted.digest,
             origin.actor,
             self._lifetime.begin(),
             new.expires_at,

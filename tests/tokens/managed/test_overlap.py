@@ -51,5 +51,5 @@ async def test_it_is_done_though_another_change_comes_between(still: Service, mo
 
     monkeypatch.setattr(ManagedStore, "update", disturbed)
     token = await still.rules.managed.rotation.end_overlap(first.token.token_id, ADMIN)
-    assert (token.description, token.predecessor) == ("meanwhile", "")
+    assert (token.description, token.predecessor) == ("meanwhile", b"")
     assert await works(still, first.secret, second.secret) == [False, True]

@@ -39,7 +39,7 @@ async def test_without_an_overlap_the_old_secret_stops_with_the_answer(service: 
     assert second.token.token_id == first.token.token_id
     assert await works(service, first.secret, second.secret) == [False, True]
     assert await code(service, first.secret) is Outcome.REVOKED
-    assert (second.token.rotations, second.token.predecessor) == (1, "")
+    assert (second.token.rotations, second.token.predecessor) == (1, b"")
     assert await actions(service, first.token.token_id) == ["token.created", "token.rotated"]
 
 
@@ -117,7 +117,7 @@ async def test_the_overlap_can_be_ended_at_once_and_again(service: Service) -> N
     first = await create(service)
     second = await rotate(service, first, overlap_seconds=OVERLAP)
     token = await service.rules.managed.rotation.end_overlap(first.token.token_id, ADMIN)
-    assert (token.predecessor, token.predecessor_until) == ("", 0)
+    assert (token.predecessor, token.predecessor_until) == (b"", 0)
     assert await works(service, first.secret, second.secret) == [False, True]
     assert await service.rules.managed.rotation.end_overlap(first.token.token_id, ADMIN) == token
     assert await actions(service, first.token.token_id) == ["token.created", "token.rotated", "token.updated"]
@@ -172,7 +172,7 @@ async def test_a_token_that_is_switched_off_can_be_rotated_and_keeps_no_old_secr
     await service.rules.managed.tokens.update(first.token.token_id, {"active": False}, ADMIN)
     second = await rotate(service, first, overlap_seconds=OVERLAP)
     assert await works(service, first.secret, second.secret) == [False, False]
-    assert second.token.predecessor == ""
+    assert second.token.predecessor == b""
     await service.rules.managed.tokens.update(first.token.token_id, {"active": True}, ADMIN)
     assert await works(service, first.secret, second.secret) == [False, True]
 
@@ -256,7 +256,7 @@ async def test_a_record_changed_outside_the_service_is_not_rotated_or_edited(ser
     victim, own = await create(service, "victim", scopes=("admin:all",)), await create(service, "own")
     shard = service.stores.shards.of_id(victim.token.token_id)
     assert shard is not None
-    own_digest = records.decode_digest(own.token.digest)
+    own_digest = own.token.digest
     for name, value in (("scopes", "more:*"), ("predecessor", own_digest), ("predecessor_until", "99999999999")):
         planted = records.LETTERS[name], value
         await shard.link.execute("HSET", shard.keys.metadata(victim.token.token_id), *planted)

@@ -14,7 +14,7 @@ from service.api.http.call import decode
 from service.api.http.timestamps import Instant, parse_rfc3339, rfc3339, rfc3339_or_none
 from service.errors import InvalidRequest
 from service.model import ManagedToken
-from service.store.managed.records import Record
+from service.store.managed.records import Record, decode_digest, encode_digest
 from service.tokens.managed.import_admission import Exported, ImportedSecret
 
 # 32 bytes in base64url without padding.
@@ -78,7 +78,7 @@ def _written(record: Record) -> ExportedToken:
     return ExportedToken(
         id=token.token_id,
         name=token.name,
-        digest=token.digest,
+        digest=encode_digest(token.digest),
         last_eight=token.last_eight,
         seal=record.seal,
         # The seal covers the microseconds: cut to seconds, the record would be refused as one that was changed.
@@ -100,7 +100,7 @@ def _written(record: Record) -> ExportedToken:
         last_user_agent=token.last_agent,
         rotated_at=rfc3339_or_none(token.rotated_at),
         rotations=token.rotations,
-        old_digest=token.predecessor,
+        old_digest=encode_digest(token.predecessor),
         old_secret_valid_until=rfc3339_or_none(token.predecessor_until),
         old_secret_last_used_at=rfc3339_or_none(token.predecessor_used_at),
         imported=token.imported,
@@ -148,7 +148,7 @@ def _exported(line: ExportedToken) -> Exported:
         token_id=line.id,
         name=line.name,
         last_eight=line.last_eight,
-        digest=line.digest,
+        digest=decode_digest(line.digest),
         created_by=line.created_by,
         created_micros=_micros(line.created_at),
         expires_at=_instant(line.expires_at, "expiresAt"),
@@ -167,7 +167,7 @@ def _exported(line: ExportedToken) -> Exported:
         last_agent=line.last_user_agent,
         rotated_at=_instant(line.rotated_at, "rotatedAt"),
         rotations=line.rotations,
-        predecessor=line.old_digest,
+        predecessor=decode_digest(line.old_digest),
         predecessor_until=_instant(line.old_secret_valid_until, "oldSecretValidUntil"),
         predecessor_used_at=_instant(line.old_secret_last_used_at, "oldSecretLastUsedAt"),
         imported=line.imported,
