@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from service.api.auth.callers import JwtReader
-from service.api.auth.presented import Accepted, read_accepted
+from service.api.auth.presented import read_accepted
 from service.api.http.application import Application
 from service.api.http.base_url import read_base_url
 from service.api.http.openapi import document
@@ -16,7 +16,7 @@ from service.api.http.proxies import TrustedProxies
 from service.api.http.public_address import PublicAddress
 from service.api.metrics_port import MetricsPort
 from service.api.operations import Health
-from service.composition.routes import routes
+from service.composition.routes import Reading, routes
 from service.composition.rules import Foundation, Rules
 from service.composition.stores import Stores
 from service.edge.deadlines import Deadlines
@@ -29,7 +29,7 @@ from service.settings import Settings, SettingsError
 from service.store.driver.connection import Link
 from service.store.driver.server_clock import ServerClock
 from service.store.servers.links import Servers, no_servers, servers_of
-from service.tokens.accounts.accounts import Account, AccountsError, read_accounts
+from service.tokens.accounts.accounts import AccountsError, read_accounts
 from service.tokens.audit.refusals import TELL_SECONDS
 
 
@@ -55,11 +55,12 @@ class Service:
         keyring = Keyring(settings.secret_key, settings.secret_key_previous, import_suffix=settings.import_suffix)
         self.stores = store = Stores(settings, redis.links if redis else links or (), keyring, clock)
         on = Foundation(settings, store, keyring, metrics, clock)
-        self.rules = rule = Rules(on, _accounts_of(settings))
+        with _naming("TOKENS_ACCOUNTS_FILE"):
+            accounts = read_accounts(settings.accounts_path) if settings.accounts_path else {}
+        self.rules = rule = Rules(on, accounts)
         self.health = Health(store.monitor, store.token_counts, rule.hygiene, metrics, clock)
-        trusted, jwt, accepted = _trusted_of(settings), _jwt_reader_of(settings, clock), _accepted_of(settings)
-        address = _address_of(settings, trusted)
-        found = routes(on, rule, self.health, jwt=jwt, trusted=trusted, accepted=accepted, address=address)
+        _, trusted, accepted, address = reading = _reading_of(settings, clock)
+        found = routes(on, rule, self.health, reading)
         self.application = Application(
             found.service,
             metrics=metrics,
@@ -81,8 +82,6 @@ class Service:
             },
             _background(on, rule, reload=on_reload, redis=redis),
             self._metrics_port(found.metrics),
-            # Redis last: the deliveries give the shards back through it.
-            (rule.accounts.passwords, rule.webhooks.deliveries, *([redis] if redis else [])),
         )
 
     def _metrics_port(self, endpoints: list[Endpoint]) -> MetricsPort | None:
@@ -138,11 +137,13 @@ def _background(on: Foundation, rule: Rules, *, reload: tuple[Work, ...], redis:
         flush=(rule.usage.flush, rule.audit.refusals.tell),
         reload=(partial(rule.sessions.reload_accounts, on.settings.accounts_path), *reload),
         follow=redis.watch if redis else None,
+        # Redis last: the deliveries give the shards back through it.
+        close=(rule.accounts.passwords.aclose, rule.webhooks.deliveries.aclose, *([redis.aclose] if redis else [])),
     )
 
 
 @contextmanager
-def _reading(name: str, hint: str = "") -> Iterator[None]:
+def _naming(name: str, hint: str = "") -> Iterator[None]:
     """Raises SettingsError, which names the setting, for a value that cannot be used."""
     try:
         yield
@@ -150,17 +151,11 @@ def _reading(name: str, hint: str = "") -> Iterator[None]:
         raise SettingsError(f"{name}: {str(error).rstrip('.')}{hint}") from None
 
 
-def _accounts_of(settings: Settings) -> dict[str, Account]:
-    """The accounts of the file that the settings name. Raises SettingsError."""
-    with _reading("TOKENS_ACCOUNTS_FILE"):
-        return read_accounts(settings.accounts_path) if settings.accounts_path else {}
-
-
 def _redis_of(settings: Settings, clock: ServerClock, metrics: Metrics) -> Servers:
     """The servers that the settings name; without a URL, none that is ever asked. Raises SettingsError."""
     if not settings.redis_url:
         return no_servers()
-    with _reading("TOKENS_REDIS_URL"):
+    with _naming("TOKENS_REDIS_URL"):
         return servers_of(
             settings.redis_url,
             timeout_seconds=settings.redis_timeout_ms / 1000,
@@ -170,22 +165,16 @@ def _redis_of(settings: Settings, clock: ServerClock, metrics: Metrics) -> Serve
         )
 
 
-def _trusted_of(settings: Settings) -> TrustedProxies:
-    """The networks of the proxies whose word on a client's address is believed. Raises SettingsError."""
-    with _reading("TOKENS_TRUSTED_PROXIES", ": write addresses or networks, comma separated"):
-        return TrustedProxies(part for part in settings.trusted_proxies.split(",") if part.strip())
-
-
-def _accepted_of(settings: Settings) -> Accepted:
-    """What presents a token where gateways ask. Raises SettingsError."""
-    with _reading("TOKENS_ACCEPT_ALSO"):
-        return read_accepted(settings.accept_also, basic=settings.accept_basic)
-
-
-def _address_of(settings: Settings, trusted: TrustedProxies) -> PublicAddress:
-    """Under which address clients reach the service. Raises SettingsError."""
-    with _reading(f"TOKENS_PUBLIC_URL={settings.public_url!r}"):
-        return PublicAddress(read_base_url(settings.public_url) if settings.public_url else None, trusted)
+def _reading_of(settings: Settings, clock: Callable[[], float]) -> Reading:
+    """How requests are read. Raises SettingsError."""
+    with _naming("TOKENS_TRUSTED_PROXIES", ": write addresses or networks, comma separated"):
+        trusted = TrustedProxies(part for part in settings.trusted_proxies.split(",") if part.strip())
+    jwt = _jwt_reader_of(settings, clock)
+    with _naming("TOKENS_ACCEPT_ALSO"):
+        accepted = read_accepted(settings.accept_also, basic=settings.accept_basic)
+    with _naming(f"TOKENS_PUBLIC_URL={settings.public_url!r}"):
+        address = PublicAddress(read_base_url(settings.public_url) if settings.public_url else None, trusted)
+    return Reading(jwt, trusted, accepted, address)
 
 
 def _jwt_reader_of(settings: Settings, clock: Callable[[], float]) -> JwtReader | None:

@@ -7,7 +7,7 @@ import signal
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from service.api.http.application import StartRefused
 from service.api.metrics_port import MetricsPort
@@ -23,17 +23,12 @@ _OBJECTS_BEFORE_COLLECTION = 10_000
 Work = Callable[[], Coroutine[Any, Any, object]]
 
 
-class Closable(Protocol):
-    """What is closed when the process ends."""
-
-    async def aclose(self) -> None: ...
-
-
 class Background(NamedTuple):
     """What a process does beside answering.
 
     `prepare` is done before traffic comes and `begin` once beside it, `flush` once more at the end, in order, and
     `reload` on SIGHUP. `repeated` pairs a name with what is done every so many seconds; `follow` runs all the while.
+    `close` is done last, in its order, also where the start was refused.
     """
 
     prepare: Work
@@ -42,6 +37,7 @@ class Background(NamedTuple):
     flush: tuple[Work, ...]
     reload: tuple[Work, ...]
     follow: Callable[[], Coroutine[Any, Any, None]] | None
+    close: tuple[Work, ...]
 
 
 @dataclass(eq=False, repr=False)
@@ -54,8 +50,6 @@ class Lifespan:
     _edge: dict[str, Any]
     _background: Background
     _metrics_port: MetricsPort | None
-    # Closed last, in this order.
-    _closables: tuple[Closable, ...]
 
     @asynccontextmanager
     async def __call__(self) -> AsyncIterator[dict[str, Any]]:
@@ -103,8 +97,8 @@ class Lifespan:
             await self._close()
 
     async def _close(self) -> None:
-        for closable in self._closables:
-            await closable.aclose()
+        for work in self._background.close:
+            await work()
 
     async def _first_check(self) -> None:
         try:

@@ -143,6 +143,11 @@ class Verdict(msgspec.Struct, frozen=True, gc=False):
         return self.outcome is Outcome.ACTIVE
 
     @property
+    def accepted(self) -> Credential | None:
+        """The record of a secret that may be used now, None for any other."""
+        return self.credential if self.active else None
+
+    @property
     def retry_after(self) -> int:
         """In how many seconds every limit that refused it has room again."""
         return max((quota.retry_after for quota in self.quotas), default=0)

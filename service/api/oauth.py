@@ -194,11 +194,10 @@ class OAuthApi(OperationGroup, tag="oauth"):
         if review.apiVersion not in _REVIEW_VERSIONS:
             raise InvalidRequest("apiVersion must be authentication.k8s.io/v1 or v1beta1.")
         verdict = await self._authority.peek(review.spec.token.encode(), (Kind.SESSION, Kind.MANAGED))
-        credential = verdict.credential
         # No audiences in an answer mean the API server's own, so what was asked is never simply echoed.
         asked = review.spec.audiences if self._audiences else []
         audiences = [audience for audience in asked if audience in self._audiences]
-        if not verdict.active or credential is None:
+        if (credential := verdict.accepted) is None:
             status = ReviewStatus(False)
         elif not credential.subject:
             # Kubernetes would take a user without a name for one of `system:authenticated`.
@@ -214,8 +213,7 @@ class OAuthApi(OperationGroup, tag="oauth"):
 
 def claims_of(verdict: Verdict) -> Introspection:
     """What is told of a token: everything while it is active, else nothing more than that it is not."""
-    credential = verdict.credential
-    if not verdict.active or credential is None:
+    if (credential := verdict.accepted) is None:
         return Introspection(False)
     return Introspection(
         True,

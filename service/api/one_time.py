@@ -154,8 +154,8 @@ class OneTimeApi(OperationGroup, tag="one-time"):
         key = key_of(call)
         wanted = await call.json(Consume)
         verdict = await self._tokens.consume(wanted.token.encode(), request=key or "")
-        if verdict.active and verdict.credential is not None:
-            call.token_id = verdict.credential.token_id
+        if (spent := verdict.accepted) is not None:
+            call.token_id = spent.token_id
         return consumed(verdict)
 
 
@@ -167,8 +167,7 @@ def generated(issued: Issued) -> Json:
 
 def consumed(verdict: Verdict) -> Json:
     """What is told of a token that was to be spent."""
-    credential = verdict.credential
-    if not verdict.active or credential is None:
+    if (credential := verdict.accepted) is None:
         return Json(Consumed(False))
     data = msgspec.Raw(credential.data.encode()) if credential.data else None
     return Json(Consumed(True, credential.subject or None, data, rfc3339(credential.expires_at)))

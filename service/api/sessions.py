@@ -78,10 +78,10 @@ class SessionApi(OperationGroup, tag="sessions"):
         secret = call.header(b"x-token") or (call.parameter("token") or "").encode()
         verdict = await self._sessions.check(secret)
         self._metrics.validations.inc(Kind.SESSION if secret else NO_KIND, verdict.outcome)
-        if not verdict.active or verdict.credential is None:
+        if (session := verdict.accepted) is None:
             return SessionState(False, None)
-        call.token_id = verdict.credential.token_id
-        return SessionState(True, verdict.credential.expires_at)
+        call.token_id = session.token_id
+        return SessionState(True, session.expires_at)
 
     @Operation(
         "DELETE",

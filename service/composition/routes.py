@@ -33,6 +33,15 @@ from service.composition.rules import Foundation, Rules
 from service.tokens.batch import Batch
 
 
+class Reading(NamedTuple):
+    """How requests are read: administrators' JWTs, proxies to believe, tokens where gateways ask, our own address."""
+
+    jwt: JwtReader | None
+    trusted: TrustedProxies
+    accepted: Accepted
+    address: PublicAddress
+
+
 class Routes(NamedTuple):
     """What the two ports answer: the service's own, and that of the metrics if they have one."""
 
@@ -40,18 +49,10 @@ class Routes(NamedTuple):
     metrics: list[Endpoint]
 
 
-def routes(
-    on: Foundation,
-    rule: Rules,
-    health: Health,
-    *,
-    jwt: JwtReader | None,
-    trusted: TrustedProxies,
-    accepted: Accepted,
-    address: PublicAddress,
-) -> Routes:
-    """The operations over these rules; `accepted` is what presents a token where gateways ask."""
+def routes(on: Foundation, rule: Rules, health: Health, reading: Reading) -> Routes:
+    """The operations over these rules."""
     settings, store, _, metrics, clock = on
+    jwt, trusted, accepted, address = reading
     managed, audit, webhooks = rule.managed, rule.audit, rule.webhooks
     cookies = SessionCookies(address)
     callers = Callers(rule.authority, jwt=jwt, cookie=cookies.read)

@@ -74,8 +74,8 @@ class ConsumeCycle(OperationCycle):
     def _spent(self, digest: bytes, reply: Reply) -> None:
         if reply and isinstance(reply, bytes):
             verdict = self._fast_path.one_time.spent(digest, reply)
-            credential = verdict.credential if verdict.active else None
-            self._answer(Whole.of(consumed(verdict)), token_id=credential.token_id if credential else "")
+            spent = verdict.accepted
+            self._answer(Whole.of(consumed(verdict)), token_id=spent.token_id if spent else "")
         elif isinstance(reply, StoreUnavailable):
             self._fail(reply)
         else:

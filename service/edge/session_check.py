@@ -91,6 +91,6 @@ class SessionCheckCycle(OperationCycle):
 
     def _finish(self, verdict: Verdict) -> None:
         self._fast_path.validations[Kind.SESSION if self._secret else NO_KIND, verdict.outcome] += 1
-        credential = verdict.credential if verdict.active else None
+        credential = verdict.accepted
         said = _said(credential.expires_at if credential else None)
         self._answer(said, token_id=credential.token_id if credential else "")

@@ -2,6 +2,7 @@
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -36,22 +37,17 @@ _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Continuation).decode
 
 
+@dataclass(eq=False, repr=False)
 class TokenViews:
     """Shows tokens and reads filters, at the present time."""
 
-    def __init__(
-        self,
-        usage: UsageStore,
-        derivation: Derivation,
-        standings: Standings,
-        subject_limits: SubjectLimits,
-        clock: Callable[[], float],
-    ) -> None:
-        self._usage = usage
-        self._derivation = derivation
-        self._standings = standings
-        self._subject_limits = subject_limits
-        self._clock = clock
+    _usage: UsageStore
+    _derivation: Derivation
+    _standings: Standings
+    _subject_limits: SubjectLimits
+    _clock: Callable[[], float]
+
+    def __post_init__(self) -> None:
         self._shown = Remembered[tuple[Any, ...], TokenShown](_show)
 
     async def of(self, tokens: list[ManagedToken], *, parent_id: str = "") -> list[TokenShown]:

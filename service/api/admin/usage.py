@@ -12,7 +12,7 @@ from service.api.http.operation import Operation, OperationGroup, PathId
 from service.api.http.timestamps import Instant, rfc3339, rfc3339_or_none
 from service.metrics import EXPIRY_WINDOWS
 from service.store.managed.statistics import TokenCounts
-from service.store.usage import DAYS_KEPT, Totals, UsageStore
+from service.store.usage import DAYS_KEPT, UsageStore
 from service.tokens.hygiene import Hygiene
 from service.tokens.managed.tokens import ManagedTokens
 
@@ -114,7 +114,10 @@ class UsageApi(OperationGroup, tag="managed"):
 
         Checks of session and managed tokens; unknown secrets are in the metrics alone.
         """
-        return ServiceUsage([_service_hour(hour) for hour in await self._usage.totals(int(self._clock()), query.hours)])
+        hours = await self._usage.totals(int(self._clock()), query.hours)
+        return ServiceUsage(
+            [ServiceHour(rfc3339(one.starts_at), one.allowed, sum(one.refused.values()), one.refused) for one in hours]
+        )
 
     @Operation("GET", "/api/admin/tokens/hygiene", READ, "countNeglectedTokens")
     async def neglected(self, caller: Caller) -> HygieneShown:
@@ -128,7 +131,3 @@ class UsageApi(OperationGroup, tag="managed"):
         never = await self._hygiene.without_end()
         expired, at = await self._hygiene.expired(), rfc3339(counted.counted_at)
         return HygieneShown(counted.idle, counted.never_used, at, expiring, never, expired)
-
-
-def _service_hour(hour: Totals) -> ServiceHour:
-    return ServiceHour(rfc3339(hour.starts_at), hour.allowed, sum(hour.refused.values()), hour.refused)

@@ -106,11 +106,10 @@ class Callers:
         verdict = await self._authority.verify(
             secret, _KINDS, address=call.address, agent=call.header(b"user-agent") or b""
         )
-        credential = verdict.credential
         # Before the refusal of what is not valid: this one is, and may come again.
         if verdict.outcome is Outcome.RATE_LIMITED:
             raise RateLimited("The token's rate limit is used up.", retry_after=verdict.retry_after)
-        if not verdict.active or credential is None:
+        if (credential := verdict.accepted) is None:
             raise Unauthorized("The token is not valid.", presented=True)
         call.token_id = credential.token_id
         if credential.kind is Kind.MANAGED:

@@ -78,9 +78,8 @@ def _told(known: Known) -> bytes:
 
 
 def _result(verdict: Verdict) -> BatchResult:
-    credential = verdict.credential
     code = verdict.outcome.value
-    if not verdict.active or credential is None:
+    if (credential := verdict.accepted) is None:
         return BatchResult(False, None, None, None, None, None, code)
     expires_at = rfc3339(credential.expires_at) if credential.expires_at else None
     return BatchResult(

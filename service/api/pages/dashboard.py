@@ -97,9 +97,9 @@ class DashboardApi(OperationGroup):
         """Who is signed in. Raises Unauthorized."""
         secret = self._cookies.read(call)
         verdict = await self._sessions.check(secret) if secret else None
-        if verdict is None or not verdict.active or verdict.credential is None:
+        session = verdict.accepted if verdict else None
+        if session is None:
             raise SignedOut(presented=secret is not None, accounts=len(self._accounts) > 0)
-        session = verdict.credential
         return Json(self._account(session.subject, session.expires_at, session.token_id))
 
     @Operation("POST", _SESSION, ANYONE, hidden=True, pending=True)
