@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from typing import NamedTuple
 
@@ -54,31 +55,24 @@ class OneTimePolicy(msgspec.Struct, frozen=True):
     open_to_all: bool
 
 
+@dataclass(eq=False, repr=False)
 class OneTimeTokens:
     """Issues and consumes one-time tokens."""
 
-    def __init__(
-        self,
-        store: OneTimeStore,
-        shards: Shards,
-        authority: Authority,
-        keyring: Keyring,
-        minter: Minter,
-        policy: OneTimePolicy,
-        decisions: Decisions,
-    ) -> None:
-        self._store = store
-        self._shards = shards
-        self._authority = authority
-        self._keyring = keyring
-        self._minter = minter
-        self._clock = authority.clock
-        self.policy = policy
-        self._decisions = decisions
+    _store: OneTimeStore
+    _shards: Shards
+    _authority: Authority
+    _keyring: Keyring
+    _minter: Minter
+    policy: OneTimePolicy
+    _decisions: Decisions
+    # Who asks for a token in this turn of the loop, by address.
+    _asked: dict[str, list[Callable[[Issued | None], None]]] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        self._clock = self._authority.clock
         # Not as a decorator: one cache would serve all instances, and keep them alive.
         self._issuer = lru_cache(_REMEMBERED)(self._issuer_of)
-        # Who asks for a token in this turn of the loop, by address.
-        self._asked: dict[str, list[Callable[[Issued | None], None]]] = {}
 
     async def issue(
         self, *, address: str, anonymous: bool, ttl_seconds: int = 0, subject: str = "", data: str = ""

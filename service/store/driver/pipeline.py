@@ -15,17 +15,7 @@ from redis.asyncio.connection import AbstractConnection
 from service.errors import StoreUnavailable
 from service.store.driver.causes import NO_CONNECTION, cause_of
 from service.store.driver.reconnection import Reconnection
-from service.store.driver.replies import (
-    Answer,
-    Redirect,
-    Refused,
-    Replies,
-    Reply,
-    Waiting,
-    give,
-    packed,
-    unavailable,
-)
+from service.store.driver.replies import Answer, Redirect, Refused, Replies, Reply, Waiting, give, packed, unavailable
 from service.store.driver.role_check import RoleCheck
 
 log = logging.getLogger(__name__)

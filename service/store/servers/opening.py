@@ -6,7 +6,7 @@ import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from redis.asyncio.connection import (
     AbstractConnection,
@@ -25,13 +25,13 @@ from service.store.driver.replies import Reply, loading, role_fault
 from service.store.driver.server_clock import ServerClock
 from service.store.servers.url import Address
 
-T = TypeVar("T")
 # The next address is tried when this much has passed and the one before has not answered, or as soon as it has failed.
 # RFC 8305 recommends 0.25 s for any host of the Internet and 0.01 s at least; Redis is near.
 _HEAD_START_SECONDS = 0.05
 _SHORTEST_CONNECT_SECONDS = 1.0
 # Opens one connection.
 Connect = Callable[[], Awaitable[AbstractConnection]]
+_Attempt = asyncio.Future[AbstractConnection]
 
 
 class _Tcp(Connection):
@@ -88,7 +88,7 @@ class Opener:
         """A connection to the first that answers. Raises RedisError or OSError: that of the address tried first."""
         if self._path:
             return await _connected(UnixDomainSocketConnection(path=self._path, **self._options))
-        return await first_of([partial(self._reach, address) for address in addresses], drop=_drop)
+        return await first_of([partial(self._reach, address) for address in addresses])
 
     async def _reach(self, address: Address) -> AbstractConnection:
         """One by its name, which may stand for several numbers."""
@@ -96,7 +96,7 @@ class Opener:
         found = await loop.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
         # In the order of the system, which puts the likeliest to be reached first (RFC 6724), and each once.
         numbers = dict.fromkeys(str(place[0]) for *_, place in found)
-        return await first_of([partial(self._reach_number, address, number) for number in numbers], drop=_drop)
+        return await first_of([partial(self._reach_number, address, number) for number in numbers])
 
     async def _reach_number(self, address: Address, number: str) -> AbstractConnection:
         connection = self._make(host=address.host, port=address.port, **self._options)
@@ -132,24 +132,20 @@ async def _connected(connection: AbstractConnection) -> AbstractConnection:
     return connection
 
 
-async def _drop(connection: AbstractConnection) -> None:
-    await connection.disconnect(nowait=True)
-
-
 async def ask(connection: AbstractConnection, *command: str | int) -> Reply:
     """One command on a connection that nobody else uses. Raises RedisError or OSError."""
     await connection.send_command(*command)
     return await connection.read_response()
 
 
-async def first_of(attempts: Sequence[Callable[[], Awaitable[T]]], *, drop: Callable[[T], Awaitable[None]]) -> T:
-    """What the first attempt that succeeds brings; others that succeed at the same time are dropped.
+async def first_of(attempts: Sequence[Connect]) -> AbstractConnection:
+    """The connection of the first attempt that succeeds; others that succeed at the same time are closed.
 
     None is left running, also when whoever waits is cancelled.
     Raises what the first one raised if all fail.
     """
-    waiting, running, failed = list(attempts), set[asyncio.Future[T]](), dict[asyncio.Future[T], BaseException]()
-    tasks: list[asyncio.Future[T]] = []
+    waiting, running, failed = list(attempts), set[_Attempt](), dict[_Attempt, BaseException]()
+    tasks: list[_Attempt] = []
     try:
         while waiting or running:
             if waiting:
@@ -170,7 +166,7 @@ async def first_of(attempts: Sequence[Callable[[], Awaitable[T]]], *, drop: Call
         # One may have succeeded just before it was cancelled, and its connection would stay open.
         for brought in await asyncio.gather(*tasks, return_exceptions=True):
             if not isinstance(brought, BaseException):
-                await drop(brought)
+                await brought.disconnect(nowait=True)
 
 
 async def open_primary(opener: Opener, addresses: Sequence[Address], clock: ServerClock | None) -> AbstractConnection:

@@ -5,90 +5,97 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from redis.asyncio.connection import SSLConnection
+from redis.asyncio.connection import AbstractConnection, SSLConnection
 from redis.exceptions import RedisError
 
-from service.store.servers.opening import Opener, first_of
+from service.store.servers.opening import Connect, Opener, first_of
 from service.store.servers.url import Address
 
 pytestmark = pytest.mark.anyio
 
 
-def failing(error: Exception) -> Callable[[], Awaitable[str]]:
-    async def attempt() -> str:
+class Brought(AbstractConnection):
+    """A connection that was never made and notes that it was closed."""
+
+    def __init__(self) -> None:
+        self.closed = False
+
+    async def disconnect(self, nowait: bool = False, **_: Any) -> None:
+        self.closed = True
+
+    def repr_pieces(self) -> list[Any]:
+        return []
+
+    async def _connect(self) -> None: ...
+
+    def _host_error(self) -> str:
+        return ""
+
+
+def failing(error: Exception) -> Connect:
+    async def attempt() -> AbstractConnection:
         raise error
 
     return attempt
 
 
-def bringing(result: str) -> Callable[[], Awaitable[str]]:
-    async def attempt() -> str:
+def bringing(result: Brought) -> Connect:
+    async def attempt() -> AbstractConnection:
         return result
 
     return attempt
 
 
-async def nothing(brought: str) -> None:
-    raise AssertionError(f"{brought} was dropped")
+async def test_what_was_brought_is_closed_when_nobody_waits_any_more() -> None:
+    brought, late = asyncio.Event(), Brought()
 
-
-async def test_what_was_brought_is_dropped_when_nobody_waits_any_more() -> None:
-    brought, dropped = asyncio.Event(), list[str]()
-
-    async def attempt() -> str:
+    async def attempt() -> AbstractConnection:
         brought.set()
-        return "late"
+        return late
 
-    async def drop(late: str) -> None:
-        dropped.append(late)
-
-    waiting = asyncio.ensure_future(first_of([attempt], drop=drop))
+    waiting = asyncio.ensure_future(first_of([attempt]))
     await brought.wait()
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
-    assert dropped == ["late"]
+    assert late.closed
 
 
 async def test_one_that_never_answers_holds_nobody_up_and_is_ended() -> None:
-    ended = asyncio.Event()
+    ended, third = asyncio.Event(), Brought()
 
-    async def silent() -> str:
+    async def silent() -> AbstractConnection:
         try:
             await asyncio.Event().wait()
         finally:
             ended.set()
-        return ""
+        return Brought()
 
-    assert await first_of([silent, failing(OSError()), bringing("third")], drop=nothing) == "third"
-    assert ended.is_set()
+    assert await first_of([silent, failing(OSError()), bringing(third)]) is third
+    assert (ended.is_set(), third.closed) == (True, False)
 
 
-async def test_of_two_that_succeed_one_is_dropped() -> None:
-    both, dropped = asyncio.Barrier(2), list[str]()
+async def test_of_two_that_succeed_one_is_closed() -> None:
+    both, two = asyncio.Barrier(2), (Brought(), Brought())
 
-    def slow(result: str) -> Callable[[], Awaitable[str]]:
-        async def attempt() -> str:
+    def slow(result: Brought) -> Connect:
+        async def attempt() -> AbstractConnection:
             await both.wait()
             return result
 
         return attempt
 
-    async def drop(brought: str) -> None:
-        dropped.append(brought)
-
-    won = await first_of([slow("a"), slow("b")], drop=drop)
-    assert {won, *dropped} == {"a", "b"}
-    assert len(dropped) == 1
+    won = await first_of([slow(one) for one in two])
+    assert won in two
+    assert [one.closed for one in two] == [one is not won for one in two]
 
 
 async def test_where_all_fail_the_first_failure_is_told() -> None:
     with pytest.raises(OSError, match="first"):
-        await first_of([failing(OSError("first")), failing(ValueError("second"))], drop=nothing)
+        await first_of([failing(OSError("first")), failing(ValueError("second"))])
 
 
 async def test_the_settings_of_tls_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
