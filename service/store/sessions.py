@@ -1,6 +1,7 @@
 """Sessions in Redis. A user is known here by a digest alone: what is typed as a name may be anything."""
 
 import asyncio
+from collections.abc import AsyncIterator
 
 from service.store.audit import Entry
 from service.store.driver.keys import DIGEST_BYTES
@@ -61,6 +62,17 @@ class SessionStore:
         shard = self._shards.of_digest(user)
         return await self._end_members(user, [digest], shard.keys.occurrences, entry) == 1
 
+    async def in_slices(self, user: bytes) -> AsyncIterator[list[tuple[bytes, bytes]]]:
+        """The same of all of a user's sessions, those that end last first; some may be ended between two slices."""
+        shard = self._shards.of_digest(user)
+        index = shard.keys.user_sessions(user)
+        left: int = await shard.link.execute("ZCARD", index, retry=True)
+        while left > 0:
+            # From the end: where a session is taken out, those before it keep their places.
+            start, left = max(0, left - _PAGE), left - _PAGE
+            members = await shard.link.execute("ZRANGE", index, start, start + _PAGE - 1, retry=True)
+            yield await self._with_records(shard, members[::-1])
+
     async def listed(self, user: bytes | None, now: int, count: int) -> list[tuple[bytes, bytes]]:
         """Digests and sealed records of sessions of one user or of all, at most `count` of each shard.
 
@@ -79,11 +91,13 @@ class SessionStore:
         index = shard.keys.session_index if user is None else shard.keys.user_sessions(user)
         ask = shard.link.execute
         found = await ask("ZREVRANGEBYSCORE", index, "+inf", f"({now}", "LIMIT", 0, count, retry=True)
+        return await self._with_records(shard, found)
+
+    async def _with_records(self, shard: Shard, found: list[bytes]) -> list[tuple[bytes, bytes]]:
+        ask, prefix = shard.link.execute, shard.keys.credential_prefix
         # What has another length somebody else wrote.
         members = [member for member in found if len(member) == DIGEST_BYTES]
-        records = await asyncio.gather(
-            *[ask("GET", shard.keys.credential_prefix + member, retry=True) for member in members]
-        )
+        records = await asyncio.gather(*[ask("GET", prefix + member, retry=True) for member in members])
         each = zip(members, records, strict=True)
         return [(member, record) for member, record in each if record is not None]
 

@@ -22,8 +22,6 @@ from service.tokens.usage import idle_end
 log = logging.getLogger(__name__)
 _BY_SIGNAL = Origin(actor="operator", address="", channel="signal", request_id="")
 _AT_START = Origin(actor="operator", address="", channel="start", request_id="")
-# Sessions of one user that are searched for one of them.
-_SEARCHED = 1000
 
 
 class SignedIn(msgspec.Struct, frozen=True):
@@ -132,7 +130,9 @@ class Sessions:
 
     async def _good(self, user: bytes | None, limit: int) -> list[tuple[bytes, Credential]]:
         now = self._lifetime.clock()
-        stored = await self._store.listed(user, int(now), limit)
+        return self._good_of(await self._store.listed(user, int(now), limit), now)
+
+    def _good_of(self, stored: list[tuple[bytes, bytes]], now: float) -> list[tuple[bytes, Credential]]:
         decoded = [self._authority.open_once(digest, sealed) for digest, sealed in stored]
         verdicts = [(one, self._authority.evaluate(one, (), "", now)) for one in decoded if one is not None]
         return [(one.digest, one.credential) for one, verdict in verdicts if verdict.active]
@@ -140,13 +140,21 @@ class Sessions:
     async def end_one(self, username: str, token_id: str, origin: Origin) -> None:
         """End a user's session by its id. Three round trips. Raises NotFound."""
         user = self._authority.accounts.pseudonym(username)
-        digest = next((one for one, known in await self._good(user, _SEARCHED) if known.token_id == token_id), None)
+        digest = await self._digest_of(user, token_id)
         entry = self._audit_log.entry("session.revoked", origin, token_id, after={"username": username})
         if digest is None or not await self._store.end(user, digest, entry):
             # An earlier try of the same may have ended it.
             await self._store.confirm_gone(user)
             raise NotFound("This user has no session with this ID now.")
         self._decisions.revoked.inc(Kind.SESSION)
+
+    async def _digest_of(self, user: bytes, token_id: str) -> bytes | None:
+        now = self._lifetime.clock()
+        async for stored in self._store.in_slices(user):
+            for digest, known in self._good_of(stored, now):
+                if known.token_id == token_id:
+                    return digest
+        return None
 
     async def end_all(self, username: str, origin: Origin) -> int:
         """Log a user out everywhere, also where signing in is under way; how many sessions were ended."""
@@ -158,20 +166,21 @@ class Sessions:
     async def end_outdated(self) -> None:
         """End what an accounts file of an earlier start let in: the account is gone, or has another password.
 
-        They are refused in any case, and would be counted until they expire. A round trip for each user, then one each.
+        They are refused in any case, and would be counted until they expire. Three round trips a user, then one each.
         """
         # A process that nobody signs in at may serve beside others that know the accounts.
         if not len(self._authority.accounts):
             return
-        now, ended = int(self._lifetime.clock()), 0
+        ended = 0
         for user in await self._store.users():
-            for digest, sealed in await self._store.listed(user, now, _SEARCHED):
-                decoded = self._authority.open_once(digest, sealed)
-                if decoded is None or self._is_in_force(decoded.credential):
-                    continue
-                told = {"username": decoded.credential.subject}
-                entry = self._audit_log.entry("session.revoked", _AT_START, decoded.credential.token_id, after=told)
-                ended += await self._store.end(user, digest, entry)
+            async for stored in self._store.in_slices(user):
+                for digest, sealed in stored:
+                    decoded = self._authority.open_once(digest, sealed)
+                    if decoded is None or self._is_in_force(decoded.credential):
+                        continue
+                    told = {"username": decoded.credential.subject}
+                    entry = self._audit_log.entry("session.revoked", _AT_START, decoded.credential.token_id, after=told)
+                    ended += await self._store.end(user, digest, entry)
         self._decisions.revoked.inc(Kind.SESSION, by=ended)
 
     def _is_in_force(self, credential: Credential) -> bool:

@@ -126,9 +126,7 @@ def series(world: World) -> set[str]:
 
 
 def strange_requests(world: World, first: int, count: int) -> None:
-    """Requests of which each differs from all others in every word, of 16 sorts; then wait until they are counted."""
-    settle(world.client, len(world.running.worker_pids()))
-    before = sample(world, "tokens_http_requests_total", route="unknown")
+    """Requests of which each differs from all others in every word, of 16 sorts; then wait until all are counted."""
     with Raw(world.running.port) as raw:
         for number in range(first, first + count):
             method = ("GET", "POST", "PUT", ODD_METHODS[number // 16 % len(ODD_METHODS)])[number % 4]
@@ -136,8 +134,8 @@ def strange_requests(world: World, first: int, count: int) -> None:
             head = f"{method} {paths[number // 4 % 4]} HTTP/1.1\r\nHost: h{number}\r\n"
             raw.send(f"{head}X-Token: t{number}\r\nUser-Agent: a{number}\r\n\r\n".encode())
             raw.answer(method)
-    counted = lambda: sample(world, "tokens_http_requests_total", route="unknown")  # noqa: E731
-    wait_until(lambda: counted() == before + count / 2, what="every request to be counted")
+    # Not for a count of one sort: those of the others may come a tenth of a second later.
+    settle(world.client, len(world.running.worker_pids()))
 
 
 @pytest.mark.slow

@@ -11,11 +11,12 @@ import msgspec
 import pytest
 
 from service.app import Service
-from service.errors import RateLimited, StoreUnavailable
+from service.errors import NotFound, RateLimited, StoreUnavailable
 from service.model import Kind, Outcome, Role
+from service.store import sessions as session_store
 from service.tokens.accounts.accounts import Account, read_accounts
 from service.tokens.accounts.login import InvalidCredentials
-from tests.builders import ADDRESS, DAY, actions, at, audit, create, outcome, sign_in, until
+from tests.builders import ADDRESS, ADMIN, DAY, actions, at, audit, create, outcome, sign_in, until
 from tests.conftest import PASSWORD
 from tests.links import Wrapped
 from tests.tokens.test_limits import full
@@ -183,10 +184,11 @@ async def test_without_an_accounts_file_a_reload_leaves_nobody(still: Service) -
 
 @pytest.mark.parametrize("change", ["removed", "disabled", "another password"])
 async def test_what_changed_in_the_accounts_file_while_no_process_ran_ends_sessions_at_the_start(
-    make_service: Callable[..., Any], tmp_path: Path, accounts_file: Path, change: str
+    make_service: Callable[..., Any], tmp_path: Path, accounts_file: Path, monkeypatch: pytest.MonkeyPatch, change: str
 ) -> None:
     path = tmp_path / "accounts.toml"
     path.write_text(accounts_file.read_text())
+    monkeypatch.setattr(session_store, "_PAGE", 1)
     before = await make_service(accounts_file=str(path), background=False)
     await sign_in(before, "vera"), await sign_in(before, "vera")
     kept = await sign_in(before, "uma")
@@ -202,6 +204,22 @@ async def test_what_changed_in_the_accounts_file_while_no_process_ran_ends_sessi
     assert [(entry.actor, entry.channel, entry.after) for entry in ended] == [
         ("operator", "start", {"username": "vera"})
     ] * 2
+
+
+async def test_a_session_is_found_by_its_id_among_more_than_one_page(
+    still: Service, clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session_store, "_PAGE", 1)
+    secrets = []
+    for _ in range(3):
+        secrets.append(await sign_in(still, "uma"))
+        clock.forward(1)
+    sessions = still.rules.sessions
+    *_, first = await sessions.listed("uma", 10)
+    await sessions.end_one("uma", first.token_id, ADMIN)
+    assert [await outcome(still, secret) is Outcome.ACTIVE for secret in secrets] == [False, True, True]
+    with pytest.raises(NotFound):
+        await sessions.end_one("uma", first.token_id, ADMIN)
 
 
 def changed(path: Path, change: str) -> str:
