@@ -1,12 +1,10 @@
 """Reading credentials: what every validation asks Redis."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable, Iterable
 from itertools import chain
 from math import isfinite
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from service.model import Kind, ManagedToken, RateLimit
 from service.store.driver.keys import Keys, shard_of_digest
@@ -39,14 +37,14 @@ class Reason(NamedTuple):
     version: str = ""
 
     @classmethod
-    def of(cls, token: ManagedToken) -> Reason:
+    def of(cls, token: ManagedToken) -> Self:
         """What is written beside this record."""
         if token.revoked_at:
             return cls("revoked", token.token_id)
         return cls("expired", token.token_id) if token.active else cls("inactive", token.token_id, str(token.version))
 
     @classmethod
-    def read(cls, stored: bytes) -> Reason:
+    def read(cls, stored: bytes) -> Self:
         """What Redis has. A text that the service cannot have written counts as the last word: revoked."""
         state, *others = stored.decode(errors="replace").split(" ")
         readable = state in _STATES and 0 < len(others) < 3
@@ -88,7 +86,7 @@ class Charge(NamedTuple):
     states: list[int]
 
     @classmethod
-    def read(cls, reply: list[Any]) -> Charge:
+    def read(cls, reply: list[Any]) -> Self:
         """A reply of the script."""
         return cls(reply[0], reply[1], reply[2:])
 

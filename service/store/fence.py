@@ -1,7 +1,5 @@
 """One use also across failovers: a one-time token is void once another primary answers than the one that issued it."""
 
-from __future__ import annotations
-
 from service.store.driver.connection import Link
 from service.store.driver.shards import Shard
 

@@ -1,7 +1,5 @@
 """One-time tokens in Redis: recorded with their expiry, burnt by their first use."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable
 from typing import NamedTuple

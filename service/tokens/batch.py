@@ -1,7 +1,5 @@
 """The question about many secrets at once, which spends and counts nothing."""
 
-from __future__ import annotations
-
 import asyncio
 
 from service.model import Kind, Outcome, Verdict

@@ -1,7 +1,5 @@
 """One-time tokens: issued for minutes, consumed by exactly one caller."""
 
-from __future__ import annotations
-
 import asyncio
 import math
 from collections.abc import Callable

@@ -1,10 +1,8 @@
 """What confirms a write beyond the memory of the server that made it, and where a doubt is told."""
 
-from __future__ import annotations
-
 import logging
 from contextvars import ContextVar
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from service.store.driver.replies import Reply
 
@@ -29,7 +27,7 @@ class Confirmation(NamedTuple):
     milliseconds: int
 
     @classmethod
-    def of(cls, durability: str, timeout_ms: int) -> Confirmation:
+    def of(cls, durability: str, timeout_ms: int) -> Self:
         """What `TOKENS_DURABILITY` asks for, where Redis has `timeout_ms` for a command."""
         commands = _COMMANDS[durability]
         # 0 milliseconds would have Redis wait without end.

@@ -4,8 +4,6 @@ Every token has a set of the credentials that are derived from it, directly or n
 named there in the same script: `deactivate_tokens`, `revoke_tokens`, `rotate_or_update_token` and `drop_credential`.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from service.model import Credential

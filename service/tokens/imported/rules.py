@@ -1,7 +1,5 @@
 """What of a presented string another system kept a digest of, and the digests of a lookup by all rules in use."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 from hashlib import sha256, sha512

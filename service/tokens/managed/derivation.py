@@ -3,8 +3,6 @@
 A derived token is a credential and no record: it is listed under its parent, and leaves nothing once it has ended.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
