@@ -9,11 +9,10 @@ from typing import Any
 from service.api.auth.callers import JwtReader
 from service.api.auth.presented import read_accepted
 from service.api.http.application import Application
-from service.api.http.base_url import read_base_url
 from service.api.http.openapi import document
 from service.api.http.operation import Endpoint
 from service.api.http.proxies import TrustedProxies
-from service.api.http.public_address import PublicAddress
+from service.api.http.public_address import PublicAddress, read_base_url
 from service.api.metrics_port import MetricsPort
 from service.api.operations import Health
 from service.composition.routes import Reading, routes

@@ -1,9 +1,8 @@
 """The dashboard's session in a cookie: its name and path, and proof that the page itself sent a change."""
 
 from service.api.auth.presented import cookies_in
-from service.api.http.base_url import BaseUrl, read_base_url
 from service.api.http.call import Call
-from service.api.http.public_address import PublicAddress
+from service.api.http.public_address import BaseUrl, PublicAddress, read_base_url
 from service.errors import Forbidden
 
 _SAFE = ("GET", "HEAD")

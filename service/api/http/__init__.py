@@ -5,8 +5,7 @@ router       finds what answers a path and a method
 call         one request as a handler sees it; its body and query decoded
 operation    how an operation is declared, and what its handler takes and returns
 proxies      the proxies before us, and the client whose address they tell
-base_url     the address of a service as a URL: read, and compared with what a browser says
-public_address  under which address a client reaches this one
+public_address  under which address a client reaches the service; addresses as URLs, read and compared
 problems     the table of status codes: refusals and exceptions as RFC 9457 problems
 timestamps   instants as RFC 3339
 validate_paths  which form of /validate a path means

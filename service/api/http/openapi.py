@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterable, Mapping
+from http import HTTPStatus
 from typing import Any
 
 import msgspec
@@ -40,8 +41,6 @@ _WITH_CALLER = (401, 403, 429)
 # Whatever a client lacks, it is 401 `invalid_client` (RFC 6749, 5.2).
 _WITH_CLIENT = (401, 429)
 
-
-_DONE = {200: "OK", 201: "Created", 202: "Accepted"}
 _HEADERS = {"Idempotency-Key": {"type": "string", "pattern": f"^{REQUEST_KEY.pattern}$"}}
 _PATH_EXAMPLES = {"id": "0123456789abcdef", "delivery": "1799409600000-0.0", "version": 1, "anything": "orders/7"}
 _FORM = "application/x-www-form-urlencoded"
@@ -223,7 +222,7 @@ class _Description:
     def _response(self, operation: Operation, status: int, kind: Any) -> dict[str, Any]:
         if kind is None and status >= 400:
             return {"$ref": f"#/components/responses/{_name(status)}"}
-        response: dict[str, Any] = {"description": _DONE.get(status) or TITLES[status]}
+        response: dict[str, Any] = {"description": TITLES.get(status) or HTTPStatus(status).phrase}
         if kind is not None:
             response["content"] = self._bodies(operation, status, kind)
         elif operation.answer_headers:

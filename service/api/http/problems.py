@@ -1,6 +1,7 @@
 """Refusals and exceptions as answers: the one table of status codes, RFC 9457 problems, RFC 6750 challenges."""
 
 from collections.abc import Iterable, Sequence
+from http import HTTPStatus
 
 import msgspec
 from starlette.responses import Response
@@ -37,23 +38,10 @@ _STATUS_OF_CODE = {
     "request_timeout": 408,
     "head_too_large": 431,
 }
+# What RFC 9110 calls each. Python's own word for 413 was that of an earlier one before 3.13.
 TITLES = {
-    400: "Bad Request",
-    401: "Unauthorized",
-    403: "Forbidden",
-    404: "Not Found",
-    405: "Method Not Allowed",
-    408: "Request Timeout",
-    409: "Conflict",
-    413: "Content Too Large",
-    415: "Unsupported Media Type",
-    429: "Too Many Requests",
-    431: "Request Header Fields Too Large",
-    500: "Internal Server Error",
-    503: "Service Unavailable",
-}
-
-
+    status: HTTPStatus(status).phrase for status in (400, 401, 403, 404, 405, 408, 409, 413, 415, 429, 431, 500, 503)
+} | {413: "Content Too Large"}
 _OF_BODY = frozenset({b"content-type", b"content-length", NO_STORE[0]})
 
 
