@@ -3,6 +3,7 @@
 Counts are flushed into prometheus-client's metrics before a scrape and every tenth of a second.
 """
 
+import asyncio
 import multiprocessing
 import os
 import re
@@ -218,11 +219,12 @@ class Metrics:
         if parent is not None and not parent.is_alive() and folder.name.startswith(_FOLDER_PREFIX):
             shutil.rmtree(folder, ignore_errors=True)
 
-    def render(self, accept: str) -> tuple[bytes, str]:
+    async def render(self, accept: str) -> tuple[bytes, str]:
         """The exposition and its content type: OpenMetrics if asked for, else Prometheus text."""
         self.flush()
         encode, content_type = choose_encoder(_OPENMETRICS if _wants_openmetrics(accept) else "")
-        return encode(_Gathered(self._registry, self.state)), content_type
+        # Some milliseconds, and more with many workers: no request waits for them.
+        return await asyncio.to_thread(encode, _Gathered(self._registry, self.state)), content_type
 
 
 class _Gathered:

@@ -1,5 +1,6 @@
 """Operation: health, readiness, metrics, the OpenAPI document, and the word that lost data is lost."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -132,8 +133,8 @@ class OperationsApi(OperationGroup, tag="operation"):
     @Operation("GET", "/openapi.json", ANYONE, "showDocument", answers={200: dict[str, Any]})
     async def document(self, call: Call) -> Response:
         """This document."""
-        # Made when it is first asked for: most processes never are.
-        self._document = self._document or document(self._described)
+        # Made when it is first asked for, because most processes never are; it takes ten milliseconds.
+        self._document = self._document or await asyncio.to_thread(document, self._described)
         # Relative where nothing is configured, so that the reference asks the server it came from.
         configured = self._address.configured
         server = str(configured) if configured else self._address.prefix(call) or "/"
@@ -146,7 +147,7 @@ class OperationsApi(OperationGroup, tag="operation"):
         OpenMetrics where the Accept header asks for it.
         """
         await self._health.measure()
-        body, media_type = self._metrics.render(call.text_header(b"accept"))
+        body, media_type = await self._metrics.render(call.text_header(b"accept"))
         return raw(200, body, media_type.encode())
 
     @Operation("POST", "/api/admin/confirm-reset", ADMINISTER, "confirmReset")

@@ -99,6 +99,13 @@ async def give_way() -> None:
         await asyncio.sleep(min(taken, _LONGEST_SECONDS))
 
 
+async def let_go(items: list[Any], at_once: int = 1000) -> None:
+    """Empty a list, and give way as its items end: to free a hundred thousand at once takes ten milliseconds."""
+    while items:
+        del items[-at_once:]
+        await give_way()
+
+
 async def patiently(ask: Callable[[], Awaitable[T]]) -> T:
     """The answer to one of thousands of questions, asked again where Redis was busy for a moment.
 

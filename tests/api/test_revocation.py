@@ -323,7 +323,7 @@ async def test_without_its_record_a_token_leaves_nothing_behind_but_that_it_was_
     assert (await service.rules.managed.queries.statistics()).total == 0
     entry = next(entry for entry in await audit(service) if entry.action == "token.revoked")
     assert (entry.action, entry.actor, entry.target) == ("token.revoked", f"token:{case.token_id}", case.token_id)
-    assert 'tokens_revoked_total{kind="managed"} 1.0' in service.metrics.render("")[0].decode()
+    assert 'tokens_revoked_total{kind="managed"} 1.0' in (await service.metrics.render(""))[0].decode()
     # Nobody bears the name any more.
     assert (await create(service, "n001")).token.name == "n001"
 

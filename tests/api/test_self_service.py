@@ -66,7 +66,7 @@ async def test_of_revocations_at_once_one_is_counted_and_told(service: Service) 
     assert {answer.status for answer in answers} <= {200, 401}
     assert [answer.status for answer in answers].count(200) > 1
     assert [entry.action for entry in await audit(service)].count("token.revoked") == 1
-    assert 'tokens_revoked_total{kind="managed"} 1.0' in service.metrics.render("")[0].decode()
+    assert 'tokens_revoked_total{kind="managed"} 1.0' in (await service.metrics.render(""))[0].decode()
 
 
 async def test_rotating_needs_its_scope(service: Service) -> None:

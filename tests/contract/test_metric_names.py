@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 import json
 import re
 from pathlib import Path
@@ -72,7 +73,7 @@ def collected() -> dict[str, tuple[str, set[str]]]:
     for value in metrics._registry._collector_to_names:
         if isinstance(value, Counter | Histogram) and value._labelnames:
             value.labels(*value._labelnames)
-    exposition, _ = metrics.render("")
+    exposition, _ = asyncio.run(metrics.render(""))
     found = {}
     for family in text_string_to_metric_families(exposition.decode()):
         labels = {name for sample in family.samples for name in sample.labels} - {"le"}

@@ -261,7 +261,7 @@ async def test_several_hundred_recorded_requests_get_the_same_bytes_both_ways(wa
             exchange(ways.fast_path, [sent], 1), exchange(ways.ordinary, [sent], 1)
         )
         assert fast_path == ordinary, sent
-    exposition = ways.service.metrics.render("")[0].decode()
+    exposition = (await ways.service.metrics.render(""))[0].decode()
     counted = re.search(r'tokens_validation_seconds_count{path="fast"} (\d+)', exposition)
     assert counted is not None and int(counted[1]) > 150, "the fast path was hardly taken"
 
@@ -311,9 +311,9 @@ async def test_a_session_check_gets_the_same_bytes_both_ways_and_is_counted_and_
     counted: list[list[str]] = []
     for port in (ways.fast_path, ways.ordinary):
         caplog.clear()
-        before = counts(ways)
+        before = await counts(ways)
         answers.append([await exchange(port, [sent], 1) for sent in session_checks(ways.secrets)])
-        counted.append([f"{name} {value - before.get(name, 0)}" for name, value in counts(ways).items()])
+        counted.append([f"{name} {value - before.get(name, 0)}" for name, value in (await counts(ways)).items()])
         records = [record.facts for record in caplog.records if record.name == "service.requests"]  # type: ignore[attr-defined]
         told.append([{name: fact for name, fact in facts.items() if name not in VARYING_FACTS} for facts in records])
     assert answers[0] == answers[1]
@@ -322,9 +322,9 @@ async def test_a_session_check_gets_the_same_bytes_both_ways_and_is_counted_and_
     assert sum(answer.endswith(b"}") and b'"valid":true' in answer for answer in answers[0]) > 5
 
 
-def counts(ways: Ways) -> dict[str, float]:
+async def counts(ways: Ways) -> dict[str, float]:
     """Validations and requests so far, by their labels."""
-    lines = ways.service.metrics.render("")[0].decode().splitlines()
+    lines = (await ways.service.metrics.render(""))[0].decode().splitlines()
     wanted = ("tokens_validations_total", "tokens_http_requests_total", "tokens_http_request_seconds_count")
     return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines if line.startswith(wanted))}
 
@@ -332,7 +332,7 @@ def counts(ways: Ways) -> dict[str, float]:
 async def test_a_request_that_says_it_has_no_body_takes_the_fast_path(ways: Ways) -> None:
     sent = request("GET /validate HTTP/1.1", f"X-Token: {ways.secrets['plain']}", "Content-Length: 0")
     assert await statuses(ways, sent) == b"200"
-    exposition = ways.service.metrics.render("")[0].decode()
+    exposition = (await ways.service.metrics.render(""))[0].decode()
     assert 'tokens_validation_seconds_count{path="fast"} 1' in exposition
 
 

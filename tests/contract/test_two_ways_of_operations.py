@@ -115,9 +115,9 @@ async def test_an_operation_says_counts_and_logs_the_same_on_both_ways(
     answers, counted, told = [], [], []
     for port, requests in [(port, await asked(ways)) for port in ways[:2]]:
         caplog.clear()
-        before = counts(ways)
+        before = await counts(ways)
         answers.append([FRESH.sub(b"~", await exchange(port, [sent], 1)) for sent in requests])
-        counted.append([f"{name} {value - before.get(name, 0)}" for name, value in counts(ways).items()])
+        counted.append([f"{name} {value - before.get(name, 0)}" for name, value in (await counts(ways)).items()])
         records = [record.facts for record in caplog.records if record.name == "service.requests"]  # type: ignore[attr-defined]
         # Since the request began, not since the machine did; nothing here takes that long.
         assert all(0 <= facts["seconds"] < 60 for facts in records)

@@ -180,7 +180,7 @@ async def test_a_head_over_its_limits_is_431(port: int, service: Service) -> Non
     ):
         assert (await first(port, head)).startswith(b"HTTP/1.1 431 "), head[:60]
     counted = 'tokens_http_requests_total{method="other",route="refused",status="431"} 5.0'
-    assert counted in service.metrics.render("")[0].decode()
+    assert counted in (await service.metrics.render(""))[0].decode()
 
 
 async def test_a_head_without_end_is_cut_off_early(port: int) -> None:

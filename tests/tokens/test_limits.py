@@ -41,7 +41,7 @@ async def test_on_a_full_server_a_limit_pauses_and_is_counted(make_service: Call
     created = await create(service, rate_limits=(RateLimit(1, 3600),))
     async with full(service):
         assert [await outcome(service, created.secret) for _ in range(3)] == [Outcome.ACTIVE] * 3
-    assert "tokens_limits_paused_total 3.0" in service.metrics.render("")[0].decode()
+    assert "tokens_limits_paused_total 3.0" in (await service.metrics.render(""))[0].decode()
     assert [await outcome(service, created.secret) for _ in range(2)] == [Outcome.ACTIVE, Outcome.RATE_LIMITED]
 
 

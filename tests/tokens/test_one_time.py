@@ -73,7 +73,7 @@ async def test_to_revoke_what_was_spent_takes_its_answer_away_and_counts_as_no_e
     assert await consume(still, spent, "attempt-1") is Outcome.ACTIVE
     assert [await still.rules.one_time.revoke(secret) for secret in (spent, unspent)] == [False, True]
     assert [await consume(still, secret, "attempt-1") for secret in (spent, unspent)] == [Outcome.UNKNOWN] * 2
-    assert 'tokens_revoked_total{kind="one_time"} 1.0' in still.metrics.render("")[0].decode()
+    assert 'tokens_revoked_total{kind="one_time"} 1.0' in (await still.metrics.render(""))[0].decode()
 
 
 async def test_a_request_key_serves_each_token_apart(still: Service) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import multiprocessing
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,7 +24,7 @@ from service.model import Kind, Outcome, Statistics
 
 def exposed(metrics: Metrics) -> dict[tuple[str, ...], float]:
     """Every sample by name and label values, in the order of the label names."""
-    body, content_type = metrics.render("")
+    body, content_type = asyncio.run(metrics.render(""))
     assert content_type.startswith("text/plain")
     return {
         (sample.name, *(value for _, value in sorted(sample.labels.items()))): sample.value
@@ -103,19 +105,32 @@ def test_the_state_of_redis_is_shown_once_it_is_known() -> None:
 
 
 def test_openmetrics_is_given_to_whoever_asks_for_it() -> None:
-    body, content_type = Metrics().render("application/openmetrics-text; version=1.0.0")
+    body, content_type = asyncio.run(Metrics().render("application/openmetrics-text; version=1.0.0"))
     assert content_type.startswith("application/openmetrics-text")
     assert body.endswith(b"# EOF\n")
 
 
+def test_the_exposition_is_written_beside_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads = []
+
+    def encode(_registry: object) -> bytes:
+        threads.append(threading.current_thread())
+        return b""
+
+    monkeypatch.setattr("service.metrics.choose_encoder", lambda _accept: (encode, "text/plain"))
+    asyncio.run(Metrics().render(""))
+    assert threads != [threading.current_thread()]
+
+
 WORKER = """
+import asyncio
 from service.metrics import Metrics, NO_KIND
 from service.model import Kind, Outcome
 metrics = Metrics()
 for _ in range({count}):
     metrics.validations.inc(Kind.SESSION, Outcome.ACTIVE)
     metrics.validation_timer("fast")(0.001)
-body, _ = metrics.render("")
+body, _ = asyncio.run(metrics.render(""))
 print(body.decode())
 """
 
@@ -216,4 +231,5 @@ def test_the_folder_of_the_workers_goes_with_an_orphan_alone(
     ],
 )
 def test_what_a_scraper_accepts_is_read_as_http_means_it(accept: str, *, openmetrics: bool) -> None:
-    assert Metrics().render(accept)[1].startswith("application/openmetrics-text") is openmetrics
+    _, content_type = asyncio.run(Metrics().render(accept))
+    assert content_type.startswith("application/openmetrics-text") is openmetrics

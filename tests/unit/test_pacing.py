@@ -6,7 +6,8 @@ from types import SimpleNamespace
 import pytest
 
 from service.store import pacing
-from service.store.pacing import Overlapped, ahead
+from service.store.managed.listing_slices import Row, in_order
+from service.store.pacing import Overlapped, ahead, let_go
 
 pytestmark = pytest.mark.anyio
 
@@ -80,3 +81,37 @@ async def test_what_an_item_asks_has_left_before_the_one_ahead_of_it_is_worked_o
 
     seen = [(item, len(left)) async for item in ahead(items())]  # type: ignore[arg-type]
     assert (seen, paused) == ([(0, 2), (1, 3), (2, 3)], [])
+
+
+@pytest.fixture
+def ways_given(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How much was left each time that others had a turn."""
+    left: list[int] = []
+
+    async def give_way() -> None:
+        left.append(len(rows))
+
+    monkeypatch.setattr(pacing, "give_way", give_way)
+    rows.clear()
+    return left
+
+
+rows: list[Row] = []
+
+
+async def test_what_many_rows_took_is_freed_some_at_a_time(ways_given: list[int]) -> None:
+    rows.extend(Row(number, "", "") for number in range(5))
+    await let_go(rows, 2)
+    assert ways_given == [3, 1, 0]
+
+
+async def test_a_list_that_is_left_early_frees_its_rows_some_at_a_time(ways_given: list[int]) -> None:
+    rows.extend(Row(number, "", "") for number in reversed(range(2500)))
+    listed = in_order(rows, None, descending=False)
+    part, edge = await anext(listed)
+    assert [row.position for row in part] == list(range(64))
+    assert edge == part[-1]
+    # Taken out, so that whoever gave them does not keep all until the end.
+    assert not rows
+    await listed.aclose()
+    assert len(ways_given) == 3

@@ -37,19 +37,20 @@ def test_a_traceparent_is_read_or_passed_over(field: str, found: tuple[str, bool
     assert trace_of(field.encode()) == found
 
 
-def test_the_last_trace_that_is_kept_stands_beside_its_bucket_once() -> None:
+@pytest.mark.anyio
+async def test_the_last_trace_that_is_kept_stands_beside_its_bucket_once() -> None:
     metrics = Metrics()
     metrics.validation_timer("fast")(0.02)
     metrics.validation_examples("fast")(ID, 0.02)
     metrics.requested("/livez", "GET", 200, 2.0, trace_id=ID)
-    shown = metrics.render("application/openmetrics-text")[0].decode().splitlines()
+    shown = (await metrics.render("application/openmetrics-text"))[0].decode().splitlines()
     examples = [line for line in shown if ID in line]
     assert [line.partition(" # ")[0] for line in examples] == [
         'tokens_validation_seconds_bucket{le="0.025",path="fast"} 1.0',
         'tokens_http_request_seconds_bucket{le="+Inf",route="/livez"} 1.0',
     ]
     assert examples[0].partition(" # ")[2].startswith(f'{{trace_id="{ID}"}} 0.02 ')
-    assert ID not in metrics.render("")[0].decode()
+    assert ID not in (await metrics.render(""))[0].decode()
 
 
 @pytest.mark.anyio
@@ -60,5 +61,5 @@ async def test_a_request_is_logged_and_shown_with_its_trace(still: Service, capl
     await Person(still).ask("GET", "/api/admin/tokens", headers={"traceparent": "nonsense"})
     facts = [record.__dict__["facts"] for record in caplog.records if record.message == "request"]
     assert [found.get("trace_id") for found in facts] == [ID, ID, None]
-    shown = still.metrics.render("application/openmetrics-text")[0].decode()
+    shown = (await still.metrics.render("application/openmetrics-text"))[0].decode()
     assert shown.count(f'# {{trace_id="{ID}"}}') == 1

@@ -12,7 +12,7 @@ from service.store.driver.scripts import LETTERS, Script
 from service.store.driver.shards import Shard, Shards
 from service.store.managed.records import LAST_SECOND, Retention
 
-_SLICE = 500
+_SLICE = 250
 _LOCK_MILLISECONDS = 120_000
 
 
@@ -79,7 +79,7 @@ class HygieneStore:
     async def expired_since(self, since: int, now: int) -> int:
         """How many tokens expired behind `since`, epoch seconds, up to now, of those that are kept still.
 
-        One round trip for each 500 that ended since then. After a change of the retention it is right again
+        One round trip for each 250 that ended since then. After a change of the retention it is right again
         as soon as what had expired before is gone.
         """
         return sum(await asyncio.gather(*[self._expired_since(shard, since, now) for shard in self._shards]))

@@ -19,7 +19,7 @@ from service.store.managed.records import Record, Retention
 from service.store.managed.search import NameSearch
 from service.store.managed.statistics import TokenCounts
 from service.store.managed.tokens import ManagedStore
-from service.store.pacing import Overlapped, ahead, give_way, patiently
+from service.store.pacing import Overlapped, ahead, give_way, let_go, patiently
 
 # So many records are read before others get a turn: half a millisecond, and a page of 50 is one of them.
 _AT_ONCE = 64
@@ -198,8 +198,9 @@ class Listing:
         All of the few ids there are, else what the order's own indexes hold.
         """
         if few is not None:
-            async for part in in_order(few, _row(query), descending=query.descending):
-                yield part
+            async with aclosing(in_order(few, _row(query), descending=query.descending)) as slices:
+                async for part in slices:
+                    yield part
             return
         after, most_barren = _row(query), _BARREN
         leaps = bool(query.text) and query.sort == "created_at"
@@ -244,11 +245,14 @@ class Listing:
         async for rows in candidates:
             found += rows
             if len(found) > _FEW:
+                await let_go(found)
                 return None
             await give_way()
-        # By creation those of a search are placed already.
-        is_placed = bool(query.text) and query.sort == "created_at"
-        return found if is_placed else await self._placed(query, [row.token_id for row in found])
+        if query.text and query.sort == "created_at":
+            return found  # those of a search are placed by that already
+        placed = await self._placed(query, [row.token_id for row in found])
+        await let_go(found)
+        return placed
 
     async def _by_date(self, query: Query, now: float) -> AsyncIterator[list[Row]]:
         sources = await self._sources.of(msgspec.structs.replace(query, sort="expires_at"), now)

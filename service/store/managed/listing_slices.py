@@ -1,7 +1,7 @@
 """What a list is put together from: sorted sets of each shard, read slice by slice from where they were, and merged."""
 
 from collections import defaultdict
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from functools import partial
 from heapq import merge
 from itertools import chain, islice
@@ -15,7 +15,7 @@ from service.store.driver.many_tokens import all_of
 from service.store.driver.replies import Argument
 from service.store.driver.scripts import Script
 from service.store.driver.shards import Shard
-from service.store.pacing import give_way, patiently
+from service.store.pacing import give_way, let_go, patiently
 
 # Rows of one slice: ids alone, so that Redis and we are done with them in a part of a millisecond.
 _MOST = 250
@@ -244,23 +244,32 @@ def _in_one_order(parts: list[list[Row]], *, descending: bool) -> list[Row]:
 
 async def in_order(
     rows: list[Row], after: Row | None, *, descending: bool
-) -> AsyncIterator[tuple[list[Row], Row | None]]:
-    """What lies behind the cursor, in parts as of `merged`: sorted by the slice, and merged as it is asked for."""
+) -> AsyncGenerator[tuple[list[Row], Row | None]]:
+    """What lies behind the cursor, in parts as of `merged`: sorted by the slice, and merged as it is asked for.
+
+    Takes the rows out of their list.
+    """
     # Behind the row at the place itself, whichever way: no id is empty, and none begins with g.
     mark = None if after is None else Row(after.position, after.tie, "" if descending else "g")
     slices: list[list[Row]] = []
-    for start in range(0, len(rows), _SORTED_AT_ONCE):
-        part = rows[start : start + _SORTED_AT_ONCE]
+    while rows:
+        part = rows[-_SORTED_AT_ONCE:]
+        del rows[-_SORTED_AT_ONCE:]
         if mark is not None:
             part = [row for row in part if (row < mark if descending else row > mark)]
         slices.append(sorted(part, reverse=descending))
         await give_way()
     in_turn = merge(*slices, reverse=descending)
     part = list(islice(in_turn, _AT_ONCE))
-    while following := list(islice(in_turn, _AT_ONCE)):
-        yield part, part[-1]
-        part = following
-    yield part, None
+    try:
+        while following := list(islice(in_turn, _AT_ONCE)):
+            yield part, part[-1]
+            part = following
+        yield part, None
+    finally:
+        del in_turn
+        for left in slices:
+            await let_go(left)
 
 
 def _up_to(edge: Row | None, rows: list[Row], *, descending: bool) -> list[Row]:

@@ -17,7 +17,7 @@ from service.tokens.audit import macs
 
 log = logging.getLogger(__name__)
 # So many are read at once, for a few checkpoints: where thousands wait, one for each turn of a busy loop is too slow.
-_AT_ONCE = 3 * macs.LONGEST
+_AT_ONCE = 4 * macs.LONGEST
 # With so many times what is kept the log is behind, and takes nothing new that can wait.
 _BEHIND = 2
 

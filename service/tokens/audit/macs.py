@@ -14,7 +14,7 @@ from service.store.audit import START, Checkpoint, Stored
 
 MARK_BYTES = 8
 # Entries of one checkpoint: to mark so many keeps the loop for half a millisecond.
-LONGEST = 150
+LONGEST = 100
 
 
 def genuine(keyring: Keyring, entry: Stored) -> bool:

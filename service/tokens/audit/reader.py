@@ -13,7 +13,8 @@ from service.store.audit import AuditStore, AuditStream, Stored
 from service.store.driver.keys import Stream
 from service.store.driver.replies import decoded
 
-_CHUNK = 512
+# Entries of all streams: to read and write so many keeps the loop for half a millisecond.
+_CHUNK = 256
 POSITION = re.compile(r"([0-9]{1,19})-([0-9]{1,19})\.([0-9]{1,2})([a-z]?)")
 _decode = msgspec.json.Decoder(AuditEntry).decode
 _encode = msgspec.json.Encoder().encode

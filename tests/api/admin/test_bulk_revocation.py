@@ -175,7 +175,7 @@ async def test_all_sessions_of_a_user_end(service: Service) -> None:
     assert [await status(service, person.secret) for person in uma] == [401, 401]
     assert await status(service, vera.secret) == 200
     assert (await admin.post("/api/admin/sessions/revoke", {"username": "nobody"})).json()["ended"] == 0
-    assert 'tokens_revoked_total{kind="session"} 2.0' in service.metrics.render("")[0].decode()
+    assert 'tokens_revoked_total{kind="session"} 2.0' in (await service.metrics.render(""))[0].decode()
 
 
 async def test_a_token_is_counted_once_however_often_it_is_revoked(service: Service) -> None:
@@ -184,7 +184,7 @@ async def test_a_token_is_counted_once_however_often_it_is_revoked(service: Serv
     for _ in range(2):
         answer = await admin.ask("DELETE", TOKENS, query={"ids": token_id})
         assert answer.json()["updated"] == [token_id]
-    assert 'tokens_revoked_total{kind="managed"} 1.0' in service.metrics.render("")[0].decode()
+    assert 'tokens_revoked_total{kind="managed"} 1.0' in (await service.metrics.render(""))[0].decode()
 
 
 def test_it_holds_in_every_process_when_it_is_answered(world: World) -> None:

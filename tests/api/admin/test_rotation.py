@@ -130,7 +130,7 @@ async def test_a_repeated_request_gets_the_same_secret_and_another_body_a_confli
     other = await admin.ask("POST", path, json_body={**body, **_another(path)}, headers=key)
     assert (other.status, other.json()["code"]) == (409, "idempotency_mismatch")
     assert (await admin.get(TOKENS)).json()["total"] == (1 if "rotate" in path else 2)
-    issued = service.metrics.render("")[0].decode()
+    issued = (await service.metrics.render(""))[0].decode()
     assert f'tokens_issued_total{{kind="managed"}} {1 if "rotate" in path else 2}.0' in issued
 
 

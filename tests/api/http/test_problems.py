@@ -71,7 +71,7 @@ async def test_a_fault_of_ours_is_a_500_that_tells_nothing_but_the_log(
         ("a request failed", "asked-1")
     ]
     assert logged[0].exc_info is not None
-    text = service.metrics.render("")[0].decode()
+    text = (await service.metrics.render(""))[0].decode()
     assert f'tokens_http_requests_total{{method="GET",route="{STATS}",status="500"}} 1.0' in text
 
 
@@ -131,9 +131,9 @@ async def test_usage_that_redis_does_not_take_is_dropped_and_counted(make_servic
     service.stores.shards[0].link.cut = True
     await service.rules.usage.flush()
     service.stores.shards[0].link.cut = False
-    assert "tokens_usage_dropped_total 1.0" in service.metrics.render("")[0].decode()
+    assert "tokens_usage_dropped_total 1.0" in (await service.metrics.render(""))[0].decode()
     await service.rules.usage.flush()
-    assert "tokens_usage_dropped_total 1.0" in service.metrics.render("")[0].decode()
+    assert "tokens_usage_dropped_total 1.0" in (await service.metrics.render(""))[0].decode()
 
 
 async def test_a_service_that_stops_is_alive_but_not_ready(make_service: Callable[..., Any]) -> None:

@@ -298,7 +298,7 @@ async def test_it_is_listed_and_told_under_its_parent(service: Service) -> None:
     assert token["id"] in next(one["detail"] for one in explained["checks"] if one["check"] == "parent")
     own_rest = (await root.get(f"{SELF}/derived", limit=2, cursor=first["nextCursor"])).json()
     assert own_rest["tokens"] == rest["tokens"]
-    assert 'tokens_issued_total{kind="derived"} 3.0' in service.metrics.render("")[0].decode()
+    assert 'tokens_issued_total{kind="derived"} 3.0' in (await service.metrics.render(""))[0].decode()
 
 
 async def test_explain_names_the_token_above_whose_end_it_was_and_who_ended_that(service: Service) -> None:

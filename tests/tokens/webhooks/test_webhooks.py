@@ -647,7 +647,8 @@ async def test_events_that_the_audit_log_dropped_before_they_were_read_are_count
     assert len(said) == 1
     assert said[0].startswith(f"{400 - left} events")
     assert (
-        f'tokens_webhook_deliveries_total{{outcome="dropped"}} {400 - left}.0' in teller.metrics.render("")[0].decode()
+        f'tokens_webhook_deliveries_total{{outcome="dropped"}} {400 - left}.0'
+        in (await teller.metrics.render(""))[0].decode()
     )
 
 
