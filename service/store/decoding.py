@@ -8,6 +8,8 @@ import msgspec
 from service.identifiers import TOKEN_ID
 
 _ID = re.compile(TOKEN_ID.pattern.encode())
+# An id and a whole score, a line of each.
+_MEMBERS = re.compile(rf"^({TOKEN_ID.pattern}) (-?[0-9]{{1,16}})$", re.MULTILINE)
 # As many digits as a sorted set keeps of a number.
 _WHOLE = re.compile(rb"-?[0-9]{1,16}")
 
@@ -37,12 +39,8 @@ def own_member(member: bytes, score: bytes) -> Member | None:
 def own_members(pairs: Iterable[tuple[bytes, bytes]]) -> list[Member]:
     """Those that can be ours, in their order."""
     # In one go, for lists read hundreds of them at once.
-    is_id, is_whole = _ID.fullmatch, _WHOLE.fullmatch
-    return [
-        Member(member.decode(), number)
-        for member, score in pairs
-        if is_id(member) and is_whole(score) and (number := int(score))
-    ]
+    found = _MEMBERS.findall(b"\n".join(map(b" ".join, pairs)).decode("latin-1"))
+    return [Member(token_id, number) for token_id, score in found if (number := int(score))]
 
 
 def in_pairs(reply: list[bytes]) -> list[tuple[bytes, bytes]]:

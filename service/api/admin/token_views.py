@@ -3,7 +3,6 @@
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -24,7 +23,6 @@ from service.api.http.timestamps import parse_rfc3339
 from service.errors import wrong
 from service.model import ManagedToken, Status
 from service.store.managed.query import Query
-from service.store.managed.records import Remembered
 from service.store.usage import UsageStore
 from service.tokens.limits import Standings, SubjectLimits
 from service.tokens.managed.bulk import BulkResult, Continuation, Part
@@ -47,9 +45,6 @@ class TokenViews:
     _subject_limits: SubjectLimits
     _clock: Callable[[], float]
 
-    def __post_init__(self) -> None:
-        self._shown = Remembered[tuple[Any, ...], TokenShown](_show)
-
     async def of(self, tokens: list[ManagedToken], *, parent_id: str = "") -> list[TokenShown]:
         """The tokens with their last fourteen days and what limits leave them; `parent_id` where they are derived."""
         now, token_ids = self._clock(), [token.token_id for token in tokens]
@@ -57,21 +52,16 @@ class TokenViews:
         series = await self._usage.days_of(token_ids, int(now), _DAYS)
         counts, standings = await self._derivation.counts(tokens), await self._standings.of(tokens)
         shared = await self._subject_limits.of(token.shares_as for token in tokens)
-        # One alone is not remembered: who changes one token after the other would push out a page.
-        show = self._shown.of if len(tokens) > 1 else _show
         return [
-            show(
-                token.token_id,
-                (
-                    token,
-                    token.status(now),
-                    token.in_overlap(now),
-                    days,
-                    standings.get(token.token_id, ()),
-                    shared.get(token.shares_as, ()),
-                    parent_id,
-                    count,
-                ),
+            shown(
+                token,
+                token.status(now),
+                token.in_overlap(now),
+                days,
+                standings.get(token.token_id, ()),
+                shared.get(token.shares_as, ()),
+                parent_id,
+                count,
             )
             for token, days, count in zip(tokens, series, counts, strict=True)
         ]
@@ -162,10 +152,6 @@ def read_slice(wanted: EndTokens | ChangeToken) -> Part:
     if not isinstance(wanted.expected, int):
         raise wrong("expected", "say how many tokens the filter should match")
     return Part(wanted.expected, limit)
-
-
-def _show(_: str, given: tuple[Any, ...]) -> TokenShown:
-    return shown(*given)
 
 
 def _place(token: ManagedToken) -> tuple[int, str]:

@@ -105,7 +105,7 @@ class Listing:
                     is_whole = start + at_once >= len(rows)
                     last = edge if is_whole else part[-1]
                     reached = None if last is None else place(last)
-                    admitted = await self._admitted(query, fresh, None if are_most_admitted else asked, now)
+                    admitted = await self._admitted(query, fresh, None if are_most_admitted else asked, now, again=True)
                     if query.sort == "name":
                         admitted = [one for one in admitted if not await self._is_elsewhere(*one)]
                     found = list({row.token_id: (row, record) for row, record in admitted}.values())
@@ -163,19 +163,22 @@ class Listing:
             async for rows, _ in merged(sources, None, _AT_ONCE, descending=False, patient=True):
                 yield rows
 
-    async def _admitted(self, query: Query, rows: list[Row], asked: Query | None, now: float) -> Found:
+    async def _admitted(
+        self, query: Query, rows: list[Row], asked: Query | None, now: float, *, again: bool = False
+    ) -> Found:
         """The rows that belong into the list. `asked`: what to ask of them first, so that few records are read whole
-        where few are admitted; None to read them all.
+        where few are admitted; None to read them all. `again`: of a list that is asked for again and again.
         """
         if asked is not None and asked.conditions and rows:
             rows = list(compress(rows, await self._tokens.matching([row.token_id for row in rows], asked.conditions)))
         admitted: Found = []
+        read = self._tokens.get_again if again else self._tokens.get_many
         for start in range(0, len(rows), _AT_ONCE):
             part = rows[start : start + _AT_ONCE]
             if asked is not None and asked.text:
                 named = await self._tokens.excerpts([row.token_id for row in part], ("name", "last_eight"))
                 part = [row for row, token in zip(part, named, strict=True) if token and asked.is_said_of(token)]
-            records = await self._tokens.get_many([row.token_id for row in part])
+            records = await read([row.token_id for row in part])
             # Once more, because a change may have come between the two reads.
             admitted += [
                 (row, one) for row, one in zip(part, records, strict=True) if one and query.admits(one.token, now)

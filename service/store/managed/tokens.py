@@ -108,8 +108,11 @@ class ManagedStore:
 
     async def get_many(self, token_ids: Sequence[str]) -> list[Record | None]:
         """Records in the order of the ids, in one round trip."""
-        rows = await self._many.read_whole(token_ids, Keys.metadata)
-        return list(map(self._decoded.of, token_ids, rows))
+        return list(map(records.decode, token_ids, await self._many.read_whole(token_ids, Keys.metadata)))
+
+    async def get_again(self, token_ids: Sequence[str]) -> list[Record | None]:
+        """The same for a page, which is asked for again and again: what was decoded lately need not be once more."""
+        return list(map(self._decoded.of, token_ids, await self._many.read_whole(token_ids, Keys.metadata)))
 
     async def matching(self, token_ids: Sequence[str], wanted: Sequence[Condition]) -> list[bool]:
         """Which records meet these conditions, or may: what meets them is to be read, and evaluated by its record."""
