@@ -89,6 +89,7 @@ class SessionApi(OperationGroup, tag="sessions"):
         ANYONE,
         "endSession",
         body=EndSession,
+        refuses_body=False,
         body_optional=True,
         answers={200: dict[str, str]},
         pending=True,

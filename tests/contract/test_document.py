@@ -81,6 +81,11 @@ def test_no_refusal_is_described_that_is_never_given() -> None:
     for path in ("/oauth2/introspect", "/oauth2/revoke", "/validate/batch", "/k8s/tokenreview"):
         assert {"401", "429"} <= statuses[f"POST {path}"]
         assert "403" not in statuses[f"POST {path}"]
+    # Whoever ends a session is answered whatever was sent.
+    assert statuses["DELETE /api/token"] == {"200", "202", "400", "503"}
+    # A token that has used up its limit may ask about itself and end itself, and needs no scope for that.
+    assert statuses["GET /api/tokens/self"] == statuses["GET /api/tokens/self/derived"] == {"200", "400", "401", "503"}
+    assert statuses["DELETE /api/tokens/self"] == {"200", "202", "400", "401", "503"}
     one_time = {at: operation for at, operation in DESCRIBED if " /validate/one-time" in at}
     assert len(one_time) == 4
     for operation in one_time.values():

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from service import __version__
+from service.api.http.access import Access
 from service.api.http.examples import PROBLEM_EXAMPLES, REQUESTS, Examples
 from service.api.http.operation import Operation
 from service.api.http.problems import TITLES, Problem, problem_body
@@ -40,6 +41,8 @@ _WITH_BODY = (413, 415)
 _WITH_CALLER = (401, 403, 429)
 # Whatever a client lacks, it is 401 `invalid_client` (RFC 6749, 5.2).
 _WITH_CLIENT = (401, 429)
+# Whose token has used up its limit may all the same ask about it, and end it.
+_WITH_HOLDER, _WITH_SCOPE = (401,), (401, 403)
 
 _HEADERS = {"Idempotency-Key": {"type": "string", "pattern": f"^{REQUEST_KEY.pattern}$"}}
 _PATH_EXAMPLES = {"id": "0123456789abcdef", "delivery": "1799409600000-0.0", "version": 1, "anything": "orders/7"}
@@ -105,6 +108,13 @@ def _types(operations: list[Operation]) -> dict[str, Any]:
             if kind is not None:
                 types.setdefault(str(kind), kind)
     return types
+
+
+def _of_caller(access: Access) -> tuple[int, ...]:
+    """How a caller is refused."""
+    if access.fields:
+        return _WITH_SCOPE if access.scope else _WITH_HOLDER
+    return _WITH_CLIENT if "basic" in access.credentials else _WITH_CALLER if access.credentials else ()
 
 
 def _alternatives(answer: Any) -> tuple[Any, ...]:
@@ -213,9 +223,8 @@ class _Description:
     def _responses(self, operation: Operation) -> dict[str, Any]:
         statuses = dict(operation.answers)
         if operation.method != "*":
-            with_body = operation.body is not None or operation.form is not None
-            credentials = operation.access.credentials
-            with_caller = _WITH_CLIENT if "basic" in credentials else _WITH_CALLER if credentials else ()
+            with_body = operation.refuses_body and (operation.body is not None or operation.form is not None)
+            with_caller = _of_caller(operation.access)
             statuses = dict.fromkeys((*_ALWAYS, *with_caller, *(_WITH_BODY if with_body else ()))) | statuses
         return {str(status): self._response(operation, status, statuses[status]) for status in sorted(statuses)}
 

@@ -35,6 +35,7 @@ class Operation(msgspec.Struct, frozen=True):
     not confirmed is 202. `answers` maps further statuses to the type of their body; a tuple for several of which the
     request decides, None for none. `streams` names further media types of a 200, and `body_media_type` that of a body
     which is text and no JSON. With `body_optional` an empty body stands for one of defaults alone.
+    Without `refuses_body` any body will do.
     `retry_after`: may a 503 invite the client to ask again by itself? `takes` is what the handler is called with, by
     name; with `is_plain` that is the call alone, and what it returns a response.
     """
@@ -49,6 +50,7 @@ class Operation(msgspec.Struct, frozen=True):
     body: Any = None
     body_media_type: str = "application/json"
     body_bytes: int = BODY_BYTES
+    refuses_body: bool = True
     body_optional: bool = False
     form: Mapping[str, str] | None = None
     query: Any = None
