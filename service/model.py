@@ -12,6 +12,9 @@ from msgspec import Meta
 # `\Z`, because Python's `$` lets the end of a line behind the last character pass.
 Scope = Annotated[str, Meta(pattern=r"^[a-z0-9:._*-]{1,64}\Z", description="`orders:*` covers `orders:read`")]
 
+# All that a token permits, or that is asked of it.
+Scopes = tuple[str, ...]
+
 
 class Kind(StrEnum):
     """What a token is; fixed by the form of its secret and bound into its digest."""

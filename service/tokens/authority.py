@@ -9,7 +9,7 @@ from msgspec.structs import astuple
 
 from service.errors import StoreUnavailable
 from service.keyring import SEAL_BYTES, Keyring
-from service.model import Credential, Kind, Outcome, Verdict
+from service.model import Credential, Kind, Outcome, Scopes, Verdict
 from service.store.credentials import CredentialStore
 from service.store.fence import VOID
 from service.tokens.accounts.accounts import Accounts
@@ -136,9 +136,7 @@ class Authority:
             raise StoreUnavailable("The token store is not answering. Try again.")
         return UNKNOWN
 
-    def evaluate(
-        self, decoded: DecodedCredential | None, required: tuple[str, ...], address: str, now: float
-    ) -> Verdict:
+    def evaluate(self, decoded: DecodedCredential | None, required: Scopes, address: str, now: float) -> Verdict:
         """May this record be used now, for these scopes, from this address? Limits are not its business."""
         if decoded is None:
             return UNKNOWN
@@ -167,7 +165,7 @@ class Authority:
         secret: bytes,
         kinds: Iterable[Kind],
         *,
-        required: tuple[str, ...] = (),
+        required: Scopes = (),
         address: str = "",
         agent: bytes = b"",
         cost: int = 1,
@@ -206,7 +204,7 @@ class Authority:
         _, reason = await self._store.find_with_reason(digest)
         return reason is not None
 
-    async def peek(self, secret: bytes, kinds: Iterable[Kind], *, required: tuple[str, ...] = ()) -> Verdict:
+    async def peek(self, secret: bytes, kinds: Iterable[Kind], *, required: Scopes = ()) -> Verdict:
         """Decide without using: nothing is spent, charged or counted. One round trip, two for a limited token.
 
         One-time tokens are peeked at, not spent. Managed tokens that are gone say why.
@@ -229,7 +227,7 @@ class Authority:
                 return (await self.charging.forecast(verdict, decoded, now))[0]
         return self._unfound()
 
-    def evaluate_anywhere(self, decoded: DecodedCredential | None, required: tuple[str, ...], now: float) -> Verdict:
+    def evaluate_anywhere(self, decoded: DecodedCredential | None, required: Scopes, now: float) -> Verdict:
         """For a third party, whose own address says nothing about the holder's."""
         verdict = self.evaluate(decoded, required, "", now)
         return decoded.active if decoded is not None and verdict is NETWORK_DENIED else verdict
@@ -240,7 +238,7 @@ class Authority:
         return None if sealed is None else self.open(digest, sealed)
 
     async def _verify_limited(
-        self, remembered: DecodedCredential, required: tuple[str, ...], address: str, now: float, cost: int
+        self, remembered: DecodedCredential, required: Scopes, address: str, now: float, cost: int
     ) -> tuple[Verdict, DecodedCredential | None]:
         """Read and charge in one script, by the record last seen; again if another one has taken its place."""
         digest = remembered.digest

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from service.model import Kind, Outcome, Verdict
+from service.model import Kind, Outcome, Scopes, Verdict
 from service.store.credentials import CredentialStore
 from service.tokens.authority import NETWORK_DENIED, UNKNOWN, Authority
 from service.tokens.credential import DecodedCredential
@@ -28,7 +28,7 @@ class Batch:
         self._store = store
         self._digests: dict[str, bytes] = {}
 
-    async def peek(self, secrets: list[str], required: tuple[str, ...]) -> list[Known]:
+    async def peek(self, secrets: list[str], required: Scopes) -> list[Known]:
         """The answers in the order of the secrets. One round trip, another for those that are gone, and one for the
         rest and those with a limit.
         """
@@ -61,7 +61,7 @@ class Batch:
             self._digests[secret] = digest
         return digest
 
-    async def _together(self, digests: list[bytes], required: tuple[str, ...]) -> dict[bytes, Known]:
+    async def _together(self, digests: list[bytes], required: Scopes) -> dict[bytes, Known]:
         """What is known of these; nothing of those that must be asked about by themselves."""
         found = await self._store.find_all(digests)
         authority, now = self._authority, self._authority.clock()

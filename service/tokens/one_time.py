@@ -13,7 +13,7 @@ from service.addresses import address_groups
 from service.counters import Decisions
 from service.errors import RateLimited
 from service.keyring import Keyring, encode_digest
-from service.model import Credential, Kind, Outcome, Verdict
+from service.model import Credential, Kind, Outcome, Scopes, Verdict
 from service.store.driver.replies import Reply, give
 from service.store.driver.shards import Shards
 from service.store.fence import VOID
@@ -134,7 +134,7 @@ class OneTimeTokens:
         limits = tuple(map(limit, counters, [per_minute * share for share in (1, NETWORK_SHARE, shared)]))
         return _Issuer(network, limits)
 
-    async def consume(self, secret: bytes, *, request: str = "", required: tuple[str, ...] = ()) -> Verdict:
+    async def consume(self, secret: bytes, *, request: str = "", required: Scopes = ()) -> Verdict:
         """Verify and burn a token in one atomic step: exactly one caller sees ACTIVE.
 
         The same `request` (an idempotency key) gets the same answer for 30 s. One round trip. A token of another

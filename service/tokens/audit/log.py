@@ -16,6 +16,7 @@ from service.store.driver.keys import Stream
 from service.store.driver.shards import Shards
 
 _encode = msgspec.json.Encoder().encode
+Facts = Mapping[str, Any] | None
 # What anybody can cause who knows nothing.
 _REFUSALS = ("login.failed", "login.throttled")
 # What can wait until the log is sealed up to here; never what takes away.
@@ -54,15 +55,7 @@ class AuditLog:
     # Are too many not sealed?
     _is_behind: Callable[[], bool]
 
-    def entry(
-        self,
-        action: str,
-        origin: Origin,
-        target: str,
-        *,
-        before: Mapping[str, Any] | None = None,
-        after: Mapping[str, Any] | None = None,
-    ) -> Entry:
+    def entry(self, action: str, origin: Origin, target: str, *, before: Facts = None, after: Facts = None) -> Entry:
         """An entry for the script that makes the change; `before` and `after` hold what changed, and maybe a name.
 
         Raises StoreUnavailable for what can wait while the log is behind with its seals.

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from service.model import AuditEntry, Kind, ManagedToken, Outcome, Quota, Verdict
+from service.model import AuditEntry, Kind, ManagedToken, Outcome, Quota, Scopes, Verdict
 from service.store.credentials import Reason
 from service.tokens.credential import DecodedCredential
 from service.tokens.explanation.form import WORDS, form_of_secret
@@ -32,7 +32,7 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     detail: str
     at: int = 0
     by: str = ""
-    asked: tuple[str, ...] = ()
+    asked: Scopes = ()
     held: tuple[str, ...] = ()
 
 
@@ -108,7 +108,7 @@ def account(decoded: DecodedCredential, password_mark: str | None) -> Check:
     return answered("account", same, "The account is as it was at the sign-in." if same else changed)
 
 
-def scopes(decoded: DecodedCredential, asked: tuple[str, ...]) -> Check:
+def scopes(decoded: DecodedCredential, asked: Scopes) -> Check:
     missing = decoded.missing(asked)
     detail = f"It lacks {' '.join(missing)}." if missing else "It holds every scope that is asked for."
     return answered("scopes", not missing, detail, asked=asked, held=decoded.credential.scopes)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import msgspec
 
 from service.keyring import Keyring
-from service.model import AuditEntry, Kind, Outcome, Verdict
+from service.model import AuditEntry, Kind, Outcome, Scopes, Verdict
 from service.store.credentials import CredentialStore, Reason
 from service.store.fence import VOID
 from service.store.managed.tokens import ManagedStore
@@ -34,7 +34,7 @@ class Question(msgspec.Struct, frozen=True):
     secret: bytes
     token_id: str
     kinds: tuple[Kind, ...]
-    required: tuple[str, ...]
+    required: Scopes
     address: str
     at: float
     cost: int

@@ -51,13 +51,13 @@ class Webhook(msgspec.Struct, frozen=True):
 class Known(msgspec.Struct, frozen=True, dict=True):
     """A webhook, its record, and the keys that one was sealed with, which its secret is derived from.
 
-    `earlier`: of each server key, what a secret before a rotation may have been derived from.
+    A secret before a rotation may have been derived from any of the `keyring`.
     """
 
     webhook: Webhook
     record: bytes
     keys: DerivedKeys
-    earlier: list[bytes]
+    keyring: Keyring
 
     @cached_property
     def secret(self) -> str:
@@ -69,7 +69,7 @@ class Known(msgspec.Struct, frozen=True, dict=True):
         if now >= self.webhook.previous_until:
             return [self.secret]
         # A rotation seals with the present server key, and nobody remembers by which one the old secret was made.
-        return [self.secret, *(self._derived(key, self.webhook.previous) for key in self.earlier)]
+        return [self.secret, *(self._derived(key, self.webhook.previous) for key in self.keyring.derive_each(_LABEL))]
 
     def _derived(self, key: bytes, nonce: str) -> str:
         text = f"{self.webhook.webhook_id}\x00{nonce}".encode()
@@ -112,10 +112,7 @@ class Webhooks:
 
     def _open(self, webhook_id: str, record: bytes) -> Known | None:
         keys = self._keyring.sealed_by(_bound(webhook_id), record)
-        return None if keys is None else self._known(_decode(record[SEAL_BYTES:]), record, keys)
-
-    def _known(self, webhook: Webhook, record: bytes, keys: DerivedKeys) -> Known:
-        return Known(webhook, record, keys, self._keyring.derive_each(_LABEL))
+        return None if keys is None else Known(_decode(record[SEAL_BYTES:]), record, keys, self._keyring)
 
     async def create(
         self, url: str, events: tuple[EventType, ...], origin: Origin, request: Repeatable | None = None
@@ -142,7 +139,7 @@ class Webhooks:
             # Its places in the streams of events were begun above.
             await self._forget(webhook_id)
             raise Conflict(f"There are {MOST} webhooks already. Delete one first.", code="too_many_webhooks")
-        known = self.known[webhook.webhook_id] = self._known(webhook, record, self._keyring.present)
+        known = self.known[webhook.webhook_id] = Known(webhook, record, self._keyring.present, self._keyring)
         return known
 
     async def _made_before(self, webhook_id: str, nonce: str) -> Known:
@@ -191,7 +188,7 @@ class Webhooks:
         entry = self._audit_log.entry(f"webhook.{verb}", origin, webhook_id)
         if await self._store.put(webhook_id, record, seen=old.record, most=MOST, entry=entry) <= 0:
             raise Conflict("Somebody else changed this webhook at the same moment. Try again.")
-        known = self.known[webhook_id] = self._known(webhook, record, keys)
+        known = self.known[webhook_id] = Known(webhook, record, keys, self._keyring)
         return known
 
     async def delete(self, webhook_id: str, origin: Origin) -> None:
