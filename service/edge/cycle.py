@@ -22,10 +22,10 @@ from service.api.gateway.answers import (
 from service.api.gateway.validate import KINDS
 from service.edge.fast_cycle import Connection, FastCycle
 from service.edge.fast_path import FastPath
-from service.edge.known_heads import SPENT, Named
+from service.edge.known_heads import SPENT
 from service.errors import StoreUnavailable
 from service.metrics import NO_KIND
-from service.model import Kind, Verdict
+from service.model import Kind, Outcome, Verdict
 from service.store.credentials import Charge
 from service.store.driver.replies import Reply
 from service.tokens.authority import MALFORMED, UNKNOWN
@@ -33,6 +33,8 @@ from service.tokens.charging import Limited
 from service.tokens.credential import DecodedCredential
 from service.tokens.secret import parse
 
+# A name of its own: reading a member off an enumeration takes as long as a comparison.
+_ACTIVE = Outcome.ACTIVE
 # Where a secret takes more reading: behind a scheme, or in what a gateway says that its client asked for.
 _ELSEWHERE = frozenset((b"authorization", b"x-original-uri", b"x-forwarded-uri"))
 
@@ -83,9 +85,12 @@ class FastPathCycle(FastCycle):
     def start(self) -> None:
         """Ask, or answer at once where nothing need be asked."""
         self._started = perf_counter()
-        head = self._head
+        head = self.head
         asked = self._asked = head.asked or self._work_out()
-        if asked.refusal is not None:
+        if asked.until:
+            # Its record allowed this before, and if it is another one now the answer will tell.
+            asked.submit(asked.command, self._answered, retry=True)
+        elif asked.refusal is not None:
             self._finish(asked.refusal)
         elif head.plan[0]:
             self._spend()
@@ -95,12 +100,13 @@ class FastPathCycle(FastCycle):
             asked.submit(asked.command, self._answered, retry=True)
 
     def _work_out(self) -> Question:
-        fast_path, head = self._fast_path, self._head
-        named, (spends, query) = {**head.named, **self._once}, head.plan
+        fast_path, head = self._fast_path, self.head
+        headers, (spends, query) = self._headers, head.plan
+        named = dict(headers)
         field = named.get(b"x-required-scope")
         required = fast_path.required(query, field) if query or field is not None else ()
         alone = _alone(named, spends=spends) if fast_path.is_usual else b""
-        secrets = [alone] if alone else presented(self._headers, in_uri=spends, accepted=fast_path.accepted)
+        secrets = [alone] if alone else presented(headers, in_uri=spends, accepted=fast_path.accepted)
         # Two secrets in one request are none: which of them counts would be a guess, and a proxy may guess otherwise.
         secret = secrets[0] if len(secrets) == 1 else b""
         asked = Question(secret, parse(secret), required=required, agent=named.get(b"user-agent", b""))
@@ -114,7 +120,7 @@ class FastPathCycle(FastCycle):
                 _, _, asked.digest, asked.command, asked.submit = seen
         # What spends is known where the secret, in what is said once, is all that differs. What is malformed now may be
         # taken in from another system in the next moment.
-        if (SPENT in self._once and alone) if spends else asked.refusal is not MALFORMED:
+        if (SPENT in head.places and alone) if spends else asked.refusal is not MALFORMED:
             head.asked = asked
         return asked
 
@@ -125,10 +131,10 @@ class FastPathCycle(FastCycle):
             self._protocol.run_task(self._ask())
             return
         fast_path, request = self._fast_path, ""
-        if b"x-tokens-retry-key" in self._once:
+        if b"x-tokens-retry-key" in self.head.places:
             request = retried_request(self._headers, self._protocol.client, fast_path.trusted)
         answer = partial(self._spent, may_be_kept=True) if request else self._spent
-        fast_path.one_time.spend(self._once.get(SPENT, asked.secret), request, answer)
+        fast_path.one_time.spend(self._said(SPENT) or asked.secret, request, answer)
 
     def _charge(self, limited: Limited) -> None:
         """Read and charge in one script. What is unusual goes on in a task, from the start: nothing was charged yet."""
@@ -158,32 +164,47 @@ class FastPathCycle(FastCycle):
         authority, asked = self._fast_path.authority, self._asked
         now = authority.clock()
         if now < asked.until and asked.reply == reply and asked.known is authority.known:
-            decoded = asked.decoded
-            verdict = decoded.active
-        elif reply.__class__ is not bytes:
+            self._allow(asked.decoded, now)
+        elif reply.__class__ is bytes:
+            self._evaluate(reply, now)
+        elif reply is None and authority.may_lie_elsewhere:
             # It may be stored under the previous server key, or as the secret of another system: that takes more
             # digests.
-            if reply is None and authority.may_lie_elsewhere:
-                self._protocol.run_task(self._ask())
-            else:
-                self._finish(UNKNOWN if reply is None else UNAVAILABLE)
-            return
+            self._protocol.run_task(self._ask())
         else:
-            found = authority.open(asked.digest, reply)
-            if found is None:
-                self._finish(UNKNOWN)
-                return
-            decoded = found
-            if decoded.limited:
-                # The lookup that counts is another one.
-                self._protocol.run_task(self._ask())
-                return
-            verdict = authority.evaluate(decoded, asked.required, self._address(), now)
-            if verdict is decoded.active:
-                asked.reply, asked.decoded, asked.known = reply, decoded, authority.known
-                asked.until = authority.lasts_until(decoded)
-        authority.count(decoded, verdict, now, self._address(), asked.agent)
-        self._finish(verdict, decoded)
+            self._finish(UNKNOWN if reply is None else UNAVAILABLE)
+
+    def _evaluate(self, sealed: bytes, now: float) -> None:
+        authority, asked = self._fast_path.authority, self._asked
+        decoded = authority.open(asked.digest, sealed)
+        if decoded is None:
+            self._finish(UNKNOWN)
+            return
+        if decoded.limited:
+            # The lookup that counts is another one.
+            self._protocol.run_task(self._ask())
+            return
+        verdict = authority.evaluate(decoded, asked.required, self._address(), now)
+        if verdict is decoded.active:
+            asked.reply, asked.decoded, asked.known = sealed, decoded, authority.known
+            asked.until = authority.lasts_until(decoded)
+            self._allow(decoded, now)
+        else:
+            authority.count(decoded, verdict, now, self._address(), asked.agent)
+            self._finish(verdict)
+
+    def _allow(self, decoded: DecodedCredential, now: float) -> None:
+        """Allow what is neither limited nor spent: nearly every answer, so it makes no more calls than it must."""
+        fast_path, head = self._fast_path, self.head
+        address = head.address if self._is_trusted and head.address is not None else self._address()
+        fast_path.authority.count(decoded, decoded.active, now, address, self._asked.agent)
+        fast_path.validations[decoded.credential.kind, _ACTIVE] += 1
+        seconds = perf_counter() - self._started
+        fast_path.observe(seconds)
+        if head.trace_at is not None:
+            fast_path.show_trace(self.pieces[head.trace_at], seconds)
+        request_id = fast_path.request_ids.new() if head.id_at is None else self.pieces[head.id_at]
+        self._write(200, decoded.lines or fast_path.allowed_lines(decoded), request_id)
 
     def _spent(self, digest: bytes, reply: Reply, *, may_be_kept: bool = False) -> None:
         if reply and reply.__class__ is bytes:
@@ -197,9 +218,9 @@ class FastPathCycle(FastCycle):
         """The rest of a way that needs more than one answer of Redis."""
         fast_path, asked = self._fast_path, self._asked
         try:
-            if self._head.plan[0]:
+            if self.head.plan[0]:
                 request = retried_request(self._headers, self._protocol.client, fast_path.trusted)
-                secret = self._once.get(SPENT, asked.secret)
+                secret = self._said(SPENT) or asked.secret
                 verdict = await fast_path.one_time.consume(secret, request=request, required=asked.required)
             else:
                 verdict = await fast_path.authority.verify(
@@ -209,26 +230,30 @@ class FastPathCycle(FastCycle):
             verdict = UNAVAILABLE
         self._finish(verdict)
 
+    def _observe(self) -> None:
+        seconds = perf_counter() - self._started
+        self._fast_path.observe(seconds)
+        if (place := self.head.trace_at) is not None:
+            self._fast_path.show_trace(self.pieces[place], seconds)
+
     def _finish(self, verdict: Verdict, decoded: DecodedCredential | None = None) -> None:
+        """Give any other answer; `decoded` is what a limited one goes by."""
         fast_path, asked = self._fast_path, self._asked
-        kind = asked.kind if verdict.credential is None else verdict.credential.kind
+        credential = verdict.credential
+        kind = asked.kind if credential is None else credential.kind
         fast_path.validations[kind or NO_KIND, verdict.outcome] += 1
         # What presented nothing asked nothing, and would make the histogram seem faster than Redis is.
         if asked.secret:
-            seconds = perf_counter() - self._started
-            fast_path.observe(seconds)
-            if b"traceparent" in self._once:
-                fast_path.show_trace(self._once[b"traceparent"], seconds)
+            self._observe()
         request_id = self._request_id()
-        if decoded is not None and (verdict is decoded.active or verdict.active):
-            status, lines, body = 200, decoded.lines or fast_path.allowed_lines(decoded), b""
-            if verdict.quotas:
-                lines = quota_line(verdict.quotas) + lines
-        elif verdict.credential is not None and verdict.active and not verdict.quotas:
-            status, lines, body = 200, fast_path.spent_lines(verdict.credential), b""
+        if decoded is not None and verdict.active:
+            lines = decoded.lines or fast_path.allowed_lines(decoded)
+            self._write(200, quota_line(verdict.quotas) + lines if verdict.quotas else lines, request_id)
+        elif credential is not None and verdict.active and not verdict.quotas:
+            self._write(200, fast_path.spent_lines(credential), request_id)
         else:
             status, lines, body = self._refusal(verdict, request_id)
-        self._write(status, lines, request_id, body)
+            self._write(status, lines, request_id, body)
 
     def _refusal(self, verdict: Verdict, request_id: bytes) -> tuple[int, bytes, bytes]:
         """The status, the header lines up to the request id, and the body."""
@@ -239,7 +264,7 @@ class FastPathCycle(FastCycle):
         return status, lines_of(headers) + REQUEST_ID, body
 
 
-def _alone(named: Named, *, spends: bool) -> bytes:
+def _alone(named: dict[bytes, bytes], *, spends: bool) -> bytes:
     """The secret in the only field that presents one, where that takes no more reading; empty where it does."""
     field, key, token = named.get(b"authorization"), named.get(b"x-api-key"), named.get(b"x-token")
     if spends and not _ELSEWHERE.isdisjoint(named):

@@ -6,6 +6,7 @@ Validations decide and answer by themselves (`cycle`); the operations of the app
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Coroutine
 from time import perf_counter
 from typing import Any, NamedTuple, Protocol
@@ -19,7 +20,7 @@ from service.api.http.call import Headers
 from service.api.http.problems import respond
 from service.edge.deadlines import Deadlines
 from service.edge.fast_path import FastPath, Openings
-from service.edge.known_heads import Head, Named
+from service.edge.known_heads import Head, Pieces
 from service.errors import StoreUnavailable
 
 
@@ -31,10 +32,12 @@ class Connection(Protocol):
     deadlines: Deadlines
     transport: asyncio.Transport
     flow: FlowControl
+    pipeline: deque[Any]
+    idle_since: float | None
 
     def run_task(self, work: Coroutine[Any, Any, None]) -> None: ...
 
-    def on_response_complete(self) -> None: ...
+    def go_on(self) -> None: ...
 
     def start_over(self, cycle: FastCycle, method: str, url: bytes, headers: Headers) -> None: ...
 
@@ -55,19 +58,13 @@ class FastCycle:
         self._fast_path = fast_path
         self._peer = protocol.client[0] if protocol.client else ""
         self._is_trusted = fast_path.trusted.trusts(self._peer)
-        self._head: Head
-        self._once: Named
+        # The request: its head, and the pieces in which it says something once.
+        self.head: Head
+        self.pieces: Pieces
         self._started = 0.0
         self.keep_alive = True
         self.response_complete = True
         self.message_event = protocol.deadlines.event
-
-    def take(self, head: Head, once: Named, *, keep_alive: bool) -> None:
-        """The next request: its head, and beside that what it says once."""
-        self._head = head
-        self._once = once
-        self.keep_alive = keep_alive
-        self.response_complete = False
 
     def start(self) -> None:
         """Ask, or answer at once where nothing need be asked; each kind of cycle has its own."""
@@ -75,13 +72,19 @@ class FastCycle:
 
     @property
     def _headers(self) -> Headers:
-        return [*self._head.named.items(), *self._once.items()]
+        head = self.head
+        return [*head.named.items(), *((name, self.pieces[place]) for name, place in head.places.items())]
+
+    def _said(self, name: bytes) -> bytes | None:
+        """What the request says once in this field."""
+        place = self.head.places.get(name)
+        return None if place is None else self.pieces[place]
 
     def _address(self) -> str:
         """The client's, as a trusted proxy tells it."""
         if not self._is_trusted:
             return self._peer
-        head = self._head
+        head = self.head
         if head.address is None:
             forwarded = head.named.get(b"x-forwarded-for")
             if not forwarded:
@@ -92,34 +95,39 @@ class FastCycle:
 
     def _request_id(self) -> bytes:
         """What the request is called, or a new id where it is called nothing."""
-        return self._once.get(b"x-request-id") or self._fast_path.request_ids.new()
+        place = self.head.id_at
+        return self._fast_path.request_ids.new() if place is None else self.pieces[place]
 
-    def _write(self, status: int, lines: bytes, request_id: bytes, body: bytes) -> None:
-        """`lines` go up to the request id."""
-        fast_path, default_headers = self._fast_path, self._protocol.server_state.default_headers
+    def _write(self, status: int, lines: bytes, request_id: bytes, body: bytes = b"") -> None:
+        """Send an answer, or hold it while the client does not read; `lines` go up to the request id."""
+        protocol, openings = self._protocol, self._fast_path.openings
         # By identity: uvicorn makes another list each second, and never changes one.
-        if fast_path.openings.default_headers is not default_headers:
-            fast_path.openings = Openings(default_headers)
-        opening = fast_path.openings[status]
+        if openings.default_headers is not protocol.server_state.default_headers:
+            openings = self._fast_path.openings = Openings(protocol.server_state.default_headers)
         end = b"\r\n\r\n" if self.keep_alive else b"\r\nconnection: close\r\n\r\n"
-        self._send(b"".join((opening, lines, request_id, end, b"" if self._head.head_only else body)))
+        answer = b"".join((openings[status], lines, request_id, end, b"" if self.head.head_only else body))
+        if protocol.flow.write_paused:
+            protocol.run_task(self._send_later(answer))
+        else:
+            self._send(answer)
 
     def _send(self, answer: bytes) -> None:
-        """Send an answer, or hold it while the client does not read."""
         protocol = self._protocol
-        transport = protocol.transport
-        is_closing = transport.is_closing()
-        if protocol.flow.write_paused and not is_closing:
-            protocol.run_task(self._send_later(answer))
-            return
+        transport, flow = protocol.transport, protocol.flow
         self.response_complete = True
-        if not is_closing:
-            transport.write(answer)
-            if not self.keep_alive:
-                transport.close()
-        protocol.on_response_complete()
+        protocol.server_state.total_requests += 1
+        if transport.is_closing():
+            return
+        transport.write(answer)
+        if not self.keep_alive:
+            transport.close()
+        elif protocol.pipeline or flow.read_paused:
+            protocol.go_on()
+        else:
+            protocol.idle_since = protocol.deadlines.now
 
     async def _send_later(self, answer: bytes) -> None:
+        # Ends, too, when the connection does.
         await self._protocol.flow.drain()
         self._send(answer)
 
@@ -166,7 +174,7 @@ class OperationCycle(FastCycle):
 
     @property
     def _method(self) -> str:
-        return "HEAD" if self._head.head_only else self.method
+        return "HEAD" if self.head.head_only else self.method
 
     def _answer(self, answer: Whole, *, outcome: str = "", token_id: str = "", request_id: bytes = b"") -> None:
         status, lines, body = answer
@@ -184,7 +192,7 @@ class OperationCycle(FastCycle):
             address=self._address(),
             outcome=outcome,
             token_id=token_id,
-            traceparent=self._once.get(b"traceparent"),
+            traceparent=self._said(b"traceparent"),
         )
 
     def _fail(self, error: StoreUnavailable) -> None:

@@ -48,12 +48,12 @@ class IntrospectionCycle(OperationCycle):
 
     def _begin(self) -> None:
         """Ask for both records, or leave it to the ordinary way."""
-        named, lookup_of = self._head.named, self._fast_path.lookup_of
+        named, lookup_of = self.head.named, self._fast_path.lookup_of
         form, field = _FORM.fullmatch(self.body), named.get(b"authorization", b"")
         bearer = field[7:].strip() if field[:7].lower() == b"bearer " else b""
         client, token = lookup_of(bearer), lookup_of(form[1]) if form else None
         if named.get(b"content-type") != _MEDIA_TYPE or client is None or token is None:
-            self._start_over(self._head.plan)
+            self._start_over(self.head.plan)
             return
         self._client, self._token = client, token
         # Anew, because a cycle serves one request after another.
@@ -81,10 +81,10 @@ class IntrospectionCycle(OperationCycle):
         token = authority.open(self._token.digest, found) if isinstance(found, bytes) else None
         is_no = found is None and not authority.may_lie_elsewhere
         if client is None or (token is None and not is_no) or (token is not None and token.limited):
-            self._start_over(self._head.plan)
+            self._start_over(self.head.plan)
             return
         now, address = authority.clock(), self._address()
-        authority.count(client, client.active, now, address, self._head.named.get(b"user-agent", b""))
+        authority.count(client, client.active, now, address, self.head.named.get(b"user-agent", b""))
         verdict = authority.evaluate_anywhere(token, (), now)
         self._answer(_INACTIVE if token is None or not verdict.active else _active(token))
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from service.api.http.validate_paths import ENVOY, ONE_TIME, ONE_TIME_ENVOY, PLAIN, form_of
 from service.edge.head import HEAD_BYTES, HEAD_FIELDS, HOSTS, UNUSUAL
-from service.identifiers import REQUEST_ID_LENGTH, REQUEST_ID_SIGNS, is_request_id, only
+from service.identifiers import REQUEST_ID_LENGTH, is_request_id, only
 from service.model import Kind
 from service.tokens.secret import parse
 
@@ -22,7 +22,8 @@ _PLANS: dict[str | None, Plan] = {ENVOY: _ASKS, ONE_TIME: _SPENDS, ONE_TIME_ENVO
 # A byte as a number is found in a third of the time.
 _FRAGMENT = ord("#")
 # What nearly all clients and gateways write. What says more, or says it in another way, the parser reads.
-_TARGET = re.compile(rb"(GET|HEAD) (/[A-Za-z0-9/?&=:._~%+,-]*)")
+_TARGET_SIGNS = rb"[A-Za-z0-9/?&=:._~%+,-]"
+_TARGET = re.compile(rb"(GET|HEAD) (/%b*)" % _TARGET_SIGNS)
 _VERSION = b" HTTP/1.1"
 _FIELD = re.compile(rb"[A-Za-z0-9-]+: [!-~](?:[ -~]*[!-~])?")
 _VISIBLE = only(bytes(range(ord("!"), ord("~") + 1)))
@@ -30,17 +31,35 @@ _VISIBLE = only(bytes(range(ord("!"), ord("~") + 1)))
 _DECISIVE = UNUSUAL | {b"connection", b"content-length", b"keep-alive", b"proxy-connection"}
 _MEANINGLESS = frozenset(((b"connection", b"keep-alive"), (b"content-length", b"0")))
 # What these say comes once: kept, it would only take the room of what comes again.
-_ID = b"x-request-id"
-_UNREPEATED = frozenset((_ID, b"x-tokens-retry-key", b"traceparent"))
+_ID, _TRACE = b"x-request-id", b"traceparent"
+_UNREPEATED = frozenset(
+    (
+        _ID,
+        b"x-tokens-retry-key",
+        _TRACE,
+        b"tracestate",
+        b"b3",
+        b"x-b3-traceid",
+        b"x-b3-spanid",
+        b"x-b3-parentspanid",
+        b"uber-trace-id",
+        b"x-amzn-trace-id",
+        b"x-cloud-trace-context",
+        b"x-datadog-trace-id",
+        b"x-datadog-parent-id",
+        b"x-correlation-id",
+        b"cf-ray",
+    )
+)
 # With what each client asks for these are all that differs between two requests of the same client.
-_SAID_ONCE = (_ID, b"traceparent", b"x-tokens-retry-key", b"x-original-uri", b"x-forwarded-uri")
+SAID_ONCE = _UNREPEATED | {b"x-original-uri", b"x-forwarded-uri"}
 # So does a one-time token, of whose length no other token is.
 SPENT, _SPENT_LENGTH = b"x-token", 32
-# Signs and lengths, where not whatever is visible says the same.
-_FORMS = {
-    _ID: (REQUEST_ID_SIGNS, 1, REQUEST_ID_LENGTH),
-    SPENT: (only(b"0123456789abcdef"), _SPENT_LENGTH, _SPENT_LENGTH),
-}
+# Of what signs they are, where not whatever is visible says the same. Possessive, as all in a layout: a value ends
+# where its line does or is none.
+_FORMS = {_ID: b"[A-Za-z0-9._-]{1,%d}+" % REQUEST_ID_LENGTH, SPENT: b"[0-9a-f]{%d}" % _SPENT_LENGTH}
+# What Envoy's client asked for stands behind its path, and says nothing.
+_ENVOY_PATH = b"/validate/envoy/"
 _LINES_REMEMBERED = _HEADS_REMEMBERED = 4096
 # A client may make a line as long as a head may be.
 _LONGEST_REMEMBERED = 256
@@ -48,6 +67,7 @@ _LONGEST_HEAD_REMEMBERED = 1024
 # Gateways send 9 to 16. Sixty take ten times the room of five, and all heads may come from one client.
 _FIELDS_REMEMBERED = 24
 _LET_GO_AT_ONCE = 256
+_LAYOUTS_A_SECOND = 32
 
 
 def plan_of(url: bytes) -> Plan | None:
@@ -60,7 +80,7 @@ def plan_of(url: bytes) -> Plan | None:
         return None  # The ordinary way takes the fragment off.
     if path == b"/validate":
         return False, query
-    if path.startswith(b"/validate/envoy/"):
+    if path.startswith(_ENVOY_PATH):
         return _ASKS
     if path == b"/validate/one-time":
         return _SPENDS
@@ -71,15 +91,12 @@ def plan_of(url: bytes) -> Plan | None:
 
 
 class Target(NamedTuple):
-    """What a request line asks for; `plan` is what a validation is told of it, None for what is none.
-
-    Two with the same `key` ask for the same.
-    """
+    """What a request line asks for; `plan` is what a validation is told of it, None for what is none."""
 
     head_only: bool
     url: bytes
     plan: Plan | None
-    key: bytes
+    is_envoys: bool
 
 
 class _Targets(dict[bytes, Target]):
@@ -90,11 +107,7 @@ class _Targets(dict[bytes, Target]):
         if found is None:
             raise KeyError(line)
         method, url = found.groups()
-        plan, key = plan_of(url), line
-        if plan is not None:
-            # Whatever Envoy's clients ask for, behind its path it is the same question.
-            key = b"%b!" % method if plan is _SPENDS else b"%b?%b" % (method, plan[1])
-        target = Target(method == b"HEAD", url, plan, key)
+        target = Target(method == b"HEAD", url, plan_of(url), url.startswith(_ENVOY_PATH))
         if len(self) < _LINES_REMEMBERED and len(line) <= _LONGEST_REMEMBERED:
             self[line] = target
         return target
@@ -117,6 +130,11 @@ class _FieldLines(dict[bytes, tuple[bytes, bytes]]):
         return field
 
 
+Pieces = tuple[bytes, ...]
+# Where among the pieces that it is told beside its head a cycle finds what was said once.
+Places = dict[bytes, int]
+
+
 class Head:
     """A head that is plain, without what it says once: by which cycle it is answered, and what that is told.
 
@@ -124,21 +142,30 @@ class Head:
     X-Forwarded-For tells it.
     """
 
-    __slots__ = ("address", "asked", "head_only", "kind", "named", "plan")
+    __slots__ = ("address", "asked", "head_only", "id_at", "kind", "named", "places", "plan", "trace_at")
 
-    def __init__(self, kind: type[Any], plan: Any, named: Named, head_only: bool) -> None:
+    def __init__(self, kind: type[Any], plan: Any, named: Named, places: Places, *, head_only: bool) -> None:
         """`named`: its fields by name, of which none occurs twice."""
         self.kind = kind
         self.plan = plan
         self.named = named
+        self.places = places
+        # Of every request it is asked whether it says these.
+        self.id_at, self.trace_at = places.get(_ID), places.get(_TRACE)
         self.head_only = head_only
         self.asked: Any = None
         self.address: str | None = None
 
+    @classmethod
+    def alone(cls, kind: type[Any], plan: Any, named: Named, once: Named, *, head_only: bool) -> tuple[Head, Pieces]:
+        """One that is known by nothing; the pieces beside it are all that it says once."""
+        places = {name: place for place, name in enumerate(once)}
+        return cls(kind, plan, named, places, head_only=head_only), tuple(once.values())
+
 
 def said_once(named: Named, plan: Any) -> Named:
     """Takes what a head says once out of its fields. A request id that is not passed on is as good as none."""
-    once = {name: named.pop(name) for name in _SAID_ONCE if name in named}
+    once = {name: named.pop(name) for name in [*named] if name in SAID_ONCE}
     if not is_request_id(once.get(_ID, b"1")):
         del once[_ID]
     # Elsewhere it is no one-time token, whatever its form says.
@@ -147,25 +174,29 @@ def said_once(named: Named, plan: Any) -> Named:
     return once
 
 
-class Mark(NamedTuple):
-    """A field that is said once, as a gateway writes its name; a table of its signs, and how short and long it is."""
+class Layout:
+    """How a gateway writes what its heads say once: a pattern that takes them apart there, and the place of each.
 
-    opening: bytes
-    name: bytes
-    signs: bytes
-    shortest: int
-    longest: int
+    Every other piece is what stands between, with the name before and the line's end behind it.
+    """
 
-    @classmethod
-    def of(cls, written: bytes, name: bytes) -> Mark:
-        """`name` is `written` in lower case."""
-        return cls(b"\r\n%b: " % written, name, *_FORMS.get(name, (_VISIBLE, 1, HEAD_BYTES)))
+    __slots__ = ("is_envoys", "places", "take_apart")
+
+    def __init__(self, written: tuple[bytes, ...], *, is_envoys: bool) -> None:
+        """`written`: the names in their order. Behind the path of Envoy nothing counts, which stands before them."""
+        # Atomic: a head in which a name is written again and again is not tried with each of them.
+        each = rb"(?>(%b(?:[^\r]*+\r\n)*?%b: )(%b)(?=\r\n))"
+        pattern = rb"(?>((?:GET|HEAD) %b)(%b*+)(?= HTTP/1))" % (_ENVOY_PATH, _TARGET_SIGNS) if is_envoys else b""
+        self.places: Places = {}
+        self.is_envoys = is_envoys
+        for word in written:
+            name = word.lower()
+            pattern += each % (rb"\r\n" if self.places else b"", re.escape(word), _FORMS.get(name, b"[!-~]++"))
+            self.places[name] = 2 * (len(self.places) + is_envoys) + 1
+        self.take_apart = re.compile(pattern + b"(.*)", re.DOTALL).fullmatch
 
 
-Marks = tuple[Mark, ...]
-# By each of their names and what precedes it, and by what follows the last, a head is known.
-Remaining = tuple[bytes, ...]
-_NOTHING: tuple[Remaining, Named, None] = ((), {}, None)
+NOTHING_SAID = Layout((), is_envoys=False)
 
 
 class KnownHeads:
@@ -177,47 +208,44 @@ class KnownHeads:
     def __init__(self) -> None:
         self._targets = _Targets()
         self._field_lines = _FieldLines()
-        self._heads: dict[Remaining, Head] = {}
+        self._layouts: dict[tuple[bool | bytes, ...], Layout] = {}
+        # By every other piece.
+        self._heads: dict[Pieces, Head] = {}
 
     def forget(self) -> None:
         """Let all heads and lines go: there are secrets in them."""
         self._targets.clear()
         self._field_lines.clear()
+        self._layouts.clear()
         passed, self._heads = self._heads, {}
         _let_go(passed)
 
-    def find(self, packet: bytes, marks: Marks) -> tuple[Remaining, Named, Head | None]:
-        """What remains of a packet without what it says once, that, and the head if it is known by what remains.
+    def find(self, packet: bytes, layout: Layout) -> tuple[Pieces, Head | None]:
+        """A packet taken apart, and the head if it is known by what is not said once; no pieces where it differs."""
+        # Here too, because what is said once is not among what is remembered.
+        if len(packet) > HEAD_BYTES or (found := layout.take_apart(packet)) is None:
+            return (), None
+        pieces = found.groups()
+        return pieces, self._heads.get(pieces[::2])
 
-        `marks`: of the fields that say it. Nothing remains of what the parser is to read.
-        """
-        # Here too, because what is cut out is not among what is remembered.
-        if len(packet) > HEAD_BYTES:
-            return _NOTHING
-        line, _, rest = packet.partition(_VERSION)
-        try:
-            remaining = [self._targets[line].key]
-        except KeyError:
-            return _NOTHING
-        once: Named = {}
-        for opening, name, signs, shortest, longest in marks:
-            before, found, after = rest.partition(opening)
-            if found:
-                # The end of the line stays, because the next of them may begin there.
-                end = after.find(b"\r\n")
-                value = after[:end]
-                if shortest <= end <= longest and value.translate(signs) == value:
-                    once[name], rest = value, after[end:]
-                    remaining += before, name
-        remaining.append(rest)
-        known = tuple(remaining)
-        return known, once, self._heads.get(known)
+    def layout_of(self, packet: bytes, once: Named, *, is_envoys: bool) -> Layout:
+        """The layout of a packet that says this once."""
+        names = [line.partition(b": ")[0] for line in packet.split(b"\r\n")]
+        written = tuple([name for name in names if name.lower() in once])
+        found = self._layouts.get((is_envoys, *written))
+        if found is None:
+            # A pattern takes long to make, and a client could write its names in another way with each request.
+            if len(self._layouts) >= _LAYOUTS_A_SECOND:
+                return NOTHING_SAID
+            found = self._layouts[is_envoys, *written] = Layout(written, is_envoys=is_envoys)
+        return found
 
-    def keep(self, remaining: Remaining, head: Head) -> None:
-        """Know a head by what `find` said that remains of it: nothing that is said once."""
-        is_small = len(head.named) <= _FIELDS_REMEMBERED and sum(map(len, remaining)) <= _LONGEST_HEAD_REMEMBERED
+    def keep(self, pieces: Pieces, head: Head) -> None:
+        """Know a head by the pieces of it that `find` asked for: nothing that is said once."""
+        key = pieces[::2]
+        is_small = len(head.named) <= _FIELDS_REMEMBERED and sum(map(len, key)) <= _LONGEST_HEAD_REMEMBERED
         if is_small and len(self._heads) < _HEADS_REMEMBERED:
-            self._heads[remaining] = head
+            self._heads[key] = head
 
     def read(self, packet: bytes) -> tuple[Target, Named] | None:
         """Of a request without a body that is this packet, no less and no more: its target, and its fields by name;
@@ -238,15 +266,9 @@ class KnownHeads:
         return (target, named) if is_plain else None
 
 
-def _let_go(heads: dict[Remaining, Head]) -> None:
+def _let_go(heads: dict[Pieces, Head]) -> None:
     """Some, and then others have a turn: all that a second may bring takes three milliseconds."""
     for _ in range(min(_LET_GO_AT_ONCE, len(heads))):
         heads.popitem()
     if heads:
         asyncio.get_running_loop().call_soon(_let_go, heads)
-
-
-def marks_of(packet: bytes, once: Named) -> Marks:
-    """The marks of what a head says once, in the order in which this packet has them."""
-    written = [line.partition(b": ")[0] for line in packet.split(b"\r\n")]
-    return tuple(Mark.of(name, name.lower()) for name in written if name.lower() in once)

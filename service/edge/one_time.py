@@ -44,14 +44,14 @@ class GenerateCycle(OperationCycle):
 
     def _begin(self) -> None:
         """Issue a token, unless only known callers get one or none is asked for."""
-        if self._head.head_only or not self._fast_path.one_time.policy.open_to_all:
-            self._start_over(self._head.plan)
+        if self.head.head_only or not self._fast_path.one_time.policy.open_to_all:
+            self._start_over(self.head.plan)
         else:
             self._fast_path.one_time.begin_issue(self._address(), self._issued)
 
     def _issued(self, issued: Issued | None) -> None:
         if issued is None:
-            self._start_over(self._head.plan)
+            self._start_over(self.head.plan)
         else:
             status, lines, body = _said_of(issued.expires_at)
             self._answer(Whole(status, lines, body.replace(_PLACE, issued.secret.encode())))
@@ -64,10 +64,10 @@ class ConsumeCycle(OperationCycle):
 
     def _begin(self) -> None:
         """Spend the token, unless the request takes more reading."""
-        named = self._head.named
+        named = self.head.named
         found = _BODY.fullmatch(self.body)
         if found is None or b"idempotency-key" in named or named.get(b"content-type", _JSON) != _JSON:
-            self._start_over(self._head.plan)
+            self._start_over(self.head.plan)
         else:
             self._fast_path.one_time.spend(found[1], "", self._spent)
 
@@ -80,4 +80,4 @@ class ConsumeCycle(OperationCycle):
             self._fail(reply)
         else:
             # It may have another digest, or be asked for again.
-            self._start_over(self._head.plan)
+            self._start_over(self.head.plan)

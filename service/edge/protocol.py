@@ -29,7 +29,7 @@ from service.edge.head import (
     size_of,
 )
 from service.edge.introspection import IntrospectionCycle
-from service.edge.known_heads import Head, Marks, Named, Remaining, marks_of, plan_of, said_once
+from service.edge.known_heads import NOTHING_SAID, Head, Layout, Named, Pieces, plan_of, said_once
 from service.edge.limits import ConnectionLimits
 from service.edge.one_time import ConsumeCycle, GenerateCycle, generates
 from service.edge.ordinary import OrdinaryCycle
@@ -38,8 +38,6 @@ from service.edge.session_check import SessionCheckCycle, check_of
 
 _TOO_MANY = Refusal(503, "too_many_connections", "Too many connections from this address are open. Use fewer.")
 _ALL_BUSY = Refusal(503, "overloaded", "As many connections as this server can have are busy. Try again.")
-
-
 _POSTED: dict[bytes, type[OperationCycle]] = {
     cycle.template.encode(): cycle for cycle in (IntrospectionCycle, ConsumeCycle)
 }
@@ -50,6 +48,8 @@ _DIGITS = 4
 class EdgeProtocol(ReadingProtocol):
     """One connection. Takes what it shares with all others from the lifespan's state."""
 
+    __slots__ = ("_draining", "_layout", "_own_cycle")
+
     def __init__(
         self,
         config: Config,
@@ -59,7 +59,7 @@ class EdgeProtocol(ReadingProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self._own_cycle: FastCycle
-        self._marks: Marks = ()
+        self._layout: Layout = NOTHING_SAID
         self._draining = False
         self._answering: RequestResponseCycle | None = None
         self._limits: ConnectionLimits = app_state["limits"]
@@ -100,29 +100,34 @@ class EdgeProtocol(ReadingProtocol):
         if not is_between or self._blank_bytes or self._refusal is not None:
             super().data_received(data)
             return
-        remaining, once, head = self.fast_path.heads.find(data, self._marks)
+        pieces, head = self.fast_path.heads.find(data, self._layout)
         if head is None:
-            read = self._read_whole(data, remaining, once)
+            read = self._read_whole(data, pieces)
             if read is None:
                 super().data_received(data)
                 return
-            head, once = read
+            head, pieces = read
         self.idle_since = None
-        # Mostly a connection asks for the same again.
-        if self._own_cycle.__class__ is not head.kind:
-            self._own_cycle = head.kind(self, self.fast_path)
-        cycle: Any = self._own_cycle
-        self.cycle = cycle
-        cycle.take(head, once, keep_alive=not self._draining)
-        cycle.start()
+        self._take(head, pieces).start()
 
-    def _read_whole(self, packet: bytes, remaining: Remaining, found: Named) -> tuple[Head, Named] | None:
-        """Read what a packet asks by its lines, and remember it; `found` and `remaining` are what `find` says of it."""
-        heads = self.fast_path.heads
+    def _take(self, head: Head, pieces: Pieces) -> Any:
+        """The cycle that answers this, which is the one before if that was of the same kind: mostly it was."""
+        cycle: Any = self._own_cycle
+        if cycle.__class__ is not head.kind:
+            cycle = self._own_cycle = head.kind(self, self.fast_path)
+        if self._draining:
+            cycle.keep_alive = False
+        cycle.head, cycle.pieces, cycle.response_complete = head, pieces, False
+        self.cycle = cycle
+        return cycle
+
+    def _read_whole(self, packet: bytes, pieces: Pieces) -> tuple[Head, Pieces] | None:
+        """Read what a packet asks by its lines, and remember it by the pieces that `find` made of it, if any."""
+        heads, layout = self.fast_path.heads, self._layout
         read = heads.read(packet)
         if read is None:
             return None
-        (head_only, url, plan, _), named = read
+        (head_only, url, plan, is_envoys), named = read
         kind: type[FastCycle] = FastPathCycle
         told: Any = plan
         if plan is None:
@@ -131,13 +136,13 @@ class EdgeProtocol(ReadingProtocol):
                 return None
             kind, told = asked
         once = said_once(named, told)
-        head = Head(kind, told, named, head_only)
-        if once.keys() == found.keys():
-            heads.keep(remaining, head)
-        else:
-            # The next one that this gateway sends here is known by them.
-            self._marks = marks_of(packet, once)
-        return head, once
+        if pieces and layout.is_envoys is is_envoys and layout.places.keys() == once.keys():
+            head = Head(kind, told, named, layout.places, head_only=head_only)
+            heads.keep(pieces, head)
+            return head, pieces
+        # The next one that this gateway sends here is known by them.
+        self._layout = heads.layout_of(packet, once, is_envoys=is_envoys)
+        return Head.alone(kind, told, named, once, head_only=head_only)
 
     def on_headers_complete(self) -> None:
         self._in_head = False
@@ -180,14 +185,8 @@ class EdgeProtocol(ReadingProtocol):
         self.pipeline.appendleft((self._next_cycle(named, kind, plan), self.app))
 
     def _next_cycle(self, named: Named, kind: type[FastCycle], plan: Any) -> Any:
-        if self._own_cycle.__class__ is not kind:
-            self._own_cycle = kind(self, self.fast_path)
-        cycle: Any = self._own_cycle
-        self.cycle = cycle
-        once = said_once(named, plan)
-        head = Head(kind, plan, named, self.parser.get_method() == b"HEAD")
-        cycle.take(head, once, keep_alive=not self._draining)
-        return cycle
+        head_only = self.parser.get_method() == b"HEAD"
+        return self._take(*Head.alone(kind, plan, named, said_once(named, plan), head_only=head_only))
 
     def _begin_operation(self, named: Named, kind: type[OperationCycle], plan: bytes) -> None:
         """One without a body as a validation, another at the end of its body, which is small."""
@@ -259,8 +258,11 @@ class EdgeProtocol(ReadingProtocol):
     def on_response_complete(self) -> None:
         """As uvicorn's, except the keep-alive: an instant that `Deadlines` reads, not a timer per request."""
         self.server_state.total_requests += 1
-        if self.transport.is_closing():
-            return
+        if not self.transport.is_closing():
+            self.go_on()
+
+    def go_on(self) -> None:
+        """Begin with the next request of a pipeline, or wait for one."""
         if self.flow.read_paused:
             self.flow.resume_reading()
         if self.pipeline:

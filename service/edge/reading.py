@@ -24,6 +24,9 @@ _NOT_HTTP = Refusal(400, "invalid_request", "The request is not valid HTTP.")
 class ReadingProtocol(HttpToolsProtocol):
     """Refuses what is too large, too slow or no HTTP, and closes; what becomes of a head is told by `EdgeProtocol`."""
 
+    # What each packet asks of. uvicorn's own attributes are so many that each is read from a dictionary.
+    __slots__ = ("_blank_bytes", "_in_head", "_refusal", "body_since", "deadlines", "fast_path", "idle_since")
+
     def __init__(
         self,
         config: Config,

@@ -55,7 +55,7 @@ class SessionCheckCycle(OperationCycle):
     def _begin(self) -> None:
         """Ask, or answer at once where nothing need be asked."""
         fast_path = self._fast_path
-        self._secret = secret = self._head.plan
+        self._secret = secret = self.head.plan
         seen = fast_path.lookup_of(secret)
         if seen is None or seen.kind is not Kind.SESSION:
             self._finish(MALFORMED)

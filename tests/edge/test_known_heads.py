@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import re
-from itertools import product
-from unittest.mock import Mock
-from weakref import WeakSet
+from itertools import islice, permutations, product
 
 import httptools
 import pytest
 
 from service.api.auth.presented import read_accepted
 from service.edge.cycle import FastPathCycle
-from service.edge.deadlines import Deadlines
 from service.edge.head import HEAD_BYTES
-from service.edge.known_heads import Head, KnownHeads, Marks, marks_of, said_once
+from service.edge.known_heads import (
+    NOTHING_SAID,
+    SAID_ONCE,
+    Head,
+    KnownHeads,
+    Layout,
+    Named,
+    Pieces,
+    plan_of,
+    said_once,
+)
 from tests.edge.asking import PATIENCE_SECONDS
 
 HEAD = (
@@ -77,34 +84,42 @@ def test_a_head_is_read_as_the_parser_reads_it_whatever_byte_is_another_or_missi
     assert sum(head is not None for _, head in found) > len(found) / 4
 
 
-def known(packet: bytes) -> tuple[KnownHeads, Marks]:
-    """Heads of which this is the only one known, and the marks of what it says once."""
+def known(packet: bytes) -> tuple[KnownHeads, Layout]:
+    """Heads of which this is the only one known, and its layout."""
     heads = KnownHeads()
     read = heads.read(packet)
     assert read is not None
-    once = said_once(read[1], read[0].plan)
-    marks = marks_of(packet, once)
-    remaining, found, head = heads.find(packet, marks)
-    assert (bool(remaining), found, head) == (True, once, None)
-    heads.keep(remaining, Head(FastPathCycle, read[0].plan, read[1], read[0].head_only))
-    return heads, marks
+    (head_only, _, plan, is_envoys), named = read
+    once = said_once(named, plan)
+    layout = heads.layout_of(packet, once, is_envoys=is_envoys)
+    pieces, head = heads.find(packet, layout)
+    assert (said(layout, pieces), head) == (once, None)
+    heads.keep(pieces, Head(FastPathCycle, plan, named, layout.places, head_only=head_only))
+    return heads, layout
 
 
-def test_a_head_is_known_only_where_the_parser_reads_the_same_beside_what_is_said_once() -> None:
-    heads, marks = known(HEAD)
-    places, instead = range(len(HEAD) + 1), [b"", *(bytes([byte]) for byte in b"\0\n\r !#1:,Px\x80"), b"\r\n"]
+def said(layout: Layout, pieces: Pieces) -> Named:
+    """What is said once in these pieces."""
+    return {name: pieces[place] for name, place in layout.places.items()}
+
+
+@pytest.mark.parametrize("target", [b"/validate?required_scope=a:b", b"/validate/envoy/a/b?c=d"])
+def test_a_head_is_known_only_where_the_parser_reads_the_same_beside_what_is_said_once(target: bytes) -> None:
+    whole = HEAD.replace(b"/validate?required_scope=a:b", target)
+    heads, layout = known(whole)
+    places, instead = range(len(whole) + 1), [b"", *(bytes([byte]) for byte in b"\0\n\r !#1:,Px\x80"), b"\r\n"]
     pieces = [*instead, b"\r\nX-Request-Id: 1", b"\r\n\r\nX-Request-Id: 1", b"\r\nx-request-id: 1"]
     found = []
     for at, piece, cut in product(places, pieces, (0, 1)):
-        packet = HEAD[:at] + piece + HEAD[at + cut :]
-        _, once, head = heads.find(packet, marks)
+        packet = whole[:at] + piece + whole[at + cut :]
+        apart, head = heads.find(packet, layout)
         if head is None:
             continue
         found.append(packet)
         read = Read(packet)
         assert (read.heads, read.messages, read.body, read.is_kept) == (1, 1, b"", True), packet
-        assert (read.parser.get_method(), read.url) == (b"GET", b"/validate?required_scope=a:b"), packet
-        assert sorted(read.fields) == sorted([*head.named.items(), *once.items()]), packet
+        assert (read.parser.get_method(), plan_of(read.url)) == (b"GET", head.plan), packet
+        assert sorted(read.fields) == sorted([*head.named.items(), *said(layout, apart).items()]), packet
     # What is said once is said in other words.
     assert {Read(packet).fields[4][1] for packet in found} >= {b"1-2", b"11-2", b"1-1", b"P1-2", b"-2"}
 
@@ -128,59 +143,73 @@ def test_a_head_is_known_only_where_the_parser_reads_the_same_beside_what_is_sai
 )
 def test_what_a_head_says_once_may_be_another_and_nothing_else(was: bytes, is_now: bytes, is_known: bool) -> None:
     packet = HEAD[:-2] + b"traceparent: 00-1-1-00\r\nX-Forwarded-Uri: /a\r\n\r\n"
-    heads, marks = known(packet)
+    heads, layout = known(packet)
     assert packet.count(was) == 1
-    assert (heads.find(packet.replace(was, is_now), marks)[2] is not None) is is_known
+    assert (heads.find(packet.replace(was, is_now), layout)[1] is not None) is is_known
 
 
 def test_behind_its_path_envoy_asks_the_same_whatever_its_client_asks_for() -> None:
-    heads, marks = known(HEAD.replace(b"/validate?required_scope=a:b", b"/validate/envoy/a?b=c"))
-    assert heads.find(HEAD.replace(b"/validate?required_scope=a:b", b"/validate/envoy/d"), marks)[2] is not None
-    assert heads.find(HEAD.replace(b"/validate?required_scope=a:b", b"/validate"), marks)[2] is not None
-    assert heads.find(HEAD.replace(b"/validate?required_scope=a:b", b"/validate/one-time/envoy/d"), marks)[2] is None
+    asked = b"/validate?required_scope=a:b"
+    heads, layout = known(HEAD.replace(asked, b"/validate/envoy/a?b=c"))
+    for target, is_known in (
+        (b"/validate/envoy/d", True),
+        (b"/validate", False),
+        (b"/validate/one-time/envoy/d", False),
+    ):
+        assert (heads.find(HEAD.replace(asked, target), layout)[1] is not None) is is_known
 
 
 def test_what_was_said_once_is_told_apart_by_its_name() -> None:
     """Else a second secret could stand where a request id was."""
-    spends, asks = b"GET /validate/one-time HTTP/1.1\r\n", b"GET /validate HTTP/1.1\r\n"
-    identified, presented, rest = (
-        b"X-Request-Id: 1",
-        b"X-Token: " + b"0" * 32,
-        b"Host: a\r\nAuthorization: Bearer s\r\n",
-    )
-    _, marks = known(spends + rest + identified + b"\r\n" + presented + b"\r\n\r\n")
-    heads, _ = known(asks + rest + identified + b"\r\n\r\n")
-    assert [mark.name for mark in marks] == [b"x-request-id", b"x-token"]
-    assert heads.find(asks + rest + identified + b"\r\n\r\n", marks)[2] is not None
-    assert heads.find(asks + rest + presented + b"\r\n\r\n", marks)[2] is None
+    spends, asks, host = b"GET /validate/one-time HTTP/1.1\r\n", b"GET /validate HTTP/1.1\r\n", b"Host: a\r\n"
+    identified, presented = b"X-Request-Id: 1\r\n\r\n", b"X-Token: " + b"0" * 32 + b"\r\n\r\n"
+    spending, of_token = known(spends + host + presented)
+    asking, of_id = known(asks + host + identified)
+    assert spending.find(spends + host + presented, of_token)[1] is not None
+    assert asking.find(asks + host + identified, of_id)[1] is not None
+    assert asking.find(asks + host + presented, of_token)[1] is None
+    assert asking.find(asks + host + presented, of_id)[1] is None
+    assert spending.find(spends + host + identified, of_id)[1] is None
+    # An empty one is none.
+    assert spending.find(spends + host + b"X-Token: \r\n\r\n", of_token)[1] is None
 
 
-@pytest.mark.parametrize(
-    "name", [b"x-request-id", b"traceparent", b"x-tokens-retry-key", b"x-original-uri", b"x-forwarded-uri"]
-)
+@pytest.mark.parametrize("name", sorted(SAID_ONCE))
 def test_what_is_said_once_can_hold_no_token(name: bytes) -> None:
     """Else a head would be known by another one's token."""
-    assert said_once({name: b"1"}, None) == {name: b"1"}
+    packets = [WHOLE[:-2] + b"%b: %d\r\n\r\n" % (name, number) for number in (1, 2)]
+    heads, layout = known(packets[0])
+    assert heads.find(packets[1], layout)[1] is not None
     with pytest.raises(ValueError, match="has a meaning of its own"):
         read_accepted(f"header:{name.decode()}", basic=False)
 
 
+def test_a_layout_is_made_for_as_many_as_there_are_gateways_and_not_for_each_request() -> None:
+    heads, found = KnownHeads(), []
+    for names in islice(permutations(sorted(SAID_ONCE), 2), 50):
+        packet = WHOLE[:-2] + b"%b: 1\r\n%b: 1\r\n\r\n" % names
+        found.append(heads.layout_of(packet, dict.fromkeys(names, b"1"), is_envoys=False))
+    assert [layout is NOTHING_SAID for layout in found] == [False] * 32 + [True] * 18
+    heads.forget()
+    assert heads.layout_of(packet, dict.fromkeys(names, b"1"), is_envoys=False) is not NOTHING_SAID
+
+
+def head_of(fields: int = 0) -> Head:
+    return Head(FastPathCycle, None, {b"%d" % number: b"" for number in range(fields)}, {}, head_only=False)
+
+
 @pytest.mark.anyio
 async def test_what_is_known_takes_no_more_room_than_it_may() -> None:
-    heads, marks = known(HEAD)
+    heads, layout = known(HEAD)
     for number in range(5000):
-        packet = HEAD.replace(b"a.test", b"a%d.test" % number)
-        remaining, _, _ = heads.find(packet, marks)
-        heads.keep(remaining, Head(FastPathCycle, None, {}, False))
+        heads.keep(heads.find(HEAD.replace(b"a.test", b"a%d.test" % number), layout)[0], head_of())
     assert len(heads._heads) == 4096
     heads.forget()
     long = HEAD.replace(b"a.test", b"a.test\r\nCookie: " + b"c" * 1024)
-    remaining, _, _ = heads.find(HEAD, marks)
-    heads.read(HEAD)
-    remaining, _, _ = heads.find(long, marks)
-    heads.keep(remaining, Head(FastPathCycle, None, {}, False))
-    assert remaining
-    heads.keep((b"a",), Head(FastPathCycle, None, {b"%d" % number: b"" for number in range(25)}, False))
+    pieces, _ = heads.find(long, layout)
+    heads.keep(pieces, head_of())
+    assert pieces
+    heads.keep((b"a",), head_of(fields=25))
     assert not heads._heads
 
 
@@ -237,46 +266,3 @@ async def test_a_packet_is_no_head_where_another_message_goes_on(port: int, begi
         got += await reader.read()
     writer.close()
     assert b" ".join(re.findall(rb"HTTP/1.1 (\d+)", got)) == statuses
-
-
-@pytest.mark.anyio
-async def test_secrets_are_let_go_each_second_and_behind_the_last_connection() -> None:
-    told: list[float] = []
-    clock = iter(range(10))
-    deadlines = Deadlines(lambda: next(clock), on_second=lambda: told.append(deadlines.now))
-    idle = Mock(unread_bytes=0, unread_since=0, idle_since=0, head_since=None, body_since=None)
-    idle.transport.get_write_buffer_size.return_value = 0
-    connections = {idle}
-    deadlines.watch(connections, 60)
-    for _ in range(7):
-        deadlines._tick()
-    assert told == [4, 8]
-    connections.clear()
-    deadlines._tick()
-    assert told == [4, 8, 9]
-
-
-@pytest.mark.anyio
-async def test_many_heads_are_let_go_in_steps_between_which_others_have_a_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.edge.known_heads._LET_GO_AT_ONCE", 2)
-
-    class Asked:
-        pass
-
-    heads, alive = KnownHeads(), WeakSet[Asked]()
-    for number in range(5):
-        packet = b"GET /validate HTTP/1.1\r\nHost: a\r\nX-A: %d\r\n\r\n" % number
-        head = Head(FastPathCycle, (False, b""), {}, head_only=False)
-        head.asked = Asked()
-        alive.add(head.asked)
-        remaining, _, _ = heads.find(packet, ())
-        assert remaining is not None
-        heads.keep(remaining, head)
-    del head
-    heads.forget()
-    assert heads.find(packet, ())[2] is None
-    counts = [len(alive)]
-    while counts[-1]:
-        await asyncio.sleep(0)
-        counts.append(len(alive))
-    assert counts == [3, 1, 0]

@@ -14,9 +14,12 @@ _TAKEN = {
     "scheme": re.compile("bearer|basic"),
     # What is read of a request's head for something else.
     "header": re.compile(
-        "accept.*|authorization|connection|content-.*|cookie|expect|forwarded|host|idempotency-key|origin|traceparent"
+        "accept.*|authorization|connection|content-.*|cookie|expect|forwarded|host|idempotency-key|origin"
         "|transfer-encoding|upgrade|user-agent|x-forwarded-.*|x-original-uri|x-request-id|x-required-scope"
         "|x-token-cost|x-tokens-retry-key"
+        # What names a request or its trace.
+        "|b3|cf-ray|trace(parent|state)|uber-trace-id|x-(amzn-trace|correlation)-id|x-b3-.*|x-cloud-trace-context"
+        "|x-datadog-.*"
     ),
 }
 # What stands for a password where the token is the user.
