@@ -8,6 +8,7 @@ import ssl
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from email.message import Message
 from typing import Any, NamedTuple, TypeVar, cast
 from urllib.parse import quote, urlencode
@@ -27,6 +28,7 @@ LONG_READ_SECONDS = 600.0
 PROBE_SECONDS = 5.0
 _CHUNK_BYTES = 1 << 16
 _STREAMED = ("application/x-ndjson", "text/csv")
+Query = Mapping[str, object] | None
 Shape = TypeVar("Shape")
 
 
@@ -50,6 +52,7 @@ class Answer(NamedTuple):
         return self.json() if self.headers.get_content_type() == "application/problem+json" else {}
 
 
+@dataclass(eq=False, repr=False)
 class Client:
     """Asks one service, each time on a connection of its own: questions to people lie between.
 
@@ -57,38 +60,23 @@ class Client:
     shape that is expected (of answers.py).
     """
 
-    def __init__(
-        self,
-        address: Address,
-        token: str | None = None,
-        *,
-        read_seconds: float = READ_SECONDS,
-        tls: ssl.SSLContext | None = None,
-    ) -> None:
-        # http.client would end with a traceback that has it in clear.
-        if token and not (token.isascii() and token.isprintable()):
-            raise WrongUsage("what was given as a token is none: is it one line, and only that?")
-        self.address = address
-        self._token = token
-        self._read_seconds = read_seconds
-        self._tls = tls
+    address: Address
+    token: str = ""
+    read_seconds: float = READ_SECONDS
+    tls: ssl.SSLContext | None = None
 
-    def get(self, path: str, shape: type[Shape], query: Mapping[str, object] | None = None) -> Shape:
+    def __post_init__(self) -> None:
+        # http.client would end with a traceback that has it in clear.
+        if not (self.token.isascii() and self.token.isprintable()):
+            raise WrongUsage("what was given as a token is none: is it one line, and only that?")
+
+    def get(self, path: str, shape: type[Shape], query: Query = None) -> Shape:
         """The answer to a GET."""
         return self.members(self.ask("GET", path, query=query), shape)
 
-    def send(
-        self,
-        method: str,
-        path: str,
-        shape: type[Shape],
-        body: object = None,
-        *,
-        query: Mapping[str, object] | None = None,
-        key: str | None = None,
-    ) -> Shape:
-        """The answer to a request that changes something; bytes are lines of NDJSON, `key` an Idempotency-Key."""
-        return self.members(self.ask(method, path, query=query, body=body, key=key), shape)
+    def send(self, method: str, path: str, shape: type[Shape], body: object = None, *, query: Query = None) -> Shape:
+        """The answer to a request that changes something; bytes are lines of NDJSON."""
+        return self.members(self.ask(method, path, query=query, body=body), shape)
 
     def send_once(self, path: str, shape: type[Shape], body: object) -> Shape:
         """The answer to a POST that shows a secret: asked again when it was lost, it issues no second one.
@@ -99,20 +87,13 @@ class Client:
         # One key for both, of 128 random bits, so that it meets no other request's.
         key = secrets.token_hex(16)
         try:
-            return self.send("POST", path, shape, body, key=key)
+            answer = self.ask("POST", path, body=body, key=key)
         except NoAnswer:
-            return self.send("POST", path, shape, body, key=key)
+            answer = self.ask("POST", path, body=body, key=key)
+        return self.members(answer, shape)
 
-    def ask(
-        self,
-        method: str,
-        path: str,
-        *,
-        query: Mapping[str, object] | None = None,
-        body: object = None,
-        key: str | None = None,
-    ) -> Answer:
-        """The answer, whatever its status. Raises NoAnswer when there is none."""
+    def ask(self, method: str, path: str, *, query: Query = None, body: object = None, key: str = "") -> Answer:
+        """The answer, whatever its status; `key` is an Idempotency-Key. Raises NoAnswer when there is none."""
         try:
             with self._request(method, path, query, body, key) as response:
                 return _read(response)
@@ -135,7 +116,7 @@ class Client:
 
     @contextmanager
     def _request(
-        self, method: str, path: str, query: Mapping[str, object] | None, body: object = None, key: str | None = None
+        self, method: str, path: str, query: Query, body: object = None, key: str = ""
     ) -> Iterator[http.client.HTTPResponse]:
         headers = {
             "User-Agent": f"token-service/{__version__}",
@@ -145,8 +126,8 @@ class Client:
             # For the audit log, which tells apart by what way a change came.
             "X-Requested-With": "tokens-cli",
         }
-        if self._token:
-            headers["Authorization"] = f"Bearer {self._token}"
+        if self.token:
+            headers["Authorization"] = f"Bearer {self.token}"
         if key:
             headers["Idempotency-Key"] = key
         content = None
@@ -170,13 +151,13 @@ class Client:
         host, port = self.address.host, self.address.port
         if self.address.scheme == "https":
             connection: http.client.HTTPConnection = http.client.HTTPSConnection(
-                host, port, timeout=CONNECT_SECONDS, context=self._tls or ssl.create_default_context()
+                host, port, timeout=CONNECT_SECONDS, context=self.tls or ssl.create_default_context()
             )
         else:
             connection = http.client.HTTPConnection(host, port, timeout=CONNECT_SECONDS)
         connection.connect()
         # To connect takes seconds at most, an answer may take a walk over all tokens.
-        connection.sock.settimeout(self._read_seconds)
+        connection.sock.settimeout(self.read_seconds)
         return connection
 
     def members(self, answer: Answer, shape: type[Shape]) -> Shape:
