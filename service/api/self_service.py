@@ -6,20 +6,9 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from service.api.admin.idempotency import issues, repeatable
+from service.api.admin.schemas.creation import Id, MaxUses, Networks, Scopes, Subject, clean_networks
 from service.api.admin.schemas.limits import Limits, to_limits
-from service.api.admin.schemas.tokens import (
-    Id,
-    MaxUses,
-    Message,
-    Networks,
-    RotateToken,
-    Scopes,
-    Subject,
-    TokenIssued,
-    TokenList,
-    TokenShown,
-    clean_networks,
-)
+from service.api.admin.schemas.tokens import Message, RotateToken, TokenIssued, TokenList, TokenShown
 from service.api.admin.token_views import TokenViews
 from service.api.auth.callers import Caller, Holder
 from service.api.http.access import HOLDER, HOLDER_DERIVES, HOLDER_ROTATES, WRITE

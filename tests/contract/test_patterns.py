@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from service.api.admin.schemas.creation import Id
 from service.api.admin.schemas.import_export import Digest, OldDigest
-from service.api.admin.schemas.tokens import Id
 from service.api.one_time import Subject
 from service.app import openapi_document
 from service.model import Scope

@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from service.api.admin.schemas.tokens import Filter, Id, TokenList
+from service.api.admin.schemas.creation import Id
+from service.api.admin.schemas.tokens import Filter, TokenList
 from service.api.admin.token_views import TokenViews, read_cursor, write_cursor
 from service.api.auth.callers import Caller
 from service.api.http.access import READ

@@ -7,7 +7,7 @@ import msgspec
 from msgspec import UNSET
 
 from service.api.admin.idempotency import issues, repeatable
-from service.api.admin.schemas.creation import CreateToken, expiry, new_token
+from service.api.admin.schemas.creation import CreateToken, clean_name, clean_networks, expiry, new_token
 from service.api.admin.schemas.limits import to_limits
 from service.api.admin.schemas.tokens import (
     ChangeToken,
@@ -20,8 +20,6 @@ from service.api.admin.schemas.tokens import (
     TokenIssued,
     TokensChanged,
     TokenShown,
-    clean_name,
-    clean_networks,
 )
 from service.api.admin.token_views import TokenViews, part_of_many, read_slice, several
 from service.api.auth.callers import Caller, require

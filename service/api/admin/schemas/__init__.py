@@ -1,7 +1,7 @@
 """The bodies of /api/admin on the wire that several files share, and how records become them.
 
 tokens         managed tokens: create, change, list, filter
-creation       what a token is created with
+creation       what a token is created with, each term in its form
 limits         rate limits, as they are given and as they stand
 import_export imported  the lines of an export and an import; those of other systems
 audit          audit entries, and the events that webhooks send of them

@@ -1,35 +1,17 @@
 """The shapes of managed tokens on the wire, and how a record becomes one."""
 
-import unicodedata
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from service.addresses import read_networks
+from service.api.admin.schemas.creation import Description, Id, MaxUses, Metadata, Name, Networks, Scopes, Subject
 from service.api.admin.schemas.limits import Limits, LimitShown, limit_shown
 from service.api.http.timestamps import Instant, rfc3339, rfc3339_or_none
-from service.errors import wrong
-from service.identifiers import SUBJECT, TOKEN_ID
 from service.model import ManagedToken, Quota, Scope, Status
 from service.tokens.managed.rotation import LONGEST_OVERLAP_SECONDS
 
-Name = Annotated[str, Meta(min_length=1, max_length=80, description="1 to 80 characters, unique")]
-Description = Annotated[str, Meta(max_length=500)]
-# `\Z` and not `$`, which would let one end of a line pass behind the rest.
-Subject = Annotated[
-    str, Meta(pattern=rf"^({SUBJECT})?\Z", description="whom it speaks for upstream, not `-`; empty: nobody")
-]
-Scopes = Annotated[tuple[Scope, ...], Meta(max_length=50)]
-# An IPv6 address that ends as an IPv4 one has 45 characters, the length of a prefix four more.
-Networks = Annotated[tuple[Annotated[str, Meta(max_length=49)], ...], Meta(max_length=50, description="CIDR")]
-Metadata = Annotated[
-    dict[Annotated[str, Meta(min_length=1, max_length=64)], Annotated[str, Meta(max_length=256)]], Meta(max_length=20)
-]
-_UNFIT = frozenset({"Cc", "Cs", "Zl", "Zp"})  # in a name: controls, lone surrogates, ends of lines and paragraphs
-MaxUses = Annotated[int, Meta(ge=1, le=1_000_000_000)]
-Id = Annotated[str, Meta(pattern=rf"^{TOKEN_ID.pattern}\Z")]
 _STATUS = f"({'|'.join(Status)})"
 Statuses = Annotated[str, Meta(extra_json_schema={"pattern": f"^(all|{_STATUS}(,{_STATUS})*)$"})]
 LastAddress = Annotated[str, Meta(min_length=1, max_length=45, description="where it was used last, as usage shows it")]
@@ -243,24 +225,3 @@ def shown(
         parent_id or None,
         derived,
     )
-
-
-def clean_name(name: str) -> str:
-    """The name in its normal form. Raises InvalidRequest for one that is blank or has control characters."""
-    # One composition, or two names that nobody can tell apart would both be free.
-    cleaned = unicodedata.normalize("NFC", name).strip()
-    is_plain = cleaned.isascii() and cleaned.isprintable()
-    if not cleaned or (not is_plain and any(unicodedata.category(sign) in _UNFIT for sign in cleaned)):
-        raise wrong("name", "give a name of 1 to 80 characters without control characters")
-    return cleaned
-
-
-def clean_networks(networks: tuple[str, ...]) -> tuple[str, ...]:
-    """The networks in their normal form. Raises InvalidRequest with an example."""
-    cleaned: list[str] = []
-    for network in networks:
-        try:
-            cleaned.extend(map(str, read_networks((network,))))
-        except ValueError:
-            raise wrong("allowedNetworks", f"{network} is not a network. Write it like 10.4.0.0/16") from None
-    return tuple(cleaned)
