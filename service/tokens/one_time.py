@@ -5,7 +5,6 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
-from typing import NamedTuple
 
 import msgspec
 
@@ -34,13 +33,6 @@ class Issued(msgspec.Struct, frozen=True):
 
     secret: str
     expires_at: int
-
-
-class _Issuer(NamedTuple):
-    """The digest of an issuer's network, and what it is counted under: its address, its network, and everybody."""
-
-    network: bytes
-    limits: tuple[IssueLimit, ...]
 
 
 class OneTimePolicy(msgspec.Struct, frozen=True):
@@ -79,11 +71,12 @@ class OneTimeTokens:
 
         Raises RateLimited when an anonymous issuer asks more often than allowed from one address or network.
         """
-        issuer, now = self._issuer(address, anonymous=anonymous), int(self._clock())
+        network, limits = self._issuer(address, anonymous=anonymous)
+        now = int(self._clock())
         expires_at = now + (ttl_seconds or self.policy.ttl_seconds)
-        ((digest, secret),) = self._minter.mint_one_time(issuer.network, 1).items()
+        ((digest, secret),) = self._minter.mint_one_time(network, 1).items()
         sealed = self._seal(digest, now, expires_at, subject, data)
-        wait = await self._store.issue(digest, sealed, expires_at=expires_at, limits=issuer.limits)
+        wait = await self._store.issue(digest, sealed, expires_at=expires_at, limits=limits)
         if wait:
             # In whole seconds, rounded up: a client that keeps to it is not refused again.
             raise RateLimited("Too many one-time tokens for this address.", retry_after=math.ceil(wait / 1000))
@@ -105,10 +98,11 @@ class OneTimeTokens:
         # Another list may have begun since, when this one was full.
         if self._asked.get(address) is asked:
             del self._asked[address]
-        issuer, now = self._issuer(address, anonymous=True), int(self._clock())
+        network, limits = self._issuer(address, anonymous=True)
+        now = int(self._clock())
         expires_at = now + self.policy.ttl_seconds
         # In the shard where its network is counted: one script may touch keys of one hash slot alone.
-        minted = self._minter.mint_one_time(issuer.network, len(asked))
+        minted = self._minter.mint_one_time(network, len(asked))
 
         def recorded(count: int) -> None:
             self._decisions.issued.inc(Kind.ONE_TIME, by=count)
@@ -116,14 +110,15 @@ class OneTimeTokens:
                 give(answer, Issued(secret, expires_at) if place < count else None)
 
         sealed = {digest: self._seal(digest, now, expires_at) for digest in minted}
-        self._store.begin_issue(sealed, recorded, expires_at=expires_at, limits=issuer.limits)
+        self._store.begin_issue(sealed, recorded, expires_at=expires_at, limits=limits)
 
     def _seal(self, digest: bytes, now: int, expires_at: int, subject: str = "", data: str = "") -> bytes:
         token_id = encode_digest(digest[:12]).decode()
         credential = Credential(token_id, subject, (), now, expires_at, kind=Kind.ONE_TIME, data=data)
         return self._authority.seal(digest, credential)
 
-    def _issuer_of(self, address: str, *, anonymous: bool) -> _Issuer:
+    def _issuer_of(self, address: str, *, anonymous: bool) -> tuple[bytes, tuple[IssueLimit, ...]]:
+        """The digest of an issuer's network, and what it is counted under: its address, its network, and everybody."""
         near, far = address_groups(address)
         pseudonym, per_minute = self._keyring.pseudonym, self.policy.per_minute if anonymous else 0
         network = pseudonym("issue-network", far)
@@ -132,7 +127,7 @@ class OneTimeTokens:
         counters = (pseudonym("issue", near), network, pseudonym("issue-global"))
         limit = partial(self._store.limit, beside=network)
         limits = tuple(map(limit, counters, [per_minute * share for share in (1, NETWORK_SHARE, shared)]))
-        return _Issuer(network, limits)
+        return network, limits
 
     async def consume(self, secret: bytes, *, request: str = "", required: Scopes = ()) -> Verdict:
         """Verify and burn a token in one atomic step: exactly one caller sees ACTIVE.

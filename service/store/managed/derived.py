@@ -20,13 +20,6 @@ MOST_CHILDREN = 1000
 MOST_BELOW = 5000
 
 
-class Parent(NamedTuple):
-    """The credential that something is derived from: as it was read, and by which seal it is known."""
-
-    digest: bytes
-    seal: bytes
-
-
 class Derived(NamedTuple):
     """A derived token's credential as Redis has it."""
 
@@ -48,16 +41,16 @@ class DerivedStore:
         """Where a credential is, and all that is derived from it."""
         return self._shards.of_digest(digest)
 
-    async def derive(self, parent: Parent, credential: Credential, derived: Derived, entry: Entry) -> int:
-        """Record one: 1 done, 2 this digest was recorded before, 0 the parent's credential is gone or another,
-        -1 there are too many. One round trip.
+    async def derive(self, parent: bytes, seal: bytes, credential: Credential, derived: Derived, entry: Entry) -> int:
+        """Record one: 1 done, 2 this digest was recorded before, 0 the credential of its parent's digest is gone or has
+        another seal, -1 there are too many. One round trip.
         """
-        shard = self._shards.of_digest(parent.digest)
+        shard = self._shards.of_digest(parent)
         keys = shard.keys
         done: int = await self._derive.run(
             shard.link,
             (
-                keys.credential(parent.digest),
+                keys.credential(parent),
                 keys.credential(derived.digest),
                 keys.reason(derived.digest),
                 keys.metadata(credential.token_id),
@@ -65,7 +58,7 @@ class DerivedStore:
                 # Its parent first: in that one's set the script counts it as a child, in the others as further below.
                 *map(keys.derived, reversed(credential.ancestors)),
             ),
-            parent.seal,
+            seal,
             derived.sealed,
             # While it stands there without a credential the token was ended: it goes with its date.
             Reason("revoked", credential.token_id).text,

@@ -12,7 +12,7 @@ import msgspec
 from service.counters import DERIVED, Decisions
 from service.errors import Conflict, Forbidden, NotFound, Unauthorized
 from service.model import Credential, DerivedToken, Kind, ManagedToken, Origin, RateLimit
-from service.store.managed.derived import MOST_BELOW, MOST_CHILDREN, Derived, DerivedStore, Parent
+from service.store.managed.derived import MOST_BELOW, MOST_CHILDREN, Derived, DerivedStore
 from service.tokens.audit.log import AuditLog
 from service.tokens.authority import Authority
 from service.tokens.credential import DecodedCredential
@@ -76,7 +76,7 @@ class Derivation:
                 raise ended_since()
             sealed = Derived(minted.digest, self._authority.seal(minted.digest, credential))
             entry = self._audit_log.entry("token.derived", origin, credential.token_id, after=_facts(credential))
-            done = await self._store.derive(Parent(parent.digest, parent.seal), credential, sealed, entry)
+            done = await self._store.derive(parent.digest, parent.seal, credential, sealed, entry)
             if done == 1:
                 self._decisions.issued.inc(DERIVED)
                 made = DecodedCredential(minted.digest, credential)
