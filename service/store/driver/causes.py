@@ -34,7 +34,11 @@ _CAUSES = {
 
 
 def cause_of(error: BaseException) -> str:
-    """What kept a connection from being made."""
+    """What kept a connection from being made, and where, as it is noted with the error."""
+    return "".join([_cause(error), *[f" ({place})" for place in getattr(error, "__notes__", ())]])
+
+
+def _cause(error: BaseException) -> str:
     for one in _with_its_causes(error):
         if isinstance(one, ssl.SSLCertVerificationError):
             return f"its certificate is not accepted: {one.verify_message.rstrip('.')}"

@@ -20,7 +20,8 @@ from redis.backoff import NoBackoff
 from redis.exceptions import BusyLoadingError, InvalidResponse, ResponseError
 from redis.maint_notifications import MaintNotificationsConfig
 
-from service.store.driver.causes import TlsOptionsUnusable, tls_reason
+from service.addresses import bracketed
+from service.store.driver.causes import NO_CONNECTION, TlsOptionsUnusable, tls_reason
 from service.store.driver.replies import Reply, loading, role_fault
 from service.store.driver.server_clock import ServerClock
 from service.store.servers.url import Address
@@ -93,10 +94,15 @@ class Opener:
     async def _reach(self, address: Address) -> AbstractConnection:
         """One by its name, which may stand for several numbers."""
         loop = asyncio.get_running_loop()
-        found = await loop.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
-        # In the order of the system, which puts the likeliest to be reached first (RFC 6724), and each once.
-        numbers = dict.fromkeys(str(place[0]) for *_, place in found)
-        return await first_of([partial(self._reach_number, address, number) for number in numbers])
+        try:
+            found = await loop.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+            # In the order of the system, which puts the likeliest to be reached first (RFC 6724), and each once.
+            numbers = dict.fromkeys(str(place[0]) for *_, place in found)
+            return await first_of([partial(self._reach_number, address, number) for number in numbers])
+        except NO_CONNECTION as error:
+            # Of several nodes it is this one that an operator has to mend.
+            error.add_note(f"{bracketed(address.host)}:{address.port}")
+            raise
 
     async def _reach_number(self, address: Address, number: str) -> AbstractConnection:
         connection = self._make(host=address.host, port=address.port, **self._options)

@@ -11,6 +11,7 @@ import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Thread
+from urllib.parse import urlsplit
 
 import pytest
 import redis
@@ -49,8 +50,7 @@ def say(found: Found) -> Say:
             assert readiness.status == ("not_ready" if any(c.status == "failed" for c in readiness.checks) else "ready")
             return [check for check in readiness.checks if check.status != "ok"]
         finally:
-            for closable in service.lifespan._closables:
-                await closable.aclose()
+            await service.lifespan._close()
 
     def both(url: str) -> tuple[list[Check], dict[str, tuple[str, str]]]:
         checks = asyncio.run(ready(url))
@@ -154,7 +154,9 @@ def test_what_the_connection_fails_of_is_said_alike(child: RedisChild, say: Say,
         ):
             checks, doctor = say(url)
             (check,) = checks
-            assert (check.name, check.detail) == ("redis", f"Redis cannot be used: {cause}"), url
+            # Of several nodes an operator wants to know which one.
+            where = f" ({place})" if (place := urlsplit(url).netloc) and not url.startswith("unix:") else ""
+            assert (check.name, check.detail) == ("redis", f"Redis cannot be used: {cause}{where}"), url
             assert doctor["redis"] == ("failed", f"{check.detail}; check TOKENS_REDIS_URL")
 
 
