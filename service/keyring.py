@@ -38,7 +38,7 @@ class DerivedKeys:
         self._outer = _prepare(key, b"")[1]
         self._seal_inner, self._seal_outer = _prepare(self.derive(b"seal"), b"")
         self._lookup_key = self.derive(b"lookup")
-        self._imported_key = self.derive(b"imported")
+        self._imported_inner, self._imported_outer = _prepare(self.derive(b"imported"), b"")
 
     def derive(self, label: bytes) -> bytes:
         """32 bytes for one purpose: one block of HKDF-Expand."""
@@ -54,7 +54,10 @@ class DerivedKeys:
 
     def imported_digest(self, kept: bytes) -> bytes:
         """What is stored of a secret that another system made: over a rule and the digest by it."""
-        return hmac.digest(self._imported_key, kept, "sha256")
+        inner, outer = self._imported_inner.copy(), self._imported_outer.copy()
+        inner.update(kept)
+        outer.update(inner.digest())
+        return outer.digest()
 
     def seal(self, digest: bytes, body: bytes) -> bytes:
         """The body with a MAC before it that binds it to its digest; see `unseal`."""

@@ -122,7 +122,7 @@ class Callers:
         return Caller(self._origin(call, credential.subject, channel), account.role, credential)
 
     def _origin(self, call: Call, actor: str, channel: str) -> Origin:
-        return Origin(actor=actor, address=call.address, channel=channel, request_id=call.request_id)
+        return Origin(actor, call.address, channel, call.request_id)
 
 
 def require(caller: Caller, access: Access) -> None:

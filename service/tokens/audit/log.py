@@ -1,6 +1,6 @@
 """The audit log: what an entry says, and the MAC that shows if it was changed afterwards."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import compress
 from operator import attrgetter, ne
@@ -16,7 +16,7 @@ from service.store.driver.keys import Stream
 from service.store.driver.shards import Shards
 
 _encode = msgspec.json.Encoder().encode
-Facts = Mapping[str, Any] | None
+Facts = dict[str, Any] | None
 # What anybody can cause who knows nothing.
 _REFUSALS = ("login.failed", "login.throttled")
 # What can wait until the log is sealed up to here; never what takes away.
@@ -63,21 +63,22 @@ class AuditLog:
         if action in _CAN_WAIT and self._is_behind():
             raise StoreUnavailable("The audit log is being sealed: try again in a moment.")
         body = _encode(
+            # By place: by name it takes four times as long, and every change makes one.
             AuditEntry(
-                at=int(self._clock()),
-                action=action,
-                actor=origin.actor,
-                target=target,
-                address=origin.address,
-                channel=origin.channel,
-                request_id=origin.request_id,
-                before=dict(before) if before else None,
-                after=dict(after) if after else None,
+                int(self._clock()),
+                action,
+                origin.actor,
+                target,
+                origin.address,
+                origin.channel,
+                origin.request_id,
+                before or None,
+                after or None,
             )
         )
         return Entry(self._keep, body, self._keyring.mac("audit", body))
 
-    async def write(self, action: str, origin: Origin, target: str, **more: Mapping[str, Any]) -> None:
+    async def write(self, action: str, origin: Origin, target: str, **more: dict[str, Any]) -> None:
         """An entry that goes with no other change, in the shard of its target's name."""
         stream = AuditStream(self._shards.of_name(target), _stream(action, target))
         await append(stream, self.entry(action, origin, target, **more))

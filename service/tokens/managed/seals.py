@@ -82,9 +82,9 @@ def _credential(token: ManagedToken, expires_at: int) -> Credential:
         token.scopes,
         token.created_at,
         expires_at,
-        name=token.name,
-        client=token.created_by,
+        token.name,
+        token.created_by,
+        rate_limits=token.rate_limits,
         networks=token.networks,
         max_uses=token.max_uses,
-        rate_limits=token.rate_limits,
     )

@@ -87,8 +87,8 @@ class ManagedTokens:
             new.rate_limits,
             new.networks,
             new.max_uses,
-            uses_left=new.max_uses,
-            metadata=new.metadata,
+            new.max_uses,
+            new.metadata,
         )
         if await self._managed_records.add(token, minted.digest, origin):
             return Created(token, minted.secret)

@@ -66,15 +66,15 @@ def expiry(duration: str | None, expires_at: str | None, now: float, days: dict[
 def new_token(wanted: Terms, expires_at: int) -> NewToken:
     """The terms of a token, cleaned. Raises InvalidRequest."""
     return NewToken(
-        name=clean_name(wanted.name),
-        expires_at=expires_at,
-        description=wanted.description,
-        subject=wanted.subject or "",
-        scopes=wanted.scopes,
-        rate_limits=to_limits(wanted.rate_limits),
-        networks=clean_networks(wanted.allowed_networks),
-        max_uses=wanted.max_uses or 0,
-        metadata=wanted.metadata,
+        clean_name(wanted.name),
+        expires_at,
+        wanted.description,
+        wanted.subject or "",
+        wanted.scopes,
+        to_limits(wanted.rate_limits) if wanted.rate_limits else (),
+        clean_networks(wanted.allowed_networks),
+        wanted.max_uses or 0,
+        wanted.metadata,
     )
 
 

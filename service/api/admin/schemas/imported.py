@@ -56,10 +56,10 @@ def imported_secret(line: ImportedToken, reading: Reading) -> ImportedSecret:
         rule,
         last_eight,
         line.created_by or "",
-        active=line.is_active,
-        created_at=_past(line.created_at, "createdAt", reading),
-        last_used_at=_past(line.last_used_at, "lastUsedAt", reading),
-        shortened=expires_at == 0 and reading.latest_end > 0,
+        line.is_active,
+        _past(line.created_at, "createdAt", reading),
+        _past(line.last_used_at, "lastUsedAt", reading),
+        expires_at == 0 and reading.latest_end > 0,
     )
 
 
