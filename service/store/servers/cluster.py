@@ -1,7 +1,6 @@
 """A cluster: its map as far as our slots go, one pipeline a node, and for each shard a link to the node that has it."""
 
 import asyncio
-import binascii
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
@@ -9,6 +8,7 @@ from functools import partial
 from typing import NamedTuple
 
 from redis.asyncio.connection import AbstractConnection
+from redis.crc import key_slot
 from redis.exceptions import ResponseError
 
 from service.store.driver.causes import NO_CONNECTION
@@ -26,14 +26,7 @@ _MOST_HOPS = 5
 _REFRESH_SECONDS = 0.5
 _REFRESH_SECONDS_WHILE_AWAY = 0.2
 MakeNode = Callable[..., Node]
-
-
-def slot_of(tag: str) -> int:
-    """The hash slot of a tag: CRC16 (XMODEM) modulo the slots."""
-    return binascii.crc_hqx(tag.encode(), 0) % 16384
-
-
-SLOTS = tuple(slot_of(tag) for tag in TAGS)
+SLOTS = tuple(key_slot(tag.encode()) for tag in TAGS)
 SHARD_OF_SLOT = {slot: shard for shard, slot in enumerate(SLOTS)}
 
 
