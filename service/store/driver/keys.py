@@ -114,7 +114,9 @@ class Stream(StrEnum):
 # What sets tokens that were never used apart in the lists of their status: a score, less than this, that was used. On
 # both sides is room for every microsecond until the year 2096, in what a sorted set keeps of a number.
 FIRST_USE = 5 * 10**15
-_IDS_REMEMBERED = 4096  # public names, each asked for several times by one list
+# By what an id begins with; a walk through a million asks for each.
+_SHARDS = {f"{shard:02x}": shard for shard in range(len(TAGS))}
+_is_token_id = TOKEN_ID.fullmatch
 
 
 def shard_of_name(name: str, shards: int) -> int:
@@ -128,13 +130,10 @@ def shard_of_digest(digest: bytes, shards: int) -> int:
     return digest[0] % shards
 
 
-@lru_cache(_IDS_REMEMBERED)
 def shard_of_id(token_id: str, shards: int) -> int | None:
     """Where a managed token lives: the first two hex digits of its id; None if the id cannot be one of ours."""
-    if not TOKEN_ID.fullmatch(token_id):
-        return None
-    shard = int(token_id[:2], 16)
-    return shard if shard < shards else None
+    shard = _SHARDS.get(token_id[:2], shards)
+    return shard if shard < shards and _is_token_id(token_id) else None
 
 
 @lru_cache(256)

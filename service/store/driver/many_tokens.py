@@ -8,13 +8,14 @@ from typing import TypeVar
 
 from service.store.driver.connection import Link
 from service.store.driver.keys import Keys, shard_of_id
-from service.store.driver.replies import Argument, Reply, WrongType, packed, packed_up_to
+from service.store.driver.replies import Argument, Reply, WrongType, packed
 from service.store.driver.scripts import Script
 from service.store.driver.shards import Shard, Shards
 
 # So many keys are read by one script: less than a millisecond of Redis' time, for validations wait behind it.
 _AT_ONCE = 100
-_ID_BYTES = 16
+# As long as an id, in which none of these signs can be.
+_NO_ID = 16 * "\x00"
 T = TypeVar("T")
 G = TypeVar("G", bound=Hashable)
 R = TypeVar("R")
@@ -28,12 +29,11 @@ class ManyTokens:
         self._shards = shards
         self._some = Script("read_fields", retry=True)
         self._between = Script("count_between", retry=True)
-        self._match = Script("match_fields", retry=True)
 
     async def read(self, token_ids: Sequence[str], key_of: KeyOf, fields: Sequence[bytes]) -> list[list[Reply]]:
         """The values of the fields for each id in order; all None where there is no hash or the id is none of ours."""
         if len(token_ids) == 1:
-            return [list(await self._one(token_ids[0], key_of, "HMGET", *fields)) or [None] * len(fields)]
+            return [list(row) for row in await self.fields(token_ids, key_of, fields)]
         return await self._read(self._some, token_ids, key_of, tuple(fields), [None] * len(fields))
 
     async def read_whole(self, token_ids: Sequence[str], key_of: KeyOf) -> list[Sequence[bytes]]:
@@ -41,17 +41,27 @@ class ManyTokens:
 
         By a command for each: a script takes Redis three times as long, to make its own tables of what it found.
         """
+        return await self._each_by(token_ids, key_of, "HGETALL", absent=())
+
+    async def fields(self, token_ids: Sequence[str], key_of: KeyOf, fields: Sequence[bytes]) -> list[Sequence[Reply]]:
+        """As `read`, of hashes that are mostly there: a command for each takes Redis half as long as a script."""
+        return await self._each_by(token_ids, key_of, "HMGET", *fields, absent=[None] * len(fields))
+
+    async def _each_by(
+        self, token_ids: Sequence[str], key_of: KeyOf, command: str, *words: bytes, absent: Sequence[Reply]
+    ) -> list[Sequence[Reply]]:
+        """What a command that does no harm twice says of each key."""
         if len(token_ids) == 1:
-            return [await self._one(token_ids[0], key_of, "HGETALL")]
+            return [await self._one(token_ids[0], key_of, command, *words) or absent]
         slices, asked = self._slices(token_ids), []
         for shard, wanted in slices:
-            # The key of no id is what all of them begin with.
-            opening = packed_up_to(b"HGETALL", key_of(shard.keys, ""), _ID_BYTES)
-            asked.append(_each(shard.link, [b"%b%b\r\n" % (opening, token_ids[place].encode()) for place in wanted]))
-        rows: list[Sequence[bytes]] = [()] * len(token_ids)
+            # All of them are the same except the id.
+            opening, _, end = packed(command, key_of(shard.keys, _NO_ID), *words).partition(_NO_ID.encode())
+            asked.append(_each(shard.link, [b"%b%b%b" % (opening, token_ids[place].encode(), end) for place in wanted]))
+        rows = [absent] * len(token_ids)
         for (_, wanted), replies in zip(slices, await all_of(asked), strict=True):
             for place, reply in zip(wanted, replies, strict=True):
-                rows[place] = reply or ()
+                rows[place] = reply or absent
         return rows
 
     async def _one(self, token_id: str, key_of: KeyOf, command: str, *fields: bytes) -> Sequence[Reply]:
@@ -65,10 +75,6 @@ class ManyTokens:
     async def count(self, token_ids: Sequence[str], key_of: KeyOf, least: str, greatest: str) -> list[int]:
         """How many members of the sorted set of each id in order have a score between these; 0 for no id of ours."""
         return await self._read(self._between, token_ids, key_of, (least, greatest), 0, each=True)
-
-    async def match(self, token_ids: Sequence[str], key_of: KeyOf, full: int, wanted: Sequence[str]) -> list[bool]:
-        """Which of these hashes have what is `wanted`, or may have it: see lua/match_fields.lua."""
-        return list(map(bool, await self._read(self._match, token_ids, key_of, (full, *wanted), 0)))
 
     async def _read(
         self,

@@ -33,9 +33,9 @@ def packed(*words: Argument | float) -> bytes:
     return command
 
 
-def packed_up_to(command: bytes, prefix: bytes, size: int = DIGEST_BYTES) -> bytes:
-    """All of a packed command that comes before what its only key ends in: so many bytes, a digest or an id."""
-    return b"*2\r\n$%d\r\n%b\r\n$%d\r\n%b" % (len(command), command, len(prefix) + size, prefix)
+def packed_up_to(command: bytes, prefix: bytes) -> bytes:
+    """All of a packed command that comes before what its only key ends in: a digest."""
+    return b"*2\r\n$%d\r\n%b\r\n$%d\r\n%b" % (len(command), command, len(prefix) + DIGEST_BYTES, prefix)
 
 
 def decoded(decode: Callable[[bytes], T], text: bytes) -> T | None:

@@ -71,7 +71,7 @@ class ExpiryStore:
 
     async def write_reasons(self, shard: Shard, ending: list[Member]) -> None:
         """Write why these tokens will be gone, while their credentials are there; what a change wrote stays."""
-        digests = await self._many.read([one.token_id for one in ending], Keys.metadata, (_DIGEST,))
+        digests = await self._many.fields([one.token_id for one in ending], Keys.metadata, (_DIGEST,))
         known = [(one, digest) for one, (digest,) in zip(ending, digests, strict=True) if digest and one.score > 0]
         reasons, until = [shard.keys.reason(digest) for _, digest in known], self._retention.reason_until
         each = [part for one, _ in known for part in (one.token_id, one.score, until(one.score))]

@@ -23,7 +23,7 @@ from service.store.pacing import Overlapped, ahead, give_way, let_go, patiently
 
 # So many records are read before others get a turn: half a millisecond, and a page of 50 is one of them.
 _AT_ONCE = 64
-# Of so many a field or two are compared by Redis: the same of its time.
+# Of so many a field or two are read and compared: the same again.
 _MATCHED_AT_ONCE = 250
 # So many are counted by the indexes alone: the same again.
 _COUNTED_AT_ONCE = 250

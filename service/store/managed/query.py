@@ -1,21 +1,41 @@
 """What a list of managed tokens is asked for."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import msgspec
 
 from service.model import ManagedToken, Status
+from service.store.decoding import whole
+from service.store.managed.records import PIECE
 from service.store.managed.search import fold
 
 _ALL_BUT_REVOKED = frozenset({Status.ACTIVE, Status.INACTIVE, Status.EXPIRED})
 
 
 class Condition(NamedTuple):
-    """A field of a record, how it is compared (is, has, below or above) and to what; see lua/match_fields.lua."""
+    """A field of a record as it is stored, and the test that it meets."""
 
     field: str
-    how: str
-    value: str
+    is_met: Callable[[bytes | None], bool]
+
+
+def _text(is_met: Callable[[bytes], bool]) -> Callable[[bytes | None], bool]:
+    # Of a value of full length the rest stands in further fields.
+    return lambda stored: stored is not None and (len(stored) == PIECE or is_met(stored))
+
+
+def _is(wanted: str) -> Callable[[bytes | None], bool]:
+    return _text(wanted.encode().__eq__)
+
+
+def _has(word: str) -> Callable[[bytes | None], bool]:
+    wanted = f" {word} ".encode()
+    return _text(lambda stored: wanted in b" %b " % stored)
+
+
+def _below(bound: int) -> Callable[[bytes | None], bool]:
+    return lambda stored: whole(stored) < bound
 
 
 class Query(msgspec.Struct, frozen=True):
@@ -51,17 +71,17 @@ class Query(msgspec.Struct, frozen=True):
 
     @property
     def conditions(self) -> tuple[Condition, ...]:
-        """What Redis can tell of a record that `admits` would refuse, so that not every one of many is read."""
+        """What a field or two tell of a record that `admits` would refuse, so that not every one of many is read."""
         conditions = {
-            Condition("scopes", "has", f" {self.scope} "): bool(self.scope),
-            Condition("created_by", "is", self.created_by): bool(self.created_by),
-            Condition("subject", "is", self.subject): bool(self.subject),
-            Condition("last_address", "is", self.last_address): bool(self.last_address),
-            Condition("last_used_at", "below", "1"): self.never_used,
-            Condition("last_used_at", "below", str(self.unused_since)): self.unused_since > 0,
-            Condition("created_micros", "below", str(self.unused_since * 1_000_000)): self.unused_since > 0,
-            Condition("expires_at", "above", "0"): self.expires_before > 0,
-            Condition("expires_at", "below", str(self.expires_before)): self.expires_before > 0,
+            Condition("scopes", _has(self.scope)): bool(self.scope),
+            Condition("created_by", _is(self.created_by)): bool(self.created_by),
+            Condition("subject", _is(self.subject)): bool(self.subject),
+            Condition("last_address", _is(self.last_address)): bool(self.last_address),
+            Condition("last_used_at", _below(1)): self.never_used,
+            Condition("last_used_at", _below(self.unused_since)): self.unused_since > 0,
+            Condition("created_micros", _below(self.unused_since * 1_000_000)): self.unused_since > 0,
+            # 0 is never, which is before no date.
+            Condition("expires_at", lambda stored: 0 < whole(stored) < self.expires_before): self.expires_before > 0,
         }
         return tuple(condition for condition, is_asked in conditions.items() if is_asked)
 

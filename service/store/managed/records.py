@@ -234,11 +234,11 @@ class Excerpt:
         self._readers = tuple((name, readers[name]) for name in names)
         self._may_be_cut = not _SHORT.issuperset(names)
 
-    def is_cut(self, reply: list[Reply]) -> bool:
+    def is_cut(self, reply: Sequence[Reply]) -> bool:
         """Does a value go on in further fields, or may it?"""
         return self._may_be_cut and any(text is not None and len(text) == PIECE for text in reply)
 
-    def read(self, token_id: str, reply: list[Reply]) -> ManagedToken | None:
+    def read(self, token_id: str, reply: Sequence[Reply]) -> ManagedToken | None:
         """The token, from the values of `fields` in order; None if there is no such record."""
         if reply[0] is None:
             return None

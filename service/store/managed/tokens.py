@@ -116,8 +116,13 @@ class ManagedStore:
 
     async def matching(self, token_ids: Sequence[str], wanted: Sequence[Condition]) -> list[bool]:
         """Which records meet these conditions, or may: what meets them is to be read, and evaluated by its record."""
-        said = [text for name, how, value in wanted for text in (LETTERS[name], how, value)]
-        return await self._many.match(token_ids, Keys.metadata, records.PIECE, said)
+        names = list(dict.fromkeys([one.field for one in wanted]))
+        rows = await self._many.fields(token_ids, Keys.metadata, [LETTERS[name].encode() for name in names])
+        met = [True] * len(rows)
+        for one in wanted:
+            place, is_met = names.index(one.field), one.is_met
+            met = [so_far and is_met(row[place]) for so_far, row in zip(met, rows, strict=True)]
+        return met
 
     async def excerpts(self, token_ids: list[str], names: tuple[str, ...]) -> list[ManagedToken | None]:
         """These fields of the records in the order of the ids, for whoever reads many.
@@ -125,7 +130,7 @@ class ManagedStore:
         One round trip; another for records of which a value is written in pieces.
         """
         excerpt = records.Excerpt(names)
-        rows = await self._many.read(token_ids, Keys.metadata, excerpt.fields)
+        rows = await self._many.fields(token_ids, Keys.metadata, excerpt.fields)
         in_pieces = [token_id for token_id, row in zip(token_ids, rows, strict=True) if excerpt.is_cut(row)]
         whole = dict(zip(in_pieces, await self.get_many(in_pieces), strict=True)) if in_pieces else {}
         return [

@@ -228,7 +228,7 @@ async def test_a_search_asks_for_few_bytes_at_a_time_and_no_record_of_another(
     assert asked["find_names"] > 100
 
 
-@pytest.mark.parametrize("lost", ["read_index", "HGETALL", "match_fields"])
+@pytest.mark.parametrize("lost", ["read_index", "HGETALL", "HMGET"])
 async def test_a_walk_through_everything_outlasts_a_redis_that_is_busy_for_a_moment(
     make_service: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, lost: str
 ) -> None:
