@@ -46,7 +46,8 @@ class Usage:
         # Identity first: nearly every verdict is that very one, and to ask for `active` is a call.
         if verdict is decoded.active or verdict.active:
             gathered.allowed += 1
-            # Of what was allowed alone: a stranger who is refused is not who used it last.
+            # Of what was allowed alone: a stranger who is refused is not who used it last. Of two processes that use it
+            # in one second, the one that is flushed last tells the address: records keep whole seconds.
             gathered.used_at, gathered.address, gathered.agent = now, address, agent
             return
         gathered.denied += 1

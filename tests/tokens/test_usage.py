@@ -123,6 +123,21 @@ async def test_the_last_use_is_told_with_its_address_and_agent(service: Service)
     assert len(record.last_agent) == 64
 
 
+async def test_a_use_that_is_told_late_is_not_the_last_one(make_service: Callable[..., Any], clock: Clock) -> None:
+    late, early = [await make_service(background=False) for _ in range(2)]
+    token, secret = await make(late)
+    await use(late, secret, 1, address="198.51.100.1", agent=b"late")
+    clock.forward(1)
+    await use(early, secret, 1, address="198.51.100.2", agent=b"early")
+    for service in (early, late):
+        await service.rules.usage.flush()
+    told = await late.rules.managed.tokens.get(token.token_id)
+    assert (told.last_used_at, told.last_address, told.last_agent) == (int(clock()), "198.51.100.2", "early")
+    assert await late.stores.shards[0].link.execute("ZSCORE", late.stores.shards[0].keys.last_uses, told.token_id) == (
+        b"%d" % clock()
+    )
+
+
 async def test_what_was_refused_is_no_last_use(service: Service) -> None:
     token, secret = await make(service, networks=("192.0.2.0/24",))
     await use(service, secret, 1, address="192.0.2.1", agent=b"holder")

@@ -20,8 +20,8 @@ local at, recorded = 5, 0
 for place = 5, #KEYS, 3 do
   local metadata, days, hours = unpack(KEYS, place, place + 2)
   local id, used_at, allowed, denied, address, agent, digest = unpack(ARGV, at, at + 6)
-  local present, predecessor = unpack(redis.pcall('HMGET', metadata, '@digest', '@predecessor'))
-  if present and used_at ~= '0' then
+  local present, predecessor, last = unpack(redis.pcall('HMGET', metadata, '@digest', '@predecessor', '@last_used_at'))
+  if present and tonumber(used_at) >= math.max(1, tonumber(last) or 0) then -- others may have told of a later use
     local said = {'@last_used_at', used_at}
     if address ~= '' then said[#said + 1] = '@last_address'; said[#said + 1] = address end
     if agent ~= '' then said[#said + 1] = '@last_agent'; said[#said + 1] = agent end
