@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any
+from functools import partial
 
 from starlette.responses import Response
 
@@ -22,11 +22,7 @@ from service.tokens.secret import parse
 
 KINDS = (Kind.SESSION, Kind.MANAGED)
 _HOLDS = ("X-API-Key", "X-Token", "X-Required-Scope", "X-Forwarded-For")
-_ASKS = (*_HOLDS, "X-Token-Cost")
-_SPENDS = (*_HOLDS, "X-Original-URI", "X-Forwarded-Uri", "X-Tokens-Retry-Key")
 _IDENTITY = ("X-Token-Id", "X-Token-Subject", "X-Token-Scopes", "X-Token-Kind", "Remote-User", "X-Auth-Request-User")
-# Of a managed token, which one-time tokens are not.
-_MANAGED = ("X-Token-Name", "RateLimit", "RateLimit-Policy")
 
 
 _YES = (
@@ -37,34 +33,26 @@ _COSTS = (
     f"{_YES} Of a trusted proxy X-Token-Cost, from 1 to 1000, says how much of its rate limits a request costs; "
     "any other value is 403 `invalid_cost`."
 )
-_ONCE = f"{_YES} A trusted proxy may ask again within 30 s with the same X-Tokens-Retry-Key."
 _SAME = "The same for Envoy's HTTP mode"
 
 
-def _form(
-    path: str,
-    name: str,
-    summary: str,
-    description: str,
-    header_names: tuple[str, ...],
-    *,
-    once: bool = False,
-    **more: Any,
-) -> Operation:
-    return Operation(
-        # Whatever the method: some gateways ask with that of their own client.
-        "*",
-        path,
-        GATEWAY,
-        name,
-        summary=summary,
-        description=description,
-        problems=(401, 403, 503) if once else (401, 403, 429, 503),
-        answers={200: None},
-        answer_headers=_IDENTITY if once else (*_IDENTITY, *_MANAGED),
-        header_names=header_names,
-        **more,
-    )
+# Whatever the method: some gateways ask with that of their own client.
+_form = partial(Operation, "*", access=GATEWAY, answers={200: None})
+_asks = partial(
+    _form,
+    description=_COSTS,
+    header_names=(*_HOLDS, "X-Token-Cost"),
+    problems=(401, 403, 429, 503),
+    # Those of managed tokens come last: one-time tokens have none of them.
+    answer_headers=(*_IDENTITY, "X-Token-Name", "RateLimit", "RateLimit-Policy"),
+)
+_spends = partial(
+    _form,
+    description=f"{_YES} A trusted proxy may ask again within 30 s with the same X-Tokens-Retry-Key.",
+    header_names=(*_HOLDS, "X-Original-URI", "X-Forwarded-Uri", "X-Tokens-Retry-Key"),
+    problems=(401, 403, 503),
+    answer_headers=_IDENTITY,
+)
 
 
 class GatewayApi(OperationGroup, tag="gateway"):
@@ -79,12 +67,12 @@ class GatewayApi(OperationGroup, tag="gateway"):
     def __post_init__(self) -> None:
         self._observe = self._metrics.validation_timer("ordinary")
 
-    @_form(PLAIN, "validate", "Validate a session or managed token", _COSTS, _ASKS, query={"required_scope": list[str]})
+    @_asks(PLAIN, name="validate", summary="Validate a session or managed token", query={"required_scope": list[str]})
     async def validate(self, call: Call) -> Response:
         """Session and managed tokens; the query may ask for scopes."""
         return await self._answer(call, required_scopes(call.scope["query_string"], call.scope["headers"]))
 
-    @_form(ENVOY, "validateForEnvoy", _SAME, _COSTS, _ASKS)
+    @_asks(ENVOY, name="validateForEnvoy", summary=_SAME)
     async def validate_envoy(self, call: Call) -> Response:
         """The same; the path and the query belong to the client and are not read."""
         return await self._answer(call, required_scopes(b"", call.scope["headers"]))
@@ -101,8 +89,8 @@ class GatewayApi(OperationGroup, tag="gateway"):
 
         return await self._decide(call, presented(headers, accepted=self._accepted), ask)
 
-    @_form(ONE_TIME, "validateOneTimeToken", "Validate a one-time token and spend it", _ONCE, _SPENDS, once=True)
-    @_form(ONE_TIME_ENVOY, "validateOneTimeTokenForEnvoy", _SAME, _ONCE, _SPENDS, once=True)
+    @_spends(ONE_TIME, name="validateOneTimeToken", summary="Validate a one-time token and spend it")
+    @_spends(ONE_TIME_ENVOY, name="validateOneTimeTokenForEnvoy", summary=_SAME)
     async def spend(self, call: Call) -> Response:
         """One-time tokens only; a token that is good is spent with this answer."""
         headers = call.scope["headers"]

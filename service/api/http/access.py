@@ -41,27 +41,21 @@ ISSUE = Access(
     _ADMINS,
     "one-time:issue",
 )
-READ = Access(
-    "an administrator, a viewer, or a managed token with the scope `tokens:read`", _BEARER, _READERS, "tokens:read"
-)
-WRITE = Access(
-    "an administrator, or a managed token with the scope `tokens:write`, within what it holds itself",
-    _BEARER,
-    _ADMINS,
-    "tokens:write",
-)
-ADMINISTER = Access(
-    "an administrator, or a managed token with the scope `tokens:admin`", _BEARER, _ADMINS, "tokens:admin"
-)
+
+
+def _open_to(roles: frozenset[Role], scope: str, credentials: tuple[str, ...] = _BEARER, *, within: str = "") -> Access:
+    accounts = "an administrator, a viewer" if Role.VIEWER in roles else "an administrator"
+    return Access(f"{accounts}, or a managed token with the scope `{scope}`{within}", credentials, roles, scope)
+
+
+READ = _open_to(_READERS, "tokens:read")
+WRITE = _open_to(_ADMINS, "tokens:write", within=", within what it holds itself")
+ADMINISTER = _open_to(_ADMINS, "tokens:admin")
 # The address of a webhook may be a secret of its receiver's, and who is signed in is nobody's business: a token that
 # merely reads tokens sees neither.
-READ_ALL = Access(
-    "an administrator, a viewer, or a managed token with the scope `tokens:admin`", _BEARER, _READERS, "tokens:admin"
-)
+READ_ALL = _open_to(_READERS, "tokens:admin")
 IN_PERSON = Access("an administrator; no managed token", _BEARER, _ADMINS)
-INTROSPECT = Access(
-    "an administrator, a viewer, or a managed token with the scope `introspect`", _BASIC_TOO, _READERS, "introspect"
-)
+INTROSPECT = _open_to(_READERS, "introspect", _BASIC_TOO)
 REVOKE = Access(
     "an administrator, a managed token with the scope `revoke`, or the holder, without client authentication",
     (*_BASIC_TOO, ""),

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from http import HTTPStatus
+from typing import Any
 
 import msgspec
 from starlette.responses import Response
@@ -79,22 +80,10 @@ def status_of(error: ServiceError) -> int:
     return next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
 
 
-def problem_body(
-    status: int,
-    code: str,
-    detail: str,
-    request_id: str,
-    *,
-    fields: Iterable[tuple[str, str]] = (),
-    tries_left: int | None = None,
-    accounts: bool | None = None,
-) -> bytes:
-    """The JSON of a problem."""
-    errors = [FieldError(field, message) for field, message in fields] or None
-    return msgspec.json.encode(
-        # With `about:blank` the title is the phrase of the status (RFC 9457, 4.2.1); what went wrong is in the code.
-        Problem("about:blank", TITLES[status], status, detail, code, request_id, errors, accounts, tries_left)
-    )
+def problem_body(status: int, code: str, detail: str, request_id: str, **more: Any) -> bytes:
+    """The JSON of a problem; `more` are members that few have."""
+    # With `about:blank` the title is the phrase of the status (RFC 9457, 4.2.1); what went wrong is in the code.
+    return msgspec.json.encode(Problem("about:blank", TITLES[status], status, detail, code, request_id, **more))
 
 
 def challenge(error: str = "", scope: Iterable[str] = (), *, basic: bool = False) -> bytes:
@@ -120,9 +109,10 @@ def respond(error: ServiceError, request_id: str, *, retry_after: bool = True, d
         return _unconfirmed(doubts[0], request_id)
     status = status_of(error)
     headers: list[tuple[bytes, bytes]] = []
-    fields: tuple[tuple[str, str], ...] = ()
+    # By name: exceptions that have these two are defined above this module, too (`api.pages.dashboard`).
+    more = {"accounts": getattr(error, "accounts", None), "triesLeft": getattr(error, "tries_left", None)}
     if isinstance(error, InvalidRequest):
-        fields = error.fields
+        more["errors"] = [FieldError(field, message) for field, message in error.fields] or None
         if status == 413:
             # The rest of the body is still under way: it is not read, so nothing can follow it.
             headers.append((b"connection", b"close"))
@@ -134,16 +124,7 @@ def respond(error: ServiceError, request_id: str, *, retry_after: bool = True, d
         headers.append((b"retry-after", b"%d" % error.retry_after))
     elif isinstance(error, StoreUnavailable) and retry_after:
         headers.append((b"retry-after", b"1"))
-    body = problem_body(
-        status,
-        error.code,
-        error.detail,
-        request_id,
-        fields=fields,
-        # By name: one of the exceptions that have these is defined above this module (`api.pages.dashboard`).
-        tries_left=getattr(error, "tries_left", None),
-        accounts=getattr(error, "accounts", None),
-    )
+    body = problem_body(status, error.code, error.detail, request_id, **more)
     return raw(status, body, b"application/problem+json", headers)
 
 
