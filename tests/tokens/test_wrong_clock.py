@@ -8,7 +8,7 @@ import pytest
 
 from service.app import Service
 from service.model import Status
-from service.store.managed.expiry import SLICE
+from service.store.managed.expiry import BATCH, SLICE
 from service.store.managed.query import Query
 from tests.builders import ADDRESS, ADMIN, DAY, create, create_many, outcome, sign_in
 from tests.conftest import Clock
@@ -70,7 +70,7 @@ async def test_what_a_wrong_clock_listed_as_expired_is_listed_as_it_is_again(
     make_service: Make, fake_clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     service = await make_service(fake=True)
-    created = await create_many(service, *[f"token {number}" for number in range(250)], days=10)
+    created = await create_many(service, *[f"token {number}" for number in range(BATCH + 10)], days=10)
     never = await create(service, "off", days=10)
     await service.rules.managed.tokens.update(never.token.token_id, {"active": False}, ADMIN)
     ended = await create(service, "ended", days=1)
@@ -83,19 +83,18 @@ async def test_what_a_wrong_clock_listed_as_expired_is_listed_as_it_is_again(
         await link.execute("ZREM", keys.expiry, one.token.token_id)
         await link.execute("ZADD", keys.dead, one.token.created_micros, one.token.token_id)
         await link.execute("ZADD", keys.purge, one.token.expires_at + 30 * DAY, one.token.token_id)
-    assert await expired(service) == 251
+    assert await expired(service) == BATCH + 11
     fake_clock.forward(2 * DAY)
-    for _ in range(3):
-        await service.rules.managed.sweeper.sweep()
+    await service.rules.managed.sweeper.sweep()
     assert await expired(service) == 1
     statistics = await service.rules.managed.queries.statistics()
-    assert (statistics.active, statistics.inactive) == (250, 1)
+    assert (statistics.active, statistics.inactive) == (BATCH + 10, 1)
     assert "listed as they are again" in caplog.text
     assert await outcome(service, created[0].secret) == "active"
     assert (await listed(service))["ended"] is Status.EXPIRED
     fake_clock.forward(9 * DAY)
     await service.rules.managed.sweeper.sweep()
-    assert await expired(service) == 252
+    assert await expired(service) == BATCH + 12
     assert ended
 
 

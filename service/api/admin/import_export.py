@@ -116,6 +116,8 @@ class ImportExportApi(OperationGroup, tag="managed"):
         in_order = query.dry_run or self._admission.is_in_one_shard
         # A dry run takes slice after slice, for it tells which of two with one name comes second.
         async with Overlapped(1 if dry_run else UNDER_WAY) as steps:
+            # To take the body apart was a step by itself.
+            await steps.pause()
             for rows in self._slices(lines, reading, result, in_order=in_order):
                 # An empty step would take the place of one that has work to do.
                 if not rows:

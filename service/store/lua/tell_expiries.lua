@@ -3,7 +3,7 @@ KEYS[1]  expiries (zset)
 KEYS[2...] of each: reason it may be gone (string), which stays where there is one
 ARGV[1...] of each its id, its date, and when the reason goes, epoch milliseconds
 returns  of how many the dates are what they were
-cost     O(k log n) for k tokens, at most 200
+cost     O(k log n) for k tokens, at most 50
 ]]
 local expiries = KEYS[1]
 local at, told = 1, 0

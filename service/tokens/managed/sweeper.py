@@ -87,13 +87,17 @@ class Sweeper:
         return done == 1 or (done == -1 and await self._expiry.mend(shard, token))
 
     async def _mend(self, shard: Shard, now: int) -> None:
-        """Check one slice of what seems to end in the future: a clock that was wrong listed it as ended."""
-        found = await self._expiry.kept_too_long(shard, now, self._checked_to[shard.index])
-        records = await self._tokens.get_many([member.token_id for member in found])
-        mended = sum([await self._expiry.mend(shard, record.token) for record in records if record])
+        """Check one slice of what seems to end in the future, and more while some of it does: a clock that was wrong
+        listed it as ended.
+        """
+        mended, fixed = 0, 1
+        while fixed:
+            found = await self._expiry.kept_too_long(shard, now, self._checked_to[shard.index])
+            records = await self._tokens.get_many([member.token_id for member in found])
+            fixed = sum([await self._expiry.mend(shard, record.token) for record in records if record])
+            mended += fixed
+        self._checked_to[shard.index] = found[-1].score if len(found) == BATCH else 0
         if mended:
             log.warning("%d tokens that have not ended were listed as ended: listed as they are again", mended)
             # Their dates may lie before that up to which reasons are written.
             self._reasons_until[shard.index] = 0
-        else:
-            self._checked_to[shard.index] = found[-1].score if len(found) == BATCH else 0
