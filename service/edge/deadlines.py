@@ -1,7 +1,5 @@
 """Time-outs of all connections, checked four times a second by one timer: a timer per request costs too much."""
 
-from __future__ import annotations
-
 import asyncio
 import struct
 import sys

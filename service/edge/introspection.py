@@ -3,8 +3,6 @@
 Both records are read in one write, every time.
 """
 
-from __future__ import annotations
-
 import re
 from functools import lru_cache
 

@@ -1,7 +1,5 @@
 """One-time tokens on the fast path: the PHP generator, and spending over HTTP. Says what `api.one_time` says."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from functools import lru_cache
