@@ -20,7 +20,7 @@ from service.api.http.call import Headers
 from service.api.http.problems import respond
 from service.edge.deadlines import Deadlines
 from service.edge.fast_path import FastPath, Openings
-from service.edge.known_heads import Head, Pieces
+from service.edge.known_heads import NO_HEAD, Pieces
 from service.errors import StoreUnavailable
 
 
@@ -59,8 +59,8 @@ class FastCycle:
         self._peer = protocol.client[0] if protocol.client else ""
         self._is_trusted = fast_path.trusted.trusts(self._peer)
         # The request: its head, and the pieces in which it says something once.
-        self.head: Head
-        self.pieces: Pieces
+        self.head = NO_HEAD
+        self.pieces: Pieces = ()
         self._started = 0.0
         self.keep_alive = True
         self.response_complete = True
@@ -171,6 +171,7 @@ class OperationCycle(FastCycle):
     def _start_over(self, url: bytes) -> None:
         """Leave what is unusual to the ordinary way, from the start: nothing was changed or counted yet."""
         self._protocol.start_over(self, self._method, url, self._headers)
+        self._let_go()
 
     @property
     def _method(self) -> str:
@@ -181,6 +182,11 @@ class OperationCycle(FastCycle):
         request_id = request_id or self._request_id()
         self._write(status, lines, request_id, body)
         self._tell(status, request_id, outcome=outcome, token_id=token_id)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Keep nothing of a request, in which there is a secret, while the connection is idle."""
+        self.head, self.pieces, self.body = NO_HEAD, (), b""
 
     def _tell(self, status: int, request_id: bytes, *, outcome: str = "", token_id: str = "") -> None:
         self._fast_path.tell(

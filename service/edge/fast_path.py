@@ -46,7 +46,6 @@ class Seen(NamedTuple):
     """
 
     kind: Kind | None
-    secret: bytes
     digest: bytes
     command: bytes
     submit: Callable[..., None]
@@ -80,6 +79,8 @@ class Prepared(NamedTuple):
 class Openings(dict[int, bytes]):
     """By status its line and what uvicorn puts first, which changes once a second."""
 
+    __slots__ = ("default_headers",)
+
     def __init__(self, default_headers: Headers) -> None:
         super().__init__()
         self.default_headers = default_headers
@@ -103,6 +104,7 @@ class FastPath:
         accepted: Accepted,
     ) -> None:
         self.authority = authority
+        self.clock, self.count = authority.clock, authority.count
         self.limited = authority.charging.limited
         self.store = store
         self.one_time = one_time
@@ -116,8 +118,8 @@ class FastPath:
         self._show = metrics.validation_examples("fast")
         self.count_refusal = metrics.refused
         # What was worked out in the last second, under the bytes it came in: a busy token once for all its requests in
-        # it, and none stays here longer; a connection's cycle holds its last head until the next. Whether a token is
-        # good is asked of Redis each time all the same.
+        # it, and none stays here longer, nor with a connection behind its answer. Whether a token is good is asked of
+        # Redis each time all the same.
         self.heads = KnownHeads()
         self._seen: dict[bytes, Seen] = {}
         self.is_usual = accepted.is_usual
@@ -150,7 +152,7 @@ class FastPath:
             digest = self.authority.first_digest(kind, secret)
             if digest is None:
                 return None
-            seen = Seen(kind, secret, digest, *self.store.prepare(digest))
+            seen = Seen(kind, digest, *self.store.prepare(digest))
             if len(self._seen) < _MOST_SEEN:
                 self._seen[secret] = seen
         return seen

@@ -55,8 +55,9 @@ _UNREPEATED = frozenset(
 SAID_ONCE = _UNREPEATED | {b"x-original-uri", b"x-forwarded-uri"}
 # So does a one-time token, of whose length no other token is.
 SPENT, _SPENT_LENGTH = b"x-token", 32
-# Of what signs they are, where not whatever is visible says the same. Possessive, as all in a layout: a value ends
-# where its line does or is none.
+# Of what signs they are; so long that a head of all of them is no larger than a head may be. Possessive, as all in a
+# layout: a value ends where its line does or is none.
+_FORM = b"[!-~]{1,800}+"
 _FORMS = {_ID: b"[A-Za-z0-9._-]{1,%d}+" % REQUEST_ID_LENGTH, SPENT: b"[0-9a-f]{%d}" % _SPENT_LENGTH}
 # What Envoy's client asked for stands behind its path, and says nothing.
 _ENVOY_PATH = b"/validate/envoy/"
@@ -163,6 +164,10 @@ class Head:
         return cls(kind, plan, named, places, head_only=head_only), tuple(once.values())
 
 
+# Of a cycle that has nothing to answer.
+NO_HEAD = Head(object, None, {}, {}, head_only=False)
+
+
 def said_once(named: Named, plan: Any) -> Named:
     """Takes what a head says once out of its fields. A request id that is not passed on is as good as none."""
     once = {name: named.pop(name) for name in [*named] if name in SAID_ONCE}
@@ -186,12 +191,12 @@ class Layout:
         """`written`: the names in their order. Behind the path of Envoy nothing counts, which stands before them."""
         # Atomic: a head in which a name is written again and again is not tried with each of them.
         each = rb"(?>(%b(?:[^\r]*+\r\n)*?%b: )(%b)(?=\r\n))"
-        pattern = rb"(?>((?:GET|HEAD) %b)(%b*+)(?= HTTP/1))" % (_ENVOY_PATH, _TARGET_SIGNS) if is_envoys else b""
+        pattern = rb"(?>((?:GET|HEAD) %b)(%b{0,800}+)(?= HTTP/1))" % (_ENVOY_PATH, _TARGET_SIGNS) if is_envoys else b""
         self.places: Places = {}
         self.is_envoys = is_envoys
         for word in written:
             name = word.lower()
-            pattern += each % (rb"\r\n" if self.places else b"", re.escape(word), _FORMS.get(name, b"[!-~]++"))
+            pattern += each % (rb"\r\n" if self.places else b"", re.escape(word), _FORMS.get(name, _FORM))
             self.places[name] = 2 * (len(self.places) + is_envoys) + 1
         self.take_apart = re.compile(pattern + b"(.*)", re.DOTALL).fullmatch
 
@@ -222,8 +227,9 @@ class KnownHeads:
 
     def find(self, packet: bytes, layout: Layout) -> tuple[Pieces, Head | None]:
         """A packet taken apart, and the head if it is known by what is not said once; no pieces where it differs."""
-        # Here too, because what is said once is not among what is remembered.
-        if len(packet) > HEAD_BYTES or (found := layout.take_apart(packet)) is None:
+        take_apart = layout.take_apart
+        found = take_apart(packet)
+        if found is None:
             return (), None
         pieces = found.groups()
         return pieces, self._heads.get(pieces[::2])

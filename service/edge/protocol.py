@@ -48,7 +48,7 @@ _DIGITS = 4
 class EdgeProtocol(ReadingProtocol):
     """One connection. Takes what it shares with all others from the lifespan's state."""
 
-    __slots__ = ("_draining", "_layout", "_own_cycle")
+    __slots__ = ("_draining", "_layout", "_own_cycle", "cycle", "flow", "pipeline", "server_state", "transport")
 
     def __init__(
         self,
@@ -102,8 +102,7 @@ class EdgeProtocol(ReadingProtocol):
             return
         pieces, head = self.fast_path.heads.find(data, self._layout)
         if head is None:
-            read = self._read_whole(data, pieces)
-            if read is None:
+            if (read := self._read_whole(data, pieces)) is None:
                 super().data_received(data)
                 return
             head, pieces = read
@@ -128,13 +127,12 @@ class EdgeProtocol(ReadingProtocol):
         if read is None:
             return None
         (head_only, url, plan, is_envoys), named = read
-        kind: type[FastCycle] = FastPathCycle
-        told: Any = plan
+        asked: tuple[type[FastCycle], Any] | None = FastPathCycle, plan
         if plan is None:
             asked = operation_of(b"HEAD" if head_only else b"GET", url, named)
-            if asked is None:
-                return None
-            kind, told = asked
+        if asked is None:
+            return None
+        kind, told = asked
         once = said_once(named, told)
         if pieces and layout.is_envoys is is_envoys and layout.places.keys() == once.keys():
             head = Head(kind, told, named, layout.places, head_only=head_only)
@@ -186,6 +184,8 @@ class EdgeProtocol(ReadingProtocol):
 
     def _next_cycle(self, named: Named, kind: type[FastCycle], plan: Any) -> Any:
         head_only = self.parser.get_method() == b"HEAD"
+        # The cycle has all of it that is needed, and lets go of that with its answer.
+        self.url, self.headers = b"", []
         return self._take(*Head.alone(kind, plan, named, said_once(named, plan), head_only=head_only))
 
     def _begin_operation(self, named: Named, kind: type[OperationCycle], plan: bytes) -> None:

@@ -50,13 +50,11 @@ class SessionCheckCycle(OperationCycle):
 
     def __init__(self, protocol: Connection, fast_path: FastPath) -> None:
         super().__init__(protocol, fast_path)
-        self._secret = self._digest = b""
+        self._digest = b""
 
     def _begin(self) -> None:
         """Ask, or answer at once where nothing need be asked."""
-        fast_path = self._fast_path
-        self._secret = secret = self.head.plan
-        seen = fast_path.lookup_of(secret)
+        seen = self._fast_path.lookup_of(self.head.plan)
         if seen is None or seen.kind is not Kind.SESSION:
             self._finish(MALFORMED)
             return
@@ -83,14 +81,14 @@ class SessionCheckCycle(OperationCycle):
 
     async def _ask(self) -> None:
         try:
-            verdict = await self._fast_path.authority.verify(self._secret, _KINDS)
+            verdict = await self._fast_path.authority.verify(self.head.plan, _KINDS)
         except StoreUnavailable as error:
             self._fail(error)
         else:
             self._finish(verdict)
 
     def _finish(self, verdict: Verdict) -> None:
-        self._fast_path.validations[Kind.SESSION if self._secret else NO_KIND, verdict.outcome] += 1
+        self._fast_path.validations[Kind.SESSION if self.head.plan else NO_KIND, verdict.outcome] += 1
         credential = verdict.accepted
         said = _said(credential.expires_at if credential else None)
         self._answer(said, token_id=credential.token_id if credential else "")

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import re
 from unittest.mock import Mock
 from weakref import WeakSet
 
 import pytest
 
+from service.app import Service
+from service.edge.cycle import FastPathCycle
 from service.edge.deadlines import Deadlines
-from service.edge.known_heads import NOTHING_SAID, KnownHeads
+from service.edge.fast_cycle import FastCycle
+from service.edge.known_heads import NOTHING_SAID, Head, KnownHeads
+from service.edge.protocol import EdgeProtocol
+from tests.builders import ADDRESS, create, sign_in
+from tests.edge.asking import PATIENCE_SECONDS
 from tests.edge.test_known_heads import head_of
 
 
@@ -52,3 +60,44 @@ async def test_many_heads_are_let_go_in_steps_between_which_others_have_a_turn(m
         await asyncio.sleep(0)
         counts.append(len(alive))
     assert counts == [3, 1, 0]
+
+
+def held() -> str:
+    """What connections and their cycles hold."""
+    objects = gc.get_objects()
+    cycles = [each for each in objects if isinstance(each, FastCycle)]
+    heads = [getattr(cycle.head, name) for cycle in cycles for name in Head.__slots__]
+    asked = [cycle._asked.secret for cycle in cycles if isinstance(cycle, FastPathCycle)]
+    read = [(vars(each).get("url"), each.headers) for each in objects if isinstance(each, EdgeProtocol)]
+    assert cycles and read
+    return repr([*map(vars, cycles), *heads, *asked, *read])
+
+
+@pytest.mark.anyio
+async def test_a_connection_keeps_no_secret_behind_its_answer(service: Service, port: int) -> None:
+    made = await create(service, "a", scopes=("introspect",))
+    once = await service.rules.one_time.issue(address=ADDRESS, anonymous=False)
+    secrets = [made.secret.encode(), await sign_in(service), once.secret.encode()]
+    token, session, spent = secrets
+    bearer = b"Host: a.test\r\nAuthorization: Bearer %b\r\n" % token
+    form = b"%bContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 70\r\n\r\n" % bearer
+    questions = [
+        *[[b"GET /validate HTTP/1.1\r\n%b\r\n" % bearer]] * 2,
+        [b"GET /validate HTTP/1.1\r\n", b"%b\r\n" % bearer],
+        [b"GET /validate?required_scope=x HTTP/1.1\r\n%b\r\n" % bearer],
+        *[[b"GET /api/token?token=%b HTTP/1.1\r\nHost: a.test\r\n\r\n" % session]] * 2,
+        [b"GET /validate/one-time HTTP/1.1\r\nHost: a.test\r\nX-Token: %b\r\n\r\n" % spent],
+        [b"POST /oauth2/introspect HTTP/1.1\r\n%b" % form, b"token=%b" % session],
+    ]
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    for pieces in questions:
+        for piece in pieces:
+            writer.write(piece)
+            await asyncio.sleep(0)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            head = await reader.readuntil(b"\r\n\r\n")
+            await reader.readexactly(int(re.findall(rb"content-length: (\d+)", head)[0]))
+        assert head[9:12] == (b"403" if b"?required" in pieces[0] else b"200")
+        found = held()
+        assert [secret for secret in secrets if secret.decode() in found] == [], pieces
+    writer.close()
