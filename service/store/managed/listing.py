@@ -71,7 +71,7 @@ class Listing:
         found: Found = []
         until, portions, after = time.monotonic() + _SECONDS, 0, None
         # Closed here and within: what is left to the garbage collector is closed by a task for each.
-        async with aclosing(self.walk(query, now)) as walk:
+        async with aclosing(self.walk(query, now, again=True)) as walk:
             async for portion in walk:
                 found += portion.found
                 after, portions = portion.reached, portions + 1
@@ -83,14 +83,18 @@ class Listing:
                     break
         return [record.token for _, record in found[: query.limit]], after
 
-    async def walk(self, query: Query, now: float, *, expected: int = 0) -> AsyncGenerator[Portion]:
+    async def walk(
+        self, query: Query, now: float, *, expected: int = 0, again: bool = False
+    ) -> AsyncGenerator[Portion]:
         """All that a query finds behind its cursor, in its order, in portions of which some may be empty.
 
-        `expected`: about how many there are, 0 if nobody knows.
+        `expected`: about how many there are, 0 if nobody knows. `again`: what is read will be asked for again.
         """
         seen: set[str] = set()
-        # With more of them the search would only read so many and then give up.
-        few = await self._few(query, now) if expected <= _FEW else None
+        # With more of them the search would only read so many and then give up; and where it finds most of what is
+        # listed, the list itself is read.
+        are_many = expected > _FEW or (expected and 2 * expected > await self._counts.of(query.wanted, int(now)))
+        few = None if are_many else await self._few(query, now)
         # What the search of names found need not be evaluated by its name again before its record is read.
         asked = query if few is None else msgspec.structs.replace(query, text="")
         # Where all are admitted, no more than the page and one that tells whether another follows.
@@ -105,7 +109,9 @@ class Listing:
                     is_whole = start + at_once >= len(rows)
                     last = edge if is_whole else part[-1]
                     reached = None if last is None else place(last)
-                    admitted = await self._admitted(query, fresh, None if are_most_admitted else asked, now, again=True)
+                    admitted = await self._admitted(
+                        query, fresh, None if are_most_admitted else asked, now, again=again
+                    )
                     if query.sort == "name":
                         admitted = [one for one in admitted if not await self._is_elsewhere(*one)]
                     found = list({row.token_id: (row, record) for row, record in admitted}.values())

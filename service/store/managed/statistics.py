@@ -38,6 +38,11 @@ class TokenCounts:
             sessions=sessions,
         )
 
+    async def of(self, wanted: frozenset[Status], now: int) -> int:
+        """How many have a status that is wanted."""
+        statistics = await self.take(now)
+        return sum(int(getattr(statistics, status)) for status in wanted)
+
     async def expiring(self, now: int, windows: dict[str, int]) -> dict[str, int]:
         """How many active tokens expire within each window, given in seconds."""
         counts = await all_of(
@@ -54,9 +59,11 @@ class TokenCounts:
         if shard is None:
             return 0
         keys = shard.keys.on, shard.keys.off, shard.keys.dead, shard.keys.expiry
-        counts = await self._statuses.run(shard.link, keys, int(now), *token_ids)
-        # count_statuses.lua answers in the order of `Status`.
-        return sum(count for status, count in zip(Status, counts, strict=True) if status in wanted)
+        # count_statuses.lua has them in the order of `Status`.
+        places = [place for place, status in enumerate(Status) if status in wanted]
+        asked = "".join([str(place + 1) for place in places])
+        counts = await self._statuses.run(shard.link, keys, int(now), asked, *token_ids)
+        return sum(counts[place] for place in places)
 
     async def _count(self, shard: Shard, ranges: Sequence[Range]) -> list[int]:
         keys, least, greatest = zip(*ranges, strict=True)

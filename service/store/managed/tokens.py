@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from functools import partial
 from itertools import chain
+from operator import attrgetter
 from typing import NamedTuple
 
 from service.errors import StoreUnavailable
@@ -173,6 +174,7 @@ class ManagedStore:
     def _change_args(self, change: Change, now: int) -> tuple[Argument, ...]:
         old, new, retention = change.old, change.new, self._retention
         fields = records.encode_changes(old, new, seal=change.seal)
+        row = name_row(new)
         return (
             old.token_id,
             old.version,
@@ -186,8 +188,8 @@ class ManagedStore:
             new.predecessor_until * 1000,
             # A secret that ends by this change has no date, and 0 would keep its reason for ever.
             retention.reason_until(max(new.predecessor_until, now)),
-            name_row(old),
-            name_row(new),
+            row if _row_of(old) == _row_of(new) else name_row(old),
+            row,
             change.entry.body,
             change.entry.seal,
             len(fields),
@@ -263,6 +265,10 @@ class ManagedStore:
         if shard is None:
             raise StoreUnavailable("A record names a shard that this namespace does not have.")
         return shard
+
+
+# What a token's row in its block of names is made of, except its id and creation.
+_row_of = attrgetter("name", "last_eight")
 
 
 def _credential_keys(shard: Shard, old: ManagedToken, new: ManagedToken) -> list[bytes]:

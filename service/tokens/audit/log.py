@@ -92,8 +92,14 @@ def _stream(action: str, target: str) -> Stream:
     return Stream.OCCURRENCES if (action, target) == ("export.made", "audit") else Stream.CHANGES
 
 
-def facts(token: ManagedToken, other: ManagedToken | None = None) -> dict[str, Any]:
-    """What an audit entry says of a token; beside another version of it only what differs."""
+def facts(token: ManagedToken) -> dict[str, Any]:
+    """What an audit entry says of a token: all that is not empty."""
     values = _shown_values(token)
-    told = values if other is None else map(ne, values, _shown_values(other))
-    return dict(compress(zip(_SHOWN, values, strict=True), told))
+    return dict(compress(zip(_SHOWN, values, strict=True), values))
+
+
+def changed_facts(old: ManagedToken, new: ManagedToken) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What an entry says of a token before a change, and after it: only what differs."""
+    before, after = _shown_values(old), _shown_values(new)
+    differing = [*compress(zip(_SHOWN, before, after, strict=True), map(ne, before, after))]
+    return {name: value for name, value, _ in differing}, {name: value for name, _, value in differing}

@@ -27,8 +27,7 @@ class ManagedQueries:
         """How many tokens a query finds; None where counting would read every record."""
         if not query.by_status_alone:
             return None
-        statistics = await self.statistics()
-        return sum(int(getattr(statistics, status)) for status in query.wanted)
+        return await self._token_counts.of(query.wanted, int(self._clock()))
 
     async def statistics(self) -> Statistics:
         """How many tokens there are now."""

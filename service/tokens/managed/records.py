@@ -13,7 +13,7 @@ from service.model import Credential, Kind, ManagedToken, Origin, Status
 from service.store.managed.derived import DerivedStore
 from service.store.managed.records import Record, ends_derived
 from service.store.managed.tokens import Change, End, ManagedStore
-from service.tokens.audit.log import AuditLog, facts
+from service.tokens.audit.log import AuditLog, changed_facts, facts
 from service.tokens.credential import GrantedScopes
 from service.tokens.managed.seals import Seals
 from service.tokens.rights import check_end
@@ -115,9 +115,8 @@ class ManagedRecords:
             sealed = self._seals.credential(new, new.digest, new.expires_at)
         if new.predecessor:
             predecessor = self._seals.credential(new, new.predecessor, new.predecessor_until)
-        entry = self._audit_log.entry(
-            action, origin, new.token_id, before=facts(old, new), after={**facts(new, old), **below}
-        )
+        before, after = changed_facts(old, new)
+        entry = self._audit_log.entry(action, origin, new.token_id, before=before, after=after | below)
         return Change(old, new, self._seals.of(new), sealed, predecessor, entry)
 
     async def end(

@@ -9,7 +9,7 @@ import pytest
 
 from service.app import Service
 from service.metrics import EXPIRY_WINDOWS
-from service.model import Statistics
+from service.model import Statistics, Status
 from service.store.managed.statistics import TokenCounts
 from tests.builders import ADDRESS, ADMIN, DAY, create, sign_in
 
@@ -79,6 +79,26 @@ async def test_the_numbers_are_the_same_before_and_after_a_sweep(still: Service,
         1,
     )
     assert before["expiring14d"] == 0
+
+
+async def test_of_some_tokens_whatever_statuses_are_asked_for_are_counted(make_service: Any, turn_time: Any) -> None:
+    still: Service = await make_service(fake=True)
+    due, off, gone, due_off, stays = [
+        (await create(still, name, days=days)).token.token_id
+        for name, days in (("due", 1), ("off", 9), ("gone", 9), ("due off", 1), ("stays", 9))
+    ]
+    for token_id in (off, due_off):
+        await still.rules.managed.tokens.update(token_id, {"active": False}, ADMIN)
+    await still.rules.managed.tokens.revoke(gone, ADMIN)
+    turn_time(2 * DAY)
+    counts, found = TokenCounts(still.stores.shards), dict(zip(Status, (1, 1, 2, 1), strict=True))
+    made = [due, off, gone, due_off, stays]
+    for moved in (2, 0):
+        for number in range(1, 16):
+            wanted = frozenset(status for place, status in enumerate(Status) if number >> place & 1)
+            told = await counts.among(made, wanted, still.clock())
+            assert told == sum(found[status] for status in wanted), wanted
+        assert await still.rules.managed.sweeper.sweep() == moved
 
 
 async def test_a_token_that_expires_this_second_counts_as_expired(still: Service, clock: Any) -> None:
