@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from service.api.auth.callers import SignIn, anonymous
 from service.api.http.access import ANYONE
-from service.api.http.call import Call, Json
+from service.api.http.call import Call
 from service.api.http.operation import Operation, OperationGroup
 from service.api.http.problems import BEARER, raw
 from service.errors import InvalidRequest
@@ -22,6 +22,7 @@ _TRAILING_COMMA = re.compile(rb",\s*}\s*$")
 
 # The fast path answers this one, too.
 CHECK_PATH = "/api/token"
+_TEXT = {401: "text/plain"}
 
 
 class SessionToken(msgspec.Struct):
@@ -51,15 +52,7 @@ class SessionApi(OperationGroup, tag="sessions"):
     _sessions: Sessions
     _metrics: Metrics
 
-    @Operation(
-        "POST",
-        "/api/token",
-        ANYONE,
-        "createSession",
-        answers={401: str},
-        problems=(429,),
-        media_types={401: "text/plain"},
-    )
+    @Operation("POST", CHECK_PATH, ANYONE, "createSession", answers={401: str}, media_types=_TEXT, problems=(429,))
     async def create(self, call: Call, body: SignIn) -> SessionToken | Response:
         """Create a session token.
 
@@ -85,17 +78,16 @@ class SessionApi(OperationGroup, tag="sessions"):
 
     @Operation(
         "DELETE",
-        "/api/token",
+        CHECK_PATH,
         ANYONE,
         "endSession",
         body=EndSession,
         refuses_body=False,
         body_optional=True,
-        answers={200: dict[str, str]},
         pending=True,
         header_names=("X-Token",),
     )
-    async def delete(self, call: Call) -> Response:
+    async def delete(self, call: Call) -> dict[str, str]:
         """Delete a session token.
 
         Always 200 and {}, whatever the body; 202 for one that is ended but not confirmed.
@@ -103,7 +95,7 @@ class SessionApi(OperationGroup, tag="sessions"):
         secret = call.header(b"x-token") or await _secret_in_body(call)
         if secret:
             await self._sessions.end(secret, anonymous(call, "session"))
-        return Json({})
+        return {}
 
 
 async def _secret_in_body(call: Call) -> bytes:

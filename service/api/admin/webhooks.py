@@ -18,6 +18,8 @@ from service.tokens.webhooks.events import EventType
 from service.tokens.webhooks.registry import Webhook, Webhooks
 from service.tokens.webhooks.sender import Sent
 
+_SEND_PATH = "/api/admin/webhooks/{id}/deliveries/{delivery}/send"
+
 
 class CreateWebhook(msgspec.Struct, forbid_unknown_fields=True):
     """Where to send which events; the address must be public and https."""
@@ -192,13 +194,7 @@ class WebhooksApi(OperationGroup, tag="webhooks"):
         found = await self._deliveries.read(webhook_id, query.status, query.limit)
         return DeliveryList([_delivery(delivery, status, due) for delivery, status, due in found])
 
-    @Operation(
-        "POST",
-        "/api/admin/webhooks/{id}/deliveries/{delivery}/send",
-        ADMINISTER,
-        "sendDeliveryAgain",
-        problems=(404, 409),
-    )
+    @Operation("POST", _SEND_PATH, ADMINISTER, "sendDeliveryAgain", problems=(404, 409))
     async def send_again(self, call: Call, caller: Caller, webhook_id: PathId) -> WebhookAnswer:
         """Send a delivery again.
 

@@ -35,9 +35,9 @@ def given(options: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None and value is not False}
 
 
-def listed(_: click.Context, __: click.Parameter, values: tuple[Any, ...]) -> list[Any] | None:
-    """What an option that may repeat was given, None for nothing."""
-    return list(values) or None
+def several(*names: str, **more: Any) -> Callable[[F], F]:
+    """An option that may repeat: a list of what it was given, None for nothing."""
+    return click.option(*names, multiple=True, callback=lambda _, __, values: list(values) or None, **more)
 
 
 def words(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> list[str] | None:

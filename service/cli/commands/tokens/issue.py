@@ -15,9 +15,9 @@ from service.cli.terminal.options import (
     filled,
     given,
     lifetime,
-    listed,
     pair,
     rate,
+    several,
     span,
     together,
     words,
@@ -37,24 +37,15 @@ _CLEARABLE: dict[str, tuple[str, object]] = {
 }
 # What a limit is given as; the rest of what the API shows of one is how it stands.
 _OF_LIMIT = ("name", "limit", "periodSeconds", "burst", "calendar")
-rate_option = click.option(
+rate_option = several(
     "--rate",
     "rateLimits",
-    multiple=True,
     type=rate,
-    callback=listed,
     metavar="[NAME=]100/60s[:BURST]|[NAME=]10000/month[@DAY][@ZONE]",
     help="Requests in a time, and how many at once; or in each hour, day or month of a calendar. Up to four by name.",
 )
 scope_option = click.option("--scope", "scopes", multiple=True, callback=words, help="What it permits; may repeat.")
-network_option = click.option(
-    "--network",
-    "allowedNetworks",
-    multiple=True,
-    callback=listed,
-    metavar="CIDR",
-    help="Where it may come from; may repeat.",
-)
+network_option = several("--network", "allowedNetworks", metavar="CIDR", help="Where it may come from; may repeat.")
 uses_option = click.option("--max-uses", "maxUses", type=Number(1), help="Uses after which it is refused.")
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print the secret alone.")
 # What a token may and may not do.
