@@ -2,8 +2,8 @@
 
 from msgspec import UNSET
 
-from service.api.admin.schemas.tokens import EndTokens, Filter, SliceChanged, TokensMatched
-from service.api.admin.token_views import TokenViews, part_of_many, read_slice
+from service.api.admin.schemas.tokens import EndTokens, Filter, SliceChanged, TokensMatched, part_of_many, read_slice
+from service.api.admin.token_views import TokenViews
 from service.api.auth.callers import Caller
 from service.api.http.access import ADMINISTER
 from service.api.http.call import Call

@@ -7,32 +7,18 @@ from dataclasses import dataclass
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from service.api.admin.schemas.tokens import (
-    ChangeToken,
-    EndTokens,
-    Filter,
-    Skipped,
-    SliceChanged,
-    TokenIssued,
-    TokenList,
-    TokensChanged,
-    TokenShown,
-    shown,
-)
+from service.api.admin.schemas.tokens import Filter, TokenIssued, TokenList, TokenShown, shown
 from service.api.http.timestamps import parse_rfc3339
 from service.errors import wrong
 from service.model import ManagedToken, Status
 from service.store.managed.query import Query
 from service.store.usage import UsageStore
 from service.tokens.limits import Standings, SubjectLimits
-from service.tokens.managed.bulk import BulkResult, Continuation, Part
 from service.tokens.managed.derivation import Derivation
 from service.tokens.managed.tokens import Created
 
 NEWEST = "-createdAt"
 _DAYS = 14
-_encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(Continuation).decode
 
 
 @dataclass(eq=False, repr=False)
@@ -122,36 +108,6 @@ def _statuses(text: str | UnsetType) -> frozenset[Status]:
         return frozenset(Status(part) for part in text.split(","))
     except ValueError:
         raise wrong("status", f"choose one of {', '.join(Status)}, all") from None
-
-
-def several(result: BulkResult, done: str) -> TokensChanged:
-    """What a change of several tokens did, with a sentence for people."""
-    message = f"{len(result.updated)} {'token' if len(result.updated) == 1 else 'tokens'} {done}"
-    if result.skipped:
-        message += f", {len(result.skipped)} skipped"
-    return TokensChanged(message, result.updated, [Skipped(*skipped) for skipped in result.skipped])
-
-
-def part_of_many(result: BulkResult, done: str) -> SliceChanged:
-    """The same of one slice, with the cursor to go on with."""
-    changed = several(result, done)
-    message = f"{changed.message}, {result.remaining} to go" if result.next else changed.message
-    cursor = urlsafe_b64encode(_encode(result.next)).decode().rstrip("=") if result.next else None
-    return SliceChanged(message, changed.updated, changed.skipped, result.remaining, cursor)
-
-
-def read_slice(wanted: EndTokens | ChangeToken) -> Part:
-    """Which slice is meant. Raises InvalidRequest with neither a number agreed on nor where to go on."""
-    limit = wanted.limit if isinstance(wanted.limit, int) else 0
-    # Agreed on with the first slice; the cursor carries what is left of it.
-    if isinstance(wanted.cursor, str):
-        try:
-            return Part(0, limit, _decode(urlsafe_b64decode(wanted.cursor + "=" * (-len(wanted.cursor) % 4))))
-        except (ValueError, msgspec.DecodeError):
-            raise wrong("cursor", "this is no cursor of an answer: start again without it") from None
-    if not isinstance(wanted.expected, int):
-        raise wrong("expected", "say how many tokens the filter should match")
-    return Part(wanted.expected, limit)
 
 
 def _place(token: ManagedToken) -> tuple[int, str]:

@@ -20,8 +20,11 @@ from service.api.admin.schemas.tokens import (
     TokenIssued,
     TokensChanged,
     TokenShown,
+    part_of_many,
+    read_slice,
+    several,
 )
-from service.api.admin.token_views import TokenViews, part_of_many, read_slice, several
+from service.api.admin.token_views import TokenViews
 from service.api.auth.callers import Caller, require
 from service.api.http.access import ADMINISTER, READ, WRITE
 from service.api.http.call import BULK_BYTES, Call

@@ -1,5 +1,6 @@
 """The shapes of managed tokens on the wire, and how a record becomes one."""
 
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
@@ -9,12 +10,15 @@ from msgspec import UNSET, Meta, UnsetType
 from service.api.admin.schemas.creation import Description, Id, MaxUses, Metadata, Name, Networks, Scopes, Subject
 from service.api.admin.schemas.limits import Limits, LimitShown, limit_shown
 from service.api.http.timestamps import Instant, rfc3339, rfc3339_or_none
+from service.errors import wrong
 from service.model import ManagedToken, Quota, Scope, Status
+from service.tokens.managed.bulk import BulkResult, Continuation, Part
 from service.tokens.managed.rotation import LONGEST_OVERLAP_SECONDS
 
 _STATUS = f"({'|'.join(Status)})"
 Statuses = Annotated[str, Meta(extra_json_schema={"pattern": f"^(all|{_STATUS}(,{_STATUS})*)$"})]
 LastAddress = Annotated[str, Meta(min_length=1, max_length=45, description="where it was used last, as usage shows it")]
+_decode = msgspec.json.Decoder(Continuation).decode
 SliceCursor = Annotated[str, Meta(min_length=1, max_length=200)]
 
 
@@ -225,3 +229,33 @@ def shown(
         parent_id or None,
         derived,
     )
+
+
+def several(result: BulkResult, done: str) -> TokensChanged:
+    """What a change of several tokens did, with a sentence for people."""
+    message = f"{len(result.updated)} {'token' if len(result.updated) == 1 else 'tokens'} {done}"
+    if result.skipped:
+        message += f", {len(result.skipped)} skipped"
+    return TokensChanged(message, result.updated, [Skipped(*skipped) for skipped in result.skipped])
+
+
+def part_of_many(result: BulkResult, done: str) -> SliceChanged:
+    """The same of one slice, with the cursor to go on with."""
+    changed = several(result, done)
+    message = f"{changed.message}, {result.remaining} to go" if result.next else changed.message
+    cursor = urlsafe_b64encode(msgspec.json.encode(result.next)).decode().rstrip("=") if result.next else None
+    return SliceChanged(message, changed.updated, changed.skipped, result.remaining, cursor)
+
+
+def read_slice(wanted: EndTokens | ChangeToken) -> Part:
+    """Which slice is meant. Raises InvalidRequest with neither a number agreed on nor where to go on."""
+    limit = wanted.limit if isinstance(wanted.limit, int) else 0
+    # Agreed on with the first slice; the cursor carries what is left of it.
+    if isinstance(wanted.cursor, str):
+        try:
+            return Part(0, limit, _decode(urlsafe_b64decode(wanted.cursor + "=" * (-len(wanted.cursor) % 4))))
+        except (ValueError, msgspec.DecodeError):
+            raise wrong("cursor", "this is no cursor of an answer: start again without it") from None
+    if not isinstance(wanted.expected, int):
+        raise wrong("expected", "say how many tokens the filter should match")
+    return Part(wanted.expected, limit)
