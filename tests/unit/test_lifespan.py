@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -42,6 +43,16 @@ async def test_background_work_that_fails_is_told_and_done_again(
     await until(lambda: len(swept) >= 3)
     monkeypatch.undo()
     assert ("background work failed" in caplog.messages) is told
+
+
+async def test_the_loop_waits_for_no_thread_that_computes(make_service: Callable[..., Any]) -> None:
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(0.005)
+    try:
+        await make_service()
+        assert sys.getswitchinterval() <= 0.001
+    finally:
+        sys.setswitchinterval(before)
 
 
 def test_the_collector_runs_rarely_and_not_at_what_the_start_made() -> None:

@@ -119,7 +119,8 @@ def test_the_exposition_is_written_beside_the_loop(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr("service.metrics.choose_encoder", lambda _accept: (encode, "text/plain"))
     asyncio.run(Metrics().render(""))
-    assert threads != [threading.current_thread()]
+    assert len(threads) == 1
+    assert threads[0] is not threading.current_thread()
 
 
 WORKER = """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import re
+import threading
 from collections.abc import Callable
 from hashlib import sha256
 from importlib.resources import files
@@ -39,6 +40,25 @@ async def test_everything_the_page_asks_for_is_served_under_a_strict_policy(make
         plain = await client.get("/docs/swagger-ui.css", headers={"accept-encoding": "identity"})
         assert "content-encoding" not in plain.headers
         assert plain.text.startswith(".swagger-ui")
+
+
+async def test_what_takes_milliseconds_to_make_is_made_beside_the_loop(
+    make_service: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = set()
+
+    def make(*_: object) -> dict[str, object]:
+        threads.add(threading.current_thread())
+        return {}
+
+    service = await make_service()
+    monkeypatch.setattr("service.api.operations.document", make)
+    async with httpx2.AsyncClient(
+        transport=httpx2.ASGITransport(app=service.application), base_url="http://a.test"
+    ) as client:
+        assert (await client.get("/openapi.json")).json() == {"servers": [{"url": "/"}]}
+    assert len(threads) == 1
+    assert threading.current_thread() not in threads
 
 
 async def test_the_reference_can_be_switched_off(make_service: Callable[..., Any]) -> None:
