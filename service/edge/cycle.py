@@ -5,7 +5,6 @@ Decides by `Authority` and speaks by `api.gateway.answers`, as the ordinary rout
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from time import perf_counter
 
@@ -21,8 +20,8 @@ from service.api.gateway.answers import (
 )
 from service.api.gateway.validate import KINDS
 from service.edge.fast_cycle import Connection, FastCycle
-from service.edge.fast_path import FastPath
-from service.edge.known_heads import NO_HEAD, SPENT
+from service.edge.fast_path import FastPath, Seen
+from service.edge.known_heads import NO_HEAD, SECRETS, SPENT
 from service.errors import StoreUnavailable
 from service.metrics import NO_KIND
 from service.model import Kind, Outcome, Verdict
@@ -42,24 +41,10 @@ _ELSEWHERE = frozenset((b"authorization", b"x-original-uri", b"x-forwarded-uri")
 class Question:
     """What a head was worked out to ask: of the only secret it presents, or else how it is refused.
 
-    Beside that, the record that Redis returned for it last, what it was decoded to, and up to which instant these very
-    bytes allow the request.
+    Where the secret is among what each request says once, `place` is its place there, and `begins` that in its field.
     """
 
-    __slots__ = (
-        "agent",
-        "command",
-        "decoded",
-        "digest",
-        "kind",
-        "known",
-        "refusal",
-        "reply",
-        "required",
-        "secret",
-        "submit",
-        "until",
-    )
+    __slots__ = ("agent", "begins", "kind", "place", "refusal", "required", "secret", "seen")
 
     def __init__(self, secret: bytes, kind: Kind | None, *, required: tuple[str, ...], agent: bytes) -> None:
         self.secret = secret
@@ -67,16 +52,14 @@ class Question:
         self.required = required
         self.agent = agent
         self.refusal: Verdict | None = None
-        self.digest = self.command = b""
-        self.submit: Callable[..., None]
-        self.reply: bytes | None = None
-        self.decoded: DecodedCredential
-        self.known: object = None
-        self.until = 0.0
+        self.seen: Seen | None = None
+        self.place: int | None = None
+        self.begins = 0
 
 
 # Of an idle connection, whose last secret must not stay.
 _NOTHING = Question(b"", None, required=(), agent=b"")
+_UNSEEN = Seen(None, b"", b"", lambda *_: None)
 
 
 class FastPathCycle(FastCycle):
@@ -85,24 +68,31 @@ class FastPathCycle(FastCycle):
     def __init__(self, protocol: Connection, fast_path: FastPath) -> None:
         super().__init__(protocol, fast_path)
         self._asked = _NOTHING
+        self._seen = _UNSEEN
 
     def start(self) -> None:
         """Ask, or answer at once where nothing need be asked."""
         self._started = perf_counter()
-        head = self.head
+        head, fast_path = self.head, self._fast_path
         asked = self._asked = head.asked or self._work_out()
-        if asked.until:
-            # Its record allowed this before, and if it is another one now the answer will tell.
-            submit = asked.submit
-            submit(asked.command, self._answered, retry=True)
-        elif asked.refusal is not None:
-            self._finish(asked.refusal)
-        elif head.plan[0]:
-            self._spend()
-        elif (limited := self._fast_path.limited.get(asked.digest)) is not None:
-            self._charge(limited)
+        if (place := asked.place) is None:
+            seen = asked.seen
         else:
-            asked.submit(asked.command, self._answered, retry=True)
+            secret = self.pieces[place][asked.begins :]
+            seen = fast_path.seen.get(secret) or fast_path.lookup_of(secret)
+        if seen is None:
+            if asked.refusal is None and head.plan[0]:
+                self._spend()
+            else:
+                self._finish(asked.refusal or MALFORMED)
+            return
+        self._seen = seen
+        # A record that allowed this before has no limit, and if it is another one now the answer will tell.
+        if seen.until or (limited := fast_path.limited.get(seen.digest)) is None:
+            submit = seen.submit
+            submit(seen.command, self._answered, retry=True)
+        else:
+            self._charge(limited)
 
     def _work_out(self) -> Question:
         fast_path, head = self._fast_path, self.head
@@ -115,17 +105,23 @@ class FastPathCycle(FastCycle):
         # Two secrets in one request are none: which of them counts would be a guess, and a proxy may guess otherwise.
         secret = secrets[0] if len(secrets) == 1 else b""
         asked = Question(secret, parse(secret), required=required, agent=named.get(b"user-agent", b""))
-        if not secret:
+        held = next((name for name in SECRETS if name in head.places), None)
+        if spends:
+            asked.refusal = None if secret else MALFORMED if secrets else ABSENT
+            # Known where the secret, in what is said once, is all that differs.
+            is_known = SPENT in head.places and alone != b""
+        elif not secret:
             asked.refusal = MALFORMED if secrets else ABSENT
-        elif not spends:
-            seen = fast_path.lookup_of(secret)
-            if seen is None:
-                asked.refusal = MALFORMED
-            else:
-                _, asked.digest, asked.command, asked.submit = seen
-        # What spends is known where the secret, in what is said once, is all that differs. What is malformed now may be
-        # taken in from another system in the next moment.
-        if (SPENT in head.places and alone) if spends else asked.refusal is not MALFORMED:
+            is_known = not secrets
+        elif held is not None and (alone or not presented([*head.named.items()], accepted=fast_path.accepted)):
+            # The next request may have another secret, but nowhere else.
+            asked.place, asked.begins, asked.secret = head.places[held], SECRETS[held], b""
+            is_known = True
+        else:
+            asked.seen = fast_path.lookup_of(secret)
+            # What is malformed now may be taken in from another system in the next moment.
+            is_known = held is None and asked.seen is not None
+        if is_known:
             head.asked = asked
         return asked
 
@@ -166,12 +162,18 @@ class FastPathCycle(FastCycle):
         limited.ask(charged)
 
     def _answered(self, reply: Reply) -> None:
-        fast_path, asked = self._fast_path, self._asked
+        fast_path, asked, seen = self._fast_path, self._asked, self._seen
         # Bound first, here as in what follows: Python finds what an instance holds quicker than a method of that name.
         clock, authority = fast_path.clock, fast_path.authority
-        now = clock()
-        if now < asked.until and asked.reply == reply and asked.known is authority.known:
-            self._allow(asked.decoded, now)
+        now, decoded = clock(), seen.decoded
+        if (
+            decoded is not None
+            and now < seen.until
+            and seen.reply == reply
+            and seen.known is authority.known
+            and seen.required is asked.required
+        ):
+            self._allow(decoded, now)
         elif reply.__class__ is bytes:
             self._evaluate(reply, now)
         elif reply is None and authority.may_lie_elsewhere:
@@ -182,8 +184,8 @@ class FastPathCycle(FastCycle):
             self._finish(UNKNOWN if reply is None else UNAVAILABLE)
 
     def _evaluate(self, sealed: bytes, now: float) -> None:
-        authority, asked = self._fast_path.authority, self._asked
-        decoded = authority.open(asked.digest, sealed)
+        authority, asked, seen = self._fast_path.authority, self._asked, self._seen
+        decoded = authority.open(seen.digest, sealed)
         if decoded is None:
             self._finish(UNKNOWN)
             return
@@ -193,8 +195,8 @@ class FastPathCycle(FastCycle):
             return
         verdict = authority.evaluate(decoded, asked.required, self._address(), now)
         if verdict is decoded.active:
-            asked.reply, asked.decoded, asked.known = sealed, decoded, authority.known
-            asked.until = authority.lasts_until(decoded)
+            seen.reply, seen.decoded, seen.known, seen.required = sealed, decoded, authority.known, asked.required
+            seen.until = authority.lasts_until(decoded)
             self._allow(decoded, now)
         else:
             authority.count(decoded, verdict, now, self._address(), asked.agent)
@@ -213,7 +215,7 @@ class FastPathCycle(FastCycle):
             fast_path.show_trace(pieces[head.trace_at], seconds)
         request_id = fast_path.request_ids.new() if head.id_at is None else pieces[head.id_at]
         self._write(200, decoded.lines or fast_path.allowed_lines(decoded), request_id)
-        self.head, self.pieces, self._asked = NO_HEAD, (), _NOTHING
+        self.head, self.pieces, self._asked, self._seen = NO_HEAD, (), _NOTHING, _UNSEEN
 
     def _spent(self, digest: bytes, reply: Reply, *, may_be_kept: bool = False) -> None:
         if reply and reply.__class__ is bytes:
@@ -233,7 +235,7 @@ class FastPathCycle(FastCycle):
                 verdict = await fast_path.one_time.consume(secret, request=request, required=asked.required)
             else:
                 verdict = await fast_path.authority.verify(
-                    asked.secret, KINDS, required=asked.required, address=self._address(), agent=asked.agent
+                    self._secret, KINDS, required=asked.required, address=self._address(), agent=asked.agent
                 )
         except StoreUnavailable:
             verdict = UNAVAILABLE
@@ -247,12 +249,11 @@ class FastPathCycle(FastCycle):
 
     def _finish(self, verdict: Verdict, decoded: DecodedCredential | None = None) -> None:
         """Give any other answer; `decoded` is what a limited one goes by."""
-        fast_path, asked = self._fast_path, self._asked
-        credential = verdict.credential
-        kind = asked.kind if credential is None else credential.kind
+        fast_path, credential, secret = self._fast_path, verdict.credential, self._secret
+        kind = parse(secret) if credential is None else credential.kind
         fast_path.validations[kind or NO_KIND, verdict.outcome] += 1
         # What presented nothing asked nothing, and would make the histogram seem faster than Redis is.
-        if asked.secret:
+        if secret:
             self._observe()
         request_id = self._request_id()
         if decoded is not None and verdict.active:
@@ -263,7 +264,13 @@ class FastPathCycle(FastCycle):
         else:
             status, lines, body = self._refusal(verdict, request_id)
             self._write(status, lines, request_id, body)
-        self.head, self.pieces, self._asked = NO_HEAD, (), _NOTHING
+        self.head, self.pieces, self._asked, self._seen = NO_HEAD, (), _NOTHING, _UNSEEN
+
+    @property
+    def _secret(self) -> bytes:
+        """The only one that the request presents; empty for none."""
+        asked = self._asked
+        return asked.secret if asked.place is None else self.pieces[asked.place][asked.begins :]
 
     def _refusal(self, verdict: Verdict, request_id: bytes) -> tuple[int, bytes, bytes]:
         """The status, the header lines up to the request id, and the body."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+import msgspec
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from service.api.auth.presented import Accepted
@@ -21,7 +22,7 @@ from service.api.gateway.answers import (
 from service.api.http.application import Application
 from service.api.http.call import Headers
 from service.api.http.proxies import TrustedProxies
-from service.edge.known_heads import KnownHeads
+from service.edge.known_heads import KnownHeads, let_go
 from service.identifiers import trace_of
 from service.metrics import Metrics
 from service.model import Credential, Kind, Verdict
@@ -39,8 +40,9 @@ _ANONYMOUS = Credential(_ID, "", (), 0, 0, kind=Kind.ONE_TIME)
 _CONSTANT = (ABSENT, MALFORMED, UNKNOWN, EXPIRED, VOIDED, NETWORK_DENIED, UNAVAILABLE)
 
 
-class Seen(NamedTuple):
-    """What was worked out of a secret: how its record is read.
+class Seen(msgspec.Struct, gc=False):
+    """What was worked out of a secret: how its record is read, and the record that Redis returned for it last: what it
+    was decoded to, and up to which instant these very bytes allow what requires these scopes.
 
     `kind` is what the secret's form says, which that of another system need not have.
     """
@@ -49,6 +51,11 @@ class Seen(NamedTuple):
     digest: bytes
     command: bytes
     submit: Callable[..., None]
+    reply: bytes | None = None
+    decoded: DecodedCredential | None = None
+    known: object = None
+    required: tuple[str, ...] = ()
+    until: float = 0.0
 
 
 class Prepared(NamedTuple):
@@ -121,7 +128,7 @@ class FastPath:
         # it, and none stays here longer, nor with a connection behind its answer. Whether a token is good is asked of
         # Redis each time all the same.
         self.heads = KnownHeads()
-        self._seen: dict[bytes, Seen] = {}
+        self.seen: dict[bytes, Seen] = {}
         self.is_usual = accepted.is_usual
         self._spent_lines = allowed_lines(_ANONYMOUS).split(_ID.encode(), 1)
         self._required: dict[tuple[bytes, bytes | None], tuple[str, ...]] = {}
@@ -141,20 +148,21 @@ class FastPath:
     def forget(self) -> None:
         """Let all secrets go; called once a second."""
         self.heads.forget()
-        self._seen.clear()
+        passed, self.seen = self.seen, {}
+        let_go(passed)
         self._required.clear()
 
     def lookup_of(self, secret: bytes) -> Seen | None:
         """How the record of a session or managed token is read; None for what can be the secret of neither."""
-        seen = self._seen.get(secret)
+        seen = self.seen.get(secret)
         if seen is None:
             kind = parse(secret)
             digest = self.authority.first_digest(kind, secret)
             if digest is None:
                 return None
             seen = Seen(kind, digest, *self.store.prepare(digest))
-            if len(self._seen) < _MOST_SEEN:
-                self._seen[secret] = seen
+            if len(self.seen) < _MOST_SEEN:
+                self.seen[secret] = seen
         return seen
 
     def allowed_lines(self, decoded: DecodedCredential) -> bytes:

@@ -6,21 +6,13 @@ import asyncio
 import re
 from typing import Any, NamedTuple
 
-from service.api.http.validate_paths import ENVOY, ONE_TIME, ONE_TIME_ENVOY, PLAIN, form_of
+from service.api.http.validate_paths import ENVOY_PATH, SPENDS, Plan, plan_of
 from service.edge.head import HEAD_BYTES, HEAD_FIELDS, HOSTS, UNUSUAL
 from service.identifiers import REQUEST_ID_LENGTH, is_request_id, only
 from service.model import Kind
 from service.tokens.secret import parse
 
 Named = dict[bytes, bytes]
-# Of a validation: does it spend a one-time token, and the query that may ask for scopes.
-Plan = tuple[bool, bytes]
-# Session and managed tokens, and no query of ours.
-_ASKS: Plan = (False, b"")
-_SPENDS: Plan = (True, b"")
-_PLANS: dict[str | None, Plan] = {ENVOY: _ASKS, ONE_TIME: _SPENDS, ONE_TIME_ENVOY: _SPENDS}
-# A byte as a number is found in a third of the time.
-_FRAGMENT = ord("#")
 # What nearly all clients and gateways write. What says more, or says it in another way, the parser reads.
 _TARGET_SIGNS = rb"[A-Za-z0-9/?&=:._~%+,-]"
 _TARGET = re.compile(rb"(GET|HEAD) (/%b*)" % _TARGET_SIGNS)
@@ -55,12 +47,21 @@ _UNREPEATED = frozenset(
 SAID_ONCE = _UNREPEATED | {b"x-original-uri", b"x-forwarded-uri"}
 # So does a one-time token, of whose length no other token is.
 SPENT, _SPENT_LENGTH = b"x-token", 32
+# What a secret of a managed token or a session means is kept apart from what a gateway writes around all of them.
+# Where it is presented, and at which place of the value it begins.
+SECRETS = {b"authorization": len(b"Bearer "), b"x-api-key": 0, SPENT: 0}
+_SECRET = b"(?:rtk_[0-9a-f]{64}|[A-Za-z0-9]{64})"
+_HELD = re.compile(_SECRET)
 # Of what signs they are; so long that a head of all of them is no larger than a head may be. Possessive, as all in a
 # layout: a value ends where its line does or is none.
 _FORM = b"[!-~]{1,800}+"
-_FORMS = {_ID: b"[A-Za-z0-9._-]{1,%d}+" % REQUEST_ID_LENGTH, SPENT: b"[0-9a-f]{%d}" % _SPENT_LENGTH}
-# What Envoy's client asked for stands behind its path, and says nothing.
-_ENVOY_PATH = b"/validate/envoy/"
+_FORMS = {
+    _ID: b"[A-Za-z0-9._-]{1,%d}+" % REQUEST_ID_LENGTH,
+    b"authorization": b"Bearer " + _SECRET,
+    b"x-api-key": _SECRET,
+    SPENT: _SECRET,
+}
+_SPENT_FORM = b"[0-9a-f]{%d}" % _SPENT_LENGTH
 _LINES_REMEMBERED = _HEADS_REMEMBERED = 4096
 # A client may make a line as long as a head may be.
 _LONGEST_REMEMBERED = 256
@@ -69,26 +70,6 @@ _LONGEST_HEAD_REMEMBERED = 1024
 _FIELDS_REMEMBERED = 24
 _LET_GO_AT_ONCE = 256
 _LAYOUTS_A_SECOND = 32
-
-
-def plan_of(url: bytes) -> Plan | None:
-    """For a target of ours whether it spends a one-time token, and the query that may ask for scopes; else None."""
-    # Before anything is taken apart: 90 ns for this one, 250 for one with a query.
-    if url == b"/validate":
-        return _ASKS
-    path, _, query = url.partition(b"?")
-    if _FRAGMENT in url:
-        return None  # The ordinary way takes the fragment off.
-    if path == b"/validate":
-        return False, query
-    if path.startswith(_ENVOY_PATH):
-        return _ASKS
-    if path == b"/validate/one-time":
-        return _SPENDS
-    if not path.lstrip(b"/").startswith(b"validate"):
-        return None
-    form = form_of(path.decode("latin-1"))
-    return (False, query) if form == PLAIN else _PLANS.get(form)
 
 
 class Target(NamedTuple):
@@ -108,7 +89,7 @@ class _Targets(dict[bytes, Target]):
         if found is None:
             raise KeyError(line)
         method, url = found.groups()
-        target = Target(method == b"HEAD", url, plan_of(url), url.startswith(_ENVOY_PATH))
+        target = Target(method == b"HEAD", url, plan_of(url), url.startswith(ENVOY_PATH))
         if len(self) < _LINES_REMEMBERED and len(line) <= _LONGEST_REMEMBERED:
             self[line] = target
         return target
@@ -120,6 +101,8 @@ class _FieldLines(dict[bytes, tuple[bytes, bytes]]):
     def __missing__(self, line: bytes) -> tuple[bytes, bytes]:
         name, _, value = line.partition(b": ")
         name = name.lower()
+        if _holds(name, value):
+            return name, value
         is_unrepeated = name in _UNREPEATED or (name == SPENT and len(value) == _SPENT_LENGTH)
         if is_unrepeated and value and value.translate(_VISIBLE) == value:
             return name, value
@@ -129,6 +112,14 @@ class _FieldLines(dict[bytes, tuple[bytes, bytes]]):
         if len(self) < _LINES_REMEMBERED and len(line) <= _LONGEST_REMEMBERED:
             self[line] = field
         return field
+
+
+def _holds(name: bytes, value: bytes) -> bool:
+    """Does a field hold the secret of a managed token or a session, as nearly all write it?"""
+    begins = SECRETS.get(name)
+    if begins is None or (begins and value[:begins] != b"Bearer "):
+        return False
+    return _HELD.fullmatch(value, begins) is not None
 
 
 Pieces = tuple[bytes, ...]
@@ -174,9 +165,19 @@ def said_once(named: Named, plan: Any) -> Named:
     if not is_request_id(once.get(_ID, b"1")):
         del once[_ID]
     # Elsewhere it is no one-time token, whatever its form says.
-    if plan is _SPENDS and parse(named.get(SPENT, b"")) is Kind.ONE_TIME:
-        once[SPENT] = named.pop(SPENT)
+    if plan is SPENDS:
+        if parse(named.get(SPENT, b"")) is Kind.ONE_TIME:
+            once[SPENT] = named.pop(SPENT)
+    elif plan.__class__ is tuple:
+        # The first of them alone: whether it is the only secret is asked of what remains.
+        held = next((name for name in SECRETS if name in named and _holds(name, named[name])), None)
+        if held is not None:
+            once[held] = named.pop(held)
     return once
+
+
+# The name of a field that says something once, as it is written, and the form of that; in their order in a head.
+Written = tuple[bytes, bytes]
 
 
 class Layout:
@@ -187,16 +188,16 @@ class Layout:
 
     __slots__ = ("is_envoys", "places", "take_apart")
 
-    def __init__(self, written: tuple[bytes, ...], *, is_envoys: bool) -> None:
-        """`written`: the names in their order. Behind the path of Envoy nothing counts, which stands before them."""
+    def __init__(self, written: tuple[Written, ...], *, is_envoys: bool) -> None:
+        """Behind the path of Envoy nothing counts, which stands before the fields."""
         # Atomic: a head in which a name is written again and again is not tried with each of them.
         each = rb"(?>(%b(?:[^\r]*+\r\n)*?%b: )(%b)(?=\r\n))"
-        pattern = rb"(?>((?:GET|HEAD) %b)(%b{0,800}+)(?= HTTP/1))" % (_ENVOY_PATH, _TARGET_SIGNS) if is_envoys else b""
+        pattern = rb"(?>((?:GET|HEAD) %b)(%b{0,800}+)(?= HTTP/1))" % (ENVOY_PATH, _TARGET_SIGNS) if is_envoys else b""
         self.places: Places = {}
         self.is_envoys = is_envoys
-        for word in written:
+        for word, form in written:
             name = word.lower()
-            pattern += each % (rb"\r\n" if self.places else b"", re.escape(word), _FORMS.get(name, _FORM))
+            pattern += each % (rb"\r\n" if self.places else b"", re.escape(word), form)
             self.places[name] = 2 * (len(self.places) + is_envoys) + 1
         self.take_apart = re.compile(pattern + b"(.*)", re.DOTALL).fullmatch
 
@@ -213,7 +214,7 @@ class KnownHeads:
     def __init__(self) -> None:
         self._targets = _Targets()
         self._field_lines = _FieldLines()
-        self._layouts: dict[tuple[bool | bytes, ...], Layout] = {}
+        self._layouts: dict[tuple[bool | Written, ...], Layout] = {}
         # By every other piece.
         self._heads: dict[Pieces, Head] = {}
 
@@ -223,7 +224,7 @@ class KnownHeads:
         self._field_lines.clear()
         self._layouts.clear()
         passed, self._heads = self._heads, {}
-        _let_go(passed)
+        let_go(passed)
 
     def find(self, packet: bytes, layout: Layout) -> tuple[Pieces, Head | None]:
         """A packet taken apart, and the head if it is known by what is not said once; no pieces where it differs."""
@@ -237,7 +238,7 @@ class KnownHeads:
     def layout_of(self, packet: bytes, once: Named, *, is_envoys: bool) -> Layout:
         """The layout of a packet that says this once."""
         names = [line.partition(b": ")[0] for line in packet.split(b"\r\n")]
-        written = tuple([name for name in names if name.lower() in once])
+        written = tuple([(name, _form(name.lower(), once)) for name in names if name.lower() in once])
         found = self._layouts.get((is_envoys, *written))
         if found is None:
             # A pattern takes long to make, and a client could write its names in another way with each request.
@@ -272,9 +273,15 @@ class KnownHeads:
         return (target, named) if is_plain else None
 
 
-def _let_go(heads: dict[Pieces, Head]) -> None:
+def _form(name: bytes, once: Named) -> bytes:
+    if name == SPENT and len(once[name]) == _SPENT_LENGTH:
+        return _SPENT_FORM
+    return _FORMS.get(name, _FORM)
+
+
+def let_go(passed: dict[Any, Any]) -> None:
     """Some, and then others have a turn: all that a second may bring takes three milliseconds."""
-    for _ in range(min(_LET_GO_AT_ONCE, len(heads))):
-        heads.popitem()
-    if heads:
-        asyncio.get_running_loop().call_soon(_let_go, heads)
+    for _ in range(min(_LET_GO_AT_ONCE, len(passed))):
+        passed.popitem()
+    if passed:
+        asyncio.get_running_loop().call_soon(let_go, passed)

@@ -14,6 +14,7 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from uvicorn.server import ServerState
 
 from service.api.http.call import Headers
+from service.api.http.validate_paths import plan_of
 from service.edge.cycle import FastPathCycle
 from service.edge.fast_cycle import FastCycle, OperationCycle
 from service.edge.head import (
@@ -29,7 +30,7 @@ from service.edge.head import (
     size_of,
 )
 from service.edge.introspection import IntrospectionCycle
-from service.edge.known_heads import NOTHING_SAID, Head, Layout, Named, Pieces, plan_of, said_once
+from service.edge.known_heads import NOTHING_SAID, Head, Layout, Named, Pieces, said_once
 from service.edge.limits import ConnectionLimits
 from service.edge.one_time import ConsumeCycle, GenerateCycle, generates
 from service.edge.ordinary import OrdinaryCycle
@@ -38,9 +39,7 @@ from service.edge.session_check import SessionCheckCycle, check_of
 
 _TOO_MANY = Refusal(503, "too_many_connections", "Too many connections from this address are open. Use fewer.")
 _ALL_BUSY = Refusal(503, "overloaded", "As many connections as this server can have are busy. Try again.")
-_POSTED: dict[bytes, type[OperationCycle]] = {
-    cycle.template.encode(): cycle for cycle in (IntrospectionCycle, ConsumeCycle)
-}
+_POSTED = {cycle.template.encode(): cycle for cycle in (IntrospectionCycle, ConsumeCycle)}
 # The digits of a length that is read here: a longer body is for the ordinary way.
 _DIGITS = 4
 

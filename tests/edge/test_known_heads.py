@@ -10,6 +10,7 @@ import httptools
 import pytest
 
 from service.api.auth.presented import read_accepted
+from service.api.http.validate_paths import plan_of
 from service.edge.cycle import FastPathCycle
 from service.edge.head import HEAD_BYTES
 from service.edge.known_heads import (
@@ -20,7 +21,6 @@ from service.edge.known_heads import (
     Layout,
     Named,
     Pieces,
-    plan_of,
     said_once,
 )
 from tests.edge.asking import PATIENCE_SECONDS
@@ -148,6 +148,29 @@ def test_what_a_head_says_once_may_be_another_and_nothing_else(was: bytes, is_no
     assert (heads.find(packet.replace(was, is_now), layout)[1] is not None) is is_known
 
 
+@pytest.mark.parametrize(("name", "before"), [(b"Authorization", b"Bearer "), (b"X-API-Key", b""), (b"X-Token", b"")])
+def test_a_head_is_known_beside_a_secret_of_another_that_is_found_by_a_lookup(name: bytes, before: bytes) -> None:
+    def holding(secret: bytes) -> bytes:
+        return b"GET /validate HTTP/1.1\r\nHost: a\r\n%b: %b%b\r\nX-A: b\r\n\r\n" % (name, before, secret)
+
+    managed = b"rtk_" + b"0" * 64
+    heads, layout = known(holding(managed))
+    for secret, is_known in (
+        (b"rtk_" + b"1f" * 32, True),
+        (b"aZ09" * 16, True),
+        (b"rtk_" + b"F" * 64, False),
+        (managed + b"0", False),
+        (managed[:-1], False),
+        (b"0" * 32, False),
+        (managed + b"\r\nX-Token: " + managed, False),
+        (b"", False),
+    ):
+        assert (heads.find(holding(secret), layout)[1] is not None) is is_known, secret
+    # No secret is part of what it is known by.
+    assert managed not in b"".join(piece for key in heads._heads for piece in key)
+    assert managed not in b"".join(heads._field_lines)
+
+
 def test_behind_its_path_envoy_asks_the_same_whatever_its_client_asks_for() -> None:
     asked = b"/validate?required_scope=a:b"
     heads, layout = known(HEAD.replace(asked, b"/validate/envoy/a?b=c"))
@@ -235,7 +258,8 @@ def test_what_decides_how_a_message_is_read_is_left_to_the_parser(field: bytes) 
 
 def test_only_lines_are_kept_that_may_come_again() -> None:
     lines, once = KnownHeads(), [b"x-request-id: 1", b"x-tokens-retry-key: 1", b"traceparent: 00-1-1-00"]
-    again = [b"host: a", b"authorization: Bearer s", b"x-token: " + b"s" * 64]
+    once += [b"x-api-key: " + b"s" * 64]
+    again = [b"host: a", b"authorization: Bearer s", b"x-token: " + b"s" * 63]
     for head in ([*again, *once], [*again[:2], b"x-token: " + b"1" * 32]):
         assert lines.read(b"\r\n".join([b"GET /validate HTTP/1.1", *head, b"", b""])) is not None
     assert [*lines._field_lines] == again

@@ -7,6 +7,7 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from hashlib import sha256
+from random import Random
 
 import pytest
 
@@ -19,6 +20,7 @@ from tests.conftest import Clock
 from tests.edge.asking import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.anyio
+VARIES = re.compile(rb"date: [^\r]+|x-request-id: [^\r]+|ratelimit: [^\r]+|retry-after: [^\r]+|content-length: \d+")
 
 
 class Gateway:
@@ -154,6 +156,68 @@ async def test_of_secrets_with_the_form_of_one_time_tokens_each_is_another_where
     await service.rules.managed.imports.take([row], at(ADDRESS), None)
     for secret, status in ((taken, 200), (taken, 200), (stranger, 401), (taken, 200)):
         assert (await gateway.asks("", f"X-Token: {secret}"))[0] == status
+
+
+async def test_a_gateways_head_is_known_beside_whatever_secret_it_passes_on(
+    service: Service, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each question is asked on the ordinary way, too, which a cost leads to and which knows no head."""
+    monkeypatch.setattr("service.edge.fast_path._MOST_SEEN", 5)
+    made = [await create(service, f"t{number}", scopes=("x",)[:number]) for number in range(2)]
+    near, gone = await create(service, "near", networks=("203.0.113.0/24",)), await create(service, "gone")
+    shared, limited = (
+        await create(service, "s", subject="s"),
+        await create(service, "l", rate_limits=(RateLimit(1, 86400),)),
+    )
+    await service.rules.managed.tokens.revoke(gone.token.token_id, at(ADDRESS))
+    assert [(await gateway.asks(limited.secret))[0] for _ in range(2)] == [200, 429]
+    session, mistyped = (await sign_in(service, "uma")).decode(), made[0].secret[:-1] + "x"
+    spent = (await service.rules.one_time.issue(address=ADDRESS, anonymous=False)).secret
+    secrets = [one.secret for one in (*made, near, gone, shared, limited)]
+    secrets += [session, mistyped, made[0].secret[:-8] + "0" * 8, spent, "s" * 64, "short"]
+    written = [
+        ["Authorization: Bearer {}"],
+        ["authorization: Bearer {}"],
+        ["Authorization: bearer  {}"],
+        ["X-API-Key: {}"],
+        ["X-Token: {}"],
+        ["X-API-Key: {}", "Authorization: Bearer {}"],
+        [f"X-API-Key: {secrets[0]}", "Authorization: Bearer {}"],
+        ["Authorization: Bearer {}", f"X-Token: {secrets[-1]}"],
+        ["Authorization: Basic YTpi", "X-Token: {}"],
+    ]
+    paths = ["/validate", "/validate?required_scope=x", "/validate/envoy/a"]
+    chosen, statuses = Random(5), set[int]()
+    for _ in range(400):
+        # Mostly as before, but for the secret: so a head becomes known.
+        if not chosen.randrange(4) or not statuses:
+            path, fields = chosen.choice(paths), chosen.choice(written)
+        if not chosen.randrange(50):
+            service.fast_path.forget()
+        secret = chosen.choice(secrets)
+        more = [field.format(secret) for field in fields] + [f"X-Forwarded-For: 203.0.{chosen.choice([113, 114])}.1"]
+        (status, told), (_, right) = [
+            await gateway.asks("", *more, *cost, path=path) for cost in ([], ["X-Token-Cost: 1"])
+        ]
+        assert VARIES.sub(b"", told) == VARIES.sub(b"", right), (path, more)
+        statuses.add(status)
+    assert statuses == {200, 401, 403, 429}
+    assert len(service.fast_path.seen) <= 5
+
+
+async def test_a_secret_beside_another_is_none_though_both_were_the_same_before(
+    service: Service, gateway: Gateway
+) -> None:
+    same, other = [(await create(service, name)).secret for name in "ab"]
+    told = [(await gateway.asks(secret, f"X-API-Key: {same}"))[0] for secret in [same] * 3 + [other] * 3]
+    assert told == [200] * 3 + [401] * 3
+
+
+async def test_a_scope_that_one_gateway_asks_for_is_asked_for_by_no_other(service: Service, gateway: Gateway) -> None:
+    made = await create(service, "a", scopes=("x",))
+    paths = ["/validate?required_scope=x", "/validate?required_scope=y", "/validate"]
+    asked = [(await gateway.asks(made.secret, path=path))[0] for path in paths * 4]
+    assert asked == [200, 403, 200] * 4
 
 
 async def test_of_two_addresses_that_clients_ask_for_each_has_its_own_token(service: Service, gateway: Gateway) -> None:
