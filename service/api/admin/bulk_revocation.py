@@ -60,7 +60,7 @@ class BulkRevocationApi(OperationGroup, tag="managed"):
         if len(given) != 1:
             raise wrong("filter", "give one of filter, createdBy, scope or all")
         if isinstance(wanted.filter, Filter):
-            return self._views.query(wanted.filter)
+            return self._views.query_to_change(wanted.filter)
         created_by = wanted.created_by if isinstance(wanted.created_by, str) else ""
         scope = wanted.scope if isinstance(wanted.scope, str) else ""
         return Query(created_by=created_by, scope=scope)

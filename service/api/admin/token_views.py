@@ -79,6 +79,12 @@ class TokenViews:
         told.token = created.secret
         return TokenIssued(message, told)
 
+    def query_to_change(self, wanted: Filter) -> Query:
+        """As `query`. Raises InvalidRequest for a filter that asks for nothing, too: it would change every token."""
+        if (query := self.query(wanted)) == Query():
+            raise wrong("filter", "give at least one member")
+        return query
+
     def query(self, wanted: Filter) -> Query:
         """A filter as a query. Raises InvalidRequest for an unknown status or an instant that is none."""
         unused_since = 0

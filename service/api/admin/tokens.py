@@ -104,7 +104,7 @@ class ManagedApi(OperationGroup, tag="managed"):
     async def _change_several(self, wanted: ChangeToken, active: bool, origin: Origin) -> TokensChanged:
         done = "activated" if active else "deactivated"
         if isinstance(wanted.filter, Filter):
-            query = self._views.query(wanted.filter)
+            query = self._views.query_to_change(wanted.filter)
             return part_of_many(await self._bulk.set_active_matching(query, active, origin, read_slice(wanted)), done)
         ids = list(dict.fromkeys(wanted.ids)) if isinstance(wanted.ids, list) else []
         return several(await self._bulk.set_active(ids, active, origin), done)

@@ -98,7 +98,10 @@ class TokensChanged(msgspec.Struct):
 
 
 class Filter(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
-    """The filters of the list; an empty text or null is refused, it would find all there are."""
+    """The filters of the list; an empty text or null is refused, it would find all there are.
+
+    To change tokens one that asks for nothing is refused, too.
+    """
 
     status: Statuses | UnsetType = UNSET
     q: Annotated[str, Meta(min_length=1, max_length=80)] | UnsetType = UNSET
