@@ -61,8 +61,7 @@ class Standing(NamedTuple):
 
 async def hold(shard: Shard, holder: str) -> bool:
     """Take or keep the deliveries of a shard for this process; False if another process has them."""
-    held: int = await _hold.run(shard.link, (shard.keys.delivery_lock,), holder, LOCK_MILLISECONDS)
-    return held > 0
+    return bool(await _hold.run(shard.link, (shard.keys.delivery_lock,), holder, LOCK_MILLISECONDS))
 
 
 async def let_go(shard: Shard, holder: str) -> None:

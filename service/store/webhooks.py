@@ -49,8 +49,7 @@ class WebhookStore:
         """Tell of something that happened to `name`; False if it was told a moment ago."""
         shard = self._shards.of_name(name)
         keys = (shard.keys.noticed(name), shard.keys.notices)
-        written: int = await self._notice.run(shard.link, keys, hold_milliseconds, NOTICES_KEPT, entry.body, entry.seal)
-        return written == 1
+        return bool(await self._notice.run(shard.link, keys, hold_milliseconds, NOTICES_KEPT, entry.body, entry.seal))
 
     async def reached(self, shard: Shard, window: str) -> bytes:
         """How far notices of expiries went in this shard, as it was written there; empty for never."""
@@ -77,5 +76,4 @@ class WebhookStore:
         """Write notices of expiries and how far they go; False if another process did so since."""
         words = [part for entry in entries for part in (entry.body, entry.seal)]
         keys = (shard.keys.notices_reached, shard.keys.notices)
-        written: int = await self._announce.run(shard.link, keys, window, seen, upto, NOTICES_KEPT, *words)
-        return written == 1
+        return bool(await self._announce.run(shard.link, keys, window, seen, upto, NOTICES_KEPT, *words))

@@ -100,8 +100,8 @@ async def _node(link: Link, settings: Settings, *, in_cluster: bool) -> tuple[li
     await clock.check(partial(link.execute, "TIME"))
     found = [Finding(f"redis {name}", FAILED, fault) for name, fault in inspection.faults.items()]
     found += [Finding("redis", WARNING, text) for text in inspection.warnings]
-    if inspection.promise is not None:
-        found.append(Finding("durability", OK, inspection.promise.text))
+    if inspection.promise:
+        found.append(Finding("durability", OK, inspection.promise))
     if not inspection.faults:
         kind = f"version {inspection.version}, master, {inspection.policy}"
         found.insert(0, Finding("redis", OK, f"{kind}, answers in {seconds * 1000:.2f} ms"))

@@ -2,7 +2,6 @@
 
 from contextlib import suppress
 from hashlib import sha1
-from typing import NamedTuple
 
 import msgspec
 from redis.exceptions import NoScriptError
@@ -29,16 +28,12 @@ _POWER = {
 }
 
 
-class Promise(NamedTuple):
-    """What a node is set to and what that means, in one line, and what about it does not fit TOKENS_DURABILITY."""
-
-    text: str
-    warnings: tuple[str, ...]
-    by_configuration: bool
-
-
-async def promise_of(link: Link, facts: dict[str, str], durability: str, *, by_configuration: bool) -> Promise:
-    """From the `facts` of INFO, and two CONFIG GET where they are allowed."""
+async def _promise_of(
+    link: Link, facts: dict[str, str], durability: str, *, by_configuration: bool
+) -> tuple[str, list[str], bool]:
+    """What a node is set to and what that means, in one line; what about it does not fit `TOKENS_DURABILITY`; and
+    whether it told all of it. From the `facts` of INFO, and two CONFIG GET where they are allowed.
+    """
     least, fsync = [await _configured(link, name) if by_configuration else UNKNOWN for name in _CONFIGURED]
     # INFO tells it only where it is above 0.
     if least == UNKNOWN and "min_slaves_good_slaves" not in facts:
@@ -54,7 +49,7 @@ async def promise_of(link: Link, facts: dict[str, str], durability: str, *, by_c
     # Valkey tells 7.2 as the version of Redis that it is like.
     if durability in ("fsync", "both") and _release(facts) < _WAITAOF_VERSION:
         warnings.append(f"TOKENS_DURABILITY={durability} needs Redis 7.2 or Valkey: what is ended is answered 202")
-    return Promise(text, tuple(warnings), UNKNOWN not in (least, fsync))
+    return text, warnings, UNKNOWN not in (least, fsync)
 
 
 def _warnings(durability: str, replicas: int, fsync: str) -> list[str]:
@@ -80,14 +75,16 @@ async def _configured(link: Link, name: str) -> str:
 class Inspection(msgspec.Struct, frozen=True):
     """What a check of the server found. `faults` (check to reason) stop readiness; `warnings` are only said.
 
-    `unknown` are the checks that could not be made; `promise` is None where INFO is forbidden.
+    `unknown` are the checks that could not be made; `promise` says what the node is set to and what that
+    means, empty where INFO is forbidden; `by_configuration`: CONFIG GET is not.
     """
 
     version: str
     policy: str
     faults: dict[str, str]
     warnings: tuple[str, ...]
-    promise: Promise | None = None
+    promise: str = ""
+    by_configuration: bool = True
     unknown: tuple[str, ...] = ()
 
 
@@ -136,8 +133,8 @@ async def inspect(
             "follows at its next start: BGREWRITEAOF right after such a start heals it; Valkey 9.1 needs none"
         )
     shown = facts.get("valkey_version") or version
-    promise = await promise_of(link, facts, durability, by_configuration=by_configuration)
-    return Inspection(shown, policy, faults, (*warnings, *promise.warnings), promise)
+    promise, misfits, told = await _promise_of(link, facts, durability, by_configuration=by_configuration)
+    return Inspection(shown, policy, faults, (*warnings, *misfits), promise, told)
 
 
 def _release(facts: dict[str, str]) -> tuple[int, ...]:

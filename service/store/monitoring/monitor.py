@@ -104,9 +104,8 @@ class Monitor:
         why = dict.fromkeys(one.cause for one in away.values() if isinstance(one, StoreUnavailable))
         where = f"the nodes of shards {', '.join(map(str, sorted(away)))} do not answer"
         self._away = f"{where}: {'; '.join(why)}" if away else ""
-        promises = [one.promise for one in inspections if one.promise is not None]
-        self._by_configuration = all(promise.by_configuration for promise in promises)
-        self.promises = tuple(dict.fromkeys(promise.text for promise in promises))
+        self._by_configuration = all(one.by_configuration for one in inspections)
+        self.promises = tuple(dict.fromkeys(one.promise for one in inspections if one.promise))
         faults = {name: text for one in inspections for name, text in one.faults.items()}
         warnings = tuple(dict.fromkeys(text for one in inspections for text in one.warnings))
         self.unknown = tuple(dict.fromkeys(name for one in inspections for name in one.unknown))
