@@ -23,7 +23,6 @@ CONSUME_PATH = "/api/one-time-tokens/consume"
 _DATA_BYTES = 4096
 Subject = Annotated[str, Meta(pattern=rf"^({SUBJECT})\Z", description="whom the token speaks for, not `-`")]
 
-
 # Passed on as it was stored; without a type a generator of Java names a class that there is not.
 _Data = Annotated[msgspec.Raw, Meta(extra_json_schema={"type": "object"})]
 

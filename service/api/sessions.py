@@ -19,7 +19,6 @@ from service.tokens.sessions import Sessions
 # The old documentation prints the body of DELETE with a comma after its only member.
 _TRAILING_COMMA = re.compile(rb",\s*}\s*$")
 
-
 # The fast path answers this one, too.
 CHECK_PATH = "/api/token"
 _TEXT = {401: "text/plain"}

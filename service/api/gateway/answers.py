@@ -27,7 +27,6 @@ _MANAGED = Kind.MANAGED
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_.~ -]*")
 _PROBLEM = (b"content-type", b"application/problem+json")
 
-
 # A body on a 200 makes gateways open a connection for each request.
 _BEFORE_IDENTITY: Headers = [(b"content-length", b"0"), NO_STORE]
 # The last two as Authelia and oauth2-proxy name the user: what lies behind a gateway may read these already.

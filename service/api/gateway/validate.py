@@ -24,7 +24,6 @@ KINDS = (Kind.SESSION, Kind.MANAGED)
 _HOLDS = ("X-API-Key", "X-Token", "X-Required-Scope", "X-Forwarded-For")
 _IDENTITY = ("X-Token-Id", "X-Token-Subject", "X-Token-Scopes", "X-Token-Kind", "Remote-User", "X-Auth-Request-User")
 
-
 _YES = (
     "Any method. Exactly 200 and an empty body means yes. Basic, with the token as user or password, is read "
     "where TOKENS_ACCEPT_BASIC is on, what TOKENS_ACCEPT_ALSO lists where it does; neither presents anything elsewhere."
@@ -34,7 +33,6 @@ _COSTS = (
     "any other value is 403 `invalid_cost`."
 )
 _SAME = "The same for Envoy's HTTP mode"
-
 
 # Whatever the method: some gateways ask with that of their own client.
 _form = partial(Operation, "*", access=GATEWAY, answers={200: None})

@@ -28,7 +28,6 @@ _LAST_DIGITS = tuple(b"%02x" % value for value in range(256))
 # Asked all the time by probes and monitoring: a line for each would be most of the log.
 _UNLOGGED = ("/livez", "/readyz", "/healthz", "/metrics")
 
-
 Lifespan = Callable[[], AbstractAsyncContextManager[dict[str, Any]]]
 
 
