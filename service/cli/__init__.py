@@ -49,7 +49,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "export": ("commands.tokens.import_export", "Write all tokens to a file, without their secrets."),
         "import": ("commands.tokens.import_export", "Take in tokens of an export, or of another system."),
         "webhooks": ("commands.webhooks", "Tell other services of changes."),
-        "derive": ("commands.tokens.self_service", "Derive a narrower token from the one in TOKENS_TOKEN."),
+        "derive": ("commands.tokens.issue", "Derive a narrower token from the one in TOKENS_TOKEN."),
         "end-derived": ("commands.tokens.self_service", "End what is derived from a token."),
         "self": ("commands.tokens.self_service", "Show, revoke or rotate the token in TOKENS_TOKEN."),
     },

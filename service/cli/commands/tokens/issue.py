@@ -1,5 +1,6 @@
-"""Commands that issue or change a token: create, update, rotate."""
+"""Commands that issue or change a token: create, derive, update, rotate."""
 
+import os
 from typing import Any
 
 import click
@@ -8,7 +9,7 @@ from service.cli.client.answers import Message, OneToken, Token
 from service.cli.client.http import Client, connect, path_of
 from service.cli.client.references import TOKENS, find, token_id_of
 from service.cli.commands.tokens.show import described
-from service.cli.failure import WrongUsage
+from service.cli.failure import SignInNeeded, WrongUsage
 from service.cli.terminal.options import (
     Lifetime,
     Number,
@@ -25,6 +26,7 @@ from service.cli.terminal.options import (
 from service.cli.terminal.prompts import confirm
 from service.cli.terminal.report import Report, ReportCommand, facts, line, said, table
 
+SELF = "/api/tokens/self"
 # What `--clear` calls it, the member of the API, and what that is when it is empty.
 _CLEARABLE: dict[str, tuple[str, object]] = {
     "description": ("description", ""),
@@ -44,17 +46,17 @@ rate_option = several(
     metavar="[NAME=]100/60s[:BURST]|[NAME=]10000/month[@DAY][@ZONE]",
     help="Requests in a time, and how many at once; or in each hour, day or month of a calendar. Up to four by name.",
 )
-scope_option = click.option("--scope", "scopes", multiple=True, callback=words, help="What it permits; may repeat.")
-network_option = several("--network", "allowedNetworks", metavar="CIDR", help="Where it may come from; may repeat.")
-uses_option = click.option("--max-uses", "maxUses", type=Number(1), help="Uses after which it is refused.")
-quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print the secret alone.")
+_scope_option = click.option("--scope", "scopes", multiple=True, callback=words, help="What it permits; may repeat.")
+_network_option = several("--network", "allowedNetworks", metavar="CIDR", help="Where it may come from; may repeat.")
+_uses_option = click.option("--max-uses", "maxUses", type=Number(1), help="Uses after which it is refused.")
+_quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print the secret alone.")
 # What a token may and may not do.
 _members = together(
     click.option("--description", help="What uses it."),
-    scope_option,
+    _scope_option,
     click.option("--subject", help="Decides whom it speaks for upstream; without it, for nobody."),
     rate_option,
-    network_option,
+    _network_option,
     click.option(
         "--meta",
         "metadata",
@@ -65,7 +67,7 @@ _members = together(
         callback=lambda _, __, pairs: dict(pairs) or None,
         help="What you want to remember; may repeat.",
     ),
-    uses_option,
+    _uses_option,
 )
 _DAY_SECONDS = 86400
 rotation_options = together(
@@ -76,7 +78,7 @@ rotation_options = together(
         help="How long the old secret stays valid: 24h (unless given), 7d, or 0 to end it at once.",
     ),
     click.option("--yes", is_flag=True, help="Do not ask before an old secret ends at once."),
-    quiet_option,
+    _quiet_option,
 )
 
 
@@ -93,7 +95,7 @@ rotation_options = together(
     "--like", metavar="ID|NAME", callback=filled, help="With what that token has, where no option says otherwise."
 )
 @_members
-@quiet_option
+@_quiet_option
 def create(name: str, expires: Lifetime, like: str | None, quiet: bool, **options: Any) -> Report:
     """Create a token and print its secret, this once.
 
@@ -111,6 +113,33 @@ def create(name: str, expires: Lifetime, like: str | None, quiet: bool, **option
     end = {"duration": expires.word} if expires.word else {"expiresAt": expires.expires_at}
     body = {"name": name, **end, **copied, **given(options)}
     return with_secret(client.send_once(TOKENS, OneToken, body)["token"], quiet=quiet)
+
+
+def holder() -> Client:
+    """The client with TOKENS_TOKEN, never with the session of `login`. Raises SignInNeeded."""
+    if not os.environ.get("TOKENS_TOKEN", "").strip():
+        raise SignInNeeded("put the token into TOKENS_TOKEN")
+    return connect()
+
+
+@click.command(cls=ReportCommand)
+@click.option(
+    "--ttl", "ttlSeconds", type=span, help="How long it lives, like 15m; else an hour, or as long as that one."
+)
+@_scope_option
+@_network_option
+@click.option("--subject", help="Whom it speaks for; empty for nobody.")
+@rate_option
+@_uses_option
+@_quiet_option
+def derive(quiet: bool, **options: Any) -> Report:
+    """Derive a narrower token from the one in TOKENS_TOKEN.
+
+    That needs the scope self:derive. The new token is refused as soon as that one ends, and is like it where no
+    option says otherwise.
+    """
+    derived = holder().send_once(f"{SELF}/derive", OneToken, given(options))["token"]
+    return with_secret(derived, quiet=quiet, unread="end-derived --id {} ends it")
 
 
 @click.command(cls=ReportCommand)

@@ -1,31 +1,16 @@
-"""What the holder of a managed token may do by the token alone: `self`, `derive` and `end-derived`."""
-
-import os
-from typing import Any
+"""What the holder of a managed token may do by the token alone: `self` and `end-derived`, beside `derive`."""
 
 import click
 
-from service.cli.client.answers import Message, OneToken, Token
-from service.cli.client.http import Client, connect, path_of
+from service.cli.client.answers import Message, Token
+from service.cli.client.http import connect, path_of
 from service.cli.client.references import token_id_of
-from service.cli.commands.tokens.issue import (
-    network_option,
-    quiet_option,
-    rate_option,
-    rotated,
-    rotation_options,
-    scope_option,
-    uses_option,
-    with_secret,
-)
+from service.cli.commands.tokens.issue import SELF, holder, rotated, rotation_options, with_secret
 from service.cli.commands.tokens.show import described
 from service.cli.commands.tokens.states import outcome
-from service.cli.failure import SignInNeeded
-from service.cli.terminal.options import filled, given, span
+from service.cli.terminal.options import filled
 from service.cli.terminal.prompts import confirm, yes_option
 from service.cli.terminal.report import Report, ReportCommand, ReportGroup, facts
-
-SELF = "/api/tokens/self"
 
 
 @click.group("self", cls=ReportGroup)
@@ -64,33 +49,6 @@ def rotate_self(overlap: int | None, yes: bool, quiet: bool) -> Report:
     """
     issued = rotated(holder(), f"{SELF}/rotate", overlap, called="the token", yes=yes)
     return with_secret(issued, quiet=quiet)
-
-
-def holder() -> Client:
-    """The client with TOKENS_TOKEN, never with the session of `login`. Raises SignInNeeded."""
-    if not os.environ.get("TOKENS_TOKEN", "").strip():
-        raise SignInNeeded("put the token into TOKENS_TOKEN")
-    return connect()
-
-
-@click.command(cls=ReportCommand)
-@click.option(
-    "--ttl", "ttlSeconds", type=span, help="How long it lives, like 15m; else an hour, or as long as that one."
-)
-@scope_option
-@network_option
-@click.option("--subject", help="Whom it speaks for; empty for nobody.")
-@rate_option
-@uses_option
-@quiet_option
-def derive(quiet: bool, **options: Any) -> Report:
-    """Derive a narrower token from the one in TOKENS_TOKEN.
-
-    That needs the scope self:derive. The new token is refused as soon as that one ends, and is like it where no
-    option says otherwise.
-    """
-    derived = holder().send_once(f"{SELF}/derive", OneToken, given(options))["token"]
-    return with_secret(derived, quiet=quiet, unread="end-derived --id {} ends it")
 
 
 @click.command("end-derived", cls=ReportCommand)
