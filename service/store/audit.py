@@ -102,12 +102,13 @@ class AuditStore:
         reply = await stream.link.execute("XRANGE", stream.checkpoints, f"({after}", "+", "COUNT", count, retry=True)
         return [_checkpoint(item) for item in reply]
 
-    async def seal(self, stream: AuditStream, checkpoint: Checkpoint) -> bool:
+    async def seal(self, stream: AuditStream, one: Checkpoint) -> bool:
         """Append a checkpoint; False if the one that it continues is no longer the last."""
-        members: tuple[Argument, ...] = checkpoint[1:]
+        # The very bytes that were read: somebody may have put any in the place of a MAC.
+        known = one.previous.encode("latin-1")
+        members: tuple[Argument, ...] = one.after, one.before, one.keep, known, one.marks, one.mac
         words = [word for field in zip(_FIELDS, members, strict=True) for word in field]
-        keys = (stream.checkpoints,)
-        appended: int = await self._seal.run(stream.link, keys, checkpoint.previous, checkpoint.entry_id, *words)
+        appended: int = await self._seal.run(stream.link, (stream.checkpoints,), known, one.entry_id, *words)
         return appended == 1
 
     async def trim(self, stream: AuditStream, keep: int) -> int:

@@ -67,7 +67,9 @@ class Checkpoints:
             if len(entries) < _AT_ONCE:
                 self._behind.discard(stream)
                 return sealed
-            # Another process was faster, and goes on from there as well; but there is enough for both.
+            if not taken and stream not in self._behind:
+                # Another process was faster, and goes on from there.
+                return sealed
             last = self._heads[stream] if taken == len(entries) else await self.head(stream)
 
     async def _append(self, stream: AuditStream, entries: list[Stored], last: Checkpoint | None) -> int:

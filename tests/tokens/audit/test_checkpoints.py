@@ -203,6 +203,40 @@ async def test_a_checkpoint_continues_the_very_one_that_it_was_made_after(make_s
     assert await faults(service) == []
 
 
+async def test_behind_a_checkpoint_that_somebody_changed_sealing_goes_on(make_service: Callable[..., Any]) -> None:
+    service = await make_service(background=False)
+    stream = AuditStream(service.stores.shards[0], Stream.CHANGES)
+    await write(service, 3)
+    await service.rules.audit.checkpoints.seal()
+    ((entry_id, fields),) = await read(stream.shard, stream.checkpoints)
+    await put(stream.shard, stream.checkpoints, [(entry_id, [*fields[:-1], b"\xff" * 64])])
+    await write(service, 3, start=3)
+    assert await service.rules.audit.checkpoints.seal() == 3
+    assert await faults(service) == ["checkpoint_changed"]
+
+
+async def test_whoever_lost_the_race_to_seal_much_leaves_it_to_the_other(
+    make_service: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.tokens.audit.checkpoints._AT_ONCE", 2)
+    services = [await make_service(background=False) for _ in range(2)]
+    await write(services[0], 9)
+    reads, (one, other) = [], services
+    read_from = other.stores.audit.oldest
+
+    async def read_late(*arguments: Any) -> Any:
+        reads.append(arguments)
+        entries = await read_from(*arguments)
+        await one.rules.audit.checkpoints.seal()
+        return entries
+
+    monkeypatch.setattr(other.stores.audit, "oldest", read_late)
+    assert await other.rules.audit.checkpoints.seal() == 0
+    # Once in each of the three streams.
+    assert len(reads) == 3
+    assert await faults(one) == []
+
+
 async def test_a_audit_log_set_back_is_noticed_by_a_process_that_saw_the_later_one(still: Service) -> None:
     await write(still, 20)
     await still.rules.audit.checkpoints.seal()
