@@ -188,21 +188,25 @@ class Layout:
 
     __slots__ = ("is_envoys", "places", "take_apart")
 
-    def __init__(self, written: tuple[Written, ...], *, is_envoys: bool) -> None:
-        """Behind the path of Envoy nothing counts, which stands before the fields."""
-        # Atomic: a head in which a name is written again and again is not tried with each of them.
-        each = rb"(?>(%b(?:[^\r]*+\r\n)*?%b: )(%b)(?=\r\n))"
-        pattern = rb"(?>((?:GET|HEAD) %b)(%b{0,800}+)(?= HTTP/1))" % (ENVOY_PATH, _TARGET_SIGNS) if is_envoys else b""
+    def __init__(self, written: tuple[Written, ...], lines: tuple[int, ...], *, is_envoys: bool) -> None:
+        """`lines`: on which each of them stood. Behind the path of Envoy nothing counts, which stands before them."""
+        # Atomic: a head in which a name is written again and again is not tried with each of them. A name mostly stands
+        # as many lines behind the one before as it did, and is found there in less.
+        line = rb"[^\r]*+\r\n"
+        each = rb"(?>(%b(?:%b%b|(?:%b)*?%b): )(%b))"
+        pattern = rb"((?:GET|HEAD) %b)(%b{0,800}+)" % (ENVOY_PATH, _TARGET_SIGNS) if is_envoys else b""
+        end, last = b" HTTP/1" if is_envoys else b"", -1
         self.places: Places = {}
         self.is_envoys = is_envoys
-        for word, form in written:
-            name = word.lower()
-            pattern += each % (rb"\r\n" if self.places else b"", re.escape(word), form)
+        for (word, form), number in zip(written, lines, strict=True):
+            name, sought = word.lower(), re.escape(word)
+            pattern += each % (end, line * (number - last - 1), sought, line, sought, form)
+            end, last = rb"\r\n", number
             self.places[name] = 2 * (len(self.places) + is_envoys) + 1
-        self.take_apart = re.compile(pattern + b"(.*)", re.DOTALL).fullmatch
+        self.take_apart = re.compile(b"%b(%b.*)" % (pattern, end), re.DOTALL).fullmatch
 
 
-NOTHING_SAID = Layout((), is_envoys=False)
+NOTHING_SAID = Layout((), (), is_envoys=False)
 
 
 class KnownHeads:
@@ -238,13 +242,15 @@ class KnownHeads:
     def layout_of(self, packet: bytes, once: Named, *, is_envoys: bool) -> Layout:
         """The layout of a packet that says this once."""
         names = [line.partition(b": ")[0] for line in packet.split(b"\r\n")]
-        written = tuple([(name, _form(name.lower(), once)) for name in names if name.lower() in once])
+        marked = [(line, name) for line, name in enumerate(names) if name.lower() in once]
+        written = tuple([(name, _form(name.lower(), once)) for _, name in marked])
         found = self._layouts.get((is_envoys, *written))
         if found is None:
             # A pattern takes long to make, and a client could write its names in another way with each request.
             if len(self._layouts) >= _LAYOUTS_A_SECOND:
                 return NOTHING_SAID
-            found = self._layouts[is_envoys, *written] = Layout(written, is_envoys=is_envoys)
+            lines = tuple([line for line, _ in marked])
+            found = self._layouts[is_envoys, *written] = Layout(written, lines, is_envoys=is_envoys)
         return found
 
     def keep(self, pieces: Pieces, head: Head) -> None:

@@ -104,8 +104,11 @@ def said(layout: Layout, pieces: Pieces) -> Named:
 
 
 @pytest.mark.parametrize("target", [b"/validate?required_scope=a:b", b"/validate/envoy/a/b?c=d"])
-def test_a_head_is_known_only_where_the_parser_reads_the_same_beside_what_is_said_once(target: bytes) -> None:
-    whole = HEAD.replace(b"/validate?required_scope=a:b", target)
+@pytest.mark.parametrize("more", [b"", b"b3: 1\r\nX-Forwarded-Uri: /a\r\n"])
+def test_a_head_is_known_only_where_the_parser_reads_the_same_beside_what_is_said_once(
+    target: bytes, more: bytes
+) -> None:
+    whole = HEAD.replace(b"/validate?required_scope=a:b", target)[:-2] + more + b"\r\n"
     heads, layout = known(whole)
     places, instead = range(len(whole) + 1), [b"", *(bytes([byte]) for byte in b"\0\n\r !#1:,Px\x80"), b"\r\n"]
     pieces = [*instead, b"\r\nX-Request-Id: 1", b"\r\n\r\nX-Request-Id: 1", b"\r\nx-request-id: 1"]
@@ -169,6 +172,17 @@ def test_a_head_is_known_beside_a_secret_of_another_that_is_found_by_a_lookup(na
     # No secret is part of what it is known by.
     assert managed not in b"".join(piece for key in heads._heads for piece in key)
     assert managed not in b"".join(heads._field_lines)
+
+
+@pytest.mark.parametrize("more", [b"X-A: b, c\r\n", b"Accept: a\r\nX-A: b, c\r\n", b""])
+def test_a_layout_holds_however_many_fields_a_client_sends_beside(more: bytes) -> None:
+    packet = HEAD[:-2] + b"X-Forwarded-Uri: /a\r\n\r\n"
+    _, layout = known(packet)
+    heads, _ = known(packet.replace(b"X-A: b, c\r\n", more))
+    other = packet.replace(b"X-A: b, c\r\n", more).replace(b": /a", b": /b").replace(b": 1-2", b": 3")
+    pieces, head = heads.find(other, layout)
+    assert head is not None
+    assert said(layout, pieces) == {b"x-request-id": b"3", b"x-forwarded-uri": b"/b"}
 
 
 def test_behind_its_path_envoy_asks_the_same_whatever_its_client_asks_for() -> None:
