@@ -41,7 +41,7 @@ class Things(OperationGroup, tag="things"):
     @Operation("GET", "/things", ANYONE, "show", answers={200: str})
     async def show(self, call: Call) -> Response:
         """Show it."""
-        return Response(call.path)
+        return Response(call.scope["path"])
 
 
 def call(body: bytes = b"", query: bytes = b"") -> Call:

@@ -69,11 +69,6 @@ class Call:
         self._query: list[tuple[str, str]] | None = None
 
     @property
-    def path(self) -> str:
-        path: str = self.scope["path"]
-        return path
-
-    @property
     def head_only(self) -> bool:
         """Is nothing asked for but the header fields? The endpoint of GET answers that, too."""
         return self.method == "HEAD"

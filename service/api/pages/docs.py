@@ -32,7 +32,7 @@ class DocsApi(OperationGroup):
     @Operation("GET", "/docs/swagger-ui.css", ANYONE, hidden=True)
     async def file(self, call: Call) -> Response:
         """A file of the reference."""
-        name, media_type = _FILES[call.path]
+        name, media_type = _FILES[call.scope["path"]]
         body = files("service").joinpath("docs", name).read_bytes()
         # These addresses carry no checksum, so that the next build has the same.
         headers = ((b"cache-control", b"no-cache"), (b"content-security-policy", _POLICY))

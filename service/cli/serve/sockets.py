@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from service.addresses import bracketed
-from service.cli.failure import Failure
+from service.cli.failure import Failure, failing
 from service.settings import UNIX, Settings
 
 log = logging.getLogger(__name__)
@@ -63,11 +63,8 @@ def listen(host: str, port: int) -> socket.socket:
 
     An IPv6 address takes IPv6 alone: mapped IPv4 addresses would match no trusted proxy and no network.
     """
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-    except OSError as error:
-        raise Failure(f"cannot listen on {host}: {error.strerror}; choose another with --host or TOKENS_HOST") from None
-    family, *_, address = found
+    with failing(OSError, f"cannot listen on {host}", "; choose another with --host or TOKENS_HOST"):
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
     try:
         return socket.create_server(address, family=family, backlog=BACKLOG)
     except OSError as error:
@@ -145,13 +142,10 @@ def service_manager() -> Iterator[Callable[[], None]]:
     """
     path = os.environ.pop("NOTIFY_SOCKET", "")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
-        try:
-            if path:
+        if path:
+            with failing(OSError, f"NOTIFY_SOCKET={path}", "; unset it if no service manager starts this"):
                 # A leading @ stands for the NUL of the abstract namespace (sd_notify(3)).
                 manager.connect(f"\0{path[1:]}" if path.startswith("@") else path)
-        except OSError as error:
-            reason = f"{error.strerror}; unset it if no service manager starts this"
-            raise Failure(f"NOTIFY_SOCKET={path}: {reason}") from None
         yield (lambda: _tell_ready(manager)) if path else (lambda: None)
 
 
