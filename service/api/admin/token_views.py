@@ -3,6 +3,7 @@
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -12,6 +13,7 @@ from service.api.http.timestamps import parse_rfc3339
 from service.errors import wrong
 from service.model import ManagedToken, Status
 from service.store.managed.query import Query
+from service.store.managed.records import Remembered
 from service.store.usage import UsageStore
 from service.tokens.limits import Standings, SubjectLimits
 from service.tokens.managed.derivation import Derivation
@@ -19,6 +21,30 @@ from service.tokens.managed.tokens import Created
 
 NEWEST = "-createdAt"
 _DAYS = 14
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+class _Row:
+    """A token of a list as it is shown; from the second time on that it is asked for, as the bytes of the answer."""
+
+    __slots__ = ("_given", "_told", "_written")
+
+    def __init__(self, _: str, given: tuple[Any, ...]) -> None:
+        self._given = given
+        self._told = False
+        self._written: msgspec.Raw | None = None
+
+    def tell(self) -> Any:
+        """Not written the first time: most of a list that somebody walks through are not asked for again."""
+        if self._written is None:
+            told = shown(*self._given)
+            if not self._told:
+                self._told = True
+                return told
+            self._written = msgspec.Raw(_encode(told))
+        return self._written
 
 
 @dataclass(eq=False, repr=False)
@@ -31,15 +57,26 @@ class TokenViews:
     _subject_limits: SubjectLimits
     _clock: Callable[[], float]
 
+    def __post_init__(self) -> None:
+        self._rows = Remembered[tuple[Any, ...], _Row](_Row)
+
     async def of(self, tokens: list[ManagedToken], *, parent_id: str = "") -> list[TokenShown]:
-        """The tokens with their last fourteen days and what limits leave them; `parent_id` where they are derived."""
+        """The tokens with their last fourteen days and what limits leave them; `parent_id` where they are derived.
+
+        As they are, or written already: to whoever writes the answer that is the same.
+        """
+        row_of = self._rows.of
+        return [row_of(given[0].token_id, given).tell() for given in await self._given(tokens, parent_id)]
+
+    async def _given(self, tokens: list[ManagedToken], parent_id: str) -> list[tuple[Any, ...]]:
+        """All that tokens are shown by."""
         now, token_ids = self._clock(), [token.token_id for token in tokens]
         # One after the other: to ask together takes longer than that for most tokens, which have the first alone.
         series = await self._usage.days_of(token_ids, int(now), _DAYS)
         counts, standings = await self._derivation.counts(tokens), await self._standings.of(tokens)
         shared = await self._subject_limits.of(token.shares_as for token in tokens)
         return [
-            shown(
+            (
                 token,
                 token.status(now),
                 token.in_overlap(now),
@@ -54,7 +91,8 @@ class TokenViews:
 
     async def of_one(self, token: ManagedToken, *, parent_id: str = "") -> TokenShown:
         """The same for one token."""
-        return (await self.of([token], parent_id=parent_id))[0]
+        (given,) = await self._given([token], parent_id)
+        return shown(*given)
 
     async def derived(self, parent_id: str, limit: int, cursor: str | None) -> TokenList:
         """A page of what is derived from a token directly, newest first. Raises InvalidRequest for another cursor."""

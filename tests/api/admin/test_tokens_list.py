@@ -117,6 +117,16 @@ def test_tokens_are_picked_by_their_ids(world: World) -> None:
     assert page(world, ids=ids)["total"] is None
 
 
+def test_a_page_that_is_asked_for_again_and_again_tells_each_change_at_once(world: World) -> None:
+    one, two = (world.create()["id"] for _ in range(2))
+    for description in ("", "changed", "changed again", ""):
+        assert world.change(id=one, description=description).status == 200
+        told = [world.shown(two), world.shown(one)]
+        assert told[1]["description"] == description
+        for _ in range(3):
+            assert page(world, ids=f"{one},{two}")["tokens"] == told
+
+
 def test_q_finds_part_of_a_name_in_any_case_and_the_last_characters_of_a_token(world: World) -> None:
     word = fresh("Needle")
     token = world.create(name=f"hay {word} hay")
