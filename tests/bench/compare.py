@@ -9,6 +9,7 @@ from pathlib import Path
 import redis
 
 from tests.bench import installs, machine, plan, report, revision, servers
+from tests.bench.fill import fill_now
 from tests.bench.load import Case, measure
 
 REDIS_URL = "TOKENS_REDIS_URL"
@@ -74,11 +75,14 @@ def _references(stack: ExitStack, folder: Path, store: int, skipped: list[str]) 
 def _service(stack: ExitStack, folder: Path, store: int, options: Options) -> list[Case]:
     server = stack.enter_context(servers.service(folder, servers.settings(folder, store)))
     cases = _of_service(server, folder)
+    roots = [servers.ROOT]
     if options.against:
-        root = stack.enter_context(revision.checked_out(options.against))
-        before = stack.enter_context(servers.service(folder, servers.settings(folder, store), root))
+        roots.append(stack.enter_context(revision.checked_out(options.against)))
+        before = stack.enter_context(servers.service(folder, servers.settings(folder, store), roots[1]))
         pairs = zip(cases, _of_service(before, folder), strict=True)
         cases = [each for new, old in pairs for each in (new, replace(old, name=old.name + report.BEFORE))]
+    if not options.only or plan.CROWD_IN_TURN in options.only:
+        cases += _of_a_crowd(stack, folder, store, roots)
     if options.widths:
         nobody = stack.enter_context(servers.service(folder, servers.settings(folder, store, trusted="")))
         cases += plan.scope_cases(nobody, plan.prepare(nobody, folder), ", no trusted proxy")
@@ -91,6 +95,21 @@ def _service(stack: ExitStack, folder: Path, store: int, options: Options) -> li
             in_turn = plan.validate_cases(sharded, plan.prepare(sharded, folder))[-2]
             cases.append(replace(in_turn, name=name))
     return cases
+
+
+def _of_a_crowd(stack: ExitStack, folder: Path, store: int, roots: list[Path]) -> list[Case]:
+    """In a namespace of its own, which both revisions share: filling it takes some twenty seconds."""
+    filled, secrets, found = servers.settings(folder, store), folder / "crowd.txt", []
+    sample = fill_now(filled, 0, plan.CROWD, 600, sampled=plan.CROWD).sample
+    secrets.write_text("".join(f"{secret}\n" for secret, _ in sample))
+    for root, ending in zip(roots, ("", report.BEFORE), strict=False):
+        env = servers.settings(folder, store) | {
+            name: filled[name] for name in ("TOKENS_NAMESPACE", "TOKENS_SECRET_KEY")
+        }
+        server = stack.enter_context(servers.service(folder, env, root))
+        case = plan.crowd_case(server, secrets)
+        found.append(replace(case, name=case.name + ending))
+    return found
 
 
 def _of_service(server: servers.Server, folder: Path) -> list[Case]:

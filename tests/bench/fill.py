@@ -29,13 +29,13 @@ class Filled:
     sample: list[tuple[str, str]] = field(default_factory=list)
 
 
-async def fill(env: dict[str, str], first: int, last: int, seconds: float) -> Filled:
+async def fill(env: dict[str, str], first: int, last: int, seconds: float, sampled: int = SAMPLED) -> Filled:
     """Create `scale <first>` to `scale <last>`, many in one write; stops early when the time is over."""
     settings, filled, began = read(env), Filled(), time.monotonic()
     # The service's own deadline is for one request among others, not for hundreds at once on a busy machine.
     link = Pipeline(connector(settings.redis_url), timeout_seconds=30)
     service = Service(settings, links=[link])
-    every = max(1, (last - first) // SAMPLED)
+    every = max(1, (last - first) // sampled)
     async with aclosing(link), service.lifespan():
         for start in range(first, last, AT_ONCE):
             expires_at = int(time.time()) + (1 + start // AT_ONCE % 300) * DAY
@@ -52,7 +52,7 @@ async def fill(env: dict[str, str], first: int, last: int, seconds: float) -> Fi
     return filled
 
 
-def fill_now(env: dict[str, str], first: int, last: int, seconds: float) -> Filled:
+def fill_now(env: dict[str, str], first: int, last: int, seconds: float, sampled: int = SAMPLED) -> Filled:
     """`fill`, in a loop of its own."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(fill(env, first, last, seconds))
+        return runner.run(fill(env, first, last, seconds, sampled))

@@ -17,6 +17,8 @@ MANY = 1000
 JSON = "application/json"
 LISTED = "/api/admin/tokens?limit=50"
 IN_TURN = f"validate, {MANY} tokens in turn"
+CROWD = 100_000
+CROWD_IN_TURN = f"validate, {CROWD:,} tokens in turn"
 ONE_NODE, THREE_NODES = f"{IN_TURN}, 16 shards on a node", f"{IN_TURN}, cluster of three"
 SCOPE = "orders:read"
 ALLOWED = {"status": "200", "length": "0"}
@@ -124,6 +126,12 @@ def validate_cases(server: Server, made: Material) -> list[Case]:
         Case(IN_TURN, server, "", many),
         Case("validate", server, "/validate", made.validated),
     ]
+
+
+def crowd_case(server: Server, secrets: Path) -> Case:
+    """So many tokens in turn that each comes once in several seconds, and is read and counted anew each time."""
+    spec = {"auth": "Bearer @TOKEN@", "tokens": str(secrets), "again": "1", **ALLOWED}
+    return Case(CROWD_IN_TURN, server, "/validate", spec)
 
 
 def session_cases(server: Server, made: Material) -> list[Case]:

@@ -50,6 +50,17 @@ def test_the_bar_wants_more_requests_and_less_cpu(rps: float, cpu_us: float, ver
     assert all((bar.aim < bar.must) is bar.cpu for bar in BARS)
 
 
+@pytest.mark.parametrize(("rps", "verdict"), [(5000, "aim"), (3918, "met"), (2999, "MISSED")])
+def test_a_batch_is_measured_in_tokens_a_second(rps: float, verdict: str, capsys: pytest.CaptureFixture[str]) -> None:
+    results = Results()
+    results.add(case(plan.RAW), replace(SAMPLE, rps=50_000))
+    results.add(case("batch of 100"), replace(SAMPLE, rps=rps))
+    (bar,) = results.bars()
+    assert (bar["value"], bar["verdict"]) == (100 * rps, verdict)
+    print_results(results, [])
+    assert f" {100 * rps:,} 300,000 500,000  {verdict}\n" in capsys.readouterr().out
+
+
 def test_a_ratio_from_a_shared_core_is_called_rough_and_one_beside_a_wrong_answer_is_void() -> None:
     results = Results()
     results.add(case(plan.RAW), replace(SAMPLE, busy=0.5))
