@@ -23,8 +23,8 @@ from service.store.pacing import Overlapped, ahead, give_way, let_go, patiently
 
 # So many records are read before others get a turn: half a millisecond, and a page of 50 is one of them.
 _AT_ONCE = 64
-# Of so many a field or two are read and compared: the same again.
-_MATCHED_AT_ONCE = 250
+# Of so many a field or two are read and compared: with the slice that they come from, the same again.
+_MATCHED_AT_ONCE = 125
 # So many are counted by the indexes alone: the same again.
 _COUNTED_AT_ONCE = 250
 # A page that takes longer ends early, with a cursor; not before so many portions, however slow the machine.
