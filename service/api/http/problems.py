@@ -73,13 +73,6 @@ class Pending(msgspec.Struct):
     pending: str
 
 
-def status_of(error: ServiceError) -> int:
-    """The status an exception is answered with."""
-    if error.code in _STATUS_OF_CODE:
-        return _STATUS_OF_CODE[error.code]
-    return next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
-
-
 def problem_body(status: int, code: str, detail: str, request_id: str, **more: Any) -> bytes:
     """The JSON of a problem; `more` are members that few have."""
     # With `about:blank` the title is the phrase of the status (RFC 9457, 4.2.1); what went wrong is in the code.
@@ -107,7 +100,8 @@ def respond(error: ServiceError, request_id: str, *, retry_after: bool = True, d
     # Gone, but not yet for certain: 404 would say that there is nothing to ask again for.
     if doubts and isinstance(error, NotFound):
         return _unconfirmed(doubts[0], request_id)
-    status = status_of(error)
+    by_kind = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
+    status = _STATUS_OF_CODE.get(error.code, by_kind)
     headers: list[tuple[bytes, bytes]] = []
     # By name: exceptions that have these two are defined above this module, too (`api.pages.dashboard`).
     more = {"accounts": getattr(error, "accounts", None), "triesLeft": getattr(error, "tries_left", None)}

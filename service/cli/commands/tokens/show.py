@@ -153,7 +153,11 @@ def usage(token: str | None, days: int, of_service: bool, hours: int) -> Report:
     client = connect()
     if not token:
         totals = client.get("/api/admin/usage", ServiceUsage, {"hours": hours})
-        return Report(totals, table(("HOUR", "ALLOWED", "DENIED", "WHY"), [_hour(hour) for hour in totals["hours"]]))
+        by_hour = [
+            (one["hour"], one["allowed"], one["denied"], [f"{why} {count}" for why, count in one["reasons"].items()])
+            for one in totals["hours"]
+        ]
+        return Report(totals, table(("HOUR", "ALLOWED", "DENIED", "WHY"), by_hour))
     counted = client.get(path_of(token_id_of(client, token), "/usage"), TokenUsage, {"days": days})
     rows = [(day["date"], day["allowed"], day["denied"]) for day in counted["days"]]
     last = f"Last used {counted['lastUsedAt']} from {counted['lastAddress'] or 'an unknown address'}."
@@ -162,11 +166,6 @@ def usage(token: str | None, days: int, of_service: bool, hours: int) -> Report:
         table(("DAY", "ALLOWED", "DENIED"), rows),
         said(last) if on_terminal() and counted["lastUsedAt"] else None,
     )
-
-
-def _hour(hour: dict[str, Any]) -> tuple[object, ...]:
-    why = [f"{reason} {count}" for reason, count in hour["reasons"].items()]
-    return (hour["hour"], hour["allowed"], hour["denied"], why)
 
 
 def described(token: Token) -> list[tuple[str, Any]]:
