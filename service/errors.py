@@ -21,7 +21,7 @@ def _write(found: re.Match[str]) -> str:
 # Said in the words of whoever writes a request: msgspec speaks of its own types and of patterns.
 _IN_WORDS: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = (
     (re.compile(r"Expected `([\w |]+)`"), _write),
-    (re.compile(r", got `str`"), ""),
+    (re.compile(r", got `\w+`"), ""),
     (re.compile(r"matching regex '\^\[(.+)\]\{(\d+),(\d+)\}.*'"), r"of \2 to \3 characters out of \1"),
     (re.compile(r"matching regex '\^\(?\[(.+)\]\{(\d+)\}.*'"), r"of \2 characters out of \1"),
     (re.compile(r"matching regex '\^\[\^=\]\+=.*'"), "like name=value"),
@@ -33,6 +33,9 @@ _IN_WORDS: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], .
     (re.compile(r"of length >= (\d+)"), r"of at least \1"),
     (re.compile(r"(text of at \w+ \d+)$"), r"\1 characters"),
 )
+
+
+_ABSENT_OR_UNKNOWN = re.compile(r"Object (missing required|contains unknown) field `(.*)`")
 
 
 class ServiceError(Exception):
@@ -71,6 +74,11 @@ def place_and_reason(error: msgspec.ValidationError, kind: Any) -> tuple[str, st
     reason, *place = re.split(r" - at (`key` in )?`\$", str(error), maxsplit=1)
     in_name, path = place or (None, "")
     path = path.rstrip("`").lstrip(".")
+    if found := _ABSENT_OR_UNKNOWN.fullmatch(reason):
+        # msgspec's place is the object that lacks it, or has it.
+        return ".".join(filter(None, (path, found[2]))), "is missing" if found[
+            1
+        ] == "missing required" else "is not known"
     # msgspec names what it found, and not what it would take.
     if reason.startswith("Invalid enum value"):
         choices = _choices(_type_info(kind), re.findall(r"\w+|\[", re.sub(r"\[[^]]*", "[", path)))

@@ -39,7 +39,10 @@ VISIBLE = "write text of 16 to 1024 characters out of visible ASCII"
             "",
             "write text of 16 characters out of 0-9a-f",
         ),
-        (CreateToken, {}, "", "Object missing required field `name`"),
+        (CreateToken, {}, "name", "is missing"),
+        (CreateToken, {"name": "a", "rateLimits": [{}]}, "rateLimits[0].limit", "is missing"),
+        (CreateToken, {"name": "a", "nme": 1}, "nme", "is not known"),
+        (CreateToken, {"name": None}, "name", "write text"),
     ],
 )
 def test_a_place_and_a_reason(kind: Any, value: object, place: str, reason: str) -> None:

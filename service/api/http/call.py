@@ -232,9 +232,6 @@ _members = json.JSONDecoder(object_pairs_hook=_refuse_twice)
 
 def _wrong_field(error: msgspec.ValidationError, kind: type) -> InvalidRequest:
     field, reason = place_and_reason(error, kind)
-    if "field `" in reason:
-        # "Object missing required field `name`" and "Object contains unknown field `x`" give only its parent's path.
-        field = ".".join(part for part in (field, reason.split("`")[1]) if part)
     return InvalidRequest(f"{field}: {reason}." if field else f"{reason}.", fields=((field, reason),))
 
 

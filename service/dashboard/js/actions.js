@@ -26,9 +26,6 @@ function alsoEnds(tokens) {
     + `${derived === 1 ? "ends" : "end"} at once and for good.`);
 }
 
-/** A filter as it may change tokens: one that asks for nothing is refused, so all that are not revoked are said. */
-export const meant = (filter) => (Object.keys(filter).length ? filter : { status: "active,inactive,expired" });
-
 /** How many a filter finds that are not revoked; a list may not tell. */
 export const matching = async (filter) =>
   (await send("POST", `${TOKENS}/revoke`, { filter, dryRun: true })).matched;

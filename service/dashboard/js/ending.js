@@ -1,6 +1,6 @@
 // The kill switch: tokens of a creator, a scope, a subject or an address, or all, counted and shown before they end.
 
-import { meant, revoke, setActive } from "./actions.js";
+import { revoke, setActive } from "./actions.js";
 import { TOKENS, send } from "./api.js";
 import { Asking } from "./asking.js";
 import { announce, card, changing, command, fill, h } from "./dom.js";
@@ -46,8 +46,8 @@ class Ending extends Asking {
   submit() {
     const name = this.way.value();
     const given = this.fields[name];
-    const filter = readAll(given ? { [name]: given } : {});
-    if (filter) this.count(name, meant(filter));
+    const filter = given ? readAll({ [name]: given }) : { status: "active,inactive,expired" };
+    if (filter) this.count(name, filter);
   }
 
   count = (way, filter) => this.ask(

@@ -1,6 +1,6 @@
 // Which rows of the token table are ticked, and the bar that acts on them.
 
-import { matching, meant, revoke, setActive } from "./actions.js";
+import { matching, revoke, setActive } from "./actions.js";
 import { changing, h, icon, refocus } from "./dom.js";
 import { number } from "./format.js";
 
@@ -30,7 +30,7 @@ export class Picking {
   everyone = async () => {
     const { screen } = this;
     try {
-      screen.total ??= await matching(meant(screen.filter));
+      screen.total ??= await matching(screen.filter);
       this.mark(true);
     } catch (problem) {
       screen.app.notices.fail(problem, this.everyone);
@@ -40,7 +40,7 @@ export class Picking {
   choice() {
     const { filter, total } = this.screen;
     const tokens = [...this.picked.values()];
-    return this.everything ? { tokens, filter: meant(filter), expected: total } : { tokens };
+    return this.everything ? { tokens, filter, expected: total } : { tokens };
   }
 
   /** Tick or untick one token, or every one from the last ticked to it, or a list of them. */

@@ -129,7 +129,10 @@ class Tokens extends List {
     const further = { unused: { unusedForDays: 90 }, never: { neverUsed: true },
       expiring: { expiresBefore: fromNow(SOON) } }[activity];
     const given = FURTHER.map(([name]) => [name, this.query[name]]).filter(([, value]) => value);
-    this.filter = { ...(status && { status }), ...(q && { q }), ...further, ...Object.fromEntries(given) };
+    // Said, because a filter that asks for nothing changes no token.
+    this.filter = {
+      status: status || "active,inactive,expired", ...(q && { q }), ...further, ...Object.fromEntries(given),
+    };
     return Promise.all([this.fullPage({ ...this.filter, sort }), get(`${TOKENS}/stats`)]);
   }
 
