@@ -122,7 +122,7 @@ class UsageStore:
         return [
             [whole(allowed) + whole(denied) for allowed, denied in zip(row[::2], row[1::2], strict=True)]
             # Most tokens of a list were not used of late, and their zeros need not be read one by one.
-            if any(row)
+            if row.count(None) < len(row)
             else [0] * days
             for row in rows
         ]

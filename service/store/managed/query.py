@@ -1,7 +1,7 @@
 """What a list of managed tokens is asked for."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -38,6 +38,11 @@ def _below(bound: int) -> Callable[[bytes | None], bool]:
     return lambda stored: whole(stored) < bound
 
 
+def _dated_below(bound: int) -> Callable[[bytes | None], bool]:
+    # 0 is never, which is before no date.
+    return lambda stored: 0 < whole(stored) < bound
+
+
 class Query(msgspec.Struct, frozen=True):
     """What to list. `statuses` empty means all but the revoked; instants in epoch seconds, 0 for no bound.
     `ids`, if any, are the only ones considered.
@@ -72,18 +77,18 @@ class Query(msgspec.Struct, frozen=True):
     @property
     def conditions(self) -> tuple[Condition, ...]:
         """What a field or two tell of a record that `admits` would refuse, so that not every one of many is read."""
-        conditions = {
-            Condition("scopes", _has(self.scope)): bool(self.scope),
-            Condition("created_by", _is(self.created_by)): bool(self.created_by),
-            Condition("subject", _is(self.subject)): bool(self.subject),
-            Condition("last_address", _is(self.last_address)): bool(self.last_address),
-            Condition("last_used_at", _below(1)): self.never_used,
-            Condition("last_used_at", _below(self.unused_since)): self.unused_since > 0,
-            Condition("created_micros", _below(self.unused_since * 1_000_000)): self.unused_since > 0,
-            # 0 is never, which is before no date.
-            Condition("expires_at", lambda stored: 0 < whole(stored) < self.expires_before): self.expires_before > 0,
-        }
-        return tuple(condition for condition, is_asked in conditions.items() if is_asked)
+        # What is not asked for is nothing or 0: a page asks for this several times, and mostly for none of them.
+        asked: tuple[tuple[Any, str, Callable[[Any], Callable[[bytes | None], bool]]], ...] = (
+            (self.scope, "scopes", _has),
+            (self.created_by, "created_by", _is),
+            (self.subject, "subject", _is),
+            (self.last_address, "last_address", _is),
+            (self.never_used and 1, "last_used_at", _below),
+            (self.unused_since, "last_used_at", _below),
+            (self.unused_since * 1_000_000, "created_micros", _below),
+            (self.expires_before, "expires_at", _dated_below),
+        )
+        return tuple([Condition(field, how(value)) for value, field, how in asked if value])
 
     def admits(self, token: ManagedToken, now: float) -> bool:
         """Does this record belong into the list?"""
