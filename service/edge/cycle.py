@@ -206,7 +206,8 @@ class FastPathCycle(FastCycle):
         """Allow what is neither limited nor spent: nearly every answer, so it makes no more calls than it must."""
         fast_path, head, pieces, asked = self._fast_path, self.head, self.pieces, self._asked
         count, observe = fast_path.count, fast_path.observe
-        address = head.address if self._is_trusted and head.address is not None else self._address()
+        place, address_of = head.forwarded_at, fast_path.address_of
+        address = self._address() if place is None or not self._is_trusted else address_of(pieces[place])
         count(decoded, decoded.active, now, address, asked.agent)
         fast_path.validations[decoded.credential.kind, _ACTIVE] += 1
         seconds = perf_counter() - self._started

@@ -20,7 +20,7 @@ from service.api.http.call import Headers
 from service.api.http.problems import respond
 from service.edge.deadlines import Deadlines
 from service.edge.fast_path import FastPath, Openings
-from service.edge.known_heads import NO_HEAD, Pieces
+from service.edge.known_heads import FORWARDED, NO_HEAD, Pieces
 from service.errors import StoreUnavailable
 
 
@@ -84,14 +84,8 @@ class FastCycle:
         """The client's, as a trusted proxy tells it."""
         if not self._is_trusted:
             return self._peer
-        head = self.head
-        if head.address is None:
-            forwarded = head.named.get(b"x-forwarded-for")
-            if not forwarded:
-                # Not kept: the same head may come from another proxy.
-                return self._peer
-            head.address = self._fast_path.trusted.client_of(self._protocol.client, forwarded)
-        return head.address
+        forwarded = self._said(FORWARDED) or self.head.named.get(FORWARDED)
+        return self._fast_path.trusted.forwarded(forwarded) if forwarded else self._peer
 
     def _request_id(self) -> bytes:
         """What the request is called, or a new id where it is called nothing."""

@@ -118,7 +118,7 @@ class FastPath:
         self.application = application
         self.request_ids = application.request_ids
         self.tell = application.tell
-        self.trusted = trusted
+        self.trusted, self.address_of = trusted, trusted.recent
         self.accepted = accepted
         self.validations = metrics.validations.counts
         self.observe = metrics.validation_timer("fast")

@@ -25,26 +25,12 @@ _MEANINGLESS = frozenset(((b"connection", b"keep-alive"), (b"content-length", b"
 # What these say comes once: kept, it would only take the room of what comes again.
 _ID, _TRACE = b"x-request-id", b"traceparent"
 _UNREPEATED = frozenset(
-    (
-        _ID,
-        b"x-tokens-retry-key",
-        _TRACE,
-        b"tracestate",
-        b"b3",
-        b"x-b3-traceid",
-        b"x-b3-spanid",
-        b"x-b3-parentspanid",
-        b"uber-trace-id",
-        b"x-amzn-trace-id",
-        b"x-cloud-trace-context",
-        b"x-datadog-trace-id",
-        b"x-datadog-parent-id",
-        b"x-correlation-id",
-        b"cf-ray",
-    )
+    b"x-request-id x-correlation-id x-tokens-retry-key traceparent tracestate b3 x-b3-traceid x-b3-spanid cf-ray "
+    b"x-b3-parentspanid x-amzn-trace-id x-cloud-trace-context x-datadog-trace-id x-datadog-parent-id".split()
 )
-# With what each client asks for these are all that differs between two requests of the same client.
+# With what each client asks for, and from where, these are all that differs between two requests of the same kind.
 SAID_ONCE = _UNREPEATED | {b"x-original-uri", b"x-forwarded-uri"}
+FORWARDED = b"x-forwarded-for"
 # So does a one-time token, of whose length no other token is.
 SPENT, _SPENT_LENGTH = b"x-token", 32
 # What a secret of a managed token or a session means is kept apart from what a gateway writes around all of them.
@@ -60,7 +46,9 @@ _FORMS = {
     b"authorization": b"Bearer " + _SECRET,
     b"x-api-key": _SECRET,
     SPENT: _SECRET,
+    FORWARDED: b"[0-9A-Fa-f:.]{1,40}+(?:, [0-9A-Fa-f:.]{1,40}+){0,2}+",
 }
+_ADDRESSES = re.compile(_FORMS[FORWARDED])
 _SPENT_FORM = b"[0-9a-f]{%d}" % _SPENT_LENGTH
 _LINES_REMEMBERED = _HEADS_REMEMBERED = 4096
 # A client may make a line as long as a head may be.
@@ -128,13 +116,11 @@ Places = dict[bytes, int]
 
 
 class Head:
-    """A head that is plain, without what it says once: by which cycle it is answered, and what that is told.
-
-    `asked` and `address` are kept here for that cycle: what it worked out of the fields, and the client's address as
-    X-Forwarded-For tells it.
+    """A head that is plain, without what it says once: by which cycle it is answered, what that is told, and what it
+    `asked` by the fields, as that cycle worked it out.
     """
 
-    __slots__ = ("address", "asked", "head_only", "id_at", "kind", "named", "places", "plan", "trace_at")
+    __slots__ = ("asked", "forwarded_at", "head_only", "id_at", "kind", "named", "places", "plan", "trace_at")
 
     def __init__(self, kind: type[Any], plan: Any, named: Named, places: Places, *, head_only: bool) -> None:
         """`named`: its fields by name, of which none occurs twice."""
@@ -143,10 +129,9 @@ class Head:
         self.named = named
         self.places = places
         # Of every request it is asked whether it says these.
-        self.id_at, self.trace_at = places.get(_ID), places.get(_TRACE)
+        self.id_at, self.trace_at, self.forwarded_at = places.get(_ID), places.get(_TRACE), places.get(FORWARDED)
         self.head_only = head_only
         self.asked: Any = None
-        self.address: str | None = None
 
     @classmethod
     def alone(cls, kind: type[Any], plan: Any, named: Named, once: Named, *, head_only: bool) -> tuple[Head, Pieces]:
@@ -164,6 +149,8 @@ def said_once(named: Named, plan: Any) -> Named:
     once = {name: named.pop(name) for name in [*named] if name in SAID_ONCE}
     if not is_request_id(once.get(_ID, b"1")):
         del once[_ID]
+    if _ADDRESSES.fullmatch(named.get(FORWARDED, b"")):
+        once[FORWARDED] = named.pop(FORWARDED)
     # Elsewhere it is no one-time token, whatever its form says.
     if plan is SPENDS:
         if parse(named.get(SPENT, b"")) is Kind.ONE_TIME:
@@ -183,12 +170,13 @@ Written = tuple[bytes, bytes]
 class Layout:
     """How a gateway writes what its heads say once: a pattern that takes them apart there, and the place of each.
 
-    Every other piece is what stands between, with the name before and the line's end behind it.
+    Every other piece is what stands between, with the name before and the line's end behind it. `key` are those of the
+    last `head` that was found, which mostly is the next, too: to compare takes a third of finding it.
     """
 
-    __slots__ = ("is_envoys", "places", "take_apart")
+    __slots__ = ("head", "is_envoys", "key", "places", "take_apart")
 
-    def __init__(self, written: tuple[Written, ...], lines: tuple[int, ...], *, is_envoys: bool) -> None:
+    def __init__(self, written: tuple[Written, ...], lines: list[int], *, is_envoys: bool) -> None:
         """`lines`: on which each of them stood. Behind the path of Envoy nothing counts, which stands before them."""
         # Atomic: a head in which a name is written again and again is not tried with each of them. A name mostly stands
         # as many lines behind the one before as it did, and is found there in less.
@@ -198,6 +186,8 @@ class Layout:
         end, last = b" HTTP/1" if is_envoys else b"", -1
         self.places: Places = {}
         self.is_envoys = is_envoys
+        self.key: Pieces = ()
+        self.head: Head | None = None
         for (word, form), number in zip(written, lines, strict=True):
             name, sought = word.lower(), re.escape(word)
             pattern += each % (end, line * (number - last - 1), sought, line, sought, form)
@@ -206,7 +196,7 @@ class Layout:
         self.take_apart = re.compile(b"%b(%b.*)" % (pattern, end), re.DOTALL).fullmatch
 
 
-NOTHING_SAID = Layout((), (), is_envoys=False)
+NOTHING_SAID = Layout((), [], is_envoys=False)
 
 
 class KnownHeads:
@@ -219,14 +209,18 @@ class KnownHeads:
         self._targets = _Targets()
         self._field_lines = _FieldLines()
         self._layouts: dict[tuple[bool | Written, ...], Layout] = {}
-        # By every other piece.
+        # By every other piece, and the layouts that hold one of them.
         self._heads: dict[Pieces, Head] = {}
+        self._holding: list[Layout] = []
 
     def forget(self) -> None:
         """Let all heads and lines go: there are secrets in them."""
         self._targets.clear()
         self._field_lines.clear()
         self._layouts.clear()
+        for layout in self._holding:
+            layout.key, layout.head = (), None
+        self._holding.clear()
         passed, self._heads = self._heads, {}
         let_go(passed)
 
@@ -237,7 +231,14 @@ class KnownHeads:
         if found is None:
             return (), None
         pieces = found.groups()
-        return pieces, self._heads.get(pieces[::2])
+        key = pieces[::2]
+        if key == layout.key:
+            return pieces, layout.head
+        if (head := self._heads.get(key)) is not None:
+            if layout.head is None:
+                self._holding.append(layout)
+            layout.key, layout.head = key, head
+        return pieces, head
 
     def layout_of(self, packet: bytes, once: Named, *, is_envoys: bool) -> Layout:
         """The layout of a packet that says this once."""
@@ -249,8 +250,7 @@ class KnownHeads:
             # A pattern takes long to make, and a client could write its names in another way with each request.
             if len(self._layouts) >= _LAYOUTS_A_SECOND:
                 return NOTHING_SAID
-            lines = tuple([line for line, _ in marked])
-            found = self._layouts[is_envoys, *written] = Layout(written, lines, is_envoys=is_envoys)
+            found = self._layouts[is_envoys, *written] = Layout(written, [at for at, _ in marked], is_envoys=is_envoys)
         return found
 
     def keep(self, pieces: Pieces, head: Head) -> None:

@@ -139,13 +139,16 @@ def test_a_head_is_known_only_where_the_parser_reads_the_same_beside_what_is_sai
         (b"traceparent: 00-1-1-00", b"traceparent: 00 2", False),
         (b"X-Forwarded-Uri: /a", b"X-Forwarded-Uri: /b?c=d", True),
         (b"X-Forwarded-Uri: /a", b"X-Forwarded-Uri: /" + b"a" * (HEAD_BYTES - 1), False),
+        (b"For: 192.0.2.9", b"For: 2001:db8::1, 192.0.2.9, 10.0.0.1", True),
+        (b"For: 192.0.2.9", b"For: 192.0.2.9, 10.0.0.1,192.0.2.9", False),
+        (b"For: 192.0.2.9", b"For: unknown", False),
         (b"Bearer s", b"Bearer t", False),
         (b"=a:b", b"=a:c", False),
         (b"GET", b"HEAD", False),
     ],
 )
 def test_what_a_head_says_once_may_be_another_and_nothing_else(was: bytes, is_now: bytes, is_known: bool) -> None:
-    packet = HEAD[:-2] + b"traceparent: 00-1-1-00\r\nX-Forwarded-Uri: /a\r\n\r\n"
+    packet = HEAD[:-2] + b"traceparent: 00-1-1-00\r\nX-Forwarded-Uri: /a\r\nX-Forwarded-For: 192.0.2.9\r\n\r\n"
     heads, layout = known(packet)
     assert packet.count(was) == 1
     assert (heads.find(packet.replace(was, is_now), layout)[1] is not None) is is_known
@@ -280,10 +283,13 @@ def test_only_lines_are_kept_that_may_come_again() -> None:
 
 
 def test_no_line_stays_that_holds_a_secret() -> None:
-    lines, _ = known(HEAD)
-    assert lines._heads
+    lines, layout = known(HEAD)
+    assert lines.find(HEAD, layout) == lines.find(HEAD, layout)
+    assert layout.head in lines._heads.values()
     lines.forget()
     assert not lines._heads
+    assert (layout.key, layout.head) == ((), None)
+    assert lines.find(HEAD, layout)[1] is None
     assert not lines._field_lines
     assert not lines._targets
 

@@ -104,6 +104,18 @@ async def test_each_proxy_and_client_has_its_own_address(service: Service, port:
         assert await stranger.is_told(made.secret, near) == [403, 403, 403]
 
 
+async def test_each_use_is_counted_for_the_address_it_came_from(
+    service: Service, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, counted = await create(service, "a"), list[str]()
+    monkeypatch.setattr(service.fast_path, "count", lambda *use: counted.append(use[3]))
+    clients = ["192.0.2.1", "192.0.2.2", "2001:db8::3", "192.0.2.1, 192.0.2.4", "192.0.2.5"]
+    for client in clients:
+        assert (await gateway.asks(made.secret, f"X-Forwarded-For: {client}"))[0] == 200
+    assert (await gateway.asks(made.secret))[0] == 200
+    assert counted == ["192.0.2.1", "192.0.2.2", "2001:db8::3", "192.0.2.4", "192.0.2.5", "127.0.0.1"]
+
+
 async def test_a_session_ends_with_the_password_it_was_begun_with(service: Service, gateway: Gateway) -> None:
     secret = await sign_in(service, "uma")
     assert await gateway.is_told(secret) == [200, 200, 200]

@@ -18,7 +18,7 @@ _TAKEN = {
         "|transfer-encoding|upgrade|user-agent|x-forwarded-.*|x-original-uri|x-request-id|x-required-scope"
         "|x-token-cost|x-tokens-retry-key"
         # What names a request or its trace.
-        "|b3|cf-ray|trace(parent|state)|uber-trace-id|x-(amzn-trace|correlation)-id|x-b3-.*|x-cloud-trace-context"
+        "|b3|cf-ray|trace(parent|state)|x-(amzn-trace|correlation)-id|x-b3-.*|x-cloud-trace-context"
         "|x-datadog-.*"
     ),
 }

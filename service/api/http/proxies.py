@@ -8,7 +8,7 @@ from service.addresses import is_in, read_address, read_networks, unmapped
 _REMEMBERED = 4096
 # A client may make the line its proxy adds to, and an entry of it, as long as a head may be. Such a line is worked out
 # each time, and such an entry is no address.
-_LONGEST_REMEMBERED = 64
+_LONGEST_REMEMBERED = 128
 
 
 class TrustedProxies:
@@ -22,7 +22,7 @@ class TrustedProxies:
         self._networks = read_networks(networks)
         # Not as decorators: one cache would serve all instances, and keep them alive.
         self.trusts = lru_cache(_REMEMBERED)(self._trusts)
-        self._recent_client = lru_cache(_REMEMBERED)(self._client)
+        self.recent = lru_cache(_REMEMBERED)(self._client)
 
     def __bool__(self) -> bool:
         return bool(self._networks)
@@ -42,7 +42,11 @@ class TrustedProxies:
         address = peer[0] if peer else ""
         if not forwarded or not self.trusts(address):
             return address
-        return (self._recent_client if len(forwarded) <= _LONGEST_REMEMBERED else self._client)(forwarded)
+        return self.forwarded(forwarded)
+
+    def forwarded(self, hops: bytes) -> str:
+        """The same of what one of them said."""
+        return (self.recent if len(hops) <= _LONGEST_REMEMBERED else self._client)(hops)
 
     def _client(self, forwarded: bytes) -> str:
         hops = forwarded.decode("latin-1").split(",")
