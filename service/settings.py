@@ -1,6 +1,5 @@
 """Every setting, read once from an explicit mapping: name, default, bounds and meaning in one place."""
 
-import difflib
 import os
 import re
 from collections.abc import Mapping
@@ -192,8 +191,10 @@ def described() -> list[tuple[str, Any, str]]:
 
 
 def _unknown(name: str, hints: Mapping[str, Any]) -> str:
+    from difflib import get_close_matches  # noqa: PLC0415  # A hundredth of a start, of which nearly none needs it.
+
     known = [PREFIX + field.upper() for field in (*hints, *(f"{field}_file" for field in sorted(BY_FILE)))]
-    nearest = difflib.get_close_matches(name, known, n=1)
+    nearest = get_close_matches(name, known, n=1)
     hint = f": did you mean {nearest[0]}?" if nearest else "; `token-service config` prints the known ones"
     return f"{name} is not a setting{hint}"
 

@@ -7,7 +7,6 @@ commands are what people call, client speaks to the service, terminal prints and
 their own. failure says how a command ends.
 """
 
-import difflib
 import sys
 from errno import ENOSPC
 from importlib import import_module
@@ -92,9 +91,12 @@ class LazyGroup(click.Group):
         """As click does, with the name that was probably meant."""
         # click suggests names out of the commands that it was given, and this group is given none before they are
         # called.
-        nearest = difflib.get_close_matches(args[0], COMMANDS, n=1)
-        if args[0] not in COMMANDS and nearest:
-            ctx.fail(f"No such command {args[0]!r}. Did you mean {nearest[0]!r}?")
+        if args[0] not in COMMANDS:
+            # Nearly no start needs it, and it takes a hundredth of one.
+            from difflib import get_close_matches  # noqa: PLC0415
+
+            if nearest := get_close_matches(args[0], COMMANDS, n=1):
+                ctx.fail(f"No such command {args[0]!r}. Did you mean {nearest[0]!r}?")
         return super().resolve_command(ctx, args)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
