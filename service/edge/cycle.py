@@ -251,7 +251,7 @@ class FastPathCycle(FastCycle):
     def _finish(self, verdict: Verdict, decoded: DecodedCredential | None = None) -> None:
         """Give any other answer; `decoded` is what a limited one goes by."""
         fast_path, credential, secret = self._fast_path, verdict.credential, self._secret
-        kind = parse(secret) if credential is None else credential.kind
+        kind = self._seen.kind or parse(secret) if credential is None else credential.kind
         fast_path.validations[kind or NO_KIND, verdict.outcome] += 1
         # What presented nothing asked nothing, and would make the histogram seem faster than Redis is.
         if secret:
