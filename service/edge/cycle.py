@@ -41,10 +41,10 @@ _ELSEWHERE = frozenset((b"authorization", b"x-original-uri", b"x-forwarded-uri")
 class Question:
     """What a head was worked out to ask: of the only secret it presents, or else how it is refused.
 
-    Where the secret is among what each request says once, `place` is its place there, and `begins` that in its field.
+    Where the secret is among what each request says once, `place` is its place there.
     """
 
-    __slots__ = ("agent", "begins", "kind", "place", "refusal", "required", "secret", "seen")
+    __slots__ = ("agent", "kind", "place", "refusal", "required", "secret", "seen")
 
     def __init__(self, secret: bytes, kind: Kind | None, *, required: tuple[str, ...], agent: bytes) -> None:
         self.secret = secret
@@ -54,7 +54,6 @@ class Question:
         self.refusal: Verdict | None = None
         self.seen: Seen | None = None
         self.place: int | None = None
-        self.begins = 0
 
 
 # Of an idle connection, whose last secret must not stay.
@@ -78,7 +77,7 @@ class FastPathCycle(FastCycle):
         if (place := asked.place) is None:
             seen = asked.seen
         else:
-            secret = self.pieces[place][asked.begins :]
+            secret = self.pieces[place]
             seen = fast_path.seen.get(secret) or fast_path.lookup_of(secret)
         if seen is None:
             if asked.refusal is None and head.plan[0]:
@@ -115,7 +114,7 @@ class FastPathCycle(FastCycle):
             is_known = not secrets
         elif held is not None and (alone or not presented([*head.named.items()], accepted=fast_path.accepted)):
             # The next request may have another secret, but nowhere else.
-            asked.place, asked.begins, asked.secret = head.places[held], SECRETS[held], b""
+            asked.place, asked.secret = head.places[held], b""
             is_known = True
         else:
             asked.seen = fast_path.lookup_of(secret)
@@ -271,7 +270,7 @@ class FastPathCycle(FastCycle):
     def _secret(self) -> bytes:
         """The only one that the request presents; empty for none."""
         asked = self._asked
-        return asked.secret if asked.place is None else self.pieces[asked.place][asked.begins :]
+        return asked.secret if asked.place is None else self.pieces[asked.place]
 
     def _refusal(self, verdict: Verdict, request_id: bytes) -> tuple[int, bytes, bytes]:
         """The status, the header lines up to the request id, and the body."""

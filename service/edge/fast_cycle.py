@@ -20,7 +20,7 @@ from service.api.http.call import Headers
 from service.api.http.problems import respond
 from service.edge.deadlines import Deadlines
 from service.edge.fast_path import FastPath, Openings
-from service.edge.known_heads import FORWARDED, NO_HEAD, Pieces
+from service.edge.known_heads import FORWARDED, NO_HEAD, SECRETS, Pieces
 from service.errors import StoreUnavailable
 
 
@@ -73,7 +73,8 @@ class FastCycle:
     @property
     def _headers(self) -> Headers:
         head = self.head
-        return [*head.named.items(), *((name, self.pieces[place]) for name, place in head.places.items())]
+        said = [(name, SECRETS.get(name, b"") + self.pieces[place]) for name, place in head.places.items()]
+        return [*head.named.items(), *said]
 
     def _said(self, name: bytes) -> bytes | None:
         """What the request says once in this field."""

@@ -34,8 +34,8 @@ FORWARDED = b"x-forwarded-for"
 # So does a one-time token, of whose length no other token is.
 SPENT, _SPENT_LENGTH = b"x-token", 32
 # What a secret of a managed token or a session means is kept apart from what a gateway writes around all of them.
-# Where it is presented, and at which place of the value it begins.
-SECRETS = {b"authorization": len(b"Bearer "), b"x-api-key": 0, SPENT: 0}
+# Where it is presented, and what stands before it in the value.
+SECRETS = {b"authorization": b"Bearer ", b"x-api-key": b"", SPENT: b""}
 _SECRET = b"(?:rtk_[0-9a-f]{64}|[A-Za-z0-9]{64})"
 _HELD = re.compile(_SECRET)
 # Of what signs they are; so long that a head of all of them is no larger than a head may be. Possessive, as all in a
@@ -43,7 +43,7 @@ _HELD = re.compile(_SECRET)
 _FORM = b"[!-~]{1,800}+"
 _FORMS = {
     _ID: b"[A-Za-z0-9._-]{1,%d}+" % REQUEST_ID_LENGTH,
-    b"authorization": b"Bearer " + _SECRET,
+    b"authorization": _SECRET,
     b"x-api-key": _SECRET,
     SPENT: _SECRET,
     FORWARDED: b"[0-9A-Fa-f:.]{1,40}+(?:, [0-9A-Fa-f:.]{1,40}+){0,2}+",
@@ -104,10 +104,8 @@ class _FieldLines(dict[bytes, tuple[bytes, bytes]]):
 
 def _holds(name: bytes, value: bytes) -> bool:
     """Does a field hold the secret of a managed token or a session, as nearly all write it?"""
-    begins = SECRETS.get(name)
-    if begins is None or (begins and value[:begins] != b"Bearer "):
-        return False
-    return _HELD.fullmatch(value, begins) is not None
+    before = SECRETS.get(name)
+    return before is not None and value.startswith(before) and _HELD.fullmatch(value, len(before)) is not None
 
 
 Pieces = tuple[bytes, ...]
@@ -159,7 +157,7 @@ def said_once(named: Named, plan: Any) -> Named:
         # The first of them alone: whether it is the only secret is asked of what remains.
         held = next((name for name in SECRETS if name in named and _holds(name, named[name])), None)
         if held is not None:
-            once[held] = named.pop(held)
+            once[held] = named.pop(held)[len(SECRETS[held]) :]
     return once
 
 
@@ -181,7 +179,7 @@ class Layout:
         # Atomic: a head in which a name is written again and again is not tried with each of them. A name mostly stands
         # as many lines behind the one before as it did, and is found there in less.
         line = rb"[^\r]*+\r\n"
-        each = rb"(?>(%b(?:%b%b|(?:%b)*?%b): )(%b))"
+        each = rb"(?>(%b(?:%b%b|(?:%b)*?%b))(%b))"
         pattern = rb"((?:GET|HEAD) %b)(%b{0,800}+)" % (ENVOY_PATH, _TARGET_SIGNS) if is_envoys else b""
         end, last = b" HTTP/1" if is_envoys else b"", -1
         self.places: Places = {}
@@ -189,7 +187,8 @@ class Layout:
         self.key: Pieces = ()
         self.head: Head | None = None
         for (word, form), number in zip(written, lines, strict=True):
-            name, sought = word.lower(), re.escape(word)
+            name = word.lower()
+            sought = re.escape(b"%b: %b" % (word, SECRETS.get(name, b"")))
             pattern += each % (end, line * (number - last - 1), sought, line, sought, form)
             end, last = rb"\r\n", number
             self.places[name] = 2 * (len(self.places) + is_envoys) + 1
