@@ -205,6 +205,13 @@ async def still(request: pytest.FixtureRequest, make_service: Callable[..., Any]
     return made
 
 
+@pytest.fixture(params=SHARDS)
+async def aging(request: pytest.FixtureRequest, make_service: Callable[..., Any], fake_clock: Clock) -> Service:
+    """A still one on fakeredis: when the clock is turned its keys age and its scripts see it, so that a sweep moves."""
+    made: Service = await make_service(shards=request.param, fake=True)
+    return made
+
+
 @pytest.fixture
 def fake_clock(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Clock:
     """That of fakeredis and of the services on it in one."""

@@ -61,19 +61,13 @@ class Table:
 
     async def expired_and_swept(self) -> Case:
         case = await self.expired()
-        await self.service.rules.managed.sweeper.sweep()
-        return case
-
-    async def expired_in_redis(self) -> Case:
-        """Its credential is gone as by its time to live."""
-        case = await self.expired()
-        await self._delete("credential", case)
+        assert await self.service.rules.managed.sweeper.sweep()
         return case
 
     async def switched_off_and_then_expired(self) -> Case:
         case = await self.deactivated()
         self.clock.forward(2 * DAY)
-        await self.service.rules.managed.sweeper.sweep()
+        assert await self.service.rules.managed.sweeper.sweep()
         return case
 
     async def used_up(self) -> Case:
@@ -121,7 +115,9 @@ class Table:
 
     async def without_a_record(self) -> Case:
         case = await self.active()
-        await self._delete("metadata", case)
+        shard = self.service.stores.shards.of_id(case.token_id)
+        assert shard is not None
+        assert await shard.link.execute("DEL", shard.keys.metadata(case.token_id)) == 1
         return case
 
     async def with_a_record_of_another_secret(self) -> Case:
@@ -159,12 +155,6 @@ class Table:
 
     def _digest(self, case: Case) -> bytes:
         return self.service.rules.authority.digest(Kind.MANAGED, case.secret.encode())
-
-    async def _delete(self, family: str, case: Case) -> None:
-        shard = self.service.stores.shards.of_id(case.token_id)
-        assert shard is not None
-        key = shard.keys.metadata(case.token_id) if family == "metadata" else shard.keys.credential(self._digest(case))
-        assert await shard.link.execute("DEL", key) == 1
 
 
 STATES = [name for name in vars(Table) if not name.startswith("_")]
@@ -284,16 +274,16 @@ def expected(way: Way, state: str) -> tuple[bool | None, bool]:
     ],
 )
 async def test_what_was_revoked_is_never_accepted_again(
-    make_service: Callable[..., Any], clock: Clock, way: Way, shards: int
+    make_service: Callable[..., Any], fake_clock: Clock, way: Way, shards: int
 ) -> None:
-    common = {"background": False, "shards": shards, "max_lifetime_days": 0}
+    common = {"fake": True, "shards": shards, "max_lifetime_days": 0}
     before = await make_service(**common)
     service = await make_service(
         **common, secret_key="another server key of the tests, long enough", secret_key_previous=SERVER_KEY
     )
     people = read_accounts(service.settings.accounts_path)
-    table = Table(service, before, clock)
-    seen, began = {}, clock.now
+    table = Table(service, before, fake_clock)
+    seen, began = {}, fake_clock.now
     for state in STATES:
         case: Case = await getattr(table, state)()
         exported = await export(service, case.token_id)
@@ -306,7 +296,7 @@ async def test_what_was_revoked_is_never_accepted_again(
                 assert await accepted(service, case.lives) is (way in (by_its_holder, by_a_client)), state
                 ended = [case.secret]
         seen[state] = confirmed, bool(confirmed) and any([await accepted(service, secret) for secret in ended])
-        clock.now = began
+        fake_clock.now = began
     assert seen == {state: expected(way, state) for state in STATES}
 
 

@@ -100,29 +100,33 @@ async def test_hygiene_is_shown_and_exported(make_service: Callable[..., Any], c
 @pytest.mark.parametrize("swept", [False, True])
 @pytest.mark.parametrize("size", [1, 2, 500])
 async def test_what_expired_within_a_week_is_counted_until_it_is_gone(
-    still: Service, clock: Clock, monkeypatch: pytest.MonkeyPatch, *, size: int, swept: bool
+    aging: Service, clock: Clock, monkeypatch: pytest.MonkeyPatch, *, size: int, swept: bool
 ) -> None:
     monkeypatch.setattr(hygiene, "_SLICE", size)
-    ids = [(await make(still, f"{number} of {days}", days=days))[0] for days in (2, 4, 9, 60) for number in range(3)]
+    ids = [(await make(aging, f"{number} of {days}", days=days))[0] for days in (2, 4, 9, 60) for number in range(3)]
     for token_id in (ids[0], ids[3], ids[6]):
-        await still.rules.managed.tokens.update(token_id, {"active": False}, TEST)
-    await still.rules.managed.tokens.revoke(ids[4], TEST)
+        await aging.rules.managed.tokens.update(token_id, {"active": False}, TEST)
+    await aging.rules.managed.tokens.revoke(ids[4], TEST)
+
+    moved = 0
 
     async def expired() -> int:
+        nonlocal moved
         if swept:
-            await still.rules.managed.sweeper.sweep()
-        return (await still.rules.hygiene.expired())["7d"]
+            moved += await aging.rules.managed.sweeper.sweep()
+        return (await aging.rules.hygiene.expired())["7d"]
 
     assert await expired() == 0
     clock.forward(5 * DAY)
     assert await expired() == 5
-    await still.rules.managed.tokens.revoke(ids[0], TEST)
-    await still.rules.managed.tokens.update(ids[1], {"expires_at": int(still.clock()) + 60 * DAY}, TEST)
+    await aging.rules.managed.tokens.revoke(ids[0], TEST)
+    await aging.rules.managed.tokens.update(ids[1], {"expires_at": int(aging.clock()) + 60 * DAY}, TEST)
     assert await expired() == 3
     clock.forward(5 * DAY)
     assert await expired() == 5
     clock.forward(30 * DAY)
     assert await expired() == 0
+    assert moved == (8 if swept else 0)
 
 
 class Sweeping(Wrapped):

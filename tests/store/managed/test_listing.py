@@ -77,14 +77,14 @@ async def test_tokens_are_put_in_order_by_their_last_use(still: Service, clock: 
 
 
 @pytest.fixture
-async def four(still: Service, clock: Any) -> Service:
+async def four(aging: Service, clock: Any) -> Service:
     """One token of each status, the expired one not swept yet."""
-    created = {one.token.name: one.token.token_id for one in await create_many(still, "active", "inactive", "revoked")}
-    await create(still, "expired", days=1)
-    await still.rules.managed.tokens.update(created["inactive"], {"active": False}, ADMIN)
-    await still.rules.managed.tokens.revoke(created["revoked"], ADMIN)
+    created = {one.token.name: one.token.token_id for one in await create_many(aging, "active", "inactive", "revoked")}
+    await create(aging, "expired", days=1)
+    await aging.rules.managed.tokens.update(created["inactive"], {"active": False}, ADMIN)
+    await aging.rules.managed.tokens.revoke(created["revoked"], ADMIN)
     clock.forward(2 * DAY)
-    return still
+    return aging
 
 
 @pytest.mark.parametrize("sort", ["created_at", "name", "last_used_at", "expires_at"])
@@ -93,7 +93,7 @@ async def test_each_status_is_listed_alone_and_the_revoked_only_when_asked_for(
     four: Service, sort: str, *, swept: bool
 ) -> None:
     if swept:
-        await four.rules.managed.sweeper.sweep()
+        assert await four.rules.managed.sweeper.sweep() == 1
     for status in Status:
         assert await names(four, sort=sort, statuses=frozenset({status})) == [status.value]
         assert await names(four, sort=sort, statuses=frozenset({status}), text="e") == [status.value]
@@ -107,7 +107,7 @@ async def test_each_status_is_listed_alone_and_the_revoked_only_when_asked_for(
 async def test_the_total_is_told_where_nothing_but_the_status_is_asked(four: Service) -> None:
     for swept in (False, True):
         if swept:
-            await four.rules.managed.sweeper.sweep()
+            assert await four.rules.managed.sweeper.sweep() == 1
         for statuses, total in ((frozenset(), 3), (EVERY, 4), (frozenset({Status.REVOKED}), 1)):
             _, _, told = await four.rules.managed.queries.page(Query(statuses, limit=1))
             assert told == total

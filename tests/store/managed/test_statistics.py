@@ -44,18 +44,18 @@ async def test_every_change_is_counted_at_once(still: Service) -> None:
     }
 
 
-async def test_the_numbers_are_the_same_before_and_after_a_sweep(still: Service, clock: Any) -> None:
+async def test_the_numbers_are_the_same_before_and_after_a_sweep(aging: Service, clock: Any) -> None:
     for number in range(3):
-        await create(still, f"short {number}", days=1)
-    await create(still, "long", days=100)
-    off = (await create(still, "off", days=1)).token.token_id
-    await still.rules.managed.tokens.update(off, {"active": False}, ADMIN)
-    gone = (await create(still, "gone", days=1)).token.token_id
-    await still.rules.managed.tokens.revoke(gone, ADMIN)
-    await still.rules.one_time.issue(address=ADDRESS, anonymous=True, ttl_seconds=60)
-    await still.rules.one_time.issue(address=ADDRESS, anonymous=True, ttl_seconds=3600)
-    await sign_in(still)
-    assert await told(still) == {
+        await create(aging, f"short {number}", days=1)
+    await create(aging, "long", days=100)
+    off = (await create(aging, "off", days=1)).token.token_id
+    await aging.rules.managed.tokens.update(off, {"active": False}, ADMIN)
+    gone = (await create(aging, "gone", days=1)).token.token_id
+    await aging.rules.managed.tokens.revoke(gone, ADMIN)
+    await aging.rules.one_time.issue(address=ADDRESS, anonymous=True, ttl_seconds=60)
+    await aging.rules.one_time.issue(address=ADDRESS, anonymous=True, ttl_seconds=3600)
+    await sign_in(aging)
+    assert await told(aging) == {
         "total": 5,
         "active": 4,
         "expired": 0,
@@ -65,12 +65,12 @@ async def test_the_numbers_are_the_same_before_and_after_a_sweep(still: Service,
         "one_time_outstanding": 2,
         "sessions": 1,
     }
-    for seconds, one_time, sessions in ((61, 1, 1), (2 * DAY, 0, 0)):
+    for seconds, one_time, sessions, moved in ((61, 1, 1, 0), (2 * DAY, 0, 0, 4)):
         clock.forward(seconds)
-        before = await told(still)
+        before = await told(aging)
         assert (before["one_time_outstanding"], before["sessions"]) == (one_time, sessions)
-        await still.rules.managed.sweeper.sweep()
-        assert await told(still) == before
+        assert await aging.rules.managed.sweeper.sweep() == moved
+        assert await told(aging) == before
     assert (before["total"], before["active"], before["expired"], before["inactive"], before["revoked"]) == (
         5,
         1,
@@ -119,10 +119,11 @@ async def test_what_expires_soon_is_told_by_window(still: Service) -> None:
     assert told_by_window == {"1d": 1, "7d": 2, "14d": 3, "30d": 4}
 
 
-async def test_tokens_that_never_expire_are_active_for_ever(make_service: Any, clock: Any) -> None:
-    service = await make_service(background=False, max_lifetime_days=0)
+async def test_tokens_that_never_expire_are_active_for_ever(make_service: Any, turn_time: Any) -> None:
+    service = await make_service(fake=True, max_lifetime_days=0)
     await create(service, "eternal", days=0)
-    clock.forward(10_000 * DAY)
-    await service.rules.managed.sweeper.sweep()
+    await create(service, "for a day", days=1)
+    turn_time(10_000 * DAY)
+    assert await service.rules.managed.sweeper.sweep() == 1
     counted = await told(service)
     assert (counted["total"], counted["active"], counted["expired"]) == (1, 1, 0)

@@ -101,18 +101,18 @@ async def test_a_token_switched_off_or_expired_can_be_revoked(still: Service, cl
 
 @pytest.mark.parametrize("swept", [False, True])
 async def test_an_expired_token_is_refused_until_it_gets_another_date(
-    still: Service, clock: Any, *, swept: bool
+    aging: Service, clock: Any, *, swept: bool
 ) -> None:
-    created = await create(still, days=1)
+    created = await create(aging, days=1)
     clock.forward(2 * DAY)
     if swept:
-        await still.rules.managed.sweeper.sweep()
-    assert await outcome(still, created.secret) in (Outcome.EXPIRED, Outcome.UNKNOWN)
+        assert await aging.rules.managed.sweeper.sweep() == 1
+    assert await outcome(aging, created.secret) in (Outcome.EXPIRED, Outcome.UNKNOWN)
     for changes in ({"active": True}, {"active": False}, {"description": "x"}):
-        assert await refused(still, created.token, **changes) == "token_expired"
-    await update(still, created.token, expires_at=int(still.clock()) + DAY)
-    assert await outcome(still, created.secret) == "active"
-    counted = await still.rules.managed.queries.statistics()
+        assert await refused(aging, created.token, **changes) == "token_expired"
+    await update(aging, created.token, expires_at=int(aging.clock()) + DAY)
+    assert await outcome(aging, created.secret) == "active"
+    counted = await aging.rules.managed.queries.statistics()
     assert (counted.active, counted.expired, counted.total) == (1, 0, 1)
 
 
