@@ -15,7 +15,7 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from service.embedded.child import Child
-from service.embedded.data_note import refuse_lost_data
+from service.embedded.data_note import has_data, refuse_lost_data
 from service.embedded.prerequisites import (
     EmbeddedError,
     find_server,
@@ -85,12 +85,12 @@ def _own(
     # Written before the server answers: whoever shares it reads here whom to ask.
     os.ftruncate(lock, 0)
     os.pwrite(lock, f"{os.getpid()}\n".encode() + os.fsencode(socket_path), 0)
-    has_data = any(folder.glob("appendonly*"))
+    began_before = has_data(folder)
     child = Child(server.path, socket_path, folder=folder, lock=lock)
     try:
         if not _answers(lambda: socket_path, gone=child.ended.is_set):
             raise EmbeddedError(f"{server.name} did not start in {folder}: {child.last_words()}")
-        if has_data and not server.mends_its_file:
+        if began_before and not server.mends_its_file:
             _rewrite(socket_path, gone=child.ended.is_set)
     except BaseException:  # Ctrl-C too: an unfinished start leaves nothing running
         child.end()

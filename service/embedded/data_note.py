@@ -28,9 +28,15 @@ def noted_marks(folder: Path) -> dict[str, bytes]:
         return {}
 
 
+def has_data(folder: Path) -> bool:
+    """Is there an append-only file to start from?"""
+    # From 7.0 on that is what the manifest names: without it a server starts empty beside all that it named.
+    return any((folder / name).exists() for name in ("appendonlydir/appendonly.aof.manifest", "appendonly.aof"))
+
+
 def refuse_lost_data(folder: Path) -> None:
     """Raises EmbeddedError where there was data and is no append-only file."""
-    if (folder / NAME).exists() and not any(folder.glob("appendonly*")):
+    if (folder / NAME).exists() and not has_data(folder):
         raise EmbeddedError(
             f"the append-only file in {folder} is gone, and with it every token: restore it from a backup, "
             f"or remove {folder / NAME} to start empty"

@@ -146,6 +146,11 @@ def test_data_that_are_gone_are_no_fresh_start(folder: Path, content: str) -> No
     (folder / data_note.NAME).write_text(content)
     with running(folder):
         assert noted_marks(folder) == {}
+    # A server without its manifest starts empty, whatever lies beside.
+    for gone in ("appendonly.aof.manifest", "appendonly.aof.*"):
+        for path in (folder / "appendonlydir").glob(gone):
+            path.unlink()
+        assert f"remove {folder / data_note.NAME} to start empty" in refusal(folder)
     shutil.rmtree(folder / "appendonlydir")
     assert f"remove {folder / data_note.NAME} to start empty" in refusal(folder)
     (folder / data_note.NAME).unlink()

@@ -97,7 +97,9 @@ def test_a_redis_that_was_emptied_fails_until_that_is_confirmed(
 
 def test_what_is_noted_of_data_is_checked_while_no_redis_runs(found: Found, tmp_path: Path) -> None:
     folder = tmp_path / "data"
-    (folder / "appendonlydir").mkdir(mode=0o700, parents=True)
+    manifest = folder / "appendonlydir" / "appendonly.aof.manifest"
+    manifest.parent.mkdir(mode=0o700, parents=True)
+    manifest.touch()
     theirs, ours = "a" * 40, "b" * 40
     assert found(TOKENS_SECRET_KEY=ours)[0] == 0
     note_data(folder, "another", Keyring("c" * 40).marks("another")[0])
@@ -107,7 +109,7 @@ def test_what_is_noted_of_data_is_checked_while_no_redis_runs(found: Found, tmp_
     assert found(TOKENS_SECRET_KEY=theirs)[0] == 0
     assert found(TOKENS_SECRET_KEY=ours, TOKENS_SECRET_KEY_PREVIOUS=theirs)[0] == 0
     assert found(TOKENS_SECRET_KEY=ours, TOKENS_NAMESPACE="new")[0] == 0
-    (folder / "appendonlydir").rmdir()
+    manifest.unlink()
     code, checks = found(TOKENS_SECRET_KEY=theirs)
     assert (code, "restore it from a backup" in checks["redis"][1]) == (1, True)
 
