@@ -49,6 +49,8 @@ from service.tokens.webhooks.ssrf import Destinations, resolve
 
 # How many times the entries that are kept may stand in the log while they are not sealed.
 _ROOM = 4
+# As many at least, because few may be kept, and sealed once a second: more than any server writes in that time.
+_LEAST_ROOM = 50_000
 
 
 class Foundation(NamedTuple):
@@ -70,7 +72,7 @@ class AuditRules:
         keep = max(1, on.settings.audit_max_entries // len(shards))
         self.checkpoints = Checkpoints(store, keyring, keep, counted, on.metrics.sealed)
         # The room that removals have, which never wait for a seal; more would fill the server.
-        most = _ROOM * keep
+        most = max(_ROOM * keep, _LEAST_ROOM // len(shards))
         self.log = AuditLog(keyring, shards, on.clock, most, self.checkpoints.is_behind)
         self.refusals = Refusals(self.log, on.clock)
         self.reader = AuditReader(store)

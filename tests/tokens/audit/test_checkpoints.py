@@ -188,6 +188,45 @@ async def test_while_too_many_are_not_sealed_nothing_is_made_and_all_can_be_ende
     assert await faults(service) == []
 
 
+async def test_what_comes_within_a_second_is_sealed_however_few_are_kept(make_service: Callable[..., Any]) -> None:
+    service = await make_service(background=False, audit_max_entries=16)
+    await write(service, 700)
+    assert await service.rules.audit.checkpoints.seal() == 700
+    assert await faults(service) == []
+
+
+@pytest.mark.parametrize(("at_once", "target"), [(400, "tokens"), (30, "audit")])
+async def test_nothing_waits_for_what_is_sealed_in_one_step_or_where_only_others_write(
+    make_service: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, at_once: int, target: str
+) -> None:
+    monkeypatch.setattr("service.tokens.audit.checkpoints._AT_ONCE", at_once)
+    service = await make_service(background=False, audit_max_entries=100)
+    log, checkpoints, trims = service.rules.audit.log, service.rules.audit.checkpoints, itertools.count()
+
+    async def crowd(count: int) -> None:
+        await asyncio.gather(*[log.write("export.made", ADMIN, target) for _ in range(count)])
+
+    async def trim_as_others_write(*arguments: Any) -> Any:
+        if not next(trims):
+            await crowd(250)
+        left = await trim(*arguments)
+        waits.append((left, checkpoints.is_behind()))
+        return left
+
+    async def tell_and_give_way() -> None:
+        waits.append((0, checkpoints.is_behind()))
+        await asyncio.sleep(0)
+
+    waits: list[tuple[int, bool]] = []
+    trim = service.stores.audit.trim
+    monkeypatch.setattr(service.stores.audit, "trim", trim_as_others_write)
+    monkeypatch.setattr("service.tokens.audit.checkpoints.give_way", tell_and_give_way)
+    await crowd(120)
+    await checkpoints.seal()
+    assert max(left for left, _ in waits) > 200
+    assert not any(behind for _, behind in waits)
+
+
 async def test_a_checkpoint_continues_the_very_one_that_it_was_made_after(make_service: Callable[..., Any]) -> None:
     """Two processes that keep different numbers seal the same entries, each with a few checkpoints at once."""
     service = await make_service(background=False)

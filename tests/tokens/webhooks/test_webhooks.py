@@ -625,8 +625,13 @@ async def test_a_receiver_that_takes_nothing_is_asked_little_and_holds_no_other_
 
 
 async def test_events_that_the_audit_log_dropped_before_they_were_read_are_counted_shown_and_said_once_a_minute(
-    make_service: Make, receiver: Receiver, clock: Clock, caplog: pytest.LogCaptureFixture
+    make_service: Make,
+    receiver: Receiver,
+    clock: Clock,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("service.composition.rules._LEAST_ROOM", 0)
     teller = await make_service(background=False, webhook_allow_private=True, audit_max_entries=50)
     receiver.answers = [b"HTTP/1.1 500 No\r\n\r\n"]
     webhook_id = await listen(teller, receiver, EventType.CREATED)
