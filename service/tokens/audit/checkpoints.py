@@ -1,6 +1,7 @@
 """Seals the audit log: every second a checkpoint over what was written to a stream since the last one.
 
-Whoever seals also trims, so that an entry which no checkpoint covers is never pushed out.
+Whoever seals also trims, so that an entry which no checkpoint covers is pushed out only where the log's room is full:
+by removals alone, several times what is kept, while no process seals.
 """
 
 import asyncio
