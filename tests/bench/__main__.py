@@ -29,7 +29,9 @@ def main() -> int:
     scaling.add_argument("--fill-minutes", type=float, default=10, help="stop filling then and go on")
     massing = modes.add_parser("mass", help="a hundred thousand of something at once, beside an honest caller")
     massing.add_argument("--count", type=int, default=100_000)
-    massing.add_argument("--only", action="append", default=[], metavar="ROW", help="only this row; may repeat")
+    massing.add_argument(
+        "--only", action="append", default=[], choices=list(mass.ROWS), help="only this row; may repeat"
+    )
     weighing = modes.add_parser(
         "footprint", help="memory of a token in Redis and of the service, and its CPU at the start"
     )

