@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 _OBJECTS_BEFORE_COLLECTION = 10_000
 # So long the loop waits for a thread that computes: Python's own five milliseconds would be felt.
 _THREAD_TURN_SECONDS = 0.0005
+_BEGUN_AGAIN_AFTER_SECONDS = 1.0
 Work = Callable[[], Coroutine[Any, Any, object]]
 
 
@@ -72,9 +73,9 @@ class Lifespan:
             for name, seconds, work in self._background.repeated
         ]
         tasks.append(asyncio.create_task(_once(self._background.begin, "begin")))
-        tasks.append(asyncio.create_task(self._monitor.watch(), name="watch"))
+        tasks.append(asyncio.create_task(_always(self._monitor.watch, "watch"), name="watch"))
         if self._background.follow is not None:
-            tasks.append(asyncio.create_task(self._background.follow(), name="follow"))
+            tasks.append(asyncio.create_task(_always(self._background.follow, "follow"), name="follow"))
         collect_rarely()
         sys.setswitchinterval(_THREAD_TURN_SECONDS)
         loop = asyncio.get_running_loop()
@@ -133,6 +134,13 @@ async def _every(seconds: float, work: Work, name: str) -> None:
     while True:
         await asyncio.sleep(seconds)
         await _once(work, name)
+
+
+async def _always(work: Work, name: str) -> None:
+    """What ends by a fault alone, begun again: else readiness and the map of servers would stay as they were."""
+    while True:
+        await _once(work, name)
+        await asyncio.sleep(_BEGUN_AGAIN_AFTER_SECONDS)
 
 
 async def _once(work: Work, name: str) -> None:

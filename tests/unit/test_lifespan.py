@@ -12,6 +12,7 @@ import pytest
 
 from service.errors import StoreUnavailable
 from service.lifespan import collect_rarely
+from service.store.monitoring.monitor import Monitor
 from service.tokens.managed.sweeper import Sweeper
 from tests.builders import until
 
@@ -43,6 +44,24 @@ async def test_background_work_that_fails_is_told_and_done_again(
     await until(lambda: len(swept) >= 3)
     monkeypatch.undo()
     assert ("background work failed" in caplog.messages) is told
+
+
+async def test_what_runs_all_the_while_begins_again_after_a_fault(
+    make_service: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    begun: list[int] = []
+    pause = asyncio.sleep
+
+    async def watch(_: Monitor) -> None:
+        begun.append(1)
+        raise ValueError("a fault of ours")
+
+    monkeypatch.setattr("service.lifespan.asyncio.sleep", lambda seconds: pause(0))
+    monkeypatch.setattr(Monitor, "watch", watch)
+    await make_service()
+    await until(lambda: len(begun) >= 3)
+    monkeypatch.undo()
+    assert "background work failed" in caplog.messages
 
 
 async def test_the_loop_waits_for_no_thread_that_computes(make_service: Callable[..., Any]) -> None:
