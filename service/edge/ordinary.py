@@ -62,6 +62,8 @@ class OrdinaryCycle(RequestResponseCycle):
     async def run_asgi(self, app: ASGI3Application) -> None:
         """As uvicorn's, which answers and logs what the application did not catch; `app` is that very application."""
         await super().run_asgi(self._serve)  # type: ignore[arg-type]  # starlette's names of the same types
+        # An idle connection keeps its last cycle, and in a request there is a secret.
+        self.scope, self.body = {}, bytearray()  # type: ignore[typeddict-item]
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         call = self.application.call(scope, receive)

@@ -206,9 +206,8 @@ class EdgeProtocol(ReadingProtocol):
         kept = parser.get_http_version() != "1.0" and parser.should_keep_alive() and not self._draining
         self.cycle = cycle = OrdinaryCycle.of(self, parser.get_method().decode(), url, headers, keep_alive=kept)
         cycle.waiting_for_100_continue = named.get(b"expect", b"").lower() == b"100-continue"
-        if b"transfer-encoding" in named:
-            # Only a body in chunks can be followed by further fields.
-            self.headers = Trailer(url, headers)
+        # As for the fast path. Only a body in chunks can be followed by further fields.
+        self.url, self.headers = b"", Trailer(url, headers) if b"transfer-encoding" in named else []
         self._progress = True
         self.body_since = self.deadlines.now
         if previous is None or previous.response_complete:

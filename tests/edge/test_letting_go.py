@@ -15,8 +15,10 @@ from service.edge.cycle import FastPathCycle
 from service.edge.deadlines import Deadlines
 from service.edge.fast_cycle import FastCycle
 from service.edge.known_heads import NOTHING_SAID, Head, KnownHeads
+from service.edge.ordinary import OrdinaryCycle
 from service.edge.protocol import EdgeProtocol
 from tests.builders import ADDRESS, create, sign_in
+from tests.conftest import PASSWORD
 from tests.edge.asking import PATIENCE_SECONDS
 from tests.edge.test_known_heads import head_of
 
@@ -65,8 +67,8 @@ async def test_many_heads_are_let_go_in_steps_between_which_others_have_a_turn(m
 def held() -> str:
     """What connections and their cycles hold."""
     objects = gc.get_objects()
-    cycles = [each for each in objects if isinstance(each, FastCycle)]
-    heads = [getattr(cycle.head, name) for cycle in cycles for name in Head.__slots__]
+    cycles = [each for each in objects if isinstance(each, FastCycle | OrdinaryCycle)]
+    heads = [getattr(each.head, name) for each in cycles if isinstance(each, FastCycle) for name in Head.__slots__]
     asked = [cycle._asked.secret for cycle in cycles if isinstance(cycle, FastPathCycle)]
     read = [(vars(each).get("url"), each.headers) for each in objects if isinstance(each, EdgeProtocol)]
     assert cycles and read
@@ -77,10 +79,11 @@ def held() -> str:
 async def test_a_connection_keeps_no_secret_behind_its_answer(service: Service, port: int) -> None:
     made = await create(service, "a", scopes=("introspect",))
     once = await service.rules.one_time.issue(address=ADDRESS, anonymous=False)
-    secrets = [made.secret.encode(), await sign_in(service), once.secret.encode()]
-    token, session, spent = secrets
+    secrets = [made.secret.encode(), await sign_in(service), once.secret.encode(), PASSWORD.encode()]
+    token, session, spent, password = secrets
     bearer = b"Host: a.test\r\nAuthorization: Bearer %b\r\n" % token
     form = b"%bContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 70\r\n\r\n" % bearer
+    grant = b'{"username":"admin","password":"%b"}' % password
     questions = [
         *[[b"GET /validate HTTP/1.1\r\n%b\r\n" % bearer]] * 2,
         [b"GET /validate HTTP/1.1\r\n", b"%b\r\n" % bearer],
@@ -88,6 +91,9 @@ async def test_a_connection_keeps_no_secret_behind_its_answer(service: Service, 
         *[[b"GET /api/token?token=%b HTTP/1.1\r\nHost: a.test\r\n\r\n" % session]] * 2,
         [b"GET /validate/one-time HTTP/1.1\r\nHost: a.test\r\nX-Token: %b\r\n\r\n" % spent],
         [b"POST /oauth2/introspect HTTP/1.1\r\n%b" % form, b"token=%b" % session],
+        [b"GET /validate HTTP/1.1\r\nX-Token-Cost: 1\r\n%b\r\n" % bearer],
+        [b"GET /api/token?token=%b&a HTTP/1.1\r\nHost: a.test\r\n\r\n" % session],
+        [b"POST /api/token HTTP/1.1\r\nHost: a.test\r\nContent-Length: %d\r\n\r\n" % len(grant), grant],
     ]
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     for pieces in questions:
