@@ -82,6 +82,24 @@ def test_what_was_done_before_is_noted_in_the_same_object(stub: Stub, run: Run) 
     assert in_words.stderr.startswith("token-service: "), "the first request fails now, and nothing was done before it"
 
 
+def test_a_change_that_is_not_confirmed_says_so_in_what_is_printed(stub: Stub, run: Run) -> None:
+    slices = [(["00a1b2c3d4e5f607"], "c"), (["00a1b2c3d4e5f608"], None)]
+    stub.on("POST", END, {"matched": 2, "sample": [token()]})
+    for updated, cursor in slices:
+        stub.on("POST", END, {"updated": updated, "skipped": [], "nextCursor": cursor, "pending": "no"}, status=202)
+    result = run("revoke", "--all", "--yes", "--json")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert json.loads(result.stdout)["pending"] == "no"
+
+
+def test_what_was_not_confirmed_before_a_failure_is_noted_with_it(stub: Stub, run: Run) -> None:
+    stub.on("POST", END, {"matched": 2, "sample": [token()]})
+    stub.on("POST", END, {"updated": ["a"], "skipped": [], "nextCursor": "c", "pending": "no"}, status=202)
+    stub.problem("POST", END, 503, "Redis is slow.")
+    notes = told(run("revoke", "--all", "--yes", "--json"))["notes"]
+    assert notes == ["in force, and not confirmed yet: no", "At least 1 token revoked of 2; then:"]
+
+
 def test_no_as_an_answer_is_told_as_such(stub: Stub, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     stub.on("GET", "/api/admin/tokens/00a1b2c3d4e5f607", token())
     monkeypatch.setattr("service.cli.terminal.prompts.somebody_answers", lambda: True)

@@ -17,7 +17,8 @@ from service import __version__
 from service.cli.client import session_state
 from service.cli.client.address import Address, service_address
 from service.cli.failure import Failure, NoAnswer, SignInNeeded, WrongUsage
-from service.cli.terminal.output import note, require_printable
+from service.cli.terminal.output import require_printable
+from service.cli.terminal.report import unconfirmed
 
 # A wrong TOKENS_URL is told soon, a list of many tokens has its time.
 CONNECT_SECONDS = 5.0
@@ -174,7 +175,7 @@ class Client:
         except msgspec.DecodeError:
             raise _of_another(answer.status, self.address) from None
         if answer.status == http.client.ACCEPTED:
-            note(f"in force, and not confirmed yet: {members.get('pending')}")
+            unconfirmed(str(members.get("pending")))
         return cast(Shape, members)
 
     def _unreachable(self, error: Exception) -> NoAnswer:

@@ -10,6 +10,7 @@ from service.cli.failure import Failure
 from service.cli.terminal.output import note, on_terminal, print_facts, print_json, print_table
 
 Part = Callable[[], None]
+_PENDING = "pending"
 
 
 class Report:
@@ -18,19 +19,22 @@ class Report:
     `unread` is what to do about a secret that is shown this once, where it cannot be printed.
     """
 
-    def __init__(
-        self, value: object, *parts: Part | None, failure: BaseException | None = None, unread: str = ""
-    ) -> None:
+    def __init__(self, value: Any, *parts: Part | None, failure: BaseException | None = None, unread: str = "") -> None:
         self._value = value
         self._parts = parts
         self._failure = failure
         self._unread = unread
 
-    def give(self, *, as_json: bool) -> None:
-        """Raises the failure, or one that says what to do about a secret that nobody has."""
+    def give(self, *, as_json: bool, pending: str = "") -> None:
+        """Raises the failure, or one that says what to do about a secret that nobody has.
+
+        `pending` is why a change is not confirmed yet; what makes changes has an object as its value.
+        """
+        value = {**self._value, _PENDING: pending} if pending else self._value
+        parts = (partial(note, _in_force(pending)) if pending else None, *self._parts)
         # Before the failure: whoever reads JSON reads what failed in it, too.
         try:
-            for part in (partial(print_json, self._value),) if as_json else filter(None, self._parts):
+            for part in (partial(print_json, value),) if as_json else filter(None, parts):
                 part()
         except OSError as error:
             if not self._unread:
@@ -49,9 +53,24 @@ class ReportCommand(click.Command):
 
     def invoke(self, ctx: click.Context) -> None:
         as_json = ctx.params.pop("as_json")
-        report = super().invoke(ctx)
+        try:
+            report = super().invoke(ctx)
+        except BaseException as reason:
+            if pending := ctx.meta.get(_PENDING):
+                # First, because what is noted already leads to the reason.
+                reason.__notes__ = [_in_force(pending), *getattr(reason, "__notes__", ())]
+            raise
         if report is not None:
-            report.give(as_json=as_json)
+            report.give(as_json=as_json, pending=ctx.meta.get(_PENDING, ""))
+
+
+def unconfirmed(reason: str) -> None:
+    """The command that runs has made a change that is in force and not confirmed yet, and says so with its report."""
+    click.get_current_context().meta[_PENDING] = reason
+
+
+def _in_force(pending: str) -> str:
+    return f"in force, and not confirmed yet: {pending}"
 
 
 class ReportGroup(click.Group):
