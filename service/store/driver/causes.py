@@ -4,7 +4,10 @@ import socket
 import ssl
 from collections.abc import Iterator
 
+from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import AuthenticationError, InvalidResponse, NoPermissionError, RedisError, ResponseError
+
+from service.addresses import bracketed
 
 # What redis-py raises where no connection can be made; the last two where a peer answers nonsense.
 NO_CONNECTION = (RedisError, OSError, TypeError, AttributeError)
@@ -35,7 +38,18 @@ _CAUSES = {
 
 def cause_of(error: BaseException) -> str:
     """What kept a connection from being made, and where, as it is noted with the error."""
-    return "".join([_cause(error), *[f" ({place})" for place in getattr(error, "__notes__", ())]])
+    return placed(_cause(error), *getattr(error, "__notes__", ()))
+
+
+def placed(text: str, *places: str) -> str:
+    """The text with the places that are known: of several nodes an operator has to mend that one."""
+    return "".join([text, *[f" ({place})" for place in places if place]])
+
+
+def place_of(connection: AbstractConnection) -> str:
+    """Where a connection leads; empty for a socket, because there is one."""
+    host = getattr(connection, "host", "")
+    return f"{bracketed(host)}:{getattr(connection, 'port', '')}" if host else ""
 
 
 def _cause(error: BaseException) -> str:

@@ -13,7 +13,7 @@ from copy import copy
 from redis.asyncio.connection import AbstractConnection
 
 from service.errors import StoreUnavailable
-from service.store.driver.causes import NO_CONNECTION, cause_of
+from service.store.driver.causes import NO_CONNECTION, cause_of, place_of, placed
 from service.store.driver.reconnection import Reconnection
 from service.store.driver.replies import Answer, Redirect, Refused, Replies, Reply, Waiting, give, packed, unavailable
 from service.store.driver.role_check import RoleCheck
@@ -37,6 +37,8 @@ class Pipeline:
     """
 
     sent_elsewhere = 0
+    # The address, for operators; empty while it is not known, and for a socket.
+    place = ""
 
     def __init__(
         self,
@@ -117,6 +119,7 @@ class Pipeline:
             self._give_up(self._replies, "Moved")
         else:
             self._reconnection.begin_anew()
+        self.place = ""
 
     def _refuses(self) -> bool:
         replies = self._replies
@@ -196,6 +199,7 @@ class Pipeline:
     async def _open(self) -> None:
         asked_at = asyncio.get_running_loop().time()
         connection = await self._connect()
+        self.place = place_of(connection)
         if connection._writer is None:
             raise OSError("the connection was closed while it was being made")
         await self._role.begin(connection, asked_at)
@@ -205,7 +209,7 @@ class Pipeline:
         writer.transport.set_protocol(reader)
         self._writer, self._replies = writer, reader
         if not self._reachable:
-            log.warning("Redis answers again")
+            log.warning(placed("Redis answers again", self.place))
         self._reachable, self._refusal = True, None
         self._flush()
 
@@ -252,11 +256,16 @@ class Pipeline:
                 replies.reprieved = True
                 self._arm(_REPRIEVE_SECONDS)
                 return
+            self._is_late()
             self._give_up(replies, "TimeoutError")
         if self._queue and self._queue[0][3] <= overdue:
+            self._is_late()
             self._fail(self._take_queue())
         if self._queue or (self._replies is not None and self._replies.waiting):
             self._arm()
+
+    def _is_late(self) -> None:
+        self._refusal = self._refusal or unavailable(placed("it does not answer in time", self.place))
 
     def _give_up(self, replies: Replies, error: str) -> None:
         self._on_error(error)

@@ -145,6 +145,7 @@ class Cluster:
             node = self._nodes[address] = self._make(
                 partial(self._opener.open, [address]), redirected=partial(self._send_on, address.host)
             )
+            node.place = str(address)
         return node
 
     def _send_on(self, asked: str, redirected: Redirect, waiting: Waiting) -> None:

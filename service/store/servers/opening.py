@@ -20,7 +20,6 @@ from redis.backoff import NoBackoff
 from redis.exceptions import BusyLoadingError, InvalidResponse, ResponseError
 from redis.maint_notifications import MaintNotificationsConfig
 
-from service.addresses import bracketed
 from service.store.driver.causes import NO_CONNECTION, TlsOptionsUnusable, tls_reason
 from service.store.driver.replies import Reply, loading, role_fault
 from service.store.driver.server_clock import ServerClock
@@ -101,7 +100,7 @@ class Opener:
             return await first_of([partial(self._reach_number, address, number) for number in numbers])
         except NO_CONNECTION as error:
             # Of several nodes it is this one that an operator has to mend.
-            error.add_note(f"{bracketed(address.host)}:{address.port}")
+            error.add_note(str(address))
             raise
 
     async def _reach_number(self, address: Address, number: str) -> AbstractConnection:

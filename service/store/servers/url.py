@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, unquote, urlencode, urlsplit
 
 from redis.asyncio.connection import parse_url
 
-from service.addresses import is_host
+from service.addresses import bracketed, is_host
 
 # What may stand behind the question mark; the rest of what the driver knows is the service's own affair.
 _OPTIONS = ("db", "username", "password", "socket_keepalive")
@@ -49,6 +49,9 @@ class Address(NamedTuple):
 
     host: str
     port: int
+
+    def __str__(self) -> str:
+        return f"{bracketed(self.host)}:{self.port}"
 
 
 class Place(NamedTuple):

@@ -13,12 +13,14 @@ from pathlib import Path
 from threading import Thread
 from urllib.parse import urlsplit
 
+import hiredis
 import pytest
 import redis
 
 from service.api.operations import Check
 from service.app import Service
 from service.settings import Settings
+from service.store.servers.cluster import SLOTS
 from tests.api.redis_child import RedisChild
 from tests.api.running import wait_until
 from tests.certificates import self_signed
@@ -104,6 +106,23 @@ def greet(client: socket.socket) -> None:
     client.sendall(b"+OK ready\r\n")
     while client.recv(1000):
         client.sendall(b"-ERR unknown command\r\n")
+
+
+def test_a_node_of_a_cluster_that_answers_nothing_is_named(found: Found) -> None:
+    def send_on(client: socket.socket) -> None:
+        parser = hiredis.Reader()
+        while data := client.recv(1000):
+            parser.feed(data)
+            while (command := parser.gets()) is not False:
+                client.sendall(said.get(command[0], b"+OK\r\n"))
+
+    # Who is connected to by the system, and never looks.
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        place = f"127.0.0.1:{silent.getsockname()[1]}"
+        said = {b"EXISTS": f"-MOVED {SLOTS[0]} {place}\r\n".encode(), b"CLUSTER": b"$0\r\n\r\n", b"INFO": b"$0\r\n\r\n"}
+        with answering(send_on) as port:
+            checks = found(TOKENS_REDIS_URL=f"redis+cluster://127.0.0.1:{port}", TOKENS_SECRET_KEY=KEY)[1]
+    assert checks["redis"] == ("failed", f"Redis cannot be used: it does not answer in time ({place})")
 
 
 def test_what_the_connection_fails_of_is_said_alike(child: RedisChild, say: Say, tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ async def test_a_slow_redis_is_waited_for(proxy: FaultProxy, pipeline: Pipeline)
 async def test_a_silent_redis_fails_everyone_at_the_deadline_and_is_found_again(
     proxy: FaultProxy, hasty: Pipeline, errors: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    proxy.silent = True
+    proxy.silent, place = True, urlsplit(proxy.url).netloc
     asked = [hasty.execute("PING", retry=number % 2 == 0) for number in range(10)]
     replies = await asyncio.gather(*asked, return_exceptions=True)
     assert [isinstance(reply, StoreUnavailable) and reply.was_sent for reply in replies] == [True] * 10
@@ -78,10 +78,11 @@ async def test_a_silent_redis_fails_everyone_at_the_deadline_and_is_found_again(
     passed = proxy.passed
     with pytest.raises(StoreUnavailable) as refused:
         await hasty.execute("PING")
+    assert refused.value.cause == f"Redis cannot be used: it does not answer in time ({place})"
     assert (proxy.passed, refused.value.was_sent) == (passed, False)
     proxy.silent = False
     await until(lambda: answers(hasty))
-    assert "Redis answers again" in caplog.messages
+    assert f"Redis answers again ({place})" in caplog.messages
 
 
 async def test_a_reply_that_comes_after_the_deadline_meets_nobody(proxy: FaultProxy, hasty: Pipeline) -> None:
@@ -196,11 +197,12 @@ async def test_a_refusing_redis_fails_all_at_once_and_is_found_again(
         replies = await asyncio.gather(*[pipeline.execute("PING") for _ in range(10)], return_exceptions=True)
         assert all(isinstance(reply, StoreUnavailable) for reply in replies)
     await until(lambda: errors.count("ConnectionError") >= 2)
+    place = urlsplit(proxy.url).netloc
     said = [text for text in caplog.messages if text.startswith("Redis cannot be used: nothing listens at its address")]
-    assert said == [f"Redis cannot be used: nothing listens at its address ({urlsplit(proxy.url).netloc})"]
+    assert said == [f"Redis cannot be used: nothing listens at its address ({place})"]
     await proxy.listen()
     await until(lambda: answers(pipeline))
-    assert caplog.messages.count("Redis answers again") == 1
+    assert caplog.messages.count(f"Redis answers again ({place})") == 1
 
 
 async def test_a_redis_that_is_away_at_the_start_is_found_when_it_comes(proxy: FaultProxy) -> None:
