@@ -14,7 +14,7 @@ from service.api.auth.callers import Caller, Holder
 from service.api.http.access import HOLDER, HOLDER_DERIVES, HOLDER_ROTATES, WRITE
 from service.api.http.call import PAGE, Call, PageSize
 from service.api.http.operation import Operation, OperationGroup, PathId
-from service.errors import Forbidden
+from service.errors import Forbidden, Unauthorized
 from service.tokens.managed.derivation import Derivation, Narrowed
 from service.tokens.managed.revocation import Revocation
 from service.tokens.managed.rotation import Rotation
@@ -73,7 +73,12 @@ class SelfServiceApi(OperationGroup, tag="managed"):
 
         For good. An old secret in its overlap may do this, too.
         """
-        await self._revocation.revoke(holder.secret, holder.origin)
+        ended = await self._revocation.revoke(holder.secret, holder.origin)
+        # Who was faster may have revoked it, which is what was asked for, or rotated it: then it goes on by another
+        # secret. A derived token has no record and is never rotated.
+        has_record = not holder.credential.ancestors
+        if not ended and has_record and not (await self._tokens.get(holder.credential.token_id)).revoked_at:
+            raise Unauthorized("The token is not valid.", presented=True)
         return Message("API token revoked successfully")
 
     @issues(

@@ -10,7 +10,7 @@ import pytest
 from service.app import Service
 from tests.api.world import TOKENS, World
 from tests.asgi import Answer, Person, sign_in
-from tests.builders import audit
+from tests.builders import ADMIN, audit
 
 pytestmark = pytest.mark.anyio
 SELF = "/api/tokens/self"
@@ -67,6 +67,27 @@ async def test_of_revocations_at_once_one_is_counted_and_told(service: Service) 
     assert [answer.status for answer in answers].count(200) > 1
     assert [entry.action for entry in await audit(service)].count("token.revoked") == 1
     assert 'tokens_revoked_total{kind="managed"} 1.0' in (await service.metrics.render(""))[0].decode()
+
+
+@pytest.mark.parametrize("overlap", [0, 60])
+async def test_a_holder_is_not_told_that_a_token_is_revoked_which_was_rotated_meanwhile(
+    service: Service, monkeypatch: pytest.MonkeyPatch, overlap: int
+) -> None:
+    """An old secret in its overlap ends the token; one that ended at once does not, and its holder is told so."""
+    person, created = await made(service)
+    revocation, newest = service.rules.managed.revocation, ""
+    revoke = revocation.revoke
+
+    async def outrun(*given: Any) -> bool:
+        nonlocal newest
+        newest = (await service.rules.managed.rotation.rotate(created["id"], ADMIN, overlap_seconds=overlap)).secret
+        return await revoke(*given)
+
+    monkeypatch.setattr(revocation, "revoke", outrun)
+    answer = await person.ask("DELETE", SELF)
+    assert (answer.status, (await Person(service, newest).get("/validate")).status) == (
+        (200, 401) if overlap else (401, 200)
+    )
 
 
 async def test_rotating_needs_its_scope(service: Service) -> None:
