@@ -30,14 +30,17 @@ def noted_marks(folder: Path) -> dict[str, bytes]:
 
 def has_data(folder: Path) -> bool:
     """Is there an append-only file to start from?"""
-    # From 7.0 on that is what the manifest names: without it a server starts empty beside all that it named.
-    return any((folder / name).exists() for name in ("appendonlydir/appendonly.aof.manifest", "appendonly.aof"))
+    # Of 7.0 and later it has parts, and without the manifest a server starts empty beside them all.
+    named = (folder / "appendonlydir" / "appendonly.aof.manifest").exists()
+    parts = folder.glob("appendonlydir/appendonly.aof.*.*") if named else [folder / "appendonly.aof"]
+    # What has no byte has lost them: the first that is written of tokens is the mark of their server key.
+    return any(part.exists() and part.stat().st_size for part in parts)
 
 
 def refuse_lost_data(folder: Path) -> None:
     """Raises EmbeddedError where there was data and is no append-only file."""
     if (folder / NAME).exists() and not has_data(folder):
         raise EmbeddedError(
-            f"the append-only file in {folder} is gone, and with it every token: restore it from a backup, "
+            f"the append-only file in {folder} is gone or empty, and with it every token: restore it from a backup, "
             f"or remove {folder / NAME} to start empty"
         )

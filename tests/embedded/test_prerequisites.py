@@ -13,7 +13,7 @@ import pytest
 
 import service.embedded as embedded
 from service.embedded import EmbeddedError, data_note, prerequisites
-from service.embedded.data_note import note_data, noted_marks
+from service.embedded.data_note import note_data, noted_marks, refuse_lost_data
 from tests.embedded.embedded_runs import client, fake_server, fresh_folder, nobody, refusal, running
 
 
@@ -141,11 +141,15 @@ def test_a_lost_server_key_is_not_replaced_beside_data(folder: Path) -> None:
 
 @pytest.mark.parametrize("content", ["{}", "[]", "half a fi"])
 def test_data_that_are_gone_are_no_fresh_start(folder: Path, content: str) -> None:
-    with running(folder):
+    with running(folder) as server, client(server.url) as connection:
+        connection.set("name", "value")
         note_data(folder, "tokens", b"mark")
     (folder / data_note.NAME).write_text(content)
     with running(folder):
         assert noted_marks(folder) == {}
+    for path in (folder / "appendonlydir").glob("*.aof"):
+        path.write_bytes(b"")
+    assert "is gone or empty" in refusal(folder)
     # A server without its manifest starts empty, whatever lies beside.
     for gone in ("appendonly.aof.manifest", "appendonly.aof.*"):
         for path in (folder / "appendonlydir").glob(gone):
@@ -156,6 +160,16 @@ def test_data_that_are_gone_are_no_fresh_start(folder: Path, content: str) -> No
     (folder / data_note.NAME).unlink()
     with running(folder) as server:
         assert server.owner
+
+
+def test_the_one_file_of_an_older_server_may_be_empty_too(tmp_path: Path) -> None:
+    note_data(tmp_path, "tokens", b"mark")
+    file = tmp_path / "appendonly.aof"
+    file.touch()
+    with pytest.raises(EmbeddedError, match="is gone or empty"):
+        refuse_lost_data(tmp_path)
+    file.write_text("a command")
+    refuse_lost_data(tmp_path)
 
 
 def test_a_damaged_server_key_is_refused(folder: Path) -> None:

@@ -100,6 +100,7 @@ def test_what_is_noted_of_data_is_checked_while_no_redis_runs(found: Found, tmp_
     manifest = folder / "appendonlydir" / "appendonly.aof.manifest"
     manifest.parent.mkdir(mode=0o700, parents=True)
     manifest.touch()
+    manifest.with_name("appendonly.aof.1.incr.aof").write_text("commands")
     theirs, ours = "a" * 40, "b" * 40
     assert found(TOKENS_SECRET_KEY=ours)[0] == 0
     note_data(folder, "another", Keyring("c" * 40).marks("another")[0])
