@@ -1,5 +1,6 @@
 """The comparison: starts every server, then runs all cases round by round: all share the machine's moods."""
 
+import json
 import sys
 import tempfile
 from contextlib import ExitStack
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import redis
 
-from tests.bench import installs, machine, plan, report, revision, servers
+from tests.bench import machine, peers, plan, report, revision, servers
 from tests.bench.fill import fill_now
 from tests.bench.load import Case, measure
 
@@ -40,8 +41,8 @@ def compare(options: Options) -> tuple[report.Results, list[str]]:
         # A file written anew at some moment of some rows would take the load generator's core from them alone.
         store = stack.enter_context(servers.redis(folder, "--auto-aof-rewrite-percentage", "0"))
         with redis.Redis(port=store.port) as client:
-            client.set("ref:good", '{"active":true,"sub":"alice"}')
-        cases = _references(stack, folder, store.port, skipped)
+            client.set("ref:good", json.dumps(peers.RECORD))
+        cases = peers.cases(stack, folder, store.port, skipped)
         if options.service:
             cases += _service(stack, folder, store.port, options)
         wanted = {name + suffix for name in options.only for suffix in ("", report.BEFORE)}
@@ -52,29 +53,6 @@ def compare(options: Options) -> tuple[report.Results, list[str]]:
         cases = [case for case in cases if not wanted or case.name in wanted]
         _rounds(cases, options, results)
     return results, skipped
-
-
-def _references(stack: ExitStack, folder: Path, store: int, skipped: list[str]) -> list[Case]:
-    def asgi(file: str, python: str) -> servers.Server:
-        return stack.enter_context(servers.asgi_reference(file, python, folder, store))
-
-    found = {
-        plan.RAW: asgi("raw_asgi", sys.executable),
-        plan.STARLETTE: asgi("starlette_constant", sys.executable),
-        plan.STARLETTE_REDIS: asgi("starlette_redis", sys.executable),
-    }
-    python, reason = installs.fastapi()
-    if python:
-        found[plan.FASTAPI] = asgi("fastapi_redis", python)
-    else:
-        skipped.append(f"{plan.FASTAPI}: {reason}")
-    modules, reason = installs.fastify()
-    if modules:
-        node = servers.node_reference("fastify_ioredis", modules, folder, store)
-        found[plan.FASTIFY] = stack.enter_context(node)
-    else:
-        skipped.append(f"{plan.FASTIFY}: {reason}")
-    return [plan.reference_case(name, server) for name, server in found.items()]
 
 
 def _service(stack: ExitStack, folder: Path, store: int, options: Options) -> list[Case]:
@@ -133,7 +111,8 @@ def _of_service(server: servers.Server, folder: Path) -> list[Case]:
 
 def _widened(cases: list[Case], options: Options) -> list[Case]:
     """Each case, followed by its narrower and wider runs where the comparison asks for them."""
-    widths = {plan.RAW: (1, 8, 256), "validate": (1, 8, 256), plan.FASTIFY: (8,)} if options.widths else {}
+    narrow = dict.fromkeys((peers.FASTIFY, peers.RATELIMIT, "limited token"), (8,))
+    widths = dict.fromkeys((peers.RAW, "validate"), (1, 8, 256)) | narrow if options.widths else {}
     return cases + [replace(case, connections=width) for case in cases for width in widths.get(case.name, ())]
 
 

@@ -1,5 +1,6 @@
 """What the references need beyond the project's packages: installed once under .bench/, which git ignores."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -14,8 +15,9 @@ FASTAPI = (
     "redis==8.1.0",
     "hiredis==3.5.0",
 )
-FASTIFY = ("fastify@5.12.8", "ioredis@6.0.0")
-INSTALL_SECONDS = 240
+FASTIFY = ("fastify@5.12.8", "ioredis@6.0.0", "rate-limiter-flexible@11.4.0")
+RATELIMIT = ("github.com/envoyproxy/ratelimit/src/service_cmd@v1.4.1-0.20260122083618-3fb702589d36",)
+INSTALL_SECONDS = 480
 
 
 def cache() -> Path:
@@ -38,13 +40,24 @@ def fastapi() -> tuple[str | None, str]:
 
 
 def fastify() -> tuple[Path | None, str]:
-    """A folder with Fastify and ioredis, and the reason where there is none."""
+    """A folder with Fastify and its packages, and the reason where there is none."""
     if shutil.which("node") is None or shutil.which("npm") is None:
         return None, "node and npm are not installed"
     folder = cache() / "fastify"
     command = ["npm", "install", "--prefix", str(folder), "--no-audit", "--no-fund", "--silent", *FASTIFY]
     reason = _install(folder, FASTIFY, [command])
     return (None, reason) if reason else (folder, "")
+
+
+def ratelimit() -> tuple[Path | None, str]:
+    """The program of envoyproxy/ratelimit, compiled here, and the reason where there is none."""
+    go = shutil.which("go", path=f"{os.environ['PATH']}:/usr/local/go/bin")
+    if go is None:
+        return None, "go is not installed"
+    folder = cache() / "ratelimit"
+    command = ["env", f"GOBIN={folder}", go, "install", *RATELIMIT]
+    reason = _install(folder, RATELIMIT, [command])
+    return (None, reason) if reason else (folder / "service_cmd", "")
 
 
 def _install(folder: Path, wanted: tuple[str, ...], commands: list[list[str]]) -> str:

@@ -1,4 +1,4 @@
-"""Which cases one run holds, and what each right answer looks like."""
+"""What the service is asked in one run, and what each right answer looks like."""
 
 import json
 from dataclasses import dataclass
@@ -8,11 +8,6 @@ from tests.bench.client import Client, unknown_token
 from tests.bench.load import Case
 from tests.bench.servers import Server
 
-RAW = "uvicorn, constant raw ASGI"
-STARLETTE_REDIS = "Starlette + redis-py pool"
-STARLETTE = "Starlette, constant"
-FASTAPI = "FastAPI + redis.asyncio"
-FASTIFY = "Fastify + ioredis, pipelined"
 MANY = 1000
 JSON = "application/json"
 LISTED = "/api/admin/tokens?limit=50"
@@ -26,11 +21,6 @@ ALLOWED = {"status": "200", "length": "0"}
 # nginx, Caddy and HAProxy were recorded from the programs, Traefik's and Envoy's are written after their sources.
 GATEWAYS = ("nginx", "Caddy", "HAProxy", "Traefik", "Envoy")
 _HEADS = Path(__file__).with_name("gateways")
-
-
-def reference_case(name: str, server: Server) -> Case:
-    """The references know one token, `good`."""
-    return Case(name, server, "/validate", {"auth": "Bearer good", "status": "200", "length": "0"})
 
 
 @dataclass(frozen=True)

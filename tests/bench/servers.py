@@ -26,6 +26,12 @@ REFERENCES = Path(__file__).parent / "references"
 PASSWORD = "bench-password"
 START_SECONDS = 30
 SLOTS = 16384
+LIMITS = """\
+domain: bench
+descriptors:
+  - key: token
+    rate_limit: {unit: second, requests_per_unit: 1000000}
+"""
 
 
 class BenchError(Exception):
@@ -218,4 +224,24 @@ def node_reference(name: str, modules: Path, folder: Path, redis_port: int) -> I
     command = ["node", str(REFERENCES / f"{name}.js")]
     log = folder / f"{name}.log"
     with running(name, command, port=port, cores=machine.SERVER_CORES, log=log, env=env) as server:
+        yield server
+
+
+@contextmanager
+def ratelimit(program: Path, folder: Path, redis_port: int) -> Iterator[Server]:
+    """envoyproxy/ratelimit with a limit that is never reached, and without statistics, which makes it faster."""
+    port, home = held_port(), folder / "ratelimit"
+    (home / "config").mkdir(parents=True)
+    (home / "config" / "bench.yaml").write_text(LIMITS)
+    env = {
+        "REDIS_SOCKET_TYPE": "tcp",
+        "REDIS_URL": f"127.0.0.1:{redis_port}",
+        "RUNTIME_ROOT": str(home),
+        "RUNTIME_WATCH_ROOT": "false",
+        "DISABLE_STATS": "true",
+        "PORT": str(port),
+    } | {name: str(held_port()) for name in ("GRPC_PORT", "DEBUG_PORT")}
+    env |= dict.fromkeys(("HOST", "GRPC_HOST", "DEBUG_HOST"), "127.0.0.1")
+    log = folder / "ratelimit.log"
+    with running("ratelimit", [str(program)], port=port, cores=machine.SERVER_CORES, log=log, env=env) as server:
         yield server
