@@ -10,7 +10,13 @@ import msgspec
 from msgspec import Meta
 
 # `\Z`, because Python's `$` lets the end of a line behind the last character pass.
-Scope = Annotated[str, Meta(pattern=r"^[a-z0-9:._*-]{1,64}\Z", description="`orders:*` covers `orders:read`")]
+Scope = Annotated[
+    str,
+    Meta(
+        pattern=r"^[a-z0-9:._*-]{1,64}\Z",
+        description="`orders:*` covers what begins with `orders:`, also that alone; `orders` it does not",
+    ),
+]
 
 # All that a token permits, or that is asked of it.
 Scopes = tuple[str, ...]

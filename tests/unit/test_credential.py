@@ -21,7 +21,9 @@ def decoded(*, scopes: tuple[str, ...] = (), networks: tuple[str, ...] = (), **m
         ((), ("orders:read",), ("orders:read",)),
         (("orders:read",), ("orders:read",), ()),
         (("orders:read",), ("orders:write", "orders:read", "stock"), ("orders:write", "stock")),
+        # A `*` stands for any number of letters, also none: whoever asks for `orders:` asks for less than all of it.
         (("orders:*",), ("orders:read", "orders:", "orders:read:all"), ()),
+        (("or*:read",), ("orders:read", "or*:read"), ("orders:read",)),
         (("orders:*",), ("orders", "order:read", "xorders:read"), ("orders", "order:read", "xorders:read")),
         (("*",), ("anything", "at:all"), ()),
         (("orders:*",), ("orders:*",), ()),

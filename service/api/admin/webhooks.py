@@ -169,7 +169,7 @@ class WebhooksApi(OperationGroup, tag="webhooks"):
 
         The only answer that shows the new one. For `overlapSeconds` messages are signed with both, the new one
         first; a secret from before that signs no more. With an Idempotency-Key a repeat within ten minutes
-        answers the same secret.
+        answers the same secret; 404 once the webhook is deleted, for whatever key.
         """
         known = await self._webhooks.rotate(webhook_id, body.overlap_seconds, caller.origin, repeatable(call, body))
         return WebhookCreated(*_named(known.webhook), known.secret)

@@ -119,6 +119,10 @@ async def test_a_repeated_rotation_of_a_webhook_keeps_the_secret_before_it(still
     late = await admin.ask("POST", path, json_body={"overlapSeconds": 3600}, headers={"Idempotency-Key": "k1"})
     made = await admin.ask("POST", WEBHOOKS, **asked)
     assert [(one.status, one.json()["code"]) for one in (late, made)] == [(409, "token_revoked")] * 2
+    assert (await admin.ask("DELETE", WEBHOOKS, query={"id": created["id"]})).status == 200
+    # Not 409, which says to take a new key: there is nothing to rotate any more.
+    gone = await admin.ask("POST", path, json_body={"overlapSeconds": 3600}, headers={"Idempotency-Key": "k2"})
+    assert (gone.status, gone.json()["code"]) == (404, "not_found")
 
 
 async def test_a_test_message_is_signed_and_the_receiver_s_answer_is_told(make_service: Callable[..., Any]) -> None:
