@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
+import types
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterable
-from typing import Any, Generic, TypeVar
+from math import inf
+from typing import Any, ClassVar, Generic, TypeVar
 
 from service.errors import StoreUnavailable
 
@@ -15,6 +17,9 @@ T = TypeVar("T")
 # What nobody feels, and the longest pause, so that the work goes on however busy the process is.
 _UNFELT_SECONDS = 0.0005
 _LONGEST_SECONDS = 0.02
+# Of one turn of the loop all long work has so much together, and what was begun by then: several that are ready at once
+# would make a turn of two milliseconds out of steps of a half.
+_SHARE_SECONDS = 0.00025
 # A server that was busy for a moment answers again within half a second; one that stays away ends the work, which has a
 # cursor to go on from.
 _TRIED_AGAIN_AFTER = (0.1, 0.4)
@@ -26,9 +31,43 @@ STEP = 16
 
 
 class _Computed:
-    """How long the parts of long works have computed: that is no turn of others."""
+    """How long the parts of long works have computed: that is no turn of others. And is one of them at it now?"""
 
     seconds = 0.0
+    by_part = False
+
+
+class _Turn:
+    """The turn of the loop in which long work was last at it: when it began there, and who waits for another turn."""
+
+    began = -inf
+    waiting: ClassVar[deque[object]] = deque()
+
+    @classmethod
+    def end(cls) -> None:
+        cls.began = -inf
+
+    @classmethod
+    def is_used_up(cls) -> bool:
+        """Has this turn had its share? Asked by long work that goes on now if it has not."""
+        now = time.monotonic()
+        # None takes so long: the loop that was to end that turn is gone.
+        if now - cls.began > _LONGEST_SECONDS:
+            cls.began = now
+            asyncio.get_running_loop().call_soon(cls.end)
+        return now - cls.began > _SHARE_SECONDS
+
+
+@types.coroutine
+def _turn() -> Generator[None, None, None]:
+    """Go on in a turn of the loop of which long work has not had its share; whoever has waited for longest is first."""
+    place = object()
+    _Turn.waiting.append(place)
+    try:
+        while _Turn.waiting[0] is not place or _Turn.is_used_up():
+            yield
+    finally:
+        _Turn.waiting.remove(place)
 
 
 class _Part(Awaitable[T], Generic[T]):
@@ -41,12 +80,17 @@ class _Part(Awaitable[T], Generic[T]):
         proceed: Callable[[Any], Any] = self._coroutine.send
         given: Any = None
         while True:
-            began = time.monotonic()
+            try:
+                yield from _turn()
+            except BaseException as error:  # noqa: BLE001 - as below
+                given, proceed = error, self._coroutine.throw
+            began, _Computed.by_part = time.monotonic(), True
             try:
                 awaited = proceed(given)
             except StopIteration as end:
                 return end.value  # type: ignore[no-any-return]
             finally:
+                _Computed.by_part = False
                 _Computed.seconds += time.monotonic() - began
             try:
                 given, proceed = (yield awaited), self._coroutine.send
@@ -97,6 +141,15 @@ async def give_way() -> None:
     taken = time.monotonic() - _Computed.seconds - began
     if taken > _UNFELT_SECONDS:
         await asyncio.sleep(min(taken, _LONGEST_SECONDS))
+    # A part waits for its turn wherever it goes on.
+    if not _Computed.by_part:
+        await _turn()
+
+
+async def share_turn() -> None:
+    """Between two pieces of a part: go on at once, or in another turn of the loop if this one has had its share."""
+    if _Computed.by_part and _Turn.is_used_up():
+        await asyncio.sleep(0)
 
 
 async def let_go(items: list[Any], at_once: int = 1000) -> None:

@@ -1,13 +1,15 @@
 """Long work in steps: one is prepared while the last is under way, and only what others computed makes it pause."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from types import SimpleNamespace
 
+import anyio
 import pytest
 
 from service.store import pacing
 from service.store.managed.listing_slices import Row, in_order
-from service.store.pacing import Overlapped, ahead, let_go
+from service.store.pacing import Overlapped, ahead, give_way, let_go, share_turn
 
 pytestmark = pytest.mark.anyio
 
@@ -52,6 +54,66 @@ async def test_the_next_step_is_prepared_while_the_last_is_under_way(paused: lis
         await steps.begin([compute(0.01)])
     await other
     assert paused == [pytest.approx(0.005)]
+
+
+@pytest.fixture
+async def waits() -> AsyncIterator[list[float]]:
+    """How long somebody who is always ready waited for each turn."""
+    waited: list[float] = []
+
+    async def honest() -> None:
+        while True:
+            since = clock[0]
+            await asyncio.sleep(0)
+            waited.append(clock[0] - since)
+
+    asking = asyncio.ensure_future(honest())
+    yield waited
+    asking.cancel()
+
+
+async def _pieces(done: list[str], name: str, *seconds: float) -> None:
+    for taken in seconds:
+        await share_turn()
+        clock[0] += taken
+        done.append(name)
+
+
+async def test_what_is_ready_at_once_shares_turns_of_the_loop(paused: list[float], waits: list[float]) -> None:
+    done: list[str] = []
+    async with Overlapped() as steps:
+        await steps.begin([_pieces(done, name, 0.0001, 0.001, 0.001, 0.001) for name in "abcdefgh"])
+    assert sorted(done) == sorted(4 * "abcdefgh")
+    # Behind a piece at the end of one turn and a piece at the beginning of the next, each with a short one before it.
+    assert max(waits) < 0.0025
+
+
+async def test_a_part_that_gives_way_does_not_wait_for_itself(paused: list[float]) -> None:
+    async def part() -> None:
+        clock[0] += 0.001
+        await give_way()
+
+    with anyio.fail_after(10):
+        async with Overlapped() as steps:
+            await steps.begin([part(), part()])
+
+
+async def test_whoever_waited_longest_for_a_turn_is_first(paused: list[float], waits: list[float]) -> None:
+    done: list[str] = []
+
+    async def work(name: str) -> None:
+        for _ in range(20):
+            await give_way()
+            clock[0] += 0.001
+            done.append(name)
+
+    await asyncio.gather(*map(work, "abc"))
+    # None is two pieces ahead of another: one that is always ready again first would be done before the others began.
+    ahead_by = [
+        max(counts) - min(counts) for counts in ([done[:end].count(name) for name in "abc"] for end in range(60))
+    ]
+    assert max(ahead_by) <= 2
+    assert max(waits) < 0.0025
 
 
 async def test_behind_a_step_that_failed_none_is_under_way(paused: list[float]) -> None:

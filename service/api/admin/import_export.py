@@ -1,6 +1,8 @@
 """Import and export: all tokens out as NDJSON, and tokens of this or another system in."""
 
 from collections.abc import Callable, Iterator
+from io import BytesIO
+from itertools import islice
 from typing import Annotated
 
 import msgspec
@@ -111,14 +113,12 @@ class ImportExportApi(OperationGroup, tag="managed"):
         media_type = (call.header(b"content-type") or _ACCEPTED[0]).split(b";")[0].strip().lower()
         if media_type not in _ACCEPTED:
             raise InvalidRequest(f"Send the lines as {NDJSON}.", code="unsupported_media_type")
-        lines = _lines_of(await call.body(BULK_BYTES))
+        body = await call.body(BULK_BYTES)
         result = ImportResult(0, 0, 0, [])
         in_order = query.dry_run or self._admission.is_in_one_shard
         # A dry run takes slice after slice, for it tells which of two with one name comes second.
         async with Overlapped(1 if dry_run else UNDER_WAY) as steps:
-            # To take the body apart was a step by itself.
-            await steps.pause()
-            for rows in self._slices(lines, reading, result, in_order=in_order):
+            for rows in self._slices(_lines_of(body), reading, result, in_order=in_order):
                 # An empty step would take the place of one that has work to do.
                 if not rows:
                     await steps.pause()
@@ -130,16 +130,17 @@ class ImportExportApi(OperationGroup, tag="managed"):
         return result
 
     def _slices(
-        self, lines: list[bytes], reading: Reading, result: ImportResult, *, in_order: bool
+        self, lines: Iterator[bytes], reading: Reading, result: ImportResult, *, in_order: bool
     ) -> Iterator[list[_Numbered]]:
         """Slices of rows whose tokens belong into one shard, if they need not be in order; none of two with one name.
 
         An empty one where so many lines were read without one that others should have a turn.
         """
         home, waiting, names = 0, dict[int, list[_Numbered]](), set[str]()
-        for start in range(0, len(lines), SLICE):
+        numbered = enumerate(lines, 1)
+        while some := list(islice(numbered, SLICE)):
             has_yielded = False
-            for number, row in _read(lines[start : start + SLICE], start + 1, reading, result):
+            for number, row in _read(some, reading, result):
                 if not in_order:
                     # Of two rows with one name the earlier comes in: it must be on its way before the later one.
                     if (name := _name(row)) in names:
@@ -171,23 +172,26 @@ class ImportExportApi(OperationGroup, tag="managed"):
                 result.skipped.append(SkippedLine(number, _name(row), skipped.code, skipped.message))
 
 
-def _read(lines: list[bytes], first: int, reading: Reading, result: ImportResult) -> Iterator[_Numbered]:
-    """The rows of lines, of which the first has this number; what is none is told in the result."""
-    for number, line in enumerate(lines, first):
-        # Behind the end of the last line there is one more, which is empty.
-        if not line.strip():
+def _read(lines: list[tuple[int, bytes]], reading: Reading, result: ImportResult) -> Iterator[_Numbered]:
+    """The rows of lines with their numbers; what is none is told in the result."""
+    for number, line in lines:
+        text = line.strip()
+        if not text:
             continue
         try:
-            yield number, import_line(line, reading)
+            yield number, import_line(text, reading)
         except InvalidRequest as refused:
-            result.skipped.append(SkippedLine(number, name_of(line), refused.code, refused.detail))
+            result.skipped.append(SkippedLine(number, name_of(text), refused.code, refused.detail))
 
 
-def _lines_of(body: bytes) -> list[bytes]:
-    """What editors and shells of Windows put first is passed over, and what they write at their own is named."""
+def _lines_of(body: bytes) -> Iterator[bytes]:
+    """Line by line, because to take a mebibyte apart at once holds the loop.
+
+    What editors and shells of Windows put first is passed over, and what they write at their own is named.
+    """
     if body.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\x00" in body[:4]:
         raise InvalidRequest("These lines are UTF-16: write them as UTF-8 (iconv -f UTF-16 -t UTF-8).")
-    return body.removeprefix(b"\xef\xbb\xbf").split(b"\n")
+    return BytesIO(body.removeprefix(b"\xef\xbb\xbf"))
 
 
 def _name(row: Exported | ImportedSecret) -> str:

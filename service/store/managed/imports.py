@@ -21,6 +21,7 @@ from service.store.managed.names import freed_member, member, name_prefix
 from service.store.managed.records import Retention
 from service.store.managed.search import Blocks, name_row
 from service.store.managed.tokens import ManagedStore
+from service.store.pacing import share_turn
 
 _ANNOUNCED_MILLISECONDS = 60_000
 
@@ -66,6 +67,7 @@ class ImportStore:
         One round trip where their names live in their own shard, else three: a name is reserved in the
         name's shard, after the token's own shard has been told, because a reservation without a token is void.
         """
+        await share_turn()
         rows = [self._row(one, now) for one in incoming]
         refused: list[Refused | None] = [None] * len(rows)
         abroad = [place for place, row in enumerate(rows) if row.name_is_abroad]

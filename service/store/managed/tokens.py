@@ -21,6 +21,7 @@ from service.store.managed.names import Names, freed_member, member, name_prefix
 from service.store.managed.query import Condition
 from service.store.managed.records import Record, Retention
 from service.store.managed.search import Blocks, name_row
+from service.store.pacing import share_turn
 
 
 class Change(NamedTuple):
@@ -154,6 +155,7 @@ class ManagedStore:
             written: list[int] = await self._update.run(shard.removals, keys, some[0].entry.keep, *args)
             return written
 
+        await share_turn()
         written = await by_group(changes, lambda one: self._shard(one.old.token_id), update_in)
         for one, done in zip(changes, written, strict=True):
             if done and one.old.name != one.new.name:
@@ -203,6 +205,7 @@ class ManagedStore:
         change, and what did change has no seal then. Works on a full server.
         """
         revokes = partial(self._revoke_in, purge_at=now + self._retention.seconds, insist=insist)
+        await share_turn()
         is_revoked = bool(ends) and ends[0].ended.revoked_at > 0
         return await by_group(
             ends, lambda one: self._shard(one.token.token_id), revokes if is_revoked else self._deactivate_in

@@ -79,9 +79,9 @@ class Checkpoints:
         parts = [entries[start : start + macs.LONGEST] for start in range(0, len(entries), macs.LONGEST)]
         made: list[Checkpoint] = []
         for part in parts:
+            await give_way()
             last = macs.make_checkpoint(self._keyring, stream.entries, part, last, keep=self._keep)
             made.append(last)
-            await give_way()
         appended = await asyncio.gather(*[self._store.seal(stream, checkpoint) for checkpoint in made])
         left = await self._store.trim(stream, self._keep)
         # Where fewer were read than could be, the rest was written since. And what has to wait writes to one stream.
@@ -92,8 +92,8 @@ class Checkpoints:
             if is_ours:
                 self._heads[stream] = checkpoint
                 taken += len(part)
-                self._tell(part)
                 await give_way()
+                self._tell(part)
         return taken
 
     async def head(self, stream: AuditStream) -> Checkpoint | None:

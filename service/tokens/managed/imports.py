@@ -10,6 +10,7 @@ from service.errors import StoreFull, StoreUnavailable
 from service.model import ManagedToken, Origin, Status
 from service.store.managed.imports import ImportStore, Incoming, Refused
 from service.store.managed.records import Record
+from service.store.pacing import share_turn
 from service.tokens.audit.log import AuditLog, facts
 from service.tokens.imported.rules import ImportedSecrets
 from service.tokens.managed.import_admission import Exported, ImportAdmission, ImportedSecret, Skipped
@@ -17,7 +18,7 @@ from service.tokens.managed.name_holders import NameHolders
 from service.tokens.managed.seals import Seals
 from service.tokens.secret import mint_id
 
-# So many rows keep the loop for a millisecond, and Redis for half of one: requests go on between.
+# So many rows keep Redis for half a millisecond, and us for one, of which others have turns: requests go on between.
 SLICE = 16
 # As in `pacing.patiently`, which does not tell that it asked again.
 _PAUSES = (0.1, 0.4)
@@ -79,6 +80,7 @@ class Imports:
         tokens = self._admission.tokens_of(rows, origin)
         taken = [self._admission.refusal(row, token, origin) for row, token in zip(rows, tokens, strict=True)]
         admitted = [place for place, refused in enumerate(taken) if refused is None]
+        await share_turn()
         if dry_run is None:
             incoming = [self._incoming(tokens[place], origin, rows[place]) for place in admitted]
             minted_here = [isinstance(rows[place], ImportedSecret) for place in admitted]

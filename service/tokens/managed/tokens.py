@@ -14,7 +14,7 @@ from service.model import ManagedToken, Origin, RateLimit
 from service.store.driver.shards import Shards
 from service.store.managed.records import Record
 from service.store.managed.tokens import ManagedStore
-from service.store.pacing import STEP
+from service.store.pacing import STEP, share_turn
 from service.tokens.idempotency import Repeatable, Repeats, refuse_if_secret_ended
 from service.tokens.lifetime import Lifetime
 from service.tokens.managed.name_holders import NameHolders
@@ -145,6 +145,7 @@ class ManagedTokens:
                 pairs.append((old, new))
         written: list[ManagedToken | None] = []
         for start in range(0, len(pairs), STEP):
+            await share_turn()
             written += await self._managed_records.write_all(pairs[start : start + STEP], _ACTIVATED, origin)
         codes |= {token.token_id: "" for token in written if token is not None}
         return await told(known, codes, lambda token_id: self.update(token_id, _ACTIVE, origin))
