@@ -123,14 +123,12 @@ class Sessions:
         return ended
 
     async def listed(self, username: str, limit: int) -> list[Credential]:
-        """Sessions that are good now, of one user or of everybody (""), the last to sign in first. Two round trips."""
+        """Sessions that are good now, of one user or of everybody (""), the last to sign in first."""
         user = self._authority.accounts.pseudonym(username) if username else None
-        found = [credential for _, credential in await self._good(user, limit)]
+        now, found = self._lifetime.clock(), []
+        async for stored in self._store.listed(user, int(now), limit):
+            found += [credential for _, credential in self._good_of(stored, now)]
         return sorted(found, key=lambda one: one.issued_at, reverse=True)[:limit]
-
-    async def _good(self, user: bytes | None, limit: int) -> list[tuple[bytes, Credential]]:
-        now = self._lifetime.clock()
-        return self._good_of(await self._store.listed(user, int(now), limit), now)
 
     def _good_of(self, stored: list[tuple[bytes, bytes]], now: float) -> list[tuple[bytes, Credential]]:
         decoded = [self._authority.open_once(digest, sealed) for digest, sealed in stored]

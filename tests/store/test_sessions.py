@@ -71,9 +71,12 @@ async def test_no_session_outlives_a_log_out_everywhere_that_comes_after_it(
 async def test_all_sessions_end_also_when_they_fill_several_pages(
     still: Service, store: SessionStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.store.sessions._PAGE", 4)
+    monkeypatch.setattr("service.store.sessions._ENDED_AT_ONCE", 4)
     assert all([await create(still, store, number) for number in range(11)])
+    told = len(await audit(still))
     assert await store.end_all(ADA, ENTRY) == 11
+    # One, and not one for each page: a user of many sessions would push changes out of the log.
+    assert len(await audit(still)) == told + 1
     assert await credentials(still) == 0
     assert (
         await still.stores.shards.of_digest(ADA).link.execute(
@@ -81,6 +84,23 @@ async def test_all_sessions_end_also_when_they_fill_several_pages(
         )
         == 0
     )
+
+
+async def test_others_have_a_turn_between_the_slices_of_many_sessions(
+    still: Service, store: SessionStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns: list[str] = []
+
+    async def give_way() -> None:
+        turns.append("others")
+
+    for name, value in (("_PAGE", 3), ("_ENDED_AT_ONCE", 4), ("give_way", give_way)):
+        monkeypatch.setattr(f"service.store.sessions.{name}", value)
+    assert all([await create(still, store, number) for number in range(9)])
+    assert [len(part) async for part in store.listed(None, 0, 8)] == [3, 3, 2]
+    assert [len(part) async for part in store.in_slices(ADA)] == [3, 3, 3]
+    assert await store.end_all(ADA, ENTRY) == 9
+    assert len(turns) == 3 + 3 + 3
 
 
 async def test_of_fifty_who_end_one_session_exactly_one_does(still: Service, store: SessionStore) -> None:
