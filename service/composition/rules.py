@@ -70,10 +70,10 @@ class AuditRules:
         shards, store, keyring, counted = on.store.shards, on.store.audit, on.keyring, on.metrics.audit_events.inc
         # The setting is about the log as a whole, which lies in all shards.
         keep = max(1, on.settings.audit_max_entries // len(shards))
-        self.checkpoints = Checkpoints(store, keyring, keep, counted, on.metrics.sealed)
-        # The room that removals have, which never wait for a seal; more would fill the server.
-        most = max(_ROOM * keep, _LEAST_ROOM // len(shards))
-        self.log = AuditLog(keyring, shards, on.clock, most, self.checkpoints.is_behind)
+        # The room that removals have, which never wait for a seal; more would fill the server. Half of it is for all.
+        room = max(_ROOM * keep, _LEAST_ROOM // len(shards))
+        self.checkpoints = Checkpoints(store, keyring, keep, room // 2, counted, on.metrics.sealed)
+        self.log = AuditLog(keyring, shards, on.clock, room, self.checkpoints.is_behind)
         self.refusals = Refusals(self.log, on.clock)
         self.reader = AuditReader(store)
         self.verification = Verification(store, keyring, self.checkpoints, keep)

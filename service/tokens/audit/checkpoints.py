@@ -20,8 +20,6 @@ from service.tokens.audit import macs
 log = logging.getLogger(__name__)
 # So many are read at once, for a few checkpoints: where thousands wait, one for each turn of a busy loop is too slow.
 _AT_ONCE = 4 * macs.LONGEST
-# With so many times what is kept the log is behind, and takes nothing new that can wait.
-_BEHIND = 2
 
 
 class _Counted(msgspec.Struct):
@@ -39,8 +37,9 @@ class Checkpoints:
 
     _store: AuditStore
     _keyring: Keyring
-    # Entries kept in a stream of a shard.
+    # Entries kept in a stream of a shard, and with how many the log is behind: it takes nothing new then that can wait.
     _keep: int
+    _most: int
     # Gets the action of each entry, once, in one process.
     _count: Callable[[str], None]
     # Told how many entries were ever sealed; a number that falls tells of a log that was set back.
@@ -85,7 +84,7 @@ class Checkpoints:
         appended = await asyncio.gather(*[self._store.seal(stream, checkpoint) for checkpoint in made])
         left = await self._store.trim(stream, self._keep)
         # Where fewer were read than could be, the rest was written since. And what has to wait writes to one stream.
-        if len(entries) == _AT_ONCE and left > _BEHIND * self._keep and stream.stream is Stream.CHANGES:
+        if len(entries) == _AT_ONCE and left > self._most and stream.stream is Stream.CHANGES:
             self._behind.add(stream)
         taken = 0
         for part, checkpoint, is_ours in zip(parts, made, appended, strict=True):

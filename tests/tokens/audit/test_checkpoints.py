@@ -159,6 +159,7 @@ async def test_while_too_many_are_not_sealed_nothing_is_made_and_all_can_be_ende
     make_service: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("service.tokens.audit.checkpoints._AT_ONCE", 30)
+    monkeypatch.setattr("service.composition.rules._LEAST_ROOM", 0)
     service = await make_service(background=False, audit_max_entries=100)
     managed, (ended, kept) = service.rules.managed, await create_many(service, "one", "two")
     await write(service, 258)
@@ -188,10 +189,23 @@ async def test_while_too_many_are_not_sealed_nothing_is_made_and_all_can_be_ende
     assert await faults(service) == []
 
 
-async def test_what_comes_within_a_second_is_sealed_however_few_are_kept(make_service: Callable[..., Any]) -> None:
+async def test_what_comes_within_a_second_is_taken_and_sealed_however_few_are_kept(
+    make_service: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.tokens.audit.checkpoints._AT_ONCE", 30)
     service = await make_service(background=False, audit_max_entries=16)
     await write(service, 700)
-    assert await service.rules.audit.checkpoints.seal() == 700
+    left: list[int] = []
+
+    async def create_after_a_step(*arguments: Any) -> int:
+        left.append(await trim(*arguments))
+        await create(service, f"meanwhile {len(left)}")
+        return left[-1]
+
+    trim = service.stores.audit.trim
+    monkeypatch.setattr(service.stores.audit, "trim", create_after_a_step)
+    assert await service.rules.audit.checkpoints.seal() >= 700
+    assert max(left) > 600
     assert await faults(service) == []
 
 
@@ -200,6 +214,7 @@ async def test_nothing_waits_for_what_is_sealed_in_one_step_or_where_only_others
     make_service: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, at_once: int, target: str
 ) -> None:
     monkeypatch.setattr("service.tokens.audit.checkpoints._AT_ONCE", at_once)
+    monkeypatch.setattr("service.composition.rules._LEAST_ROOM", 0)
     service = await make_service(background=False, audit_max_entries=100)
     log, checkpoints, trims = service.rules.audit.log, service.rules.audit.checkpoints, itertools.count()
 
