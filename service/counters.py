@@ -11,8 +11,8 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from time import time
-from typing import NamedTuple
 
+import msgspec
 from prometheus_client import Counter, Histogram
 from prometheus_client.core import CounterMetricFamily, Exemplar, GaugeMetricFamily, Metric
 
@@ -42,7 +42,7 @@ class BufferedCounter:
         self.counts.clear()
 
 
-class Decisions(NamedTuple):
+class Decisions(msgspec.Struct, frozen=True):
     """What the rules count, each where it decides: tokens issued and revoked by kind, or `DERIVED`; tries to consume a
     one-time token and to sign in by outcome.
     """
@@ -115,7 +115,7 @@ class Processes:
         yield GaugeMetricFamily("process_start_time_seconds", "when the service was started", value=started)
 
 
-class _Facts(NamedTuple):
+class _Facts(msgspec.Struct, frozen=True):
     pid: int
     parent: int
     ticks: int

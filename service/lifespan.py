@@ -8,7 +8,9 @@ import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
 
 from service.api.http.application import StartRefused
 from service.api.metrics_port import MetricsPort
@@ -27,7 +29,7 @@ _BEGUN_AGAIN_AFTER_SECONDS = 1.0
 Work = Callable[[], Coroutine[Any, Any, object]]
 
 
-class Background(NamedTuple):
+class Background(msgspec.Struct, frozen=True):
     """What a process does beside answering.
 
     `prepare` is done before traffic comes and `begin` once beside it, `flush` once more at the end, in order, and

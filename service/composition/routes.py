@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+import msgspec
+
 from service.api.admin.audit import AuditApi
 from service.api.admin.bulk_revocation import BulkRevocationApi
 from service.api.admin.explain import ExplainApi
@@ -42,7 +44,7 @@ class Reading(NamedTuple):
     address: PublicAddress
 
 
-class Routes(NamedTuple):
+class Routes(msgspec.Struct, frozen=True):
     """What the two ports answer: the service's own, and that of the metrics if they have one."""
 
     service: list[Endpoint]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import msgspec
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
@@ -58,7 +57,7 @@ class Seen(msgspec.Struct, gc=False):
     until: float = 0.0
 
 
-class Prepared(NamedTuple):
+class Prepared(msgspec.Struct, frozen=True):
     """A refusal that is the same for all requests except their id: its header lines around the length, its body around
     the id, and the length of that body without one.
     """

@@ -2,7 +2,8 @@
 
 import re
 from ipaddress import IPv6Address
-from typing import NamedTuple
+
+import msgspec
 
 from service.api.http.call import Headers
 
@@ -19,7 +20,7 @@ UNUSUAL = frozenset((b"transfer-encoding", b"expect", b"upgrade", b"x-token-cost
 _ONCE = (b"host", b"content-length", b"transfer-encoding")
 
 
-class Refusal(NamedTuple):
+class Refusal(msgspec.Struct, frozen=True):
     """Why a connection is answered and closed before any operation sees its request."""
 
     status: int

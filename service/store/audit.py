@@ -5,6 +5,8 @@ Beside each stands a stream of checkpoints, which seal what was written; see `to
 
 from typing import NamedTuple
 
+import msgspec
+
 from service.store.decoding import in_pairs, whole
 from service.store.driver.connection import Link
 from service.store.driver.keys import Stream
@@ -27,7 +29,7 @@ class Entry(NamedTuple):
     seal: str
 
 
-class Stored(NamedTuple):
+class Stored(msgspec.Struct, frozen=True):
     """One audit entry as it stands in the stream; `entry_id` is Redis's, milliseconds and a number."""
 
     entry_id: str
@@ -35,7 +37,7 @@ class Stored(NamedTuple):
     seal: str
 
 
-class AuditStream(NamedTuple):
+class AuditStream(msgspec.Struct, frozen=True):
     """One of the audit streams of a shard."""
 
     shard: Shard

@@ -7,6 +7,8 @@ import asyncio
 import re
 from typing import NamedTuple
 
+import msgspec
+
 from service.store.audit import Stored, stored
 from service.store.decoding import in_pairs, whole
 from service.store.driver.scripts import Script
@@ -25,7 +27,7 @@ _read = Script("read_events", retry=True)
 _PLACE = re.compile(rb"([0-9]{1,19}-[0-9]{1,19}) (-1|[0-9]{1,16})")
 
 
-class Waiting(NamedTuple):
+class Waiting(msgspec.Struct, frozen=True):
     """A delivery that waits: of which event, its sealed record, and when it is due in epoch milliseconds."""
 
     event_id: str
@@ -33,7 +35,7 @@ class Waiting(NamedTuple):
     due: int = 0
 
 
-class Place(NamedTuple):
+class Place(msgspec.Struct, frozen=True):
     """How far a webhook has read one stream: the last entry's id, and how many entries had been added with it.
 
     The number is -1 where it is not known: on servers before 7.0, and before the first page.
@@ -43,7 +45,7 @@ class Place(NamedTuple):
     added: int
 
 
-class Page(NamedTuple):
+class Page(msgspec.Struct, frozen=True):
     """Events in the order they happened, the place behind them, and how many were trimmed before they were read."""
 
     events: list[Stored]

@@ -2,8 +2,9 @@
 
 import re
 from base64 import b64decode
-from typing import NamedTuple
 from urllib.parse import parse_qs
+
+import msgspec
 
 from service.api.http.call import Headers
 from service.tokens.secret import parse
@@ -26,7 +27,7 @@ _TAKEN = {
 _NO_PASSWORD = (b"", b"x-oauth-basic")
 
 
-class Accepted(NamedTuple):
+class Accepted(msgspec.Struct, frozen=True):
     """What presents a token beside `Authorization: Bearer`, as services that were there before had their clients send.
 
     `schemes` stand before it in Authorization, in lower case; `bare` takes it there with nothing before it; `fields`

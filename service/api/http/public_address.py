@@ -6,7 +6,8 @@ a Host that a client makes up gets into no URL.
 
 import re
 from ipaddress import IPv6Address
-from typing import NamedTuple
+
+import msgspec
 
 from service.addresses import read_address
 from service.api.http.call import Call
@@ -21,7 +22,7 @@ _PREFIX = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
 _URL = re.compile(rf"(?P<scheme>https?)://(?P<host>{_HOST.pattern})(?P<prefix>{_PREFIX.pattern})/?", re.IGNORECASE)
 
 
-class BaseUrl(NamedTuple):
+class BaseUrl(msgspec.Struct, frozen=True):
     """Scheme and host in small letters, the host without the scheme's usual port; `prefix` is a path without its last
     slash, or empty.
     """

@@ -2,7 +2,9 @@
 
 import logging
 from contextvars import ContextVar
-from typing import NamedTuple, Self
+from typing import Self
+
+import msgspec
 
 from service.store.driver.replies import Reply
 
@@ -20,7 +22,7 @@ _COMMANDS: dict[str, tuple[tuple[str | int, ...], ...]] = {
 }
 
 
-class Confirmation(NamedTuple):
+class Confirmation(msgspec.Struct, frozen=True):
     """The commands that follow a write on its connection, each waiting so many milliseconds at most."""
 
     commands: tuple[tuple[str | int, ...], ...]

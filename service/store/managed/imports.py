@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Sequence
 from enum import StrEnum
 from itertools import chain
-from typing import NamedTuple
+
+import msgspec
 
 from service.model import ManagedToken, Status
 from service.store.audit import Entry
@@ -34,7 +35,7 @@ class Refused(StrEnum):
     NAME_TAKEN = "name_taken"
 
 
-class Incoming(NamedTuple):
+class Incoming(msgspec.Struct, frozen=True):
     """A token to take in: its record and seal, the sealed credentials of its secrets, and its audit entry.
 
     A credential is empty where there is none: the token is not active, or has no previous secret in its overlap.
@@ -240,7 +241,7 @@ class ImportStore:
         return [rule.decode() for rule in rules] if any(found) else []
 
 
-class _Kind(NamedTuple):
+class _Kind(msgspec.Struct, frozen=True):
     """What tokens have in common that one call may record: their shard, the sets of their state, and their creator."""
 
     home: Shard
@@ -251,7 +252,7 @@ class _Kind(NamedTuple):
     keep: int
 
 
-class _Row(NamedTuple):
+class _Row(msgspec.Struct, frozen=True):
     """A token on its way into its shard: keys and arguments of its own, and what its name asks for."""
 
     token: ManagedToken

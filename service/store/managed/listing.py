@@ -6,7 +6,6 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
 from itertools import compress
-from typing import NamedTuple
 
 import msgspec
 
@@ -39,7 +38,7 @@ Place = tuple[str, str]
 Found = list[tuple[Row, Record]]
 
 
-class Portion(NamedTuple):
+class Portion(msgspec.Struct, frozen=True):
     """Some rows of a list with their records, and the place up to which it was read; None at the end."""
 
     found: Found

@@ -42,7 +42,7 @@ class Row(msgspec.Struct, frozen=True, order=True, gc=False):
     token_id: str
 
 
-class Slice(NamedTuple):
+class Slice(msgspec.Struct, frozen=True):
     """Rows in order, how far they reach (None if nothing was there to read), and whether that was the end."""
 
     rows: list[Row]
@@ -50,7 +50,7 @@ class Slice(NamedTuple):
     is_last: bool
 
 
-class Index(NamedTuple):
+class Index(msgspec.Struct, frozen=True):
     """A part of a sorted set with numbers for scores: what lies between two of them, of one sign.
 
     A row's position is the score without its sign, and `offset` more.
@@ -108,7 +108,7 @@ class Indexed(NamedTuple):
     parts: tuple[Index, ...]
 
 
-class Names(NamedTuple):
+class Names(msgspec.Struct, frozen=True):
     """All names of a shard, those of revoked tokens too, of which several may have had the same."""
 
     shard: Shard

@@ -1,7 +1,7 @@
 """What a list of managed tokens is asked for."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
@@ -13,7 +13,7 @@ from service.store.managed.search import fold
 _ALL_BUT_REVOKED = frozenset({Status.ACTIVE, Status.INACTIVE, Status.EXPIRED})
 
 
-class Condition(NamedTuple):
+class Condition(msgspec.Struct, frozen=True):
     """A field of a record as it is stored, and the test that it meets."""
 
     field: str

@@ -263,7 +263,7 @@ def _whole_value(row: Sequence[bytes], letter: bytes, first: bytes) -> bytes:
 _terms = attrgetter("digest", "expires_at", "subject", "scopes", "rate_limits", "networks", "max_uses", "active")
 
 
-class Retention(NamedTuple):
+class Retention(msgspec.Struct, frozen=True):
     """How long an ended token stays listed, and with it the reason it is gone.
 
     A token that is active and has long to live has no reason: it would be a sixth of what the token takes.

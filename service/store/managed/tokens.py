@@ -7,6 +7,8 @@ from itertools import chain
 from operator import attrgetter
 from typing import NamedTuple
 
+import msgspec
+
 from service.errors import StoreUnavailable
 from service.model import ManagedToken
 from service.store.audit import Entry
@@ -24,7 +26,7 @@ from service.store.managed.search import Blocks, name_row
 from service.store.pacing import share_turn
 
 
-class Change(NamedTuple):
+class Change(msgspec.Struct, frozen=True):
     """A token to write anew: as it was read and as it is then, with the seal of that and the audit entry.
 
     `sealed` is the record of the new digest, empty for a token that stays switched off; `predecessor` that of the

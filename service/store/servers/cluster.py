@@ -5,8 +5,8 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import NamedTuple
 
+import msgspec
 from redis.asyncio.connection import AbstractConnection
 from redis.crc import key_slot
 from redis.exceptions import ResponseError
@@ -30,7 +30,7 @@ SLOTS = tuple(key_slot(tag.encode()) for tag in TAGS)
 SHARD_OF_SLOT = {slot: shard for shard, slot in enumerate(SLOTS)}
 
 
-class ClusterMap(NamedTuple):
+class ClusterMap(msgspec.Struct, frozen=True):
     """What one node says. `vote` grows with every failover; maps are compared by it, the whole ones first."""
 
     whole: bool

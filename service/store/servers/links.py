@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
+import msgspec
 from redis.asyncio.connection import AbstractConnection
 
 from service.store.driver.connection import Link
@@ -20,7 +21,7 @@ TIMEOUT_SECONDS = 0.25
 Work = Callable[[], Coroutine[Any, Any, None]]
 
 
-class Servers(NamedTuple):
+class Servers(msgspec.Struct, frozen=True):
     """One link for each shard, and what keeps them leading to the right node.
 
     `connect` opens a connection of its own to where a first command goes. `watch` follows the servers until it is

@@ -7,8 +7,9 @@ import urllib.request
 import warnings
 from collections.abc import Callable
 from http.client import HTTPException, HTTPMessage
-from typing import IO, Any, NamedTuple
+from typing import IO, Any
 
+import msgspec
 from joserfc.errors import JoseError, SecurityWarning
 from joserfc.jwk import Key, OctKey, RSAKey, import_key
 from joserfc.jws import JWSRegistry
@@ -30,7 +31,7 @@ _RSA_BITS = 2048
 _ALGORITHMS = {("RSA", None): "RS256", ("EC", "P-256"): "ES256", ("OKP", "Ed25519"): "EdDSA"}
 
 
-class VerificationKey(NamedTuple):
+class VerificationKey(msgspec.Struct, frozen=True):
     """A key and the one algorithm it is used with."""
 
     algorithm: str

@@ -8,7 +8,8 @@ Redis went lapses by itself. Wrong ones count for a quarter of an hour.
 import asyncio
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
+
+import msgspec
 
 from service.addresses import address_groups
 from service.errors import RateLimited, Unauthorized
@@ -38,14 +39,14 @@ class Throttled(RateLimited):
     """Too many passwords were wrong."""
 
 
-class Bound(NamedTuple):
+class Bound(msgspec.Struct, frozen=True):
     """What a try is counted under, and how many wrong ones there may be."""
 
     digest: bytes
     allowed: int
 
 
-class Attempt(NamedTuple):
+class Attempt(msgspec.Struct, frozen=True):
     """A try that was reserved, the account's own bound first. `pair`: this account from this address."""
 
     attempt_id: str

@@ -1,7 +1,6 @@
 """Finds the record of a secret or an id and asks every check in order. Reads alone: nothing is spent or counted."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import msgspec
 
@@ -40,14 +39,14 @@ class Question(msgspec.Struct, frozen=True):
     cost: int
 
 
-class Explanation(NamedTuple):
+class Explanation(msgspec.Struct, frozen=True):
     """The verdict that the question would get, and every check's answer in the order of a validation."""
 
     verdict: Verdict
     checks: list[Check]
 
 
-class _Found(NamedTuple):
+class _Found(msgspec.Struct, frozen=True):
     """What Redis holds of a secret: its sealed record, or why that is gone."""
 
     digest: bytes

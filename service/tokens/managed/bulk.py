@@ -5,7 +5,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
@@ -42,7 +42,7 @@ _CAN_END = {
 }
 
 
-class Change(NamedTuple):
+class Change(msgspec.Struct, frozen=True):
     """A change of tokens whose records were just read, so many `at_once`.
 
     `make` returns the codes that they are refused with, empty where it is made.
@@ -68,7 +68,7 @@ class Continuation(msgspec.Struct, frozen=True, array_like=True):
         return self.position, self.tie
 
 
-class Part(NamedTuple):
+class Part(msgspec.Struct, frozen=True):
     """Which slice of a change of many: the first, of as many tokens as `expected`, or one that goes on `after` another.
 
     It changes `limit` of them at most, with 0 as many as it comes to.

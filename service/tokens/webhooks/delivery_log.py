@@ -3,7 +3,8 @@
 import asyncio
 import re
 from collections.abc import Callable
-from typing import NamedTuple
+
+import msgspec
 
 from service.errors import NotFound
 from service.identifiers import random_id
@@ -20,7 +21,7 @@ Logged = tuple[Delivery, str, int]
 DescribeTest = Callable[[str, int], str]
 
 
-class _Found(NamedTuple):
+class _Found(msgspec.Struct, frozen=True):
     """A delivery with its sealed record, and the outbox that has it."""
 
     outbox: Outbox

@@ -15,6 +15,7 @@ from math import ceil
 from typing import NamedTuple
 
 import httptools
+import msgspec
 
 from service import __version__
 from service.errors import InvalidRequest
@@ -51,7 +52,7 @@ _TAKEN = range(200, 300)
 _Place = tuple[bool, str, int]
 
 
-class _Connection(NamedTuple):
+class _Connection(msgspec.Struct, frozen=True):
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
     connected_at: float

@@ -2,8 +2,9 @@
 
 from datetime import tzinfo
 from hashlib import sha256
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
+import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from service.api.admin.schemas.creation import Duration, Terms, expiry, new_token
@@ -18,7 +19,7 @@ Creator = Annotated[str, Meta(min_length=1, max_length=128)]
 AnyInstant = Annotated[str | int, Meta(description="RFC 3339, a time of the zone named, or epoch seconds")]
 
 
-class Reading(NamedTuple):
+class Reading(msgspec.Struct, frozen=True):
     """What lines are read by: the time, the latest end of a token (0 for none), the zone of times that name none."""
 
     now: float
