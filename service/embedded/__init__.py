@@ -90,6 +90,8 @@ def _own(
     try:
         if not _answers(lambda: socket_path, gone=child.ended.is_set):
             raise EmbeddedError(f"{server.name} did not start in {folder}: {child.last_words()}")
+        # A file that was cut inside its first change is passed over whole.
+        refuse_lost_data(folder, is_empty=_ask(socket_path, b"DBSIZE").startswith(b":0\r"))
         if began_before and not server.mends_its_file:
             _rewrite(socket_path, gone=child.ended.is_set)
     except BaseException:  # Ctrl-C too: an unfinished start leaves nothing running

@@ -37,9 +37,9 @@ def has_data(folder: Path) -> bool:
     return any(part.exists() and part.stat().st_size for part in parts)
 
 
-def refuse_lost_data(folder: Path) -> None:
-    """Raises EmbeddedError where there was data and is no append-only file."""
-    if (folder / NAME).exists() and not has_data(folder):
+def refuse_lost_data(folder: Path, *, is_empty: bool = False) -> None:
+    """Raises EmbeddedError where there was data and is no append-only file, or `is_empty` the server that read it."""
+    if (folder / NAME).exists() and (is_empty or not has_data(folder)):
         raise EmbeddedError(
             f"the append-only file in {folder} is gone or empty, and with it every token: restore it from a backup, "
             f"or remove {folder / NAME} to start empty"

@@ -162,6 +162,20 @@ def test_data_that_are_gone_are_no_fresh_start(folder: Path, content: str) -> No
         assert server.owner
 
 
+def test_a_file_that_was_cut_before_the_end_of_its_first_change_is_no_fresh_start(folder: Path) -> None:
+    with running(folder) as server, client(server.url) as connection:
+        connection.set("name", "value")
+        note_data(folder, "tokens", b"mark")
+    (file,) = (folder / "appendonlydir").glob("*.incr.aof")
+    whole = file.read_bytes()
+    for length in (1, 20):
+        file.write_bytes(whole[:length])
+        assert f"remove {folder / data_note.NAME} to start empty" in refusal(folder)
+    file.write_bytes(whole)
+    with running(folder) as server, client(server.url) as connection:
+        assert connection.get("name") == b"value"
+
+
 def test_the_one_file_of_an_older_server_may_be_empty_too(tmp_path: Path) -> None:
     note_data(tmp_path, "tokens", b"mark")
     file = tmp_path / "appendonly.aof"
