@@ -9,7 +9,6 @@ from typing import Any
 from service.api.auth.callers import JwtReader
 from service.api.auth.presented import read_accepted
 from service.api.http.application import Application
-from service.api.http.openapi import document
 from service.api.http.operation import Endpoint
 from service.api.http.proxies import TrustedProxies
 from service.api.http.public_address import PublicAddress, read_base_url
@@ -103,6 +102,9 @@ def create_app(settings: Settings, *, on_reload: tuple[Work, ...] = ()) -> Appli
 
 def openapi_document() -> dict[str, Any]:
     """The OpenAPI document of this version; needs no Redis and no settings."""
+    # A service that only answers needs none of it.
+    from service.api.http.openapi import document  # noqa: PLC0415
+
     return document(Service(Settings()).application.operations)
 
 

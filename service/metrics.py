@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, multiprocess
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 
@@ -236,6 +236,9 @@ class _Gathered:
 
     def collect(self) -> Iterable[Metric]:
         if _SHARED in os.environ:
+            # A single process has no files of others to read.
+            from prometheus_client import multiprocess  # noqa: PLC0415
+
             collector: Any = multiprocess.MultiProcessCollector  # untyped in prometheus-client
             yield from collector(None).collect()
         else:

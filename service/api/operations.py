@@ -13,7 +13,6 @@ from service.api.admin.schemas.tokens import Message
 from service.api.auth.callers import Caller
 from service.api.http.access import ADMINISTER, ANYONE
 from service.api.http.call import Call, Json
-from service.api.http.openapi import document
 from service.api.http.operation import Operation, OperationGroup
 from service.api.http.problems import raw
 from service.api.http.public_address import PublicAddress
@@ -134,7 +133,7 @@ class OperationsApi(OperationGroup, tag="operation"):
     async def document(self, call: Call) -> Response:
         """This document."""
         # Made when it is first asked for, because most processes never are; it takes ten milliseconds.
-        self._document = self._document or await asyncio.to_thread(document, self._described)
+        self._document = self._document or await asyncio.to_thread(_document, self._described)
         # Relative where nothing is configured, so that the reference asks the server it came from.
         configured = self._address.configured
         server = str(configured) if configured else self._address.prefix(call) or "/"
@@ -159,3 +158,10 @@ class OperationsApi(OperationGroup, tag="operation"):
         await self._monitor.namespace.confirm_reset()
         await self._audit_log.write("store.confirmed", caller.origin, "store")
         return Message("The store is taken as it is")
+
+
+def _document(operations: Sequence[Operation]) -> dict[str, Any]:
+    # In the thread, and not at the start: all that it says is in memory only of a process that is asked.
+    from service.api.http.openapi import document  # noqa: PLC0415
+
+    return document(operations)

@@ -102,6 +102,19 @@ def test_what_must_be_quick_imports_nothing_heavy(arguments: list[str], heavy: t
     assert said.split()[-1] == "0"
 
 
+def test_a_service_begins_without_what_few_processes_are_asked_for() -> None:
+    code = "import sys, service.app\nprint(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    late = {
+        "service.api.http.openapi",
+        "service.dashboard.minifier",
+        "service.embedded",
+        "service.tokens.accounts.jwt",
+        "prometheus_client.multiprocess",
+    }
+    assert late & set(done.stdout.split()) == set()
+
+
 def test_an_unknown_command_is_a_usage_error(run: Run) -> None:
     result = run("creat")
     assert (result.exit_code, "No such command 'creat'" in result.stderr) == (2, True)

@@ -7,7 +7,8 @@ import re
 
 import pytest
 
-from service.dashboard.bundle import bundle, load, squeeze, tight
+from service.dashboard.bundle import load
+from service.dashboard.minifier import bundle, squeeze, tight
 
 
 def test_a_module_comes_behind_what_it_imports_and_once() -> None:

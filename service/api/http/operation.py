@@ -71,9 +71,9 @@ class Operation(msgspec.Struct, frozen=True):
         """Note beside a handler that it answers this operation; several are listed in the order they are written."""
         first, _, rest = (inspect.getdoc(handler) or "").partition("\n")
         # Once for the class and not for each service, of which tests make thousands.
-        signature = inspect.signature(handler)
         # Types and not their names: no module of handlers may have `from __future__ import annotations`.
-        takes = {name: one.annotation for name, one in signature.parameters.items() if name != "self"}
+        takes = dict(handler.__annotations__)
+        told = takes.pop("return")
         described = msgspec.structs.replace(
             self,
             summary=self.summary or first.removesuffix("."),
@@ -81,9 +81,9 @@ class Operation(msgspec.Struct, frozen=True):
             takes=takes,
             body=takes.get("body", self.body),
             query=takes.get("query", self.query),
-            is_plain=list(takes.values()) == [Call] and _is_response(signature.return_annotation),
+            is_plain=list(takes.values()) == [Call] and _is_response(told),
             answers={
-                **_answer(self.status, signature.return_annotation),
+                **_answer(self.status, told),
                 **self.answers,
                 **({202: Pending} if self.pending else {}),
                 **dict.fromkeys(self.problems),

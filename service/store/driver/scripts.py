@@ -46,6 +46,7 @@ LETTERS = {
     "seal": "=",
 }
 
+_LUA = files("service.store").joinpath("lua")
 _FIELD = re.compile(r"'@([a-z_]+)(\d?)'")
 
 
@@ -79,14 +80,14 @@ class Script:
 @cache
 def source_of(sha: str) -> str:
     """The source of one of our scripts by its digest."""
-    names = [file.name.removesuffix(".lua") for file in files("service.store").joinpath("lua").iterdir()]
+    names = [file.name.removesuffix(".lua") for file in _LUA.iterdir()]
     return next(source for source, digest in map(_read, names) if digest == sha)
 
 
 @cache
 def _read(name: str) -> tuple[str, str]:
     """A script and its SHA-1, read once however many stores use it."""
-    source = files("service.store").joinpath("lua", f"{name}.lua").read_text(encoding="utf-8")
+    source = _LUA.joinpath(f"{name}.lua").read_text(encoding="utf-8")
     source = _FIELD.sub(lambda field: f"'{LETTERS[field[1]]}{field[2]}'", source)
     # SHA-1 because Redis names scripts by it; nothing is kept safe by it here.
     return source, sha1(source.encode(), usedforsecurity=False).hexdigest()

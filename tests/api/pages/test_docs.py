@@ -52,7 +52,7 @@ async def test_what_takes_milliseconds_to_make_is_made_beside_the_loop(
         return {}
 
     service = await make_service()
-    monkeypatch.setattr("service.api.operations.document", make)
+    monkeypatch.setattr("service.api.http.openapi.document", make)
     async with httpx2.AsyncClient(
         transport=httpx2.ASGITransport(app=service.application), base_url="http://a.test"
     ) as client:

@@ -1,0 +1,138 @@
+"""The dashboard's modules as two scripts, and scripts and styles without what means nothing to a browser.
+
+Small modules compressed one by one weigh half as much again as together, and take as many requests. The first script
+draws the list of tokens; the second holds the other screens and is fetched when one of them is first asked for.
+"""
+
+import re
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
+
+_MAIN = "js/main.js"
+_SCREENS = "js/screens.js"
+_IMPORT = re.compile(r'^import \{ (.*) \} from "\./(.+)";\n', re.MULTILINE)
+_REEXPORT = re.compile(r'^export \{ (.*) \} from "\./(.+)";\n', re.MULTILINE)
+_EXPORT = re.compile(r"^export (?=(?:async )?(?:function|class|const|let) (\w+))", re.MULTILINE)
+_STYLE_COMMENT = re.compile(r"/\*(?s:.*?)\*/")
+_STYLE_SIGN = re.compile(r"\s*([{}:;,])\s+")
+_COMMENT = "//", "/*"
+# A text, a pattern, a comment, the beginning of a text with values in it, a brace, or what stands between these.
+_CODE = re.compile(
+    r"""\"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|//.*|/\*(?s:.*?)\*/"""
+    r"""|(?<=[(,=:[])/(?:[^/[\\\n]|\\.|\[(?:[^]\\\n]|\\.)*])+/|`|[{}]|[^"'`{}/]+|/"""
+)
+_TEXT = re.compile(r"`|\$\{|(?:[^`$\\]|\\(?s:.)|\$(?!\{))+")
+_LINE_END = re.compile(r"\s*\n\s*")
+# Not a plus or a minus beside another: two of them that meet are another sign.
+_SPACED = re.compile(r" ?(=>|[!=]==|&&|\|\||\?\?|\.\.\.|[<>]=|[,{}()[\]?:;=<>*]) ?|(?<![+-]) ([+-]=?) (?![+-])")
+_ENDED = ";", ","
+# Behind a space only where a word stands before it: async (problem) => …
+_ALONE = re.compile(r"(?<!\w)\((\w+)\)=>")
+_CONSTANT = re.compile(r"\bconst\b")
+# Names of constants, which nothing else is called: no member, no variable.
+_CAPITALS = re.compile(r"\b[A-Z][A-Z_]{2,}\b")
+_DECLARED = re.compile(r"^(?:export )?const \[?([A-Z_, ]{3,})\]? =", re.MULTILINE)
+# A line that goes on with the next one, or goes on from the last one.
+_CONTINUED = re.compile(r"(?<=[(\[,;])\n|\n(?=[:?.&|+])|,\n?(?=[\])])")
+
+
+def bundle(modules: dict[str, str]) -> dict[str, str]:
+    """Two scripts of all these modules: the main one with what it imports, and the rest behind that of the screens.
+
+    No name means two things in the modules. What the second script needs of the first one, that exports.
+    """
+    first, short = _in_order(modules, _MAIN), _short(modules)
+    if _SCREENS not in modules:
+        return {_MAIN: _as_one(modules, first, short)}
+    second = [path for path in _in_order(modules, _SCREENS) if path not in first]
+    shared = sorted({name for path in second for name in _names_from(modules[path], first)})
+    screens = {name for names, _ in _REEXPORT.findall(modules[_SCREENS]) for name in names.split(", ")}
+    imported = f'import{{{",".join(short.get(name, name) for name in shared)}}}from"./main.js";'
+    return {
+        _MAIN: _as_one(modules, first, short, {*shared}),
+        _SCREENS: imported + _as_one(modules, second, short, screens),
+    }
+
+
+def _in_order(modules: dict[str, str], entry: str) -> list[str]:
+    """The entry and all that it imports, each behind what it needs itself."""
+    order: list[str] = []
+    visited: set[str] = set()
+
+    def visit(path: str) -> None:
+        if path in visited:
+            return
+        # Before what it imports, so that modules which import each other end here.
+        visited.add(path)
+        for _, name in _IMPORT.findall(modules[path]) + _REEXPORT.findall(modules[path]):
+            visit(f"js/{name}")
+        order.append(path)
+
+    visit(entry)
+    return order
+
+
+def _names_from(module: str, others: list[str]) -> list[str]:
+    return [
+        name.strip() for names, path in _IMPORT.findall(module) if f"js/{path}" in others for name in names.split(",")
+    ]
+
+
+def _short(modules: dict[str, str]) -> dict[str, str]:
+    """A sign for each constant of all modules."""
+    names = ", ".join(found for text in modules.values() for found in _DECLARED.findall(text)).split(", ")
+    return {name: f"${place:x}" for place, name in enumerate(names)}
+
+
+def _as_one(modules: dict[str, str], paths: list[str], short: Mapping[str, str], exported: Collection[str] = ()) -> str:
+    def export(found: re.Match[str]) -> str:
+        return found.group() if found.group(1) in exported else ""
+
+    bare = (_EXPORT.sub(export, _REEXPORT.sub("", _IMPORT.sub("", modules[path]))) for path in paths)
+    return squeeze("".join(bare), short)
+
+
+def squeeze(script: str, short: Mapping[str, str] = MappingProxyType({})) -> str:
+    """Without what means nothing outside of texts and patterns: comments, space around signs, the end of a line that
+    goes on, the sign before a closing brace. Every statement ends in a semicolon or a brace. Constants get short names.
+    """
+    squeezed = ""
+    # Where we are: "`" in a text with values in it, "{" between braces.
+    inside: list[str] = []
+    at = 0
+    while at < len(script):
+        in_text = inside[-1:] == ["`"]
+        found = (_TEXT if in_text else _CODE).match(script, at)
+        if found is None:
+            raise ValueError(f"no script from here: {script[at : at + 80]}")
+        part, at = found.group(), found.end()
+        if in_text:
+            if part == "`":
+                inside.pop()
+            elif part == "${":
+                inside.append("{")
+        elif part.startswith(_COMMENT):
+            continue
+        elif part in ("`", "{"):
+            inside.append(part)
+        elif part == "}":
+            inside.pop()
+            squeezed = squeezed[:-1] if squeezed.endswith(_ENDED) else squeezed
+        elif part[0] not in "\"'/":
+            part = _plain(part, squeezed[-1:], short)
+        squeezed += part
+    return squeezed
+
+
+def _plain(code: str, before: str, short: Mapping[str, str]) -> str:
+    """Code between texts, patterns and braces; `before`: the sign that it stands behind."""
+    code = _SPACED.sub(r"\1\2", _LINE_END.sub("\n", code)).strip(" ")
+    code = _CONSTANT.sub("let", _ALONE.sub(r"\1=>", _CONTINUED.sub("", code)))
+    if before in ("", "{", "}", "(", "[", *_ENDED):
+        code = code.removeprefix("\n")
+    return _CAPITALS.sub(lambda found: short.get(found.group(), found.group()), code)
+
+
+def tight(style: str) -> str:
+    """Without comments and space around signs that need none. One before a colon stays: it means a descendant."""
+    return _STYLE_SIGN.sub(r"\1", _STYLE_COMMENT.sub("", style)).replace(";}", "}").lstrip()
