@@ -2,6 +2,7 @@
 
 import os
 import platform
+import resource
 import shutil
 import subprocess
 import time
@@ -74,6 +75,25 @@ def family(pid: int) -> Iterator[int]:
 def cpu_seconds(pid: int) -> float:
     """User and system time of all threads of the process and its descendants."""
     return sum(_ticks(member) for member in family(pid)) / TICKS
+
+
+def longest_gap(seconds: float) -> float:
+    """How long a loop on the server's core that does nothing but look at the clock stood still at most, in seconds.
+
+    Without what the kernel gave other processes: it is what the host of a virtual machine takes, or an interrupt, and no
+    step of a server is known more exactly than that.
+    """
+    before, longest = os.sched_getaffinity(0), 0.0
+    os.sched_setaffinity(0, SERVER_CORES)
+    now = began = time.monotonic()
+    lost = resource.getrusage(resource.RUSAGE_THREAD).ru_nivcsw
+    while now < began + seconds:
+        last, now = now, time.monotonic()
+        if now - last > longest:
+            lost, known = resource.getrusage(resource.RUSAGE_THREAD).ru_nivcsw, lost
+            longest = now - last if lost == known else longest
+    os.sched_setaffinity(0, before)
+    return longest
 
 
 def wait_for_rest(pid: int) -> None:
