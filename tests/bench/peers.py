@@ -64,8 +64,8 @@ def _of_fastify(server: Server, folder: Path) -> list[Case]:
         Case(FASTIFY, server, "/validate", GOOD),
         Case(FASTIFY_LIMITED, server, "/limited", GOOD),
         Case(FASTIFY_SESSION, server, "/api/token?token=good", {"status": "200", "contains": '"valid":true'}),
-        Case(FASTIFY_ISSUE, server, "/issue", issue, share=2),
-        Case(FASTIFY_SPEND, server, "/spend", spend, share=0.4),
+        Case(FASTIFY_ISSUE, server, "/issue", issue, share=3),
+        Case(FASTIFY_SPEND, server, "/spend", spend, share=0.2),
         Case(FASTIFY_CREATE, server, "/create", create | {"status": "201", "contains": '"token":"rtk_'}),
     ]
 
