@@ -127,6 +127,25 @@ async def test_csv_has_a_header_and_no_cell_that_a_spreadsheet_would_run(service
     assert not [cell for row in rows for cell in row if cell.startswith(("=", "+", "-", "@", "\t", "\r"))]
 
 
+@pytest.mark.parametrize("written_as", ["csv", "ndjson"])
+async def test_others_have_a_turn_while_the_log_is_written_out(
+    service: Service, monkeypatch: pytest.MonkeyPatch, written_as: str
+) -> None:
+    turns: list[str] = []
+
+    async def give_way() -> None:
+        turns.append("others")
+
+    monkeypatch.setattr("service.api.admin.audit.give_way", give_way)
+    monkeypatch.setattr("service.api.admin.audit._LINES", 2)
+    admin = await sign_in(service)
+    for number in range(7):
+        await service.rules.audit.log.write("login.failed", TEST, f"user {number}")
+    answer = await admin.get(AUDIT, format=written_as, action="login.failed")
+    assert answer.body.count(b"user ") == 7
+    assert len(turns) == 3
+
+
 async def test_the_verification_tells_what_was_done_to_the_audit_log(still: Service) -> None:
     admin = await sign_in(still)
     await admin.create("gate")
