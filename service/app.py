@@ -116,8 +116,8 @@ def _background(on: Foundation, rule: Rules, *, reload: tuple[Work, ...], redis:
 
     # A name, every how many seconds, and the work.
     repeated: tuple[tuple[str, float, Work], ...] = (
-        # The operator's guide promises that a crash loses one second of it at most.
-        ("usage", 1.0, rule.usage.flush),
+        # The operator's guide promises how much of it a crash loses at most.
+        ("usage", 1.0, rule.usage.flush_due),
         ("sweep", 1.0, rule.managed.sweeper.sweep),
         ("refusals", TELL_SECONDS, rule.audit.refusals.tell),
         # Until it is sealed an entry can be taken out unseen.

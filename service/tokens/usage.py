@@ -1,10 +1,13 @@
-"""Usage: counted in the process, and flushed to Redis every second. A crash loses at most that second."""
+"""Usage: counted in the process, and written to Redis every second. A crash loses at most that second, and where more
+tokens are used than are written in one at most four.
+"""
 
 import asyncio
-from collections import defaultdict
-from collections.abc import Callable
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import islice
 
 from service.addresses import read_address
 from service.errors import StoreUnavailable
@@ -17,6 +20,12 @@ from service.tokens.credential import DecodedCredential
 _AGENT_LENGTH = PIECE
 # A name of its own: reading a member off an enumeration takes as long as the comparison.
 _SESSION = Kind.SESSION
+# Tokens whose uses are written each second in any case. Those of more may wait, so that each gathers more of them:
+# to write takes Redis five times as long as to validate.
+_AT_ONCE = 4096
+_SECONDS_TO_WAIT = 3
+# In forty megabytes.
+_MOST_WAITING = 2**17
 
 
 @dataclass(eq=False, repr=False)
@@ -30,12 +39,16 @@ class Usage:
     on_limited: Callable[[str], None]
     # Told of a flush that Redis did not take.
     on_dropped: Callable[[], None]
-    # By the digest of what was used.
+    # Of managed tokens, by the digest of what was used; those first that have waited for longest.
     _gathered: dict[bytes, Use] = field(default_factory=dict, init=False)
-    # Of the sessions among them, when each ends in any case.
-    _sessions: dict[bytes, int] = field(default_factory=dict, init=False)
+    # How many of them were there already at each of the last flushes.
+    _waited: deque[int] = field(default_factory=lambda: deque([0] * _SECONDS_TO_WAIT), init=False)
+    # Of sessions, and when each ends in any case.
+    _sessions: dict[bytes, tuple[Use, int]] = field(default_factory=dict, init=False)
     _limited: set[str] = field(default_factory=set, init=False)
     _flushing: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
+    # Of all together, what the totals of the hour do not have yet.
+    _allowed: int = field(default=0, init=False)
     _refused: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int), init=False)
 
     def count(self, decoded: DecodedCredential, verdict: Verdict, now: float, address: str, agent: bytes) -> None:
@@ -58,7 +71,9 @@ class Usage:
     def _begin(self, decoded: DecodedCredential) -> Use:
         digest, credential = decoded.digest, decoded.credential
         if credential.kind is _SESSION:
-            self._sessions[digest] = credential.expires_at
+            if (known := self._sessions.get(digest)) is None:
+                known = self._sessions[digest] = Use(credential.token_id, digest), credential.expires_at
+            return known[0]
         # A derived token has no record: its uses are those of the token it comes from.
         token_id = credential.ancestors[0] if credential.ancestors else credential.token_id
         # Not the record itself: of as many tokens as a second brings it takes more than all else that is kept.
@@ -66,39 +81,55 @@ class Usage:
         return gathered
 
     async def flush(self) -> None:
-        """Write what was gathered, behind a flush that is under way; what Redis does not take is dropped."""
+        """Write all that was gathered, behind a flush that is under way; what Redis does not take is dropped."""
         async with self._flushing:
-            if self._gathered:
-                try:
-                    await self._write()
-                except StoreUnavailable:
-                    self.on_dropped()
+            await self._flush(len(self._gathered))
 
-    async def _write(self) -> None:
-        # Taken in one step: what is counted while Redis is written to belongs to the next flush.
-        used, self._gathered = self._gathered, {}
-        sessions, self._sessions = self._sessions, {}
+    async def flush_due(self) -> None:
+        """The same once a second, except that uses of many tokens wait for others of the same."""
+        async with self._flushing:
+            waiting = len(self._gathered)
+            await self._flush(min(waiting, max(self._waited[0], _AT_ONCE, waiting - _MOST_WAITING)))
+
+    async def _flush(self, count: int) -> None:
+        # Noted in one step: what is first used while Redis is written to belongs to the next flush.
+        due = list(islice(self._gathered, count))
+        waited = [max(0, earlier - count) for earlier in self._waited]
+        self._waited = deque([*waited[1:], len(self._gathered) - count])
         limited, self._limited = self._limited, set()
-        refused, self._refused = self._refused, defaultdict(int)
         for token_id in limited:
             self.on_limited(token_id)
-        now, allowed = int(self.clock()), 0
+        rest = iter(due)
+        try:
+            await self._touch()
+            await self._write(rest)
+            allowed, self._allowed = self._allowed, 0
+            refused, self._refused = self._refused, defaultdict(int)
+            if allowed or refused:
+                await self._store.add_total(int(self.clock()), allowed, refused)
+        except StoreUnavailable:
+            for digest in rest:
+                del self._gathered[digest]
+            self.on_dropped()
+
+    async def _touch(self) -> None:
+        """Put the end of the sessions off that were used; their uses are told in the totals alone."""
+        sessions, self._sessions = self._sessions, {}
+        self._allowed += sum([use.allowed for use, _ in sessions.values()])
+        while sessions and self.idle_seconds:
+            now = int(self.clock())
+            over = [sessions.popitem() for _ in range(min(SLICE, len(sessions)))]
+            await self._store.touch_sessions({key: idle_end(now, self.idle_seconds, end) for key, (_, end) in over})
+
+    async def _write(self, due: Iterable[bytes]) -> None:
         # Slice by slice: a second may bring tens of thousands, and requests go on between. What is written is let
         # go, so that what is counted meanwhile takes its room.
-        while used:
-            taken = [used.popitem()[1] for _ in range(min(SLICE, len(used)))]
-            allowed += sum([use.allowed for use in taken])
-            if sessions:
-                over = {use.digest: sessions.pop(use.digest) for use in taken if use.digest in sessions}
-                taken = [use for use in taken if use.digest not in over]
-                if self.idle_seconds:
-                    ends = {digest: idle_end(now, self.idle_seconds, end) for digest, end in over.items()}
-                    await self._store.touch_sessions(ends)
+        while taken := [self._gathered.pop(digest) for digest in islice(due, SLICE)]:
+            self._allowed += sum([use.allowed for use in taken])
             for use in taken:
                 # Cut here, so that no long header becomes the key of what `_agent` remembers.
                 use.address, use.agent = _address(use.address), _agent(use.agent[: 2 * _AGENT_LENGTH])
-            await self._store.add(taken, now)
-        await self._store.add_total(now, allowed, refused)
+            await self._store.add(taken, int(self.clock()))
 
 
 def idle_end(now: int, idle_seconds: int, expires_at: int) -> int:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import AsyncMock, Mock
 
 import pytest
 
 from service.app import Service
+from service.errors import StoreUnavailable
 from service.model import Kind, ManagedToken, RateLimit
 from service.store.usage import DAYS_KEPT, HOURS_KEPT, Use
 from service.tokens.managed.tokens import NewToken
 from tests.asgi import TEST
+from tests.builders import sign_in
 from tests.conftest import Clock
 
 pytestmark = pytest.mark.anyio
@@ -207,3 +210,84 @@ async def test_a_limit_that_refuses_is_told_once_a_flush(service: Service) -> No
     await service.rules.usage.flush()
     await service.rules.usage.flush()
     assert told == [token.token_id]
+
+
+async def written_by(service: Service, monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
+    """Of each flush from now on the uses that were written, by token in their order; the store's are not."""
+    written: list[list[int]] = []
+    flush = service.rules.usage.flush_due
+
+    async def add(uses: list[Use], now: int) -> None:
+        written[-1].extend(use.allowed for use in uses)
+
+    async def told() -> None:
+        written.append([])
+        await flush()
+
+    monkeypatch.setattr(service.stores.usage, "add", add)
+    monkeypatch.setattr(service.rules.usage, "flush_due", told)
+    return written
+
+
+async def test_uses_of_many_tokens_wait_for_others_of_the_same_and_at_most_four_seconds(
+    still: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.tokens.usage._AT_ONCE", 2)
+    usage, made = still.rules.usage, [await make(still, f"token {number}") for number in range(11)]
+    written = await written_by(still, monkeypatch)
+    for second in range(6):
+        for _, secret in [*(made[:8] if second == 0 else made[9:] if second == 2 else ()), made[8]]:
+            await use(still, secret, 1)
+        await usage.flush_due()
+    # One was used each second: four times until the flush that wrote it, and twice behind that.
+    assert written == [[1, 1], [1, 1], [1, 1], [1, 1, 4], [1, 1], [2]]
+    assert (await still.stores.usage.totals(int(still.clock()), 1))[0].allowed == 16
+
+
+async def test_no_more_uses_wait_than_have_room_and_the_end_writes_all(
+    still: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.tokens.usage._AT_ONCE", 1)
+    monkeypatch.setattr("service.tokens.usage._MOST_WAITING", 4)
+    written = await written_by(still, monkeypatch)
+    for number in range(7):
+        await use(still, (await make(still, f"token {number}"))[1], 1)
+    await still.rules.usage.flush_due()
+    assert written == [[1, 1, 1]]
+    await still.rules.usage.flush()
+    assert written == [[1] * 7]
+    assert (await still.stores.usage.totals(int(still.clock()), 1))[0].allowed == 7
+
+
+async def test_a_flush_that_redis_does_not_take_is_dropped_and_those_behind_it_are_not(
+    still: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.tokens.usage._AT_ONCE", 3)
+    monkeypatch.setattr("service.tokens.usage.SLICE", 2)
+    made, dropped = [await make(still, f"token {number}") for number in range(5)], Mock()
+    usage, add = still.rules.usage, still.stores.usage.add
+    monkeypatch.setattr(usage, "on_dropped", dropped)
+    for _, secret in made:
+        await use(still, secret, 1)
+    monkeypatch.setattr(still.stores.usage, "add", Mock(side_effect=StoreUnavailable("away")))
+    await usage.flush_due()
+    monkeypatch.setattr(still.stores.usage, "add", add)
+    await usage.flush_due()
+    dropped.assert_called_once_with()
+    series = await still.stores.usage.days_of([token.token_id for token, _ in made], int(still.clock()), 1)
+    assert series == [[0], [0], [0], [1], [1]]
+
+
+async def test_sessions_do_not_wait_behind_many_tokens(still: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.tokens.usage._AT_ONCE", 0)
+    monkeypatch.setattr(still.rules.usage, "idle_seconds", 600)
+    touched = AsyncMock()
+    monkeypatch.setattr(still.stores.usage, "touch_sessions", touched)
+    await use(still, (await make(still))[1], 1)
+    session = await sign_in(still)
+    await still.rules.authority.verify(session, (Kind.SESSION,))
+    for _ in range(2):
+        await still.rules.usage.flush_due()
+    digest = still.rules.authority.digest(Kind.SESSION, session)
+    touched.assert_awaited_once_with({digest: int(still.clock()) + 601})
+    assert (await still.stores.usage.totals(int(still.clock()), 1))[0].allowed == 1
