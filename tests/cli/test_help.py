@@ -109,6 +109,7 @@ def test_a_service_begins_without_what_few_processes_are_asked_for() -> None:
         "service.api.http.openapi",
         "service.dashboard.minifier",
         "service.embedded",
+        "starlette.routing",
         "service.tokens.accounts.jwt",
         "prometheus_client.multiprocess",
     }

@@ -3,19 +3,30 @@
 import re
 from collections.abc import Iterable
 
-from starlette.routing import compile_path
 from starlette.types import Scope
 
 from service.api.http.operation import Endpoint
 from service.api.http.public_address import METADATA
 from service.api.http.validate_paths import form_of
 
-_CONVERTOR = re.compile(r":\w+}")
+# A name in braces, and what may stand in its place as Starlette's templates say it.
+_PARAMETER = re.compile(r"{(\w+):?(\w*)}")
+_CONVERTORS = {"": "[^/]+", "int": "[0-9]+", "path": ".*"}
 
 
 def name_of(template: str) -> str:
     """A path's template as the metrics and the log have it."""
-    return _CONVERTOR.sub("}", template)
+    return _PARAMETER.sub(r"{\1}", template)
+
+
+def _pattern_of(template: str) -> re.Pattern[str]:
+    """What the paths of a template match, its parameters by their names."""
+    # Not by the library's own, which brings WebSockets and middleware into every process.
+    literal, *rest = _PARAMETER.split(template)
+    pattern = re.escape(literal)
+    for name, convertor, literal in zip(rest[::3], rest[1::3], rest[2::3], strict=True):
+        pattern += f"(?P<{name}>{_CONVERTORS[convertor]}){re.escape(literal)}"
+    return re.compile(pattern)
 
 
 class Path:
@@ -39,7 +50,7 @@ class Path:
 
 
 class Router:
-    """Paths without parameters are found in a dictionary, the rest by the patterns of Starlette's routes.
+    """Paths without parameters are found in a dictionary, the rest by a pattern of each template.
 
     The forms of /validate are found by what a path means: they are never 404 for a slash too many.
     """
@@ -56,7 +67,7 @@ class Router:
         self._exact = {template: path for template, path in paths.items() if "{" not in template}
         routed = paths.keys() - self._exact.keys() - self._forms.keys()
         # Not from `routed`, which has no order: of two patterns that fit, the one declared first is to answer.
-        self._patterns = [(compile_path(template)[0], path) for template, path in paths.items() if template in routed]
+        self._patterns = [(_pattern_of(template), path) for template, path in paths.items() if template in routed]
 
     def find(self, scope: Scope) -> Path | None:
         """What lies at a request's path; its parameters are put into the scope."""
@@ -72,7 +83,7 @@ class Router:
         if form is not None:
             return self._forms.get(form)
         for pattern, path in self._patterns:
-            match = pattern.match(scope["path"])
+            match = pattern.fullmatch(scope["path"])
             if match is not None:
                 scope["path_params"] = match.groupdict()
                 return path

@@ -13,7 +13,6 @@ import tempfile
 import threading
 from collections.abc import Callable
 from functools import partial
-from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Any
 
 from uvicorn.config import STARTUP_FAILURE, Config
@@ -164,6 +163,9 @@ def make_without_collecting() -> None:
 
 
 def _end_with_parent() -> None:
+    # A single process, and the parent itself, wait for nobody.
+    from multiprocessing.connection import wait  # noqa: PLC0415
+
     parent = multiprocessing.parent_process()
     if parent is not None:
         # The sentinel of a process becomes ready when it has ended, however that came.
