@@ -19,7 +19,8 @@ from service.tokens.one_time import Issued, OneTimeTokens
 
 # The fast path answers these, too.
 PHP_PATH = "/api-v{version:int}/fastertokengenerator.php"
-CONSUME_PATH = "/api/one-time-tokens/consume"
+ISSUE_PATH = "/api/one-time-tokens"
+CONSUME_PATH = f"{ISSUE_PATH}/consume"
 _DATA_BYTES = 4096
 Subject = Annotated[str, Meta(pattern=rf"^({SUBJECT})\Z", description="whom the token speaks for, not `-`")]
 
@@ -99,9 +100,7 @@ class OneTimeApi(OperationGroup, tag="one-time"):
             return Json(PhpError("error", "Error generating token"), 500)
         return generated(issued)
 
-    @Operation(
-        "POST", "/api/one-time-tokens", ISSUE, "issueOneTimeToken", status=201, body_optional=True, problems=(403, 429)
-    )
+    @Operation("POST", ISSUE_PATH, ISSUE, "issueOneTimeToken", status=201, body_optional=True, problems=(403, 429))
     async def issue(self, call: Call, body: IssueOneTime) -> IssuedOneTime:
         """Issue a one-time token.
 

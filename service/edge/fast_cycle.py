@@ -19,9 +19,11 @@ from service.api.gateway.answers import REQUEST_ID, lines_of
 from service.api.http.call import Headers
 from service.api.http.problems import respond
 from service.edge.deadlines import Deadlines
-from service.edge.fast_path import FastPath, Openings
+from service.edge.fast_path import FastPath, Openings, Seen
 from service.edge.known_heads import FORWARDED, NO_HEAD, SECRETS, Pieces
 from service.errors import StoreUnavailable
+from service.store.driver.replies import Reply
+from service.tokens.credential import DecodedCredential
 
 
 class Connection(Protocol):
@@ -162,6 +164,19 @@ class OperationCycle(FastCycle):
     def _begin(self) -> None:
         """Ask, answer at once, or leave it to the ordinary way; each operation has its own."""
         raise NotImplementedError
+
+    def _bearer(self) -> Seen | None:
+        """How the record of the caller's session or managed token is read; None where it presents another thing."""
+        field = self.head.named.get(b"authorization", b"")
+        return self._fast_path.lookup_of(field[7:].strip()) if field[:7].lower() == b"bearer " else None
+
+    def _record_of(self, caller: Seen, reply: Reply) -> DecodedCredential | None:
+        """The caller's record, if nothing but that is needed to admit it."""
+        authority = self._fast_path.authority
+        found = authority.open(caller.digest, reply) if isinstance(reply, bytes) else None
+        if found is None or found.limited or found.credential.kind is not caller.kind:
+            return None
+        return found if authority.evaluate(found, (), self._address(), authority.clock()).active else None
 
     def _start_over(self, url: bytes) -> None:
         """Leave what is unusual to the ordinary way, from the start: nothing was changed or counted yet."""

@@ -116,7 +116,7 @@ class FastPath:
         self.one_time = one_time
         self.application = application
         self.request_ids = application.request_ids
-        self.tell = application.tell
+        self.tell, self.answer = application.tell, application.answer
         self.trusted, self.address_of = trusted, trusted.recent
         self.accepted = accepted
         self.validations = metrics.validations.counts

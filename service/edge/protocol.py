@@ -29,19 +29,14 @@ from service.edge.head import (
     check,
     size_of,
 )
-from service.edge.introspection import IntrospectionCycle
 from service.edge.known_heads import NOTHING_SAID, Head, Layout, Named, Pieces, said_once
 from service.edge.limits import ConnectionLimits
-from service.edge.one_time import ConsumeCycle, GenerateCycle, generates
+from service.edge.operations import operation_of
 from service.edge.ordinary import OrdinaryCycle
 from service.edge.reading import ReadingProtocol
-from service.edge.session_check import SessionCheckCycle, check_of
 
 _TOO_MANY = Refusal(503, "too_many_connections", "Too many connections from this address are open. Use fewer.")
 _ALL_BUSY = Refusal(503, "overloaded", "As many connections as this server can have are busy. Try again.")
-_POSTED = {cycle.template.encode(): cycle for cycle in (IntrospectionCycle, ConsumeCycle)}
-# The digits of a length that is read here: a longer body is for the ordinary way.
-_DIGITS = 4
 
 
 class EdgeProtocol(ReadingProtocol):
@@ -190,7 +185,7 @@ class EdgeProtocol(ReadingProtocol):
     def _begin_operation(self, named: Named, kind: type[OperationCycle], plan: bytes) -> None:
         """One without a body as a validation, another at the end of its body, which is small."""
         previous: RequestResponseCycle | FastCycle | None = self.cycle
-        if kind.method != "POST":
+        if kind.method == "GET":
             self._begin_fast_path(named, kind, plan)
         elif previous is not None and not previous.response_complete:
             self._begin_ordinary(named)
@@ -276,16 +271,3 @@ class EdgeProtocol(ReadingProtocol):
             # Its answer says `connection: close`, so that the client asks another process next.
             previous.keep_alive = False
         self.deadlines.drain()
-
-
-def operation_of(method: bytes, url: bytes, named: Named) -> tuple[type[OperationCycle], bytes] | None:
-    """The cycle that answers this request and what it is to be told; None where the ordinary way answers."""
-    length = named.get(b"content-length", b"0")
-    if method == b"POST":
-        cycle = _POSTED.get(url)
-        return (cycle, url) if cycle is not None and len(length) <= _DIGITS and length.isdigit() else None
-    if length != b"0" or method not in (b"GET", b"HEAD"):
-        return None
-    if (secret := check_of(url, named)) is not None:
-        return SessionCheckCycle, secret
-    return (GenerateCycle, url) if generates(url, named) else None

@@ -1,13 +1,15 @@
-"""Introspection, the PHP generator and spending have two ways, too: the same bytes, counts and log lines of both."""
+"""Operations that have two ways, too: the same bytes, counts and log lines of both."""
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import re
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 
 from service.model import RateLimit
@@ -26,7 +28,9 @@ pytestmark = pytest.mark.anyio
 FORM = "Content-Type: application/x-www-form-urlencoded"
 JSON = "Content-Type: application/json"
 # Of tokens that are issued once for each way.
-FRESH = re.compile(rb'"token":"[0-9a-f]{32}"|\d\d:\d\d:\d\d')
+FRESH = re.compile(rb"[0-9a-f]{16,64}|\*-[0-9a-f]{8}|new \d{6}|\d\d:\d\d:\d\d")
+# As many digits in each, because an answer tells its length.
+NAMES = (f"new {number:06}" for number in itertools.count())
 
 
 def posted(path: str, body: str, *fields: str) -> bytes:
@@ -105,7 +109,70 @@ async def generations(ways: Ways) -> list[bytes]:  # noqa: F811
     ]
 
 
-@pytest.mark.parametrize("asked", [introspections, spendings, generations])
+async def changes(ways: Ways) -> list[bytes]:  # noqa: F811
+    """Of fresh tokens by everybody, and of what is none, as clients write and garble it."""
+    managed = ways.service.rules.managed.tokens
+    path, expires_at = "/api/admin/tokens", int(ways.service.clock()) + 86400
+    good = f"Authorization: Bearer {ways.secrets['session']}"
+    terms = NewToken(next(NAMES), expires_at, scopes=("tokens:write", "one-time:issue"))
+    ways.secrets["writer"] = (await managed.create(terms, ORIGIN)).secret
+    limit = RateLimit(limit=2, period_seconds=3600)
+    limited = msgspec.structs.replace(terms, name=next(NAMES), rate_limits=(limit,))
+    ways.secrets["limited"] = (await managed.create(limited, ORIGIN)).secret
+    callers = [f"Authorization: Bearer {secret}" for secret in ways.secrets.values()]
+    odd = ("", "[", '{"name":1,"duration":"7days"}', '{"name":"","duration":"7days"}', '{"name":"a"}', "x" * 5000)
+
+    def made() -> str:
+        return f'{{"name":"{next(NAMES)}","duration":"7days"}}'
+
+    async def fresh() -> str:
+        return (await managed.create(NewToken(next(NAMES), expires_at), ORIGIN)).token.token_id
+
+    async def off() -> str:
+        return f'{{"id":"{await fresh()}","isActive":false}}'
+
+    def ended(query: str, *fields: str) -> bytes:
+        return request(f"DELETE {path}{query} HTTP/1.1", *fields)
+
+    def changed(body: str, *fields: str) -> bytes:
+        return posted(path, body, *fields).replace(b"POST", b"PATCH", 1)
+
+    again, gone = made(), await fresh()
+    issue = "/api/one-time-tokens"
+    return [
+        posted(path, made(), good, JSON),
+        changed(await off(), good, JSON),
+        ended(f"?id={await fresh()}", good),
+        posted(issue, "", good),
+        *[posted(path, made(), caller, JSON) for caller in callers],
+        *[changed(await off(), caller, JSON) for caller in callers],
+        *[ended(f"?id={await fresh()}", caller) for caller in callers],
+        *[posted(issue, '{"ttlSeconds":60}', caller, JSON) for caller in callers],
+        *[posted(path, body, good, JSON) for body in odd],
+        *[changed(body, good, JSON) for body in (*odd, '{"id":"0000000000000000","isActive":false}')],
+        *[
+            posted(path, again, good, JSON, *more)
+            for more in ((), (), (f"Idempotency-Key: {next(NAMES)}",), ("Idempotency-Key:",))
+        ],
+        *[
+            posted(path, made(), good, f"Content-Type: {kind}")
+            for kind in ("text/plain", f"{JSON[14:]}; charset=utf-8")
+        ],
+        *[posted(path + query, made(), good, JSON) for query in ("?x=1", "?", "/", "#x", "?%69d=1")],
+        *[ended(f"?id={gone}", good, "X-Request-Id: mine") for _ in range(2)],
+        *[
+            ended(query, good)
+            for query in ("", "?id=", "?id=a&ids=b", f"?ids={await fresh()},{gone}", "?id=0&id=1", "?%69d=0")
+        ],
+        ended(f"?id={await fresh()}", good, "X-Requested-With: tokens-cli", "Connection: close"),
+        ended(f"?id={await fresh()}", good, good),
+        ended(f"?id={await fresh()}", "Cookie: session=x"),
+        ended(f"?id={await fresh()}", f"X-Token: {ways.secrets['session']}"),
+        changed(await off(), f"authorization: bearer  {ways.secrets['session']} "),
+    ]
+
+
+@pytest.mark.parametrize("asked", [introspections, spendings, generations, changes])
 async def test_an_operation_says_counts_and_logs_the_same_on_both_ways(
     ways: Ways,  # noqa: F811
     asked: Callable[[Ways], Any],
@@ -126,7 +193,7 @@ async def test_an_operation_says_counts_and_logs_the_same_on_both_ways(
     assert answers[0] == answers[1]
     assert counted[0] == counted[1]
     assert told[0] == told[1]
-    assert sum(answer.startswith(b"HTTP/1.1 200") for answer in answers[0]) > 5
+    assert sum(answer.startswith(b"HTTP/1.1 20") for answer in answers[0]) > 5
 
 
 async def test_the_usual_request_never_reaches_the_ordinary_way(
@@ -134,10 +201,14 @@ async def test_the_usual_request_never_reaches_the_ordinary_way(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     usual = [(await introspections(ways))[0], (await spendings(ways))[0], (await generations(ways))[0]]
+    usual += (await changes(ways))[:4]
     monkeypatch.setattr(ways.service.application, "call", None)
+    # Whoever is known from one reading is not read again.
+    monkeypatch.setattr(ways.service.rules.authority, "verify", None)
     got = [await exchange(ways.fast_path, [sent], 1) for sent in usual]
-    assert [answer[9:12] for answer in got] == [b"200"] * 3
-    assert [word in answer for word, answer in zip((b'"active":true', b'"valid":true', b"success"), got, strict=True)]
+    assert [answer[9:12] for answer in got] == [b"200"] * 3 + [b"201", b"200", b"200", b"201"]
+    said = (b'"active":true', b'"valid":true', b"success", b"created", b"deactivated", b"revoked", b"one_time")
+    assert all(word in answer for word, answer in zip(said, got, strict=True))
 
 
 async def test_a_body_may_come_in_pieces_and_requests_one_after_another(ways: Ways) -> None:  # noqa: F811

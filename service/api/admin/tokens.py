@@ -38,6 +38,9 @@ from service.tokens.managed.rotation import Rotation
 from service.tokens.managed.tokens import ManagedTokens, NewToken
 from service.tokens.rights import cut_life
 
+# The fast path leads here, too.
+MANAGED_PATH = "/api/admin/tokens"
+
 
 class ManagedApi(OperationGroup, tag="managed"):
     """Creates, shows, changes, revokes and rotates managed tokens over HTTP."""
@@ -53,7 +56,7 @@ class ManagedApi(OperationGroup, tag="managed"):
         """Show a token."""
         return await self._views.of_one(await self._tokens.get(token_id))
 
-    @issues("/api/admin/tokens", WRITE, "createToken", problems=(409,))
+    @issues(MANAGED_PATH, WRITE, "createToken", problems=(409,))
     async def create(self, call: Call, caller: Caller, body: CreateToken) -> TokenIssued:
         """Create a token.
 
@@ -72,9 +75,7 @@ class ManagedApi(OperationGroup, tag="managed"):
         return new_token(wanted, cut_life(origin, expires_at, now) if wanted.duration else expires_at)
 
     # BULK_BYTES, because a thousand ids do not fit into an ordinary body.
-    @Operation(
-        "PATCH", "/api/admin/tokens", WRITE, "changeTokens", body_bytes=BULK_BYTES, pending=True, problems=(404, 409)
-    )
+    @Operation("PATCH", MANAGED_PATH, WRITE, "changeTokens", body_bytes=BULK_BYTES, pending=True, problems=(404, 409))
     async def change(
         self, call: Call, caller: Caller, body: ChangeToken
     ) -> TokenChanged | SliceChanged | TokensChanged:
@@ -109,7 +110,7 @@ class ManagedApi(OperationGroup, tag="managed"):
         ids = list(dict.fromkeys(wanted.ids)) if isinstance(wanted.ids, list) else []
         return several(await self._bulk.set_active(ids, active, origin), done)
 
-    @Operation("DELETE", "/api/admin/tokens", WRITE, "revokeTokens", pending=True, problems=(404,))
+    @Operation("DELETE", MANAGED_PATH, WRITE, "revokeTokens", pending=True, problems=(404,))
     async def revoke(self, call: Call, caller: Caller, query: RevokedQuery) -> Message | TokensChanged:
         """Revoke tokens.
 

@@ -103,7 +103,7 @@ class Callers:
         # None of our own secrets has a dot.
         if self._jwt is not None and secret.count(b".") == 2:
             return Caller(self._origin(call, await self._jwt(secret), "jwt"), Role.ADMIN)
-        verdict = await self._authority.verify(
+        verdict = call.verdict or await self._authority.verify(
             secret, _KINDS, address=call.address, agent=call.header(b"user-agent") or b""
         )
         # Before the refusal of what is not valid: this one is, and may come again.

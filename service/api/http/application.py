@@ -107,7 +107,7 @@ class Application:
 
     async def respond(self, call: Call) -> Response:
         """The answer to a call, whatever becomes of it."""
-        response = await self._answer(call)
+        response = await self.answer(call)
         response.raw_headers.append((b"x-request-id", call.request_id.encode()))
         return response
 
@@ -140,7 +140,8 @@ class Application:
             return
         await send({"type": "lifespan.shutdown.complete"})
 
-    async def _answer(self, call: Call) -> Response:
+    async def answer(self, call: Call) -> Response:
+        """The same without the field of its id."""
         path = self._router.find(call.scope)
         if path is None:
             return problems.plain(404, "not_found", "There is nothing at this path.", call.request_id, [])

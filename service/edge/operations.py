@@ -1,0 +1,112 @@
+"""Which operations have the fast path, and those of callers that a Bearer token makes known: up to their handler.
+
+The caller's record is read every time.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from starlette.types import Message
+
+from service.api.admin.tokens import MANAGED_PATH
+from service.api.http.call import Call
+from service.api.one_time import ISSUE_PATH
+from service.edge.checks import IntrospectionCycle, SessionCheckCycle, check_of
+from service.edge.fast_cycle import Connection, OperationCycle, Whole
+from service.edge.fast_path import FastPath, Seen
+from service.edge.known_heads import Named
+from service.edge.one_time import ConsumeCycle, GenerateCycle, generates
+from service.store.driver.replies import Reply
+
+
+class BearerCycle(OperationCycle):
+    """Reads the caller's record, and has the handler answer whoever is good; all others the ordinary way knows."""
+
+    def __init__(self, protocol: Connection, fast_path: FastPath) -> None:
+        super().__init__(protocol, fast_path)
+        self._caller: Seen
+
+    def _begin(self) -> None:
+        caller = self._bearer()
+        if caller is None:
+            self._start_over(self.head.plan)
+            return
+        self._caller = caller
+        caller.submit(caller.command, self._take_caller, retry=True)
+
+    def _take_caller(self, reply: Reply) -> None:
+        caller = self._record_of(self._caller, reply)
+        if caller is None:
+            self._start_over(self.head.plan)
+            return
+        headers, address = self._headers, self._address()
+        authority = self._fast_path.authority
+        authority.count(caller, caller.active, authority.clock(), address, self.head.named.get(b"user-agent", b""))
+        query = self.head.plan.partition(b"?")[2]
+        scope: Any = {"method": self.method, "path": self.template, "query_string": query, "headers": headers}
+        call = Call(scope, self._receive, dict(headers), self._request_id().decode(), address)
+        call.verdict = caller.active
+        self._protocol.run_task(self._work(call))
+
+    async def _receive(self) -> Message:
+        return {"type": "http.request", "body": self.body}
+
+    async def _work(self, call: Call) -> None:
+        response = await self._fast_path.answer(call)
+        request_id = call.request_id.encode()
+        self._answer(Whole.of(response), outcome=call.outcome, token_id=call.token_id, request_id=request_id)
+
+
+class CreateCycle(BearerCycle):
+    """A managed token is created."""
+
+    template = MANAGED_PATH
+
+
+class ChangeCycle(BearerCycle):
+    """Managed tokens are changed, and switched on and off."""
+
+    method = "PATCH"
+    template = MANAGED_PATH
+
+
+class RevokeCycle(BearerCycle):
+    """Managed tokens are revoked."""
+
+    method = "DELETE"
+    template = MANAGED_PATH
+
+
+class IssueCycle(BearerCycle):
+    """A one-time token is issued to a caller who is known."""
+
+    template = ISSUE_PATH
+
+
+# By method and path, those that may have a body.
+_CHANGING: dict[tuple[bytes, bytes], type[OperationCycle]] = {
+    (cycle.method.encode(), cycle.template.encode()): cycle
+    for cycle in (IntrospectionCycle, ConsumeCycle, CreateCycle, ChangeCycle, RevokeCycle, IssueCycle)
+}
+_METHODS = frozenset(method for method, _ in _CHANGING)
+# Any other query is for the ordinary way to read.
+_QUERY = re.compile(rb"[A-Za-z0-9=&,_-]*")
+# The digits of a length that is read here: a longer body is for the ordinary way.
+_DIGITS = 4
+
+
+def operation_of(method: bytes, url: bytes, named: Named) -> tuple[type[OperationCycle], bytes] | None:
+    """The cycle that answers this request and what it is to be told; None where the ordinary way answers."""
+    length = named.get(b"content-length", b"0")
+    if method in _METHODS:
+        path, _, query = url.partition(b"?")
+        is_short = len(length) <= _DIGITS and length.isdigit() and _QUERY.fullmatch(query)
+        cycle = _CHANGING.get((method, path)) if is_short else None
+        return None if cycle is None else (cycle, url)
+    if length != b"0" or method not in (b"GET", b"HEAD"):
+        return None
+    if (secret := check_of(url, named)) is not None:
+        return SessionCheckCycle, secret
+    return (GenerateCycle, url) if generates(url, named) else None
