@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable
 from http.client import HTTPException, HTTPMessage
 from typing import IO, Any
+from urllib.error import HTTPError
 
 import msgspec
 from joserfc.errors import JoseError, SecurityWarning
@@ -188,9 +189,14 @@ def url_reader(url: str) -> Callable[[], bytes]:
     request = urllib.request.Request(url, headers={"Accept": "application/json"})  # noqa: S310 - https was checked
 
     def read() -> bytes:
-        with opener.open(request, timeout=_READ_SECONDS) as answer:
-            # One byte more than there may be, by which a longer one is known.
-            document: bytes = answer.read(_BYTES + 1)
+        try:
+            with opener.open(request, timeout=_READ_SECONDS) as answer:
+                # One byte more than there may be, by which a longer one is known.
+                document: bytes = answer.read(_BYTES + 1)
+        except HTTPError as refused:
+            # It is an answer, too, and holds its connection open.
+            refused.close()
+            raise
         if len(document) > _BYTES:
             raise ValueError(f"the JWKS is larger than {_BYTES} bytes")
         return document
