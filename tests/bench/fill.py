@@ -46,6 +46,8 @@ async def fill(env: dict[str, str], first: int, last: int, seconds: float, sampl
                 if number % every == 0:
                     filled.sample.append((created.secret, created.token.token_id))
             filled.count += len(made)
+            # At once, and not each second: what is not sealed is kept, and where it is much no token is made.
+            await service.rules.audit.checkpoints.seal()
             filled.seconds = time.monotonic() - began
             if filled.seconds > seconds:
                 break
