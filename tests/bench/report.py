@@ -111,14 +111,15 @@ def print_facts(facts: dict[str, str]) -> None:
 def print_results(results: Results, skipped: list[str]) -> None:
     """The table, the bar, what was skipped and every wrong answer."""
     titles = ("req/s", "p50 ms", "p99 ms", "p99/p50", "CPU us", "busy", "to A", "to B")
-    print(f"{'case':34} {'conns':>5} " + " ".join(f"{title:>8}" for title in titles))
     rows = results.rows()
+    widest = max((len(row["case"]) for row in rows), default=4)
+    print(f"{'case':{widest}} {'conns':>5} " + " ".join(f"{title:>8}" for title in titles))
     for row in rows:
-        print(_line(row))
+        print(_line(row, widest))
     print(f"A: {peers.RAW}, at as many connections where taken, else 64. B: {peers.STARLETTE_REDIS}, 64.")
     print("busy: share of one core used by the server; far below 1, it was not the limit or had to share.")
     uneven = [row["case"] for row in rows if row["connections"] == 64 and row["p99_to_p50"] > EVEN]
-    print(f"p99 above {EVEN} times p50 at 64 connections: {', '.join(uneven) or 'none'}\n")
+    print(f"p99 above {EVEN} times p50 at 64 connections: {'; '.join(uneven) or 'none'}\n")
     _print_changes(results.changes())
     _print_bars(results.bars())
     for reason in skipped:
@@ -139,12 +140,12 @@ def _print_changes(changes: list[dict[str, Any]]) -> None:
     print()
 
 
-def _line(row: dict[str, Any]) -> str:
+def _line(row: dict[str, Any], widest: int) -> str:
     speed = f"{row['rps']:8,.0f} {row['p50_ms']:8.2f} {row['p99_ms']:8.2f} {row['p99_to_p50']:8.1f}"
     numbers = f"{speed} {row['cpu_us']:8.1f} {row['busy']:8.2f}"
     ratios = (row["to_raw"], row["to_starlette_redis"])
     shown = " ".join(f"{'-':>8}" if ratio is None else f"{ratio:8.2f}" for ratio in ratios)
-    return f"{row['case']:34} {row['connections']:5} {numbers} {shown}"
+    return f"{row['case']:{widest}} {row['connections']:5} {numbers} {shown}"
 
 
 def _print_bars(bars: list[dict[str, Any]]) -> None:
