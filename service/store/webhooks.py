@@ -64,7 +64,7 @@ class WebhookStore:
             reply = await shard.link.execute(
                 "ZRANGEBYSCORE", shard.keys.expiry, after[0], until, "WITHSCORES", "LIMIT", start, page, retry=True
             )
-            found = [(member.score, member.token_id) for member in own_members(in_pairs(reply))]
+            found = [(member.score, member.token_id) for member in own_members(reply)]
             # Those of the second that `after` names come again, in the order of their ids.
             fresh += [pair for pair in found if pair > after]
             if len(reply) < 2 * page:

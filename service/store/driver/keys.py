@@ -85,8 +85,9 @@ meta:reset        string  a note that the data was lost, until somebody confirms
 meta:probe        string  for trying out what the server of a shard can do         PX 5 s
 """
 
+import re
 from base64 import urlsafe_b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from functools import lru_cache
 from hashlib import sha256
@@ -117,6 +118,8 @@ FIRST_USE = 5 * 10**15
 # By what an id begins with; a walk through a million asks for each.
 _SHARDS = {f"{shard:02x}": shard for shard in range(len(TAGS))}
 _is_token_id = TOKEN_ID.fullmatch
+_ID_AND_SPACE = 17
+_are_of_first = re.compile(r"(?:00[0-9a-f]{14} )*").fullmatch
 
 
 def shard_of_name(name: str, shards: int) -> int:
@@ -134,6 +137,15 @@ def shard_of_id(token_id: str, shards: int) -> int | None:
     """Where a managed token lives: the first two hex digits of its id; None if the id cannot be one of ours."""
     shard = _SHARDS.get(token_id[:2], shards)
     return shard if shard < shards and _is_token_id(token_id) else None
+
+
+def shards_of_ids(token_ids: Sequence[str], shards: int) -> list[int | None]:
+    """The same of many in order."""
+    # Of the only shard they are held against one pattern together: that takes a fifth of the time.
+    text = " ".join((*token_ids, ""))
+    if shards == 1 and len(text) == _ID_AND_SPACE * len(token_ids) and _are_of_first(text):
+        return [0] * len(token_ids)
+    return [shard_of_id(token_id, shards) for token_id in token_ids]
 
 
 @lru_cache(256)

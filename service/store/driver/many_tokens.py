@@ -7,7 +7,7 @@ from itertools import chain
 from typing import TypeVar
 
 from service.store.driver.connection import Link
-from service.store.driver.keys import Keys, shard_of_id
+from service.store.driver.keys import Keys, shards_of_ids
 from service.store.driver.replies import Argument, Reply, WrongType, packed
 from service.store.driver.scripts import Script
 from service.store.driver.shards import Shard, Shards
@@ -107,8 +107,7 @@ class ManyTokens:
         """The places of the ids by shard, so many at once."""
         count = len(self._shards)
         places: list[list[int]] = [[] for _ in range(count)]
-        for place, token_id in enumerate(token_ids):
-            index = shard_of_id(token_id, count)
+        for place, index in enumerate(shards_of_ids(token_ids, count)):
             if index is not None:
                 places[index].append(place)
         return [

@@ -2,7 +2,7 @@
 
 from service.model import ManagedToken
 from service.store.audit import Entry
-from service.store.decoding import Member, in_pairs, own_member, own_members
+from service.store.decoding import Member, own_members
 from service.store.driver.keys import Keys
 from service.store.driver.many_tokens import ManyTokens
 from service.store.driver.replies import Argument
@@ -52,11 +52,12 @@ class ExpiryStore:
     async def _own(self, shard: Shard, index: bytes, command: str, *bounds: Argument) -> list[Member]:
         """Members and scores in these bounds. What cannot be ours goes from the index: it would stand in the way."""
         while True:
-            pairs = in_pairs(await shard.link.execute(command, index, *bounds, retry=True))
-            if strange := [member for member, score in pairs if own_member(member, score) is None]:
+            reply = await shard.link.execute(command, index, *bounds, retry=True)
+            own = own_members(reply)
+            if strange := set(reply[::2]).difference([one.token_id.encode() for one in own]):
                 await shard.link.execute("ZREM", index, *strange, retry=True)
-            if len(strange) < len(pairs) or not pairs:
-                return own_members(pairs)
+            if own or not reply:
+                return own
 
     async def ending(self, shard: Shard, after: int, until: int, behind: str = "") -> list[Member]:
         """Active tokens whose date is past `after` and not past `until`, with it: at most BATCH, those `behind` an id.

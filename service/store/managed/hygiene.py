@@ -6,7 +6,7 @@ For the first every active token is read, now and then; for the second the purge
 import asyncio
 from collections.abc import AsyncIterator, Awaitable
 
-from service.store.decoding import in_pairs, own_members, whole
+from service.store.decoding import own_members, whole
 from service.store.driver.keys import FIRST_USE
 from service.store.driver.scripts import LETTERS, Script
 from service.store.driver.shards import Shard, Shards
@@ -52,12 +52,13 @@ class HygieneStore:
                 yield slice_of
 
     async def _ages(self, shard: Shard) -> AsyncIterator[list[tuple[int, int]]]:
-        mark, seen, size = "-inf", frozenset[bytes](), _SLICE
+        mark, seen, size = "-inf", frozenset[str](), _SLICE
         while True:
             reply = await shard.link.execute(
                 "ZRANGEBYSCORE", shard.keys.on, mark, "+inf", "WITHSCORES", "LIMIT", 0, size, retry=True
             )
-            fresh = own_members(pair for pair in in_pairs(reply) if pair[0] not in seen)
+            found = own_members(reply)
+            fresh = [one for one in found if one.token_id not in seen]
             if fresh:
                 keys = tuple(shard.keys.metadata(one.token_id) for one in fresh)
                 used = await self._fields.run(shard.link, keys, LETTERS["last_used_at"])
@@ -66,7 +67,7 @@ class HygieneStore:
                 return
             # The next slice begins with those that share the last one's microsecond, which may be all of it.
             size = 2 * size if reply[-1].decode() == mark else _SLICE
-            mark, seen = reply[-1].decode(), frozenset(reply[::2])
+            mark, seen = reply[-1].decode(), frozenset([one.token_id for one in found])
 
     async def without_end(self) -> int:
         """How many active tokens never expire; one round trip."""

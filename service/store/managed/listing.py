@@ -177,6 +177,7 @@ class Listing:
         if asked is not None and asked.conditions and rows:
             rows = list(compress(rows, await self._tokens.matching([row.token_id for row in rows], asked.conditions)))
         admitted: Found = []
+        is_admitted = query.admitting(now)
         read = self._tokens.get_again if again else self._tokens.get_many
         for start in range(0, len(rows), _AT_ONCE):
             part = rows[start : start + _AT_ONCE]
@@ -185,9 +186,7 @@ class Listing:
                 part = [row for row, token in zip(part, named, strict=True) if token and asked.is_said_of(token)]
             records = await read([row.token_id for row in part])
             # Once more, because a change may have come between the two reads.
-            admitted += [
-                (row, one) for row, one in zip(part, records, strict=True) if one and query.admits(one.token, now)
-            ]
+            admitted += [(row, one) for row, one in zip(part, records, strict=True) if one and is_admitted(one.token)]
         return admitted
 
     async def _is_elsewhere(self, row: Row, record: Record) -> bool:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from service.store.decoding import Member, in_pairs, own_id, own_members
+from service.store.decoding import Member, own_id, own_members
 from service.store.driver.many_tokens import all_of
 from service.store.driver.replies import Argument
 from service.store.driver.scripts import Script
@@ -69,9 +69,10 @@ class Index(msgspec.Struct, frozen=True):
 
     def found(self, reply: list[bytes], most: int, *, descending: bool) -> Slice:
         """What it answers to that."""
-        pairs = in_pairs(reply)[:: 1 if descending == self.negative else -1]
-        rows = self._rows(own_members(pairs))
-        return Slice(rows, rows[-1] if rows else None, len(pairs) < most)
+        rows = self._rows(own_members(reply))
+        if descending != self.negative:
+            rows.reverse()
+        return Slice(rows, rows[-1] if rows else None, len(reply) < 2 * most)
 
     def place(self, after: Row | None, *, descending: bool) -> Place:
         """Score and member to go on behind. No score is one of the bounds."""

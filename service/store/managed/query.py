@@ -76,7 +76,7 @@ class Query(msgspec.Struct, frozen=True):
 
     @property
     def conditions(self) -> tuple[Condition, ...]:
-        """What a field or two tell of a record that `admits` would refuse, so that not every one of many is read."""
+        """What a field or two tell of a record that `_admits` would refuse, so that not every one of many is read."""
         # What is not asked for is nothing or 0: a page asks for this several times, and mostly for none of them.
         asked: tuple[tuple[Any, str, Callable[[Any], Callable[[bytes | None], bool]]], ...] = (
             (self.scope, "scopes", _has),
@@ -90,11 +90,17 @@ class Query(msgspec.Struct, frozen=True):
         )
         return tuple([Condition(field, how(value)) for value, field, how in asked if value])
 
-    def admits(self, token: ManagedToken, now: float) -> bool:
-        """Does this record belong into the list?"""
+    def admitting(self, now: float) -> Callable[[ManagedToken], bool]:
+        """Tells of records whether they belong into the list."""
+        wanted = self.wanted
+        # Of most lists, and of thousands of records: the rest need not be asked for each.
+        if self.by_status_alone:
+            return lambda token: token.status(now) in wanted
+        return lambda token: token.status(now) in wanted and self._admits(token)
+
+    def _admits(self, token: ManagedToken) -> bool:
         return (
-            token.status(now) in self.wanted
-            and (not self.created_by or token.created_by == self.created_by)
+            (not self.created_by or token.created_by == self.created_by)
             and (not self.scope or self.scope in token.scopes)
             and (not self.subject or token.subject == self.subject)
             and (not self.last_address or token.last_address == self.last_address)
