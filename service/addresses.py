@@ -38,10 +38,18 @@ def read_address(text: str) -> Address | None:
 
 def is_host(text: str) -> bool:
     """Can this be a host? A name with a part that is empty or too long is no OSError to those who resolve it."""
+    return bool(resolved_by(text))
+
+
+def resolved_by(host: str) -> bytes:
+    """What a host is resolved by; nothing for what can be none."""
+    if host.isascii():
+        # As IDNA has it (RFC 3490, 4.1): Python loads its tables for any text, which are 0.3 MiB of every process.
+        return host.encode() if all(0 < len(label) < 64 for label in host.removesuffix(".").split(".")) else b""
     try:
-        return bool(text.encode("idna"))
+        return host.encode("idna")
     except UnicodeError:
-        return False
+        return b""
 
 
 def bracketed(host: str) -> str:

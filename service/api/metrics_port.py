@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import uvicorn
 from starlette.types import ASGIApp
 
+from service.addresses import resolved_by
 from service.api.http.application import StartRefused
 from service.settings import UNIX
 
@@ -61,7 +62,8 @@ def bound(hosts: list[str], port: int) -> list[socket.socket]:
 
 def _listener(host: str, port: int) -> socket.socket:
     try:
-        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        name = resolved_by(host)
+        family, *_, address = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         # An IPv6 address takes IPv6 alone by that, so that IPv4 addresses may be listed beside `::`.
         return socket.create_server(address, family=family, reuse_port=True)
     except OSError as error:

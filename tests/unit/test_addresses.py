@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from service.addresses import read_networks
+from service.addresses import is_host, read_networks, resolved_by
 
 
 @pytest.mark.parametrize(
@@ -25,3 +25,19 @@ def test_ipv4_inside_ipv6_is_ipv4(text: str, meant: str) -> None:
 def test_a_zone_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"zone|appear"):
         read_networks((text,))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("a", "A-b_c.example.", "192.0.2.1", "::1", "fe80::1%eth0", "a" * 63, "bücher.example", "ﬀ.example"),
+        *("", ".", "..", "a..b", ".a", "a" * 64, f"{'a' * 64}.b", "bücher..example", "ü" * 70),
+    ],
+)
+def test_a_host_is_what_python_itself_would_resolve(text: str) -> None:
+    try:
+        expected = text.encode("idna")
+    except UnicodeError:
+        expected = b""
+    assert resolved_by(text) == expected
+    assert is_host(text) is bool(expected)

@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from service.addresses import bracketed
+from service.addresses import bracketed, resolved_by
 from service.cli.failure import Failure, failing
 from service.settings import UNIX, Settings
 
@@ -64,7 +64,8 @@ def listen(host: str, port: int) -> socket.socket:
     An IPv6 address takes IPv6 alone: mapped IPv4 addresses would match no trusted proxy and no network.
     """
     with failing(OSError, f"cannot listen on {host}", "; choose another with --host or TOKENS_HOST"):
-        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        name = resolved_by(host)
+        family, *_, address = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
     try:
         return socket.create_server(address, family=family, backlog=BACKLOG)
     except OSError as error:
