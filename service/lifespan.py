@@ -16,7 +16,7 @@ from service.api.http.application import StartRefused
 from service.api.metrics_port import MetricsPort
 from service.errors import StoreUnavailable
 from service.metrics import Metrics
-from service.store.driver.replies import NotPrimary
+from service.store.driver.replies import NotPrimary, WrongType
 from service.store.monitoring.monitor import Monitor
 
 log = logging.getLogger(__name__)
@@ -70,7 +70,7 @@ class Lifespan:
         if self._metrics_port is not None:
             # Here already, so that a port which somebody else has refuses the start.
             self._metrics_port.start()
-        tasks = [
+        tasks: list[asyncio.Task[Any]] = [
             asyncio.create_task(_every(seconds, work, name), name=name)
             for name, seconds, work in self._background.repeated
         ]
@@ -133,9 +133,10 @@ def collect_rarely() -> None:
 
 
 async def _every(seconds: float, work: Work, name: str) -> None:
+    told = ""
     while True:
         await asyncio.sleep(seconds)
-        await _once(work, name)
+        told = await _once(work, name, told)
 
 
 async def _always(work: Work, name: str) -> None:
@@ -145,11 +146,20 @@ async def _always(work: Work, name: str) -> None:
         await asyncio.sleep(_BEGUN_AGAIN_AFTER_SECONDS)
 
 
-async def _once(work: Work, name: str) -> None:
-    """Run it; a failure is logged and left for the next time: nobody would start this task again."""
+async def _once(work: Work, name: str, told: str = "") -> str:
+    """Run it; a failure is logged and left for the next time: nobody would start this task again.
+
+    Returns why it stands still until somebody mends that, which is logged unless it was `told` the time before.
+    """
     try:
         await work()
+    except WrongType as fault:
+        if fault.cause != told:
+            log.error("background work stands still: %s", fault.cause, extra={"facts": {"work": name}})
+        return fault.cause
     except StoreUnavailable as error:
         log.debug("%s waits: %s", name, error.detail)
+        return told
     except Exception:
         log.exception("background work failed", extra={"facts": {"work": name}})
+    return ""

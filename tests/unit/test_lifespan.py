@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
+from service import lifespan
 from service.errors import StoreUnavailable
 from service.lifespan import collect_rarely
+from service.store.driver.keys import Stream
 from service.store.monitoring.monitor import Monitor
 from service.tokens.managed.sweeper import Sweeper
 from tests.builders import until
@@ -44,6 +46,29 @@ async def test_background_work_that_fails_is_told_and_done_again(
     await until(lambda: len(swept) >= 3)
     monkeypatch.undo()
     assert ("background work failed" in caplog.messages) is told
+
+
+async def test_work_that_stands_still_is_told_once_with_the_key_that_another_has_taken(
+    make_service: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    service = await make_service(background=False)
+    shard, tried = service.stores.shards[0], []
+    key = shard.keys.checkpoints(Stream.CHANGES)
+    await shard.link.execute("HSET", key, "a", "b")
+    pause, seal = asyncio.sleep, service.rules.audit.checkpoints.seal
+
+    async def sealed() -> None:
+        tried.append(1)
+        await seal()
+
+    monkeypatch.setattr("service.lifespan.asyncio.sleep", lambda seconds: pause(0))
+    work = asyncio.create_task(lifespan._every(1.0, sealed, "seal"))
+    await until(lambda: len(tried) >= 3)
+    monkeypatch.undo()
+    work.cancel()
+    said = [one for one in caplog.messages if one.startswith("background work stands still: ")]
+    assert len(said) == 1
+    assert f"under our key {key.decode()}: " in said[0]
 
 
 async def test_what_runs_all_the_while_begins_again_after_a_fault(

@@ -63,7 +63,7 @@ def translate(error: BaseException) -> Exception:
         return Redirect(text)
     if "OOM command not allowed" in text:
         return StoreFull("The token store is full: no new tokens until memory is freed.")
-    if text.startswith("WRONGTYPE"):
+    if "WRONGTYPE " in text:
         return WrongType("The token store holds something else in this place.")
     return unavailable(_reason(text))
 
@@ -99,6 +99,14 @@ class Redirect(StoreUnavailable):
 
 class WrongType(StoreUnavailable):
     """Somebody else keeps something of another type under a key of ours."""
+
+    def name_key(self, command: bytes) -> None:
+        """Tell whoever has to mend it which key that is, where the command, as it was sent, has but one."""
+        _, _, name, _, key, *_ = command.split(b"\r\n", 5)
+        # The digest in a key is binary.
+        shown = key.decode("ascii", "backslashreplace")
+        where = "a key of ours" if name in (b"EVALSHA", b"EVAL") else f"our key {shown}"
+        self.cause = f"Redis has something of another type under {where}: see who else writes there, and rename it"
 
 
 def unavailable(cause: str = "") -> StoreUnavailable:
@@ -195,6 +203,8 @@ class Replies(asyncio.Protocol):
             self._refused(self, meaning)
         # These two are no failures: the command is sent again, with its script or to another node.
         elif not isinstance(meaning, NoScriptError | Redirect):
+            if isinstance(meaning, WrongType):
+                meaning.name_key(self.waiting[0][0])
             self._failed(str(error).partition(" ")[0] if str(error)[:1].isupper() else "ERR")
         return meaning
 
