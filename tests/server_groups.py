@@ -53,7 +53,7 @@ class Node:
             command += ["--cluster-enabled", "yes", "--cluster-port", str(held_port())]
         with (self._folder / "log").open("ab") as log:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        self.client = Redis(host="127.0.0.1", port=self.port, socket_timeout=5, decode_responses=True)
+        self.client = Redis(host="127.0.0.1", port=self.port, socket_timeout=20, decode_responses=True)
 
     def ready(self) -> None:
         """Wait until it answers."""

@@ -23,7 +23,7 @@ class RedisChild:
         self.folder = Path(tempfile.mkdtemp(prefix="tk"))
         self.socket_path = str(self.folder / "redis.sock")
         self.url = f"unix://{self.socket_path}"
-        self.client = Redis(unix_socket_path=self.socket_path, socket_timeout=10)
+        self.client = Redis(unix_socket_path=self.socket_path, socket_timeout=60)
         self._command = [
             find_server(None).path,
             "--port",

@@ -62,13 +62,16 @@ def read_answer(response: HTTPResponse) -> Answer:
     return Answer(response.status, headers, body)
 
 
+# Longer than any answer takes on a busy machine: only what hangs is to fail by it.
+PATIENCE_SECONDS = 60
+
+
 class Client:
     """Asks on a connection of its own each time, so that any worker may answer. `seen` judges every answer."""
 
-    def __init__(self, port: int, *, seen: Seen | None = None, timeout: float = 15.0) -> None:
+    def __init__(self, port: int, *, seen: Seen | None = None) -> None:
         self.port = port
         self._seen = seen
-        self._timeout = timeout
 
     def ask(
         self,
@@ -92,7 +95,7 @@ class Client:
             body, sent["Content-Type"] = json.dumps(json_body).encode(), "application/json"
         if form is not None:
             body, sent["Content-Type"] = urlencode(form).encode(), "application/x-www-form-urlencoded"
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=self._timeout)
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_SECONDS)
         try:
             connection.connect()
             # A service may answer before it has read all that it was sent, and close.
@@ -149,8 +152,8 @@ def settle(client: Client, processes: int) -> None:
 class Raw:
     """A connection that sends exactly these bytes."""
 
-    def __init__(self, port: int, *, timeout: float = 15.0) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port), timeout=timeout)
+    def __init__(self, port: int) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_SECONDS)
 
     def __enter__(self) -> Raw:
         return self

@@ -46,7 +46,7 @@ class Book:
                 thread.join()
 
     def _ask(self, turn: int) -> None:
-        connection = HTTPConnection("127.0.0.1", self._port, timeout=10)
+        connection = HTTPConnection("127.0.0.1", self._port, timeout=60)
         while not self._over.is_set():
             turn += 1
             true, token = self._asked[turn % len(self._asked)]

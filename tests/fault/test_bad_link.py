@@ -17,7 +17,7 @@ from tests.fault.conftest import Linked, Open, Site
 def ask(linked: Linked) -> Callable[[], Answer]:
     """A good question, asked by a client that does not wait for ever."""
     site, _ = linked
-    client, secret = Client(site.running.port, timeout=5.0), site.create(fresh("linked"))["token"]
+    client, secret = Client(site.running.port), site.create(fresh("linked"))["token"]
     wait_until(lambda: client.get("/validate", bearer=secret).status == 200, what="the link to be well")
     return lambda: client.get("/validate", bearer=secret)
 

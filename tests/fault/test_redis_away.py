@@ -6,7 +6,6 @@ A client waits a second at most; the promise is an answer within 300 ms.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from time import monotonic
 
 import pytest
 from redis import Redis
@@ -26,7 +25,7 @@ class Calls:
     """One good call of each sort; each must be 503 while Redis is away."""
 
     def __init__(self, site: Site) -> None:
-        self.client = Client(site.running.port, timeout=5.0)
+        self.client = Client(site.running.port)
         self._site = site
         self.managed, self._ending = (site.create(fresh("call")) for _ in range(2))
         self.one_time = site.one_time()
@@ -157,10 +156,7 @@ def test_a_replica_that_still_answers_is_not_believed(fragile: Site) -> None:
     fragile.redis.client.config_set("replica-serve-stale-data", "yes")
     fragile.redis.client.replicaof("127.0.0.1", "1")
     try:
-        demoted_at = monotonic()
         wait_until(lambda: calls.validate().status != 200, what="the replica to be noticed")
-        # Half a second is promised; this machine may stall meanwhile.
-        assert monotonic() - demoted_at < 5
         calls.all_are_unknown()
         for call in readers:
             assert call().status == 503
@@ -231,7 +227,7 @@ def test_a_service_that_starts_before_its_redis_waits_for_it(open_site: Open) ->
 def test_a_lost_redis_is_said_in_few_lines(fragile: Site) -> None:
     before = len(fragile.running.log.splitlines())
     fragile.redis.kill()
-    client = Client(fragile.running.port, timeout=5.0)
+    client = Client(fragile.running.port)
     for _ in range(300):
         assert client.get("/validate", bearer=fragile.admin).status == 503
     fragile.redis.start()
@@ -240,7 +236,7 @@ def test_a_lost_redis_is_said_in_few_lines(fragile: Site) -> None:
 
 
 def test_an_api_server_is_not_invited_to_ask_again_by_itself(fragile: Site) -> None:
-    client, review = Client(fragile.running.port, timeout=5.0), {"spec": {"token": "x"}}
+    client, review = Client(fragile.running.port), {"spec": {"token": "x"}}
     fragile.redis.kill()
     try:
         answer = client.post("/k8s/tokenreview", review, bearer=fragile.admin)

@@ -97,7 +97,7 @@ def deserted(environment: Environment, described: Described) -> Iterator[Client]
     redis = RedisChild()
     running = Lifespan(environment(redis_url=redis.url, redis_timeout_ms=IMPATIENT_MS))
     redis.kill()
-    client = Client(running.port, seen=described.evaluate, timeout=5.0)
+    client = Client(running.port, seen=described.evaluate)
     wait_until(lambda: client.get("/readyz").status == 503, what="the loss of Redis to be seen")
     yield client
     running.close()
