@@ -3,7 +3,7 @@ KEYS[1]  last uses (zset)   KEYS[2]  active tokens (zset)   KEYS[3]  ended or of
 KEYS[5...] of each token: metadata (hash), usage by day (hash), usage by hour (hash)
 ARGV[1]  day, ARGV[2]  hour since the epoch    ARGV[3]  days kept    ARGV[4]  hours kept
 ARGV[5...] of each: id; last use, epoch seconds, or 0; allowed; denied; last address; user agent; digest of the secret
-returns  how many had a record
+returns  nothing
 cost     O(tokens); at the first use of a day or hour O(k) more for k fields, at most twice what is kept
 ]]
 local last_uses, on, off, dead = unpack(KEYS, 1, 4)
@@ -16,25 +16,25 @@ local function add(key, sign, period, count, kept, seconds)
   end
   redis.call('EXPIRE', key, kept * seconds)
 end
-local at, recorded = 5, 0
+local at, uses = 5, {}
 for place = 5, #KEYS, 3 do
   local metadata, days, hours = unpack(KEYS, place, place + 2)
   local id, used_at, allowed, denied, address, agent, digest = unpack(ARGV, at, at + 6)
-  local present, predecessor, last = unpack(redis.pcall('HMGET', metadata, '@digest', '@predecessor', '@last_used_at'))
-  if present and tonumber(used_at) >= math.max(1, tonumber(last) or 0) then -- others may have told of a later use
-    local said = {'@last_used_at', used_at}
-    if address ~= '' then said[#said + 1] = '@last_address'; said[#said + 1] = address end
-    if agent ~= '' then said[#said + 1] = '@last_agent'; said[#said + 1] = agent end
-    if predecessor == digest then said[#said + 1] = '@predecessor_used_at'; said[#said + 1] = used_at end
-    redis.call('HSET', metadata, unpack(said))
-    if redis.call('ZADD', last_uses, used_at, id) == 1 then -- no more among those never used
-      for _, list in ipairs({on, off, dead}) do redis.call('ZADD', list, 'XX', 'INCR', '-5e15', id) end
+  local was = redis.pcall('HMGET', metadata, '@digest', '@last_used_at', '@last_address', '@last_agent', '@predecessor')
+  if was[1] then
+    local last, said = tonumber(was[2]) or 0, {'@last_used_at', used_at}
+    if tonumber(used_at) >= math.max(1, last) then -- others may have told of a later use
+      if address ~= '' and address ~= was[3] then said[3], said[4] = '@last_address', address end
+      if agent ~= '' and agent ~= was[4] then said[#said + 1] = '@last_agent' said[#said + 1] = agent end
+      if digest == was[5] then said[#said + 1] = '@predecessor_used_at' said[#said + 1] = used_at end
+      redis.call('HSET', metadata, unpack(said)) uses[#uses + 1] = used_at uses[#uses + 1] = id
+      if last == 0 and not redis.call('ZSCORE', last_uses, id) then -- no more among those never used
+        for _, list in ipairs({on, off, dead}) do redis.call('ZADD', list, 'XX', 'INCR', '-5e15', id) end
+      end
     end
+    add(days, 'a', day, allowed, days_kept, 86400) add(hours, 'a', hour, allowed, hours_kept, 3600)
+    add(days, 'd', day, denied, days_kept, 86400) add(hours, 'd', hour, denied, hours_kept, 3600)
   end
-  for sign, count in pairs(present and {a = allowed, d = denied} or {}) do
-    add(days, sign, day, count, days_kept, 86400)
-    add(hours, sign, hour, count, hours_kept, 3600)
-  end
-  at, recorded = at + 7, recorded + (present and 1 or 0)
+  at = at + 7
 end
-return recorded
+if #uses > 0 then redis.call('ZADD', last_uses, unpack(uses)) end
