@@ -116,7 +116,7 @@ class UsageStore:
         )
 
     async def days_of(self, token_ids: list[str], now: int, days: int) -> list[list[int]]:
-        """Uses of each token on each of the last days, allowed and denied together; one round trip for all."""
+        """Uses of each token on each of the last days, allowed and denied together; a round trip or a few."""
         last = now // DAY
         rows = await self._many.read(token_ids, Keys.usage_by_day, _fields(last - days + 1, last))
         return [

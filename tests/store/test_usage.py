@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from service.app import Service
 from service.store.usage import DAY, DAYS_KEPT, HOUR, HOURS_KEPT, Count, UsageStore, Use
 from tests.builders import all_keys, create
+from tests.links import Wrapped
 
 pytestmark = pytest.mark.anyio
 NOW = 1_795_214_400  # 2026-11-20T22:40:00Z
@@ -109,3 +112,29 @@ async def test_a_session_that_is_over_is_not_touched_back_to_life(still: Service
     before = await all_keys(still)
     await store.touch_sessions({bytes([number]) + b"d" * 31: NOW + 60 for number in range(120)})
     assert await all_keys(still) == before
+
+
+async def test_the_usage_of_the_longest_page_leaves_room_for_others_between(make_service: Callable[..., Any]) -> None:
+    """Redis does in one go all that a connection has sent: what is to let others through is asked for after that."""
+    under_way, most = 0, 0
+
+    class Watching(Wrapped):
+        async def execute(self, *args: Any, **how: Any) -> Any:
+            nonlocal under_way, most
+            keys = int(args[2]) if how.get("operation") == "read_fields" else 0
+            under_way += keys
+            most = max(most, under_way)
+            try:
+                return await super().execute(*args, **how)
+            finally:
+                under_way -= keys
+
+    service = await make_service(background=False, wrap=Watching)
+    store = UsageStore(service.stores.shards)
+    ids = [f"00{number:014x}" for number in range(200)]
+    shard = service.stores.shards[0]
+    for place in (0, 49, 50, 199):
+        await shard.link.execute("HSET", shard.keys.usage_by_day(ids[place]), f"a{NOW // DAY}", place + 1)
+    found = await store.days_of(ids, NOW, 1)
+    assert {place: count for place, (count,) in enumerate(found) if count} == {0: 1, 49: 50, 50: 51, 199: 200}
+    assert most == 50
