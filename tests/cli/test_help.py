@@ -104,7 +104,7 @@ def test_what_must_be_quick_imports_nothing_heavy(arguments: list[str], heavy: t
 
 def test_a_service_begins_without_what_few_processes_are_asked_for() -> None:
     code = (
-        "import sys, service.app\nfrom service.cli.serve.sockets import listen\n"
+        "import sys, service.app, service.cli.serve.command\nfrom service.cli.serve.sockets import listen\n"
         "from service.settings import read\nlisten(*read({'TOKENS_HOST': '127.0.0.1'}).hosts, 0).close()\n"
         "print(*sys.modules)"
     )
@@ -112,6 +112,7 @@ def test_a_service_begins_without_what_few_processes_are_asked_for() -> None:
     late = {
         "encodings.idna",
         "service.api.http.openapi",
+        "service.cli.serve.first_start",
         "service.dashboard.minifier",
         "service.embedded",
         "starlette.routing",

@@ -13,7 +13,6 @@ import msgspec
 
 from service import __version__, logs
 from service.cli.failure import empty, failing
-from service.cli.serve.first_start import admin_account
 from service.cli.serve.listener import run
 from service.cli.serve.sockets import listening, service_manager
 from service.cli.serve.tls import Certificate
@@ -56,6 +55,9 @@ def _serve(settings: Settings, *, allow_short: bool) -> None:
         tell_ready = held.enter_context(service_manager())
         embedded = not settings.redis_url
         if embedded:
+            # Where a Redis is named, nothing of this is needed.
+            from service.cli.serve.first_start import admin_account  # noqa: PLC0415
+
             settings = held.enter_context(_default_redis(settings))
             settings = admin_account(settings, dashboard=f"{listeners.url}/dashboard/", allow_short=allow_short)
         # The password has done its work, and no worker needs to know it.
