@@ -38,8 +38,8 @@ def session(url: str) -> str:
         return str(json.load(answer)["token"])
 
 
-def main(program: str) -> int:
-    """Run Schemathesis by a Python that has it against a service of its own; its exit status."""
+def main(program: str, *more: str) -> int:
+    """Run Schemathesis by a Python that has it, with `more` options, against a service of its own; its exit status."""
     with tempfile.TemporaryDirectory(prefix="tk") as folder, running(Path(folder), **SETTINGS) as service:
         command = [
             *(str(Path(program).absolute()), "-m", "schemathesis.cli", "run"),
@@ -50,9 +50,10 @@ def main(program: str) -> int:
             *("--phases", "examples,coverage,fuzzing"),
             *("--max-examples", "20", "--max-time", "120"),
             *("--continue-on-failure", "--generation-deterministic", "--warnings", "off", "--no-color"),
+            *more,
         ]
         return subprocess.run(command, cwd=folder, check=False).returncode
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1]))
+    raise SystemExit(main(*sys.argv[1:]))
