@@ -76,7 +76,8 @@ class Deadlines:
             self._on_drain()
 
     def _tick(self) -> None:
-        self.now = self._clock()
+        # By the time of the tick before: a process that stood still since has not read what came meanwhile.
+        read_until, self.now = self.now, self._clock()
         self._waiting = None
         self._ticks += 1
         if not self._connections or self._ticks % _TICKS_A_SECOND == 0:
@@ -84,17 +85,17 @@ class Deadlines:
         # A process without connections need not wake up; the next connection starts the clock again.
         self._timer = asyncio.get_running_loop().call_later(_TICK, self._tick) if self._connections else None
         # A copy, because closing a connection changes the set.
-        self._check(tuple(self._connections))
+        self._check(tuple(self._connections), read_until)
 
-    def _check(self, connections: Iterable[Watched]) -> None:
-        idle = self.now - (_DRAIN_IDLE_SECONDS if self._draining else self._keep_alive)
+    def _check(self, connections: Iterable[Watched], read_until: float) -> None:
+        idle = read_until - (_DRAIN_IDLE_SECONDS if self._draining else self._keep_alive)
         for connection in connections:
             if not self._is_read(connection):
                 # Not `close`: that waits until everything is written, and this client takes nothing.
                 connection.transport.abort()
-            elif connection.head_since is not None and connection.head_since < self.now - HEAD_SECONDS:
+            elif connection.head_since is not None and connection.head_since < read_until - HEAD_SECONDS:
                 connection.refuse(Refusal(408, "request_timeout", "The request's head took too long."))
-            elif connection.body_since is not None and connection.body_since < self.now - BODY_SECONDS:
+            elif connection.body_since is not None and connection.body_since < read_until - BODY_SECONDS:
                 connection.refuse(Refusal(408, "request_timeout", "The request's body took too long."))
             elif connection.idle_since is not None and connection.idle_since < idle:
                 connection.transport.close()

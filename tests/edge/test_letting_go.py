@@ -41,6 +41,21 @@ async def test_secrets_are_let_go_each_second_and_behind_the_last_connection() -
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("since", ["idle_since", "head_since", "body_since"])
+async def test_what_came_while_the_process_stood_still_is_read_before_its_connection_is_given_up(since: str) -> None:
+    clock = iter([0, 1, 100, 100.25])
+    deadlines = Deadlines(lambda: next(clock))
+    waiting = Mock(unread_bytes=0, unread_since=100, idle_since=None, head_since=None, body_since=None)
+    setattr(waiting, since, 1)
+    waiting.transport.get_write_buffer_size.return_value = 0
+    deadlines.watch({waiting}, 60)
+    deadlines._tick()
+    assert not (waiting.transport.close.called or waiting.refuse.called)
+    deadlines._tick()
+    assert waiting.transport.close.called or waiting.refuse.called
+
+
+@pytest.mark.anyio
 async def test_many_heads_are_let_go_in_steps_between_which_others_have_a_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("service.edge.known_heads._LET_GO_AT_ONCE", 2)
 
