@@ -81,6 +81,10 @@ class EdgeProtocol(ReadingProtocol):
             # Of a pipeline uvicorn tells the newest request alone.
             answering.disconnected = True
             answering.message_event.set()
+        left: Any = self.cycle
+        # As the ordinary way has it of a client that leaves amid its body; what was refused is told already.
+        if isinstance(left, OperationCycle) and left.awaits_body and self._refusal is None:
+            left.refused(400)
         super().connection_lost(exc)
         self._limits.leave(self.origin)
         # They know it, too: as garbage in a cycle hundreds of short connections would hold the loop for 5 ms.

@@ -242,6 +242,18 @@ async def test_a_body_that_takes_longer_than_ten_seconds_is_408(port: int, turne
     writer.close()
 
 
+@pytest.mark.parametrize("path", [b"/api/token", b"/oauth2/introspect", b"/api/admin/tokens"])
+async def test_a_request_whose_client_leaves_amid_its_body_is_counted_once(port: int, path: bytes) -> None:
+    _, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"POST %b HTTP/1.1\r\nHost: a\r\nContent-Length: 30\r\n\r\n{" % path)
+    await first(port, GOOD)  # it has been read by now
+    writer.close()
+    counted = b'tokens_http_requests_total{method="POST",route="%b",status="400"} 1.0' % path
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while counted not in await until_closed(port, METRICS):
+            pass
+
+
 async def test_an_idle_connection_is_closed_after_the_keep_alive_and_not_before(port: int, turned: Turned) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(GOOD)
