@@ -90,6 +90,9 @@ class _Part(Awaitable[T], Generic[T]):
             except StopIteration as end:
                 return end.value  # type: ignore[no-any-return]
             finally:
+                # An error that ends the part has this frame in its traceback: held here, both would be a cycle, and all
+                # that the part holds would stay until the collector ends it in one go.
+                given = None
                 _Computed.by_part = False
                 _Computed.seconds += time.monotonic() - began
             try:

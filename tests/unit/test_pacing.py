@@ -1,6 +1,8 @@
 """Long work in steps: one is prepared while the last is under way, and only what others computed makes it pause."""
 
 import asyncio
+import gc
+import weakref
 from collections.abc import AsyncIterator
 from types import SimpleNamespace
 
@@ -10,6 +12,7 @@ import pytest
 from service.store import pacing
 from service.store.managed.listing_slices import Row, in_order
 from service.store.pacing import Overlapped, ahead, give_way, let_go, share_turn
+from tests.builders import until
 
 pytestmark = pytest.mark.anyio
 
@@ -143,6 +146,29 @@ async def test_what_an_item_asks_has_left_before_the_one_ahead_of_it_is_worked_o
 
     seen = [(item, len(left)) async for item in ahead(items())]  # type: ignore[arg-type]
     assert (seen, paused) == ([(0, 2), (1, 3), (2, 3)], [])
+
+
+class Held:
+    """What a part works on."""
+
+
+async def test_what_is_left_early_leaves_the_collector_nothing() -> None:
+    async def items() -> AsyncIterator[int]:
+        held = Held()
+        kept.append(weakref.ref(held))
+        while held:
+            yield 1
+            await asyncio.Event().wait()
+
+    kept: list[weakref.ref[object]] = []
+    listed = ahead(items())
+    gc.disable()
+    try:
+        await anext(listed)
+        await listed.aclose()
+        await until(lambda: kept[0]() is None)
+    finally:
+        gc.enable()
 
 
 @pytest.fixture
