@@ -18,6 +18,7 @@ from service.edge.fast_cycle import Connection, OperationCycle, Whole
 from service.edge.fast_path import FastPath, Seen
 from service.edge.known_heads import Named
 from service.edge.one_time import ConsumeCycle, GenerateCycle, generates
+from service.errors import StoreUnavailable
 from service.store.driver.replies import Reply
 
 
@@ -37,6 +38,10 @@ class BearerCycle(OperationCycle):
         caller.submit(caller.command, self._take_caller, retry=True)
 
     def _take_caller(self, reply: Reply) -> None:
+        if isinstance(reply, StoreUnavailable):
+            # Not asked again: whoever waited for a store that hangs would wait as long once more.
+            self._fail(reply)
+            return
         caller = self._record_of(self._caller, reply)
         if caller is None:
             self._start_over(self.head.plan)
@@ -51,6 +56,9 @@ class BearerCycle(OperationCycle):
         self._protocol.run_task(self._work(call))
 
     async def _receive(self) -> Message:
+        # As the ordinary way has it: a client that has left would never learn the secret of what is made for it.
+        if self._protocol.transport.is_closing():
+            return {"type": "http.disconnect"}
         return {"type": "http.request", "body": self.body}
 
     async def _work(self, call: Call) -> None:

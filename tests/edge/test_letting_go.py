@@ -93,6 +93,7 @@ def held() -> str:
 @pytest.mark.anyio
 async def test_a_connection_keeps_no_secret_behind_its_answer(service: Service, port: int) -> None:
     made = await create(service, "a", scopes=("introspect",))
+    gone = (await create(service, "b")).token.token_id.encode()
     once = await service.rules.one_time.issue(address=ADDRESS, anonymous=False)
     secrets = [made.secret.encode(), await sign_in(service), once.secret.encode(), PASSWORD.encode()]
     token, session, spent, password = secrets
@@ -106,6 +107,7 @@ async def test_a_connection_keeps_no_secret_behind_its_answer(service: Service, 
         *[[b"GET /api/token?token=%b HTTP/1.1\r\nHost: a.test\r\n\r\n" % session]] * 2,
         [b"GET /validate/one-time HTTP/1.1\r\nHost: a.test\r\nX-Token: %b\r\n\r\n" % spent],
         [b"POST /oauth2/introspect HTTP/1.1\r\n%b" % form, b"token=%b" % session],
+        [b"DELETE /api/admin/tokens?id=%b HTTP/1.1\r\n%b\r\n" % (gone, bearer.replace(token, session))],
         [b"GET /validate HTTP/1.1\r\nX-Token-Cost: 1\r\n%b\r\n" % bearer],
         [b"GET /api/token?token=%b&a HTTP/1.1\r\nHost: a.test\r\n\r\n" % session],
         [b"POST /api/token HTTP/1.1\r\nHost: a.test\r\nContent-Length: %d\r\n\r\n" % len(grant), grant],

@@ -1,0 +1,69 @@
+"""Callers that a Bearer token makes known on the fast path: a store that is away, and clients that leave meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from service.api.http.proxies import TrustedProxies
+from service.edge.limits import ConnectionLimits
+from service.errors import StoreUnavailable
+from tests.builders import sign_in
+from tests.edge.asking import PATIENCE_SECONDS, first, until_closed
+from tests.edge.conftest import Turned, edge
+from tests.edge.test_session_check import Saying
+from tests.links import Wrapped
+
+pytestmark = pytest.mark.anyio
+NO_LIMITS = ConnectionLimits(TrustedProxies(), per_address=0)
+METRICS = b"GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+COUNTED = b'tokens_http_requests_total{method="POST",route="/api/admin/tokens",status='
+
+
+def creating(secret: str) -> bytes:
+    body = b'{"name":"a","duration":"7days"}'
+    head = (
+        f"POST /api/admin/tokens HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {secret}\r\nContent-Length: {len(body)}"
+    )
+    return head.encode() + b"\r\n\r\n" + body
+
+
+async def test_a_store_that_is_away_is_asked_once_for_a_caller(
+    make_service: Callable[..., Any], turned: Turned
+) -> None:
+    links: list[Saying] = []
+    service = await make_service(background=False, wrap=lambda link: links.append(Saying(link)) or links[-1])
+    links[0].reply = StoreUnavailable("away")
+    async with edge(service, turned, NO_LIMITS) as port:
+        # Asked again, by the ordinary way, it would say that nobody has this token.
+        answer = await first(port, creating("A" * 64))
+    assert (answer[9:12], b"\r\nretry-after: 1\r\n" in answer) == (b"503", True)
+
+
+class Leaving(Wrapped):
+    """A link whose replies on the fast path come when the client has just left."""
+
+    def submit(self, command: bytes, answer: Callable[[Any], None], *, retry: bool = False) -> None:
+        def behind(reply: Any) -> None:
+            answer.__self__._protocol.transport.abort()  # type: ignore[attr-defined]
+            answer(reply)
+
+        self.link.submit(command, behind, retry=retry)
+
+
+async def test_nothing_is_created_for_a_client_that_left_before_it_was_known(
+    make_service: Callable[..., Any], turned: Turned
+) -> None:
+    service = await make_service(background=False, wrap=Leaving)
+    secret = await sign_in(service)
+    async with edge(service, turned, NO_LIMITS) as port, asyncio.timeout(PATIENCE_SECONDS):
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(creating(secret.decode()))
+        while COUNTED not in (counted := await until_closed(port, METRICS)):
+            pass
+        writer.close()
+    assert COUNTED + b'"400"} 1.0' in counted
+    assert b'tokens_issued_total{kind="managed"} 1.0' not in counted
