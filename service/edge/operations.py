@@ -47,12 +47,10 @@ class BearerCycle(OperationCycle):
             self._start_over(self.head.plan)
             return
         headers, address = self._headers, self._address()
-        authority = self._fast_path.authority
-        authority.count(caller, caller.active, authority.clock(), address, self.head.named.get(b"user-agent", b""))
         query = self.head.plan.partition(b"?")[2]
         scope: Any = {"method": self.method, "path": self.template, "query_string": query, "headers": headers}
         call = Call(scope, self._receive, dict(headers), self._request_id().decode(), address)
-        call.verdict = caller.active
+        call.admitted = caller
         self._protocol.run_task(self._work(call))
 
     async def _receive(self) -> Message:

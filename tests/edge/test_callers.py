@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from service.api.http.proxies import TrustedProxies
+from service.app import Service
 from service.edge.limits import ConnectionLimits
 from service.errors import StoreUnavailable
-from tests.builders import sign_in
+from tests.builders import create, sign_in
 from tests.edge.asking import PATIENCE_SECONDS, first, until_closed
 from tests.edge.conftest import Turned, edge
 from tests.edge.test_session_check import Saying
@@ -67,3 +68,15 @@ async def test_nothing_is_created_for_a_client_that_left_before_it_was_known(
         writer.close()
     assert COUNTED + b'"400"} 1.0' in counted
     assert b'tokens_issued_total{kind="managed"} 1.0' not in counted
+
+
+async def test_a_body_that_is_refused_before_its_caller_is_asked_for_is_no_use_of_a_token(
+    service: Service, port: int
+) -> None:
+    made = await create(service, "a", scopes=("one-time:issue",))
+    head = f"POST /api/one-time-tokens HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {made.secret}\r\nContent-Length: "
+    assert (await first(port, head.encode() + b"1\r\n\r\n["))[9:12] == b"400"
+    assert (await first(port, head.encode() + b"0\r\n\r\n"))[9:12] == b"201"
+    await service.rules.usage.flush()
+    days = await service.stores.usage.days_of([made.token.token_id], int(service.clock()), 1)
+    assert days == [[1]]

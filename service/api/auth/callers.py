@@ -103,9 +103,13 @@ class Callers:
         # None of our own secrets has a dot.
         if self._jwt is not None and secret.count(b".") == 2:
             return Caller(self._origin(call, await self._jwt(secret), "jwt"), Role.ADMIN)
-        verdict = call.verdict or await self._authority.verify(
-            secret, _KINDS, address=call.address, agent=call.header(b"user-agent") or b""
-        )
+        authority, address, agent = self._authority, call.address, call.header(b"user-agent") or b""
+        if (admitted := call.admitted) is None:
+            verdict = await authority.verify(secret, _KINDS, address=address, agent=agent)
+        else:
+            # Not sooner: a body that is refused before its caller is asked for is no use of a token.
+            verdict = admitted.active
+            authority.count(admitted, verdict, authority.clock(), address, agent)
         # Before the refusal of what is not valid: this one is, and may come again.
         if verdict.outcome is Outcome.RATE_LIMITED:
             raise RateLimited("The token's rate limit is used up.", retry_after=verdict.retry_after)

@@ -20,7 +20,7 @@ from starlette.types import Receive, Scope
 
 from service.api.http.access import ANYONE
 from service.errors import InvalidRequest, place_and_reason, wrong
-from service.model import Verdict
+from service.tokens.credential import DecodedCredential
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -65,8 +65,8 @@ class Call:
         self.request_id = request_id
         self.address = address
         self.outcome = self.token_id = ""
-        # On the secret that it presents, where that was read before its handler is asked.
-        self.verdict: Verdict | None = None
+        # The record of the secret that it presents, where that was found good before its handler is asked.
+        self.admitted: DecodedCredential | None = None
         self._receive = receive
         self._headers = headers
         self._query: list[tuple[str, str]] | None = None
