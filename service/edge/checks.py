@@ -96,7 +96,8 @@ class IntrospectionCycle(OperationCycle):
         now, address = authority.clock(), self._address()
         authority.count(client, client.active, now, address, self.head.named.get(b"user-agent", b""))
         verdict = authority.evaluate_anywhere(token, (), now)
-        self._answer(_INACTIVE if token is None or not verdict.active else _active(token))
+        answer = _INACTIVE if token is None or not verdict.active else _active(token)
+        self._answer(answer, token_id=client.credential.token_id)
 
 
 def check_of(url: bytes, named: Mapping[bytes, bytes]) -> bytes | None:
