@@ -26,6 +26,7 @@ from tests.api.running import wait_until
 from tests.certificates import self_signed
 from tests.cli.conftest import Found
 from tests.contract.sources import ROOT
+from tests.ports import held_port
 
 Say = Callable[..., tuple[list[Check], dict[str, tuple[str, str]]]]
 KEY = "k" * 32
@@ -101,6 +102,14 @@ def reset(client: socket.socket) -> None:
     client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
+def refuse_as_the_web_does(client: socket.socket) -> None:
+    """Answer what was sent, and read on until the client leaves: a reset might reach it before the answer."""
+    client.recv(1000)
+    client.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+    while client.recv(1000):
+        pass
+
+
 def greet(client: socket.socket) -> None:
     """Greet as a mail server does, with what may be a reply of Redis, and refuse every command as Redis would."""
     client.sendall(b"+OK ready\r\n")
@@ -142,12 +151,11 @@ def test_what_the_connection_fails_of_is_said_alike(child: RedisChild, say: Say,
             while socket.socket.recv(tls, 1000):
                 pass
 
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        nobody = closed.getsockname()[1]
+    nobody = held_port()
     with (
         answering(lambda client: context.wrap_socket(client, server_side=True)) as tls,
         answering(ask_for_certificate) as asked,
-        answering(lambda client: client.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")) as web,
+        answering(refuse_as_the_web_does) as web,
         answering(greet) as mail,
         answering(reset) as resetting,
     ):
