@@ -141,8 +141,9 @@ async def _every(seconds: float, work: Work, name: str) -> None:
 
 async def _always(work: Work, name: str) -> None:
     """What ends by a fault alone, begun again: else readiness and the map of servers would stay as they were."""
+    told = ""
     while True:
-        await _once(work, name)
+        told = await _once(work, name, told)
         await asyncio.sleep(_BEGUN_AGAIN_AFTER_SECONDS)
 
 

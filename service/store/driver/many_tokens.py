@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from functools import partial
 from itertools import chain
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from service.store.driver.connection import Link
 from service.store.driver.keys import Keys, shards_of_ids
@@ -62,11 +62,7 @@ class ManyTokens:
             # All of them are the same except the id.
             opening, _, end = packed(command, key_of(shard.keys, _NO_ID), *words).partition(_NO_ID.encode())
             asked.append(_each(shard.link, [b"%b%b%b" % (opening, token_ids[place].encode(), end) for place in wanted]))
-        rows = [absent] * len(token_ids)
-        for (_, wanted), replies in zip(slices, await all_of(asked), strict=True):
-            for place, reply in zip(wanted, replies, strict=True):
-                rows[place] = reply or absent
-        return rows
+        return _in_places(len(token_ids), slices, await all_of(asked), absent)
 
     async def _one(self, token_id: str, key_of: KeyOf, command: str, *fields: bytes) -> Sequence[Reply]:
         """The same of one hash, by a plain command: a script takes Redis several times as long to begin with."""
@@ -116,12 +112,7 @@ class ManyTokens:
             )
             for shard, wanted in slices
         ]
-        replies = await all_of(asked)
-        rows = [absent] * len(token_ids)
-        for (_, wanted), reply in zip(slices, replies, strict=True):
-            for place, row in zip(wanted, reply, strict=True):
-                rows[place] = row or absent
-        return rows
+        return _in_places(len(token_ids), slices, await all_of(asked), absent)
 
     def _slices(self, token_ids: Sequence[str]) -> list[tuple[Shard, list[int]]]:
         """The places of the ids by shard."""
@@ -131,6 +122,17 @@ class ManyTokens:
             if index is not None:
                 places[index].append(place)
         return [(shard, wanted) for shard, wanted in zip(self._shards, places, strict=True) if wanted]
+
+
+def _in_places(
+    count: int, slices: Sequence[tuple[Shard, list[int]]], replies: Sequence[Sequence[Reply]], absent: Reply
+) -> list[Any]:
+    """What each slice was told of its ids, in the order of all; `absent` where that is nothing."""
+    rows = [absent] * count
+    for (_, wanted), told in zip(slices, replies, strict=True):
+        for place, row in zip(wanted, told, strict=True):
+            rows[place] = row or absent
+    return rows
 
 
 async def by_group(
