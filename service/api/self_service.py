@@ -1,5 +1,7 @@
 """What the holder of a managed token may do by the token itself; administrators end what was derived from one, too."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 import msgspec
@@ -14,7 +16,7 @@ from service.api.auth.callers import Caller, Holder
 from service.api.http.access import HOLDER, HOLDER_DERIVES, HOLDER_ROTATES, WRITE
 from service.api.http.call import PAGE, Call, PageSize
 from service.api.http.operation import Operation, OperationGroup, PathId
-from service.errors import Forbidden, Unauthorized
+from service.errors import Forbidden, NotFound, Unauthorized
 from service.tokens.managed.derivation import Derivation, Narrowed
 from service.tokens.managed.revocation import Revocation
 from service.tokens.managed.rotation import Rotation
@@ -65,7 +67,8 @@ class SelfServiceApi(OperationGroup, tag="managed"):
         # A derived token has no record: it is shown from its credential.
         if ancestors:
             return await self._views.of_one(await self._derivation.show(holder.secret), parent_id=ancestors[-1])
-        return await self._views.of_one(await self._tokens.get(holder.credential.token_id))
+        with _ended_with_its_record():
+            return await self._views.of_one(await self._tokens.get(holder.credential.token_id))
 
     @Operation("DELETE", "/api/tokens/self", HOLDER, "revokeOwnToken", pending=True)
     async def revoke(self, holder: Holder) -> Message:
@@ -74,12 +77,17 @@ class SelfServiceApi(OperationGroup, tag="managed"):
         For good. An old secret in its overlap may do this, too.
         """
         ended = await self._revocation.revoke(holder.secret, holder.origin)
-        # Who was faster may have revoked it, which is what was asked for, or rotated it: then it goes on by another
-        # secret. A derived token has no record and is never rotated.
-        has_record = not holder.credential.ancestors
-        if not ended and has_record and not (await self._tokens.get(holder.credential.token_id)).revoked_at:
+        if not ended and await self._goes_on(holder.credential.token_id):
             raise Unauthorized("The token is not valid.", presented=True)
         return Message("API token revoked successfully")
+
+    async def _goes_on(self, token_id: str) -> bool:
+        """Does a token whose secret ended go on by another one? Who was faster may have rotated it, or revoked it."""
+        try:
+            return not (await self._tokens.get(token_id)).revoked_at
+        # A derived token has no record and is never rotated; a failover may have lost that of another.
+        except NotFound:
+            return False
 
     @issues(
         "/api/tokens/self/rotate", HOLDER_ROTATES, "rotateOwnToken", body_optional=True, pending=True, problems=(409,)
@@ -92,14 +100,15 @@ class SelfServiceApi(OperationGroup, tag="managed"):
         """
         if holder.credential.ancestors:
             raise Forbidden("A derived token keeps its secret. Derive another one from its parent.")
-        rotated = await self._rotation.rotate(
-            holder.credential.token_id,
-            holder.origin,
-            overlap_seconds=body.overlap_seconds,
-            request=repeatable(call, body),
-            # The present secret alone may rotate: an old one in its overlap can only repeat a request.
-            holder=holder.digests,
-        )
+        with _ended_with_its_record():
+            rotated = await self._rotation.rotate(
+                holder.credential.token_id,
+                holder.origin,
+                overlap_seconds=body.overlap_seconds,
+                request=repeatable(call, body),
+                # The present secret alone may rotate: an old one in its overlap can only repeat a request.
+                holder=holder.digests,
+            )
         return await self._views.issued(rotated, "API token rotated successfully")
 
     @issues("/api/tokens/self/derive", HOLDER_DERIVES, "deriveToken", body_optional=True, problems=(409,))
@@ -137,6 +146,15 @@ class SelfServiceApi(OperationGroup, tag="managed"):
         One by its `id`, or all; with each whatever is derived from it. The token itself goes on.
         """
         return _said(await self._derivation.end(parent_id, caller.origin, query.id or ""))
+
+
+@contextmanager
+def _ended_with_its_record() -> Iterator[None]:
+    """Refuse a holder whose token is gone since the holder was known as the next request is refused."""
+    try:
+        yield
+    except NotFound:
+        raise Unauthorized("The token is not valid.", presented=True) from None
 
 
 def _narrowed(wanted: DeriveToken) -> Narrowed:

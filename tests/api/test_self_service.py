@@ -10,7 +10,7 @@ import pytest
 from service.app import Service
 from tests.api.world import TOKENS, World
 from tests.asgi import Answer, Person, sign_in
-from tests.builders import ADMIN, audit
+from tests.builders import ADMIN, all_keys, audit
 
 pytestmark = pytest.mark.anyio
 SELF = "/api/tokens/self"
@@ -88,6 +88,30 @@ async def test_a_holder_is_not_told_that_a_token_is_revoked_which_was_rotated_me
     assert (answer.status, (await Person(service, newest).get("/validate")).status) == (
         (200, 401) if overlap else (401, 200)
     )
+
+
+@pytest.mark.parametrize(
+    ("room", "verb", "method", "path", "status"),
+    [
+        ("tokens", "get", "GET", SELF, 401),
+        ("rotation", "rotate", "POST", f"{SELF}/rotate", 401),
+        ("revocation", "revoke", "DELETE", SELF, 200),
+    ],
+)
+async def test_a_token_that_is_lost_while_its_holder_asks_is_no_404(
+    service: Service, monkeypatch: pytest.MonkeyPatch, room: str, verb: str, method: str, path: str, status: int
+) -> None:
+    """As by a failover to a server that had not heard of it: what was to end has ended."""
+    person, _ = await made(service, scopes=["self:rotate"])
+    rules = getattr(service.rules.managed, room)
+    ask = getattr(rules, verb)
+
+    async def outrun(*given: Any, **terms: Any) -> Any:
+        await service.stores.shards[0].link.execute("DEL", *await all_keys(service))
+        return await ask(*given, **terms)
+
+    monkeypatch.setattr(rules, verb, outrun)
+    assert (await person.ask(method, path)).status == status
 
 
 async def test_rotating_needs_its_scope(service: Service) -> None:
