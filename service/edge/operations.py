@@ -110,7 +110,10 @@ def operation_of(method: bytes, url: bytes, named: Named) -> tuple[type[Operatio
         path, _, query = url.partition(b"?")
         is_short = len(length) <= _DIGITS and length.isdigit() and _QUERY.fullmatch(query)
         cycle = _CHANGING.get((method, path)) if is_short else None
-        return None if cycle is None else (cycle, url)
+        # Whoever presents nothing is refused by the ordinary way, which waits for no body before.
+        if cycle is None or (issubclass(cycle, BearerCycle) and b"authorization" not in named):
+            return None
+        return cycle, url
     if length != b"0" or method not in (b"GET", b"HEAD"):
         return None
     if (secret := check_of(url, named)) is not None:

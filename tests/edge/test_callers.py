@@ -80,3 +80,9 @@ async def test_a_body_that_is_refused_before_its_caller_is_asked_for_is_no_use_o
     await service.rules.usage.flush()
     days = await service.stores.usage.days_of([made.token.token_id], int(service.clock()), 1)
     assert days == [[1]]
+
+
+@pytest.mark.parametrize(("method", "path"), [("POST", "tokens"), ("PATCH", "tokens"), ("DELETE", "tokens?id=1")])
+async def test_whoever_presents_nothing_is_refused_without_a_body(port: int, method: str, path: str) -> None:
+    head = f"{method} /api/admin/{path} HTTP/1.1\r\nHost: a\r\nContent-Length: 40\r\n\r\n"
+    assert (await first(port, head.encode()))[9:12] == b"401"
