@@ -1,6 +1,6 @@
-"""What every cycle on the fast path is to uvicorn's protocol: one request after another without an ASGI scope.
+"""What all cycles of the fast path have in common: each answers one request after another without an ASGI scope.
 
-Validations decide and answer by themselves (`cycle`); the operations of the application say what their handlers say.
+Validations decide and answer by themselves (`validation`). Operations say what the application's handlers say.
 """
 
 from __future__ import annotations

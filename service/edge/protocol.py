@@ -15,7 +15,6 @@ from uvicorn.server import ServerState
 
 from service.api.http.call import Headers
 from service.api.http.validate_paths import plan_of
-from service.edge.cycle import FastPathCycle
 from service.edge.fast_cycle import FastCycle, OperationCycle
 from service.edge.head import (
     HEAD_BYTES,
@@ -34,6 +33,7 @@ from service.edge.limits import ConnectionLimits
 from service.edge.operations import operation_of
 from service.edge.ordinary import OrdinaryCycle
 from service.edge.reading import ReadingProtocol
+from service.edge.validation import ValidationCycle
 
 _TOO_MANY = Refusal(503, "too_many_connections", "Too many connections from this address are open. Use fewer.")
 _ALL_BUSY = Refusal(503, "overloaded", "As many connections as this server can have are busy. Try again.")
@@ -62,7 +62,7 @@ class EdgeProtocol(ReadingProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         # Requests on a connection follow each other, so one cycle serves them all but those of a pipeline.
-        self._own_cycle = FastPathCycle(self, self.fast_path)
+        self._own_cycle = ValidationCycle(self, self.fast_path)
         # First the deadlines, whose clock may have stood still since the last connection went.
         self.deadlines.watch(self.server_state.connections, self.timeout_keep_alive)
         self.unread_since = self.deadlines.now
@@ -125,7 +125,7 @@ class EdgeProtocol(ReadingProtocol):
         if read is None:
             return None
         (head_only, url, plan, is_envoys), named = read
-        asked: tuple[type[FastCycle], Any] | None = FastPathCycle, plan
+        asked: tuple[type[FastCycle], Any] | None = ValidationCycle, plan
         if plan is None:
             asked = operation_of(b"HEAD" if head_only else b"GET", url, named)
         if asked is None:
@@ -161,7 +161,7 @@ class EdgeProtocol(ReadingProtocol):
         # Envoy says so with every question; any other length, however it is written, announces a body.
         has_body = named.get(b"content-length", b"0") != b"0"
         if may_be_fast and not has_body and (plan := plan_of(self.url)) is not None:
-            self._begin_fast_path(named, FastPathCycle, plan)
+            self._begin_fast_path(named, ValidationCycle, plan)
         elif may_be_fast and (asked := operation_of(self.parser.get_method(), self.url, named)) is not None:
             self._begin_operation(named, *asked)
         else:

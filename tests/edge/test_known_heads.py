@@ -11,7 +11,6 @@ import pytest
 
 from service.api.auth.presented import read_accepted
 from service.api.http.validate_paths import plan_of
-from service.edge.cycle import FastPathCycle
 from service.edge.head import HEAD_BYTES
 from service.edge.known_heads import (
     NOTHING_SAID,
@@ -23,6 +22,7 @@ from service.edge.known_heads import (
     Pieces,
     said_once,
 )
+from service.edge.validation import ValidationCycle
 from tests.edge.asking import PATIENCE_SECONDS
 
 HEAD = (
@@ -94,7 +94,7 @@ def known(packet: bytes) -> tuple[KnownHeads, Layout]:
     layout = heads.layout_of(packet, once, is_envoys=is_envoys)
     pieces, head = heads.find(packet, layout)
     assert (said(layout, pieces), head) == (once, None)
-    heads.keep(pieces, Head(FastPathCycle, plan, named, layout.places, head_only=head_only))
+    heads.keep(pieces, Head(ValidationCycle, plan, named, layout.places, head_only=head_only))
     return heads, layout
 
 
@@ -235,7 +235,7 @@ def test_a_layout_is_made_for_as_many_as_there_are_gateways_and_not_for_each_req
 
 
 def head_of(fields: int = 0) -> Head:
-    return Head(FastPathCycle, None, {b"%d" % number: b"" for number in range(fields)}, {}, head_only=False)
+    return Head(ValidationCycle, None, {b"%d" % number: b"" for number in range(fields)}, {}, head_only=False)
 
 
 @pytest.mark.anyio

@@ -11,12 +11,12 @@ from weakref import WeakSet
 import pytest
 
 from service.app import Service
-from service.edge.cycle import FastPathCycle
 from service.edge.deadlines import Deadlines
 from service.edge.fast_cycle import FastCycle
 from service.edge.known_heads import NOTHING_SAID, Head, KnownHeads
 from service.edge.ordinary import OrdinaryCycle
 from service.edge.protocol import EdgeProtocol
+from service.edge.validation import ValidationCycle
 from tests.builders import ADDRESS, create, sign_in
 from tests.conftest import PASSWORD
 from tests.edge.asking import PATIENCE_SECONDS
@@ -84,7 +84,7 @@ def held() -> str:
     objects = gc.get_objects()
     cycles = [each for each in objects if isinstance(each, FastCycle | OrdinaryCycle)]
     heads = [getattr(each.head, name) for each in cycles if isinstance(each, FastCycle) for name in Head.__slots__]
-    asked = [cycle._asked.secret for cycle in cycles if isinstance(cycle, FastPathCycle)]
+    asked = [cycle._asked.secret for cycle in cycles if isinstance(cycle, ValidationCycle)]
     read = [(vars(each).get("url"), each.headers) for each in objects if isinstance(each, EdgeProtocol)]
     assert cycles and read
     return repr([*map(vars, cycles), *heads, *asked, *read])

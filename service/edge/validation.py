@@ -1,4 +1,4 @@
-"""The fast path: /validate answered from the parser's callback, without an ASGI scope and mostly without a task.
+"""/validate on the fast path: answered from the parser's callback, without an ASGI scope and mostly without a task.
 
 Decides by `Authority` and speaks by `api.gateway.answers`, as the ordinary route does; Redis is asked every time.
 """
@@ -61,7 +61,7 @@ _NOTHING = Question(b"", None, required=(), agent=b"")
 _UNSEEN = Seen(None, b"", b"", lambda *_: None)
 
 
-class FastPathCycle(FastCycle):
+class ValidationCycle(FastCycle):
     """Validations."""
 
     def __init__(self, protocol: Connection, fast_path: FastPath) -> None:
