@@ -76,7 +76,7 @@ class Deadlines:
             self._on_drain()
 
     def _tick(self) -> None:
-        # By the time of the tick before: a process that stood still since has not read what came meanwhile.
+        # Measured up to the tick before: a process that has stood still since then has not read what came meanwhile.
         read_until, self.now = self.now, self._clock()
         self._waiting = None
         self._ticks += 1

@@ -52,7 +52,7 @@ class FastCycle:
     disconnected = False
     more_body = True
     body = b""
-    # Does it start with the end of its body?
+    # Does the cycle wait for the end of a body before it starts?
     awaits_body = False
 
     def __init__(self, protocol: Connection, fast_path: FastPath) -> None:
@@ -91,7 +91,7 @@ class FastCycle:
         return self._fast_path.trusted.forwarded(forwarded) if forwarded else self._peer
 
     def _request_id(self) -> bytes:
-        """What the request is called, or a new id where it is called nothing."""
+        """The id that the request came with, or a new one."""
         place = self.head.id_at
         return self._fast_path.request_ids.new() if place is None else self.pieces[place]
 
@@ -166,7 +166,7 @@ class OperationCycle(FastCycle):
         raise NotImplementedError
 
     def _bearer(self) -> Seen | None:
-        """How the record of the caller's session or managed token is read; None where it presents another thing."""
+        """How to read the record of the caller's session or managed token; None for any other credential."""
         field = self.head.named.get(b"authorization", b"")
         return self._fast_path.lookup_of(field[7:].strip()) if field[:7].lower() == b"bearer " else None
 

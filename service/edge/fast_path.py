@@ -32,7 +32,7 @@ from service.tokens.one_time import OneTimeTokens
 from service.tokens.secret import parse
 
 _MOST_SEEN = 4096
-# What stands for the id in the answer to a one-time token without a subject, in which all else is always the same.
+# A placeholder for the id: nothing else differs between the answers to one-time tokens without a subject.
 _ID = "stands-for-the-id"
 _ANONYMOUS = Credential(_ID, "", (), 0, 0, kind=Kind.ONE_TIME)
 # Refusals that say the same whatever was asked.
@@ -40,10 +40,10 @@ _CONSTANT = (ABSENT, MALFORMED, UNKNOWN, EXPIRED, VOIDED, NETWORK_DENIED, UNAVAI
 
 
 class Seen(msgspec.Struct, gc=False):
-    """What was worked out of a secret: how its record is read, and the record that Redis returned for it last: what it
-    was decoded to, and up to which instant these very bytes allow what requires these scopes.
+    """What was found out about a secret: how to read its record, and the `reply` that Redis gave last.
 
-    `kind` is what the secret's form says, which that of another system need not have.
+    `decoded` is made of that reply; until the instant `until` the same bytes allow a request for the `required` scopes.
+    `kind` is what the secret's form says; a secret of another system may have none.
     """
 
     kind: Kind | None
@@ -83,7 +83,7 @@ class Prepared(msgspec.Struct, frozen=True):
 
 
 class Openings(dict[int, bytes]):
-    """By status its line and what uvicorn puts first, which changes once a second."""
+    """How an answer begins, by its status: the status line and the fields of uvicorn, which change each second."""
 
     __slots__ = ("default_headers",)
 
@@ -123,9 +123,8 @@ class FastPath:
         self.observe = metrics.validation_timer("fast")
         self._show = metrics.validation_examples("fast")
         self.count_refusal = metrics.refused
-        # What was worked out in the last second, under the bytes it came in: a busy token once for all its requests in
-        # it, and none stays here longer, nor with a connection behind its answer. Whether a token is good is asked of
-        # Redis each time all the same.
+        # What was worked out in the last second, by the bytes it came in: once for all requests of a busy token. No
+        # secret stays longer, here or with a connection. Redis is asked for every request all the same.
         self.heads = KnownHeads()
         self.seen: dict[bytes, Seen] = {}
         self.is_usual = accepted.is_usual
@@ -176,7 +175,7 @@ class FastPath:
         return credential.token_id.encode().join(self._spent_lines)
 
     def required(self, query: bytes, field: bytes | None) -> tuple[str, ...]:
-        """The scopes that a gateway asks for, which it does with the same bytes every time."""
+        """The scopes that a gateway asks for; remembered, because it asks with the same bytes every time."""
         required = self._required.get((query, field))
         if required is None:
             required = required_scopes(query, [] if field is None else [(b"x-required-scope", field)])

@@ -9,12 +9,12 @@ from service.api.http.call import Headers
 
 HEAD_BYTES = 16 * 1024
 HEAD_FIELDS = 64
-# What is read of a body that nobody wants before its connection is closed.
+# How much of a body that nobody wants is read before its connection is closed.
 UNWANTED_BYTES = 64 * 1024
 # A name or an IPv4 address, or what may be an IPv6 address, and a port.
 _HOST = re.compile(rb"(?:[A-Za-z0-9_][A-Za-z0-9._-]{0,252}|\[([0-9A-Fa-f:.]{2,45})\])(?::([0-9]{0,5}))?")
 _HOSTS_REMEMBERED = 256
-# What these announce is for the ordinary way: bodies, expectations, other protocols, a request that costs more.
+# Fields that only the ordinary way handles: bodies, expectations, other protocols, a request that costs more.
 UNUSUAL = frozenset((b"transfer-encoding", b"expect", b"upgrade", b"x-token-cost"))
 # Of two such fields, two readers may take different ones: that is how requests are smuggled (RFC 9112, 11.2).
 _ONCE = (b"host", b"content-length", b"transfer-encoding")
@@ -40,7 +40,7 @@ TOO_LARGE = Refusal(431, "head_too_large", "The request's head is larger than 16
 
 
 class Trailer(list[tuple[bytes, bytes]]):
-    """Stands where the parser leaves fields once a head is complete: counts what comes then, with it, and keeps none.
+    """Takes the fields that the parser reads behind a complete head: counts them with the head, and keeps none.
 
     A trailer field is no header field: a proxy before us has checked the head alone.
     """
@@ -80,7 +80,7 @@ class _Hosts(dict[bytes, bool]):
 
     def __missing__(self, value: bytes) -> bool:
         if len(self) >= _HOSTS_REMEMBERED:
-            # Whoever makes hosts up costs a gateway its entry for one request, and never costs more memory.
+            # Whoever makes hosts up only makes a gateway's value be checked once more, and takes no memory.
             self.clear()
         self[value] = is_host(value)
         return self[value]
@@ -114,7 +114,7 @@ def _check_host(host: bytes | None, version: str, url: bytes) -> None:
         raise _bad("The Host field is missing.")
     if host is not None and not is_host(host):
         raise _bad("The Host field names no host.")
-    # Of the two the target counts (RFC 9112, 3.2.2), and a proxy before us may have decided by the field.
+    # The target overrides the field (RFC 9112, 3.2.2), and a proxy before us may have decided by the field.
     if not url.startswith(b"/") and url != b"*" and _authority(url) != (host or b"").lower():
         raise _bad("The target names another host than the Host field.")
 

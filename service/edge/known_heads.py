@@ -13,33 +13,33 @@ from service.model import Kind
 from service.tokens.secret import parse
 
 Named = dict[bytes, bytes]
-# What nearly all clients and gateways write. What says more, or says it in another way, the parser reads.
+# What nearly all clients and gateways write. Whatever is written in another way is left to the parser.
 _TARGET_SIGNS = rb"[A-Za-z0-9/?&=:._~%+,-]"
 _TARGET = re.compile(rb"(GET|HEAD) (/%b*)" % _TARGET_SIGNS)
 _VERSION = b" HTTP/1.1"
 _FIELD = re.compile(rb"[A-Za-z0-9-]+: [!-~](?:[ -~]*[!-~])?")
 _VISIBLE = only(bytes(range(ord("!"), ord("~") + 1)))
-# With them these decide how a message is read, except where they say what goes without saying.
+# All fields that decide how a message is read. As in `_MEANINGLESS` they only say what holds without them.
 _DECISIVE = UNUSUAL | {b"connection", b"content-length", b"keep-alive", b"proxy-connection"}
 _MEANINGLESS = frozenset(((b"connection", b"keep-alive"), (b"content-length", b"0")))
-# What these say comes once: kept, it would only take the room of what comes again.
+# Their values differ from request to request: remembered, they would only take room from what comes again.
 _ID, _TRACE = b"x-request-id", b"traceparent"
 _UNREPEATED = frozenset(
     b"x-request-id x-correlation-id x-tokens-retry-key traceparent tracestate b3 x-b3-traceid x-b3-spanid cf-ray "
     b"x-b3-parentspanid x-amzn-trace-id x-cloud-trace-context x-datadog-trace-id x-datadog-parent-id".split()
 )
-# With what each client asks for, and from where, these are all that differs between two requests of the same kind.
+# Two requests of the same kind differ in these fields, and in the URI and the address of the gateway's client.
 SAID_ONCE = _UNREPEATED | {b"x-original-uri", b"x-forwarded-uri"}
 FORWARDED = b"x-forwarded-for"
-# So does a one-time token, of whose length no other token is.
+# They also differ in a one-time token, which is told from other tokens by its length.
 SPENT, _SPENT_LENGTH = b"x-token", 32
-# What a secret of a managed token or a session means is kept apart from what a gateway writes around all of them.
-# Where it is presented, and what stands before it in the value.
+# The fields that present the secret of a managed token or a session, and what stands before it in the value. It is
+# remembered apart from the head, because a gateway writes the same head around all secrets.
 SECRETS = {b"authorization": b"Bearer ", b"x-api-key": b"", SPENT: b""}
 _SECRET = b"(?:rtk_[0-9a-f]{64}|[A-Za-z0-9]{64})"
 _HELD = re.compile(_SECRET)
-# Of what signs they are; so long that a head of all of them is no larger than a head may be. Possessive, as all in a
-# layout: a value ends where its line does or is none.
+# The characters of such a value, and so many at most that a head full of values stays within its limit. Possessive, as
+# everything in a layout: a value that goes on where its line should end is not matched, and no shorter one is tried.
 _FORM = b"[!-~]{1,800}+"
 _FORMS = {
     _ID: b"[A-Za-z0-9._-]{1,%d}+" % REQUEST_ID_LENGTH,
@@ -114,8 +114,8 @@ Places = dict[bytes, int]
 
 
 class Head:
-    """A head that is plain, without what it says once: by which cycle it is answered, what that is told, and what it
-    `asked` by the fields, as that cycle worked it out.
+    """A plain head without what it says once: the `kind` of cycle that answers it, the `plan` which that cycle gets,
+    and in `asked` what the cycle made of the fields.
     """
 
     __slots__ = ("asked", "forwarded_at", "head_only", "id_at", "kind", "named", "places", "plan", "trace_at")
@@ -126,19 +126,19 @@ class Head:
         self.plan = plan
         self.named = named
         self.places = places
-        # Of every request it is asked whether it says these.
+        # Found once for the head, because every request with it needs them.
         self.id_at, self.trace_at, self.forwarded_at = places.get(_ID), places.get(_TRACE), places.get(FORWARDED)
         self.head_only = head_only
         self.asked: Any = None
 
     @classmethod
     def alone(cls, kind: type[Any], plan: Any, named: Named, once: Named, *, head_only: bool) -> tuple[Head, Pieces]:
-        """One that is known by nothing; the pieces beside it are all that it says once."""
+        """A head that is not remembered, and as its pieces all that it says once."""
         places = {name: place for place, name in enumerate(once)}
         return cls(kind, plan, named, places, head_only=head_only), tuple(once.values())
 
 
-# Of a cycle that has nothing to answer.
+# The head of a cycle that has nothing to answer.
 NO_HEAD = Head(object, None, {}, {}, head_only=False)
 
 
@@ -260,8 +260,9 @@ class KnownHeads:
             self._heads[key] = head
 
     def read(self, packet: bytes) -> tuple[Target, Named] | None:
-        """Of a request without a body that is this packet, no less and no more: its target, and its fields by name;
-        None for anything else, and for what the parser is to read.
+        """The target and the fields by name of a packet that is exactly one request without a body.
+
+        None for any other packet, and for a request that is left to the parser.
         """
         if packet[-4:] != b"\r\n\r\n" or len(packet) > HEAD_BYTES:
             return None
@@ -285,7 +286,7 @@ def _form(name: bytes, once: Named) -> bytes:
 
 
 def let_go(passed: dict[Any, Any]) -> None:
-    """Some, and then others have a turn: all that a second may bring takes three milliseconds."""
+    """Free some of it and give way: to free all that a second can bring takes three milliseconds."""
     for _ in range(min(_LET_GO_AT_ONCE, len(passed))):
         passed.popitem()
     if passed:

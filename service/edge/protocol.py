@@ -61,7 +61,7 @@ class EdgeProtocol(ReadingProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        # Requests on a connection follow each other, so one cycle serves them all but those of a pipeline.
+        # Requests on a connection follow each other, so one cycle serves all of them except those of a pipeline.
         self._own_cycle = ValidationCycle(self, self.fast_path)
         # First the deadlines, whose clock may have stood still since the last connection went.
         self.deadlines.watch(self.server_state.connections, self.timeout_keep_alive)
@@ -78,7 +78,7 @@ class EdgeProtocol(ReadingProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         answering = self._answering
         if answering is not None and not answering.response_complete:
-            # Of a pipeline uvicorn tells the newest request alone.
+            # uvicorn tells only the newest request of a pipeline that its client has left.
             answering.disconnected = True
             answering.message_event.set()
         left: Any = self.cycle
@@ -87,13 +87,14 @@ class EdgeProtocol(ReadingProtocol):
             left.refused(400)
         super().connection_lost(exc)
         self._limits.leave(self.origin)
-        # They know it, too: as garbage in a cycle hundreds of short connections would hold the loop for 5 ms.
+        # These refer back to the connection. Left to the garbage collector, hundreds of short connections would hold
+        # the loop for 5 ms.
         self.pipeline.clear()
         self._answering = self.cycle = None  # type: ignore[assignment]
         del self._own_cycle
 
     def data_received(self, data: bytes) -> None:
-        # Where the parser stands between two messages, it does not miss one.
+        # Between two messages the parser can be passed over without losing its place.
         is_between = self.idle_since is not None and self.body_since is None and not self._in_head
         if not is_between or self._blank_bytes or self._refusal is not None:
             super().data_received(data)
@@ -108,7 +109,7 @@ class EdgeProtocol(ReadingProtocol):
         self._take(head, pieces).start()
 
     def _take(self, head: Head, pieces: Pieces) -> Any:
-        """The cycle that answers this, which is the one before if that was of the same kind: mostly it was."""
+        """The cycle that answers this head: the connection's last one again if it is of the same kind, as mostly."""
         cycle: Any = self._own_cycle
         if cycle.__class__ is not head.kind:
             cycle = self._own_cycle = head.kind(self, self.fast_path)
@@ -155,7 +156,7 @@ class EdgeProtocol(ReadingProtocol):
             and self.parser.should_keep_alive()
             and (b"connection" not in named or self.parser.get_http_version() == "1.1")
         )
-        # Said of an offer of another protocol, and of CONNECT.
+        # True for an offer of another protocol and for CONNECT.
         leaves_http = self.parser.should_upgrade()
         may_be_fast = is_plain and not leaves_http
         # Envoy says so with every question; any other length, however it is written, announces a body.
@@ -187,7 +188,7 @@ class EdgeProtocol(ReadingProtocol):
         return self._take(*Head.alone(kind, plan, named, said_once(named, plan), head_only=head_only))
 
     def _begin_operation(self, named: Named, kind: type[OperationCycle], plan: bytes) -> None:
-        """One without a body as a validation, another at the end of its body, which is small."""
+        """Start an operation without a body at once, and another at the end of its body, which is small."""
         previous: RequestResponseCycle | FastCycle | None = self.cycle
         if kind.method == "GET":
             self._begin_fast_path(named, kind, plan)

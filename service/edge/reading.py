@@ -40,7 +40,8 @@ class ReadingProtocol(HttpToolsProtocol):
         self._refusal: Refusal | None = None
         self._in_head = False
         self._head_bytes = 0
-        # Of the body that is being read: did this packet bring any that is wanted, and how much came without since.
+        # Of the body that is being read: did this packet bring a part that somebody waits for, and how many bytes came
+        # since the last such part.
         self._progress = False
         self._unread_bytes = 0
         # Of the blank lines before a head.

@@ -56,7 +56,7 @@ class Question:
         self.place: int | None = None
 
 
-# Of an idle connection, whose last secret must not stay.
+# For an idle connection, which must not keep its last secret.
 _NOTHING = Question(b"", None, required=(), agent=b"")
 _UNSEEN = Seen(None, b"", b"", lambda *_: None)
 
@@ -126,7 +126,7 @@ class ValidationCycle(FastCycle):
 
     def _spend(self) -> None:
         asked = self._asked
-        # Neither may be spent, and GETDEL takes whatever it is given: `consume` refuses both.
+        # GETDEL would take whatever it is given, and neither of these may be spent: `consume` refuses both.
         if asked.kind is not Kind.ONE_TIME or asked.required:
             self._protocol.run_task(self._ask())
             return

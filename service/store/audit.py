@@ -15,7 +15,7 @@ from service.store.driver.scripts import Script
 from service.store.driver.shards import Shard, Shards
 
 START = "0-0"
-# Dropping so many entries takes Redis a quarter of a millisecond.
+# How many entries one step drops: a quarter of a millisecond of Redis' time.
 SLICE = 1000
 # Of a checkpoint in the stream, in the order of its members behind the id.
 _FIELDS = "fnkplm"

@@ -61,15 +61,15 @@ class Authority:
         self.imported = ImportedSecrets(keyring)
         # Not as a decorator: one cache would serve all instances and keep them alive.
         self.open = lru_cache(_REMEMBERED)(self.open_once)
-        # Stands for what is known of subjects' limits: another one as soon as any of them changed, and what was decoded
-        # before counts no more.
+        # Stands for what is known of subjects' limits. It is replaced as soon as any of them changes, and whatever was
+        # decoded under the old one is no longer used.
         self.known = object()
         self.charging = Charging(store, subjects, self.open, on_paused)
         self._subjects = subjects
         store.changes.heard = self._forget
 
     def _forget(self, subject: str | None) -> None:
-        """What was known of a subject's limits, of all without one, and of the records that it was known with."""
+        """Forget a subject's limits, or those of all subjects for None, and every record decoded by them."""
         self._subjects.forget(subject)
         self.open.cache_clear()
         self.known = object()
@@ -102,7 +102,7 @@ class Authority:
         if credential is None:
             return None
         decoded = DecodedCredential(digest, credential, sealed[:SEAL_BYTES])
-        # Here already: without it each record that is no more remembered would be read a second time, in a task.
+        # Done here, or each record that has left the cache would be read a second time, in a task.
         if decoded.shared is None:
             decoded.share(self._subjects.known(decoded.subject))
         return decoded
@@ -152,13 +152,13 @@ class Authority:
         return decoded.active if decoded.admits(address) else NETWORK_DENIED
 
     def lasts_until(self, decoded: DecodedCredential) -> float:
-        """Up to which instant a record that was found allowed stays so for the same scopes, as long as Redis returns it
-        and no more than that is `known`; 0 where more than the record decides.
+        """Until when a record that was found allowed stays allowed for the same scopes, while Redis returns the same
+        bytes and `known` is the same object; 0 where more than the record decides.
         """
         credential = decoded.credential
         if credential.networks or credential.kind is _SESSION:
             return 0
-        # Of one type, for which Python's comparison with the clock has a short way.
+        # Always a float: Python compares two of them faster than a float and an int.
         return float(credential.expires_at) or math.inf
 
     async def verify(

@@ -59,7 +59,7 @@ class Limited:
         self._submit(command, lambda reply: self._divide(asked, reply))
 
     def _divide(self, asked: list[Answer], reply: Reply) -> None:
-        """All that were charged together are admitted, or none: then those that there is room for, and the rest."""
+        """Requests charged together are all admitted or all refused; refused, as many as fit are charged once more."""
         limits, count = self.decoded.limits, len(asked)
         charge = Charge.read(reply) if reply.__class__ is list else None
         if charge is None or count == 1 or charge.verdict not in _COUNTED:

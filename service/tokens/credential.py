@@ -63,7 +63,7 @@ class DecodedCredential:
         return (credential.charged_as or credential.subject) if credential.kind is _MANAGED else ""
 
     def share(self, shared: Shared | None) -> None:
-        """What its subject's tokens share; while that is not known it may have a limit."""
+        """Take in the limits that its subject's tokens share; None for not known yet, which may be a limit."""
         self.shared = shared
         self.lines = b""
         credential = self.credential

@@ -17,10 +17,10 @@ from service.store.limits.subjects import Shared, SubjectStore
 from service.store.limits.windows import window_of
 from service.tokens.audit.log import AuditLog
 
-# The script goes by the clock of Redis; the one here may lag behind it by so much.
+# How far the clock here may lag behind that of Redis, by which the script goes.
 _CLOCKS_APART_MILLISECONDS = 1000
 _REMEMBERED = 65_536
-# Before the name of a shared limit, where it is told beside those of a token. None of these has a colon.
+# Put before the name of a shared limit where it is listed with a token's own limits, whose names have no colon.
 _MARK = "subject:"
 
 
@@ -87,7 +87,7 @@ class Standings:
 
 
 def shares_of(limits: tuple[RateLimit, ...], charge: Charge, count: int) -> list[Charge]:
-    """Of so many that were admitted, what each would be told if they had come one after the other in one instant."""
+    """The charges of `count` requests that were admitted together, as if they had come one after the other."""
     sealed, verdict, states = charge
     # A quota is full when its window ends, whatever is used of it.
     intervals = [0 if limit.calendar else limit.interval for limit in limits]
@@ -101,7 +101,7 @@ def shares_of(limits: tuple[RateLimit, ...], charge: Charge, count: int) -> list
 
 
 def refusal_of_one(limits: tuple[RateLimit, ...], charge: Charge, count: int) -> Charge | None:
-    """Of so many that were refused together, the refusal of each; None where a single one may be admitted."""
+    """The refusal of each of `count` requests that were refused together; None where one alone may be admitted."""
     told: list[int] = []
     for place, limit in enumerate(limits):
         remaining, full_in, wait = charge.states[3 * place : 3 * place + 3]

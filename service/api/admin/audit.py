@@ -23,7 +23,7 @@ from service.tokens.audit.verification import Verification
 
 CSV = "text/csv"
 NDJSON = "application/x-ndjson"
-# To write so many keeps the loop for half a millisecond.
+# How many entries are written before others get a turn: half a millisecond.
 _LINES = 32
 # What spreadsheets take for the beginning of a formula, by OWASP's page on CSV injection.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")

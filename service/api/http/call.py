@@ -28,9 +28,9 @@ Headers = list[tuple[bytes, bytes]]
 BODY_BYTES = 16 * 1024
 BULK_BYTES = 1024 * 1024
 MOST_PAIRS = 200
-# A body of more bytes than this mostly has members of members.
+# A longer body mostly has nested members, and is not checked by counting colons.
 _LONGEST_FLAT = 1024
-# Of every list: what a page has that asks for no number, and at most.
+# The size of a page in every list: where the request names none, and the largest.
 PAGE, LARGEST_PAGE = 50, 200
 PageSize = Annotated[int, Meta(ge=1, le=LARGEST_PAGE)]
 T = TypeVar("T")
@@ -40,7 +40,7 @@ NO_STORE = (b"cache-control", b"no-store")
 
 
 class Json(Response):
-    """A JSON answer; not stored by anyone unless `cache` allows it: most carry a secret or a verdict."""
+    """A JSON answer, which nobody may store: most carry a secret or a verdict."""
 
     def __init__(self, content: object, status: int = 200, headers: tuple[tuple[bytes, bytes], ...] = ()) -> None:
         # In the place of Starlette's constructor, which takes fields as text and encodes them with every answer.
@@ -134,9 +134,9 @@ class Call:
                 return b"".join(parts) if len(parts) > 1 else part
 
     async def unless_gone(self, work: Coroutine[Any, Any, T]) -> T:
-        """What a search that may take long comes to; it ends as soon as the client leaves, with ClientDisconnect.
+        """The result of a search that may take long. Raises ClientDisconnect as soon as the client leaves.
 
-        For what changes nothing, and after the body has been read.
+        Only for work that changes nothing, after the body has been read.
         """
         searching, leaving = asyncio.ensure_future(work), asyncio.ensure_future(self._leaving())
         try:

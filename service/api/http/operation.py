@@ -18,7 +18,7 @@ from service.api.http.call import BODY_BYTES, Call, Json, convert_query
 from service.api.http.problems import Pending
 
 Handler = Callable[[Call], Awaitable[Response]]
-# Finds one of the things that a handler takes: who calls, for one, or a body.
+# Finds one parameter of a handler, such as the caller or the body.
 Reader = Callable[[Call], Awaitable[Any]]
 # What stands in a path as {id}.
 PathId = NewType("PathId", str)

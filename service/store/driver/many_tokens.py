@@ -12,10 +12,10 @@ from service.store.driver.replies import Argument, Reply, WrongType, packed
 from service.store.driver.scripts import Script
 from service.store.driver.shards import Shard, Shards
 
-# So many keys are read by scripts, and the next only then: less than a millisecond of Redis' time where each has a
-# hundred days of usage, for validations wait behind it.
+# How many keys one script reads; the next script follows when it is done. Validations wait behind a script: with a
+# hundred days of usage under each key this is less than a millisecond of Redis' time.
 _AT_ONCE = 50
-# As long as an id, in which none of these signs can be.
+# A placeholder as long as an id, of a character that no id has.
 _NO_ID = 16 * "\x00"
 T = TypeVar("T")
 G = TypeVar("G", bound=Hashable)
@@ -34,7 +34,7 @@ class ManyTokens:
     async def read(self, token_ids: Sequence[str], key_of: KeyOf, fields: Sequence[bytes]) -> list[list[Reply]]:
         """The values of the fields for each id in order; all None where there is no hash or the id is none of ours.
 
-        A round trip for each so many ids.
+        One round trip for each `_AT_ONCE` ids.
         """
         if len(token_ids) == 1:
             return [list(row) for row in await self.fields(token_ids, key_of, fields)]
@@ -54,7 +54,7 @@ class ManyTokens:
     async def _each_by(
         self, token_ids: Sequence[str], key_of: KeyOf, command: str, *words: bytes, absent: Sequence[Reply]
     ) -> list[Sequence[Reply]]:
-        """What a command that does no harm twice says of each key."""
+        """The reply of a command, harmless when repeated, about each key."""
         if len(token_ids) == 1:
             return [await self._one(token_ids[0], key_of, command, *words) or absent]
         slices, asked = self._slices(token_ids), []
@@ -156,7 +156,7 @@ async def all_of(asked: Sequence[Awaitable[T]]) -> Sequence[T]:
 
 
 def _each(link: Link, commands: Sequence[bytes]) -> asyncio.Future[list[Reply]]:
-    """The replies to packed commands that do no harm twice, None where somebody else keeps another thing under the key.
+    """The replies to packed commands, harmless when repeated; None where the key holds another type.
 
     One future for all of them. It raises what one of them failed with.
     """

@@ -21,8 +21,8 @@ from service.store.driver.role_check import RoleCheck
 log = logging.getLogger(__name__)
 
 _TICK_SECONDS = 0.02
-# So many commands do not wait for the end of the turn: Redis begins with them while the rest is still being made.
-# Lookups of the fast path do wait: one costs Redis less than the write would cost here.
+# This many commands are sent before the turn ends: Redis begins with them while the rest is still being made.
+# Lookups of the fast path wait all the same: one costs Redis less than a write of its own would cost here.
 _ENOUGH = 16
 _REPRIEVE_SECONDS = 0.005
 
@@ -63,7 +63,7 @@ class Pipeline:
         # Held because a writer that nobody holds closes its transport.
         self._writer: asyncio.StreamWriter | None = None
         self._queue: list[Waiting] = []
-        # Stands for what will be sent together: another one as soon as that is on its way.
+        # Stands for the commands that will be sent together; replaced as soon as they are on their way.
         self.turn: object = object()
         self._asked_at = 0.0
         self._reachable, self._closed = True, False

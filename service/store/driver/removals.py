@@ -88,8 +88,7 @@ class Removals:
             await self._confirmed(("EXISTS", self._mark), retry=True)
 
     async def _confirmed(self, args: _Words, *, retry: bool = False, operation: str = "") -> Reply:
-        # Twice, because a slot moves once as a rule; after that it is better ended without a confirmation than not at
-        # all.
+        # Two tries, because a slot that moves mostly moves once. Better ended without a confirmation than not at all.
         for _ in range(2):
             current = await self._join()
             try:

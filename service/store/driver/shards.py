@@ -9,7 +9,7 @@ from service.store.driver.connection import Link
 from service.store.driver.keys import SHARDS, Keys, shard_of_digest, shard_of_id, shard_of_name
 from service.store.driver.removals import Removals
 
-# So many removals at most does a process remember for the next primary.
+# How many removals a process remembers at most, to send them to the next primary.
 _REMEMBERED = 10_000
 
 

@@ -12,9 +12,9 @@ from service.store.managed.names import freed_member, member
 from service.store.managed.records import Retention
 from service.store.managed.search import Blocks, name_row
 
-# To end so many takes Redis about half a millisecond.
+# How many tokens one step ends: about half a millisecond of Redis' time.
 BATCH = 50
-# Dropping so many members of an index takes Redis about half a millisecond.
+# How many members of an index one step drops: about half a millisecond of Redis' time.
 SLICE = 500
 _DIGEST = LETTERS["digest"].encode()
 

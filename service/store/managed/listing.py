@@ -20,11 +20,11 @@ from service.store.managed.statistics import TokenCounts
 from service.store.managed.tokens import ManagedStore
 from service.store.pacing import Overlapped, ahead, give_way, let_go, patiently
 
-# So many records are read before others get a turn: half a millisecond, and a page of 50 is one of them.
+# How many records are read before others get a turn: half a millisecond; a page of 50 is one such portion.
 _AT_ONCE = 64
-# Of so many a field or two are read and compared: with the slice that they come from, the same again.
+# How many records have a field or two read and compared in that time, with the slice that they come from.
 _MATCHED_AT_ONCE = 125
-# So many are counted by the indexes alone: the same again.
+# How many tokens are counted by the indexes alone in that time.
 _COUNTED_AT_ONCE = 250
 # A page that takes longer ends early, with a cursor; not before so many portions, however slow the machine.
 _SECONDS = 1.0

@@ -16,9 +16,9 @@ from service.store.driver.shards import Shard, Shards
 
 # Of all shards together; at a million tokens one block has about fifty kilobytes.
 _BLOCKS = 1024
-# What a slice reads: less than a millisecond of Redis' time, for validations wait behind it.
+# What a slice reads. Validations wait behind it, so it takes less than a millisecond of Redis' time.
 _SLICE_BYTES = 400_000
-# So many blocks are offered to a slice, which says how many of them it has read.
+# How many blocks a slice is offered; it says how many of them it has read.
 _OFFERED = 256
 # No token is created later than this: what a row of a block has room for.
 _LAST = 10**16 - 1
