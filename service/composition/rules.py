@@ -127,7 +127,7 @@ class ManagedRules:
         self.derivation = Derivation(store.derived, records, authority, repeats, audit_log, metrics.decisions, clock)
         self.bulk = Bulk(self.tokens, records, self.queries, store.listing, clock)
         self.sweeper = Sweeper(store.expiry, store.managed, shards, audit_log)
-        self.admission = ImportAdmission(authority.imported, shards, seals, lifetime, clock)
+        self.admission = ImportAdmission(authority, shards, seals, lifetime, clock)
         self.imports = Imports(store.imports, self.admission, seals, authority.imported, audit_log, name_holders, clock)
         self.revocation = Revocation(
             store.credentials,

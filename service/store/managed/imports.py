@@ -218,17 +218,23 @@ class ImportStore:
         """Why `put` would refuse this token now; changes nothing. One round trip."""
         digest = token.digest
         home = self._home(token, digest)
-        known, secrets, holder = await asyncio.gather(
+        known, secret_is_known, holder = await asyncio.gather(
             home.link.execute("EXISTS", home.keys.metadata(token.token_id), retry=True),
-            home.link.execute("EXISTS", home.keys.credential(digest), home.keys.reason(digest), retry=True),
+            self.is_known(digest),
             self._tokens.names.holder(token.name),
         )
         # The id first: a token that is here already has its secret and its name, too.
         if known:
             return Refused.EXISTS
-        if secrets:
+        if secret_is_known:
             return Refused.SECRET_TAKEN
         return Refused.NAME_TAKEN if holder and not token.revoked_at else None
+
+    async def is_known(self, digest: bytes) -> bool:
+        """Is a secret here, or is it told why it is no more? One round trip."""
+        home = self._shards.of_digest(digest)
+        keys = home.keys.credential_and_reason(digest)
+        return bool(await home.link.execute("EXISTS", *keys, retry=True))
 
     async def imported_rules(self) -> list[str]:
         """The rules of secrets here that another system made, none where there is no such secret. One round trip."""

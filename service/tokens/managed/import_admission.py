@@ -11,17 +11,18 @@ from functools import partial
 import msgspec
 
 from service.errors import Forbidden, InvalidRequest
-from service.model import ManagedToken, Origin, Status
+from service.model import Kind, ManagedToken, Origin, Status
 from service.store.driver.keys import shard_of_digest
 from service.store.driver.shards import Shards
 from service.store.managed import records
 from service.store.managed.records import Record
-from service.tokens.imported.rules import WHOLE, ImportedSecrets, Rule
+from service.tokens.authority import Authority
+from service.tokens.imported.rules import WHOLE, Rule
 from service.tokens.lifetime import Lifetime
 from service.tokens.managed.seals import Seals
 from service.tokens.managed.tokens import NewToken
 from service.tokens.rights import check_creator, check_held, check_life
-from service.tokens.secret import mint_ids
+from service.tokens.secret import mint_ids, parse
 
 
 class Exported(msgspec.Struct, frozen=True):
@@ -34,7 +35,8 @@ class Exported(msgspec.Struct, frozen=True):
 class ImportedSecret(msgspec.Struct, frozen=True):
     """A token of another system: its terms, what was kept of its secret and by which rule, what may be shown of it.
 
-    Instants in epoch seconds, 0 where none is known. `shortened`: it had no end there, and has one here.
+    Instants in epoch seconds, 0 where none is known. `shortened`: it had no end there, and has one here. `secret` is
+    empty where only a digest of it came.
     """
 
     new: NewToken
@@ -46,6 +48,7 @@ class ImportedSecret(msgspec.Struct, frozen=True):
     created_at: int = 0
     last_used_at: int = 0
     shortened: bool = False
+    secret: bytes = b""
 
 
 class Skipped(msgspec.Struct, frozen=True):
@@ -59,7 +62,7 @@ class Skipped(msgspec.Struct, frozen=True):
 class ImportAdmission:
     """Checks the rows of an import against the server key, the shards, the policy and the caller's own rights."""
 
-    _imported: ImportedSecrets
+    _authority: Authority
     _shards: Shards
     _seals: Seals
     _lifetime: Lifetime
@@ -68,7 +71,7 @@ class ImportAdmission:
     def tokens_of(self, rows: Sequence[Exported | ImportedSecret], origin: Origin) -> list[ManagedToken]:
         """The tokens that rows would become here; a secret of another system gets one of its own."""
         others = [row for row in rows if isinstance(row, ImportedSecret)]
-        digests = [self._imported.digest(row.rule, row.kept) for row in others]
+        digests = [self._authority.imported.digest(row.rule, row.kept) for row in others]
         # The digest decides which shard the token lives in, because a lookup knows nothing else.
         token_ids = mint_ids([shard_of_digest(digest, len(self._shards)) for digest in digests])
         made = map(partial(self._token, origin), others, token_ids, digests)
@@ -120,7 +123,15 @@ class ImportAdmission:
         """The shard that a row's token belongs into: those of one are taken in by fewer calls than others."""
         if isinstance(row, Exported):
             return self._shards.of_digest(row.token.digest).index
-        return self._shards.of_digest(self._imported.digest(row.rule, row.kept)).index
+        return self._shards.of_digest(self._authority.imported.digest(row.rule, row.kept)).index
+
+    def own_digests(self, row: Exported | ImportedSecret) -> list[bytes]:
+        """Under which the secret of a row may be here already: as one that this service made itself."""
+        if isinstance(row, Exported):
+            return []
+        kind = parse(row.secret)
+        # One that is for one use has ended before anybody misses it.
+        return [] if kind is None or kind is Kind.ONE_TIME else self._authority.digests(kind, row.secret)
 
     def latest_end(self) -> int:
         """The latest that a token taken in now may end, epoch seconds; 0 if it need not."""
@@ -142,7 +153,7 @@ class ImportAdmission:
                 self._lifetime.check(token.expires_at)
         except (Forbidden, InvalidRequest) as refused:
             return Skipped(refused.code, refused.detail)
-        why = self._imported.admit(token.imported) if token.imported else ""
+        why = self._authority.imported.admit(token.imported) if token.imported else ""
         return Skipped("invalid_request", why) if why else None
 
 

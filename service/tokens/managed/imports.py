@@ -10,7 +10,7 @@ from service.errors import StoreFull, StoreUnavailable
 from service.model import ManagedToken, Origin, Status
 from service.store.managed.imports import ImportStore, Incoming, Refused
 from service.store.managed.records import Record
-from service.store.pacing import share_turn
+from service.store.pacing import patiently, share_turn
 from service.tokens.audit.log import AuditLog, facts
 from service.tokens.imported.rules import ImportedSecrets
 from service.tokens.managed.import_admission import Exported, ImportAdmission, ImportedSecret, Skipped
@@ -26,7 +26,7 @@ _PAUSES = (0.1, 0.4)
 LONGEST_NAME = 80
 _SAID = {
     Refused.EXISTS: "This token is here already.",
-    Refused.SECRET_TAKEN: "This secret belongs to a token that is here already.",
+    Refused.SECRET_TAKEN: "This secret belongs to a token that is or was here. Change that one, or create another.",
     Refused.NAME_TAKEN: "An earlier row or a token has this name.",
 }
 
@@ -79,6 +79,7 @@ class Imports:
         """
         tokens = self._admission.tokens_of(rows, origin)
         taken = [self._admission.refusal(row, token, origin) for row, token in zip(rows, tokens, strict=True)]
+        await self._refuse_own(rows, taken)
         admitted = [place for place, refused in enumerate(taken) if refused is None]
         await share_turn()
         if dry_run is None:
@@ -97,6 +98,21 @@ class Imports:
             why = await self._put_numbered(tokens[place], origin, dry_run) if is_numbered else met
             taken[place] = Skipped(why.value, await self._said(why, tokens[place].name, origin)) if why else None
         return taken
+
+    async def _refuse_own(self, rows: list[Exported | ImportedSecret], taken: list[Skipped | None]) -> None:
+        """Refuse secrets of tokens that were made here: by a second token they would work on behind the end of that."""
+        asked = [
+            (place, digest)
+            for place, row in enumerate(rows)
+            if taken[place] is None
+            for digest in self._admission.own_digests(row)
+        ]
+        if not asked:
+            return
+        known = await patiently(lambda: asyncio.gather(*[self._store.is_known(digest) for _, digest in asked]))
+        for (place, _), is_known in zip(asked, known, strict=True):
+            if is_known:
+                taken[place] = Skipped(Refused.SECRET_TAKEN.value, _SAID[Refused.SECRET_TAKEN])
 
     async def _said(self, why: Refused, name: str, origin: Origin) -> str:
         told = await self._name_holders.told(name, origin) if why is Refused.NAME_TAKEN else ""

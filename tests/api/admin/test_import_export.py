@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from service.app import Service
+from service.tokens.secret import with_checksum
 from tests.asgi import Answer, Person, holder, sign_in
 
 pytestmark = pytest.mark.anyio
@@ -172,3 +173,18 @@ async def test_the_body_must_be_lines_and_not_too_many(service: Service) -> None
     assert (answer.status, answer.json()["errors"][0]["field"]) == (400, "dryRun")
     assert (await send(admin, [])).json() == {"imported": 0, "byDigest": 0, "shortened": 0, "skipped": []}
     assert (await admin.get(EXPORT, color="red")).status == 400
+
+
+async def test_a_secret_that_was_made_here_gets_no_second_token(service: Service) -> None:
+    """By which it would be accepted again once nobody remembers that the first one was revoked."""
+    admin = await sign_in(service)
+    living, ended = [(await admin.create(name))["token"] for name in ("living", "ended")]
+    await Person(service, ended).ask("DELETE", "/api/tokens/self")
+    ours, elsewhere = (living, ended, admin.secret), with_checksum("5" * 56)
+    lines = [
+        {"name": f"again {number}", "secret": one, "duration": "7days"} for number, one in enumerate((*ours, elsewhere))
+    ]
+    for dry_run in ("true", "false"):
+        answer = (await send(admin, lines, dryRun=dry_run)).json()
+        assert [(row["line"], row["code"]) for row in answer["skipped"]] == [(at, "secret_taken") for at in (1, 2, 3)]
+    assert (await Person(service, elsewhere).get("/validate")).status == 200

@@ -61,6 +61,7 @@ def imported_secret(line: ImportedToken, reading: Reading) -> ImportedSecret:
         _past(line.created_at, "createdAt", reading),
         _past(line.last_used_at, "lastUsedAt", reading),
         expires_at == 0 and reading.latest_end > 0,
+        (line.secret or "").encode(),
     )
 
 
