@@ -1,20 +1,18 @@
 """The composition root: builds every object once, hands each what it needs, and returns the ASGI application."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Any
 
-from service.api.auth.callers import JwtReader
-from service.api.auth.presented import read_accepted
 from service.api.http.application import Application
 from service.api.http.operation import Endpoint
 from service.api.http.proxies import TrustedProxies
-from service.api.http.public_address import PublicAddress, read_base_url
 from service.api.metrics_port import MetricsPort
 from service.api.operations import Health
-from service.composition.routes import Reading, routes
+from service.composition.reading import accounts_of, naming, reading_of
+from service.composition.routes import routes
 from service.composition.rules import Foundation, Rules
 from service.composition.stores import Stores
 from service.edge.deadlines import Deadlines
@@ -23,11 +21,10 @@ from service.edge.limits import ConnectionLimits
 from service.keyring import Keyring
 from service.lifespan import Background, Lifespan, Work
 from service.metrics import Metrics
-from service.settings import Settings, SettingsError
+from service.settings import Settings
 from service.store.driver.connection import Link
 from service.store.driver.server_clock import ServerClock
 from service.store.servers.links import Servers, no_servers, servers_of
-from service.tokens.accounts.accounts import AccountsError, read_accounts
 from service.tokens.audit.refusals import TELL_SECONDS
 
 
@@ -53,11 +50,9 @@ class Service:
         keyring = Keyring(settings.secret_key, settings.secret_key_previous, import_suffix=settings.import_suffix)
         self.stores = store = Stores(settings, redis.links if redis else links or (), keyring, clock)
         on = Foundation(settings, store, keyring, metrics, clock)
-        with _naming("TOKENS_ACCOUNTS_FILE"):
-            accounts = read_accounts(settings.accounts_path) if settings.accounts_path else {}
-        self.rules = rule = Rules(on, accounts)
+        self.rules = rule = Rules(on, accounts_of(settings))
         self.health = Health(store.monitor, store.token_counts, rule.hygiene, metrics, clock)
-        _, trusted, accepted, address = reading = _reading_of(settings, clock)
+        _, trusted, accepted, address = reading = reading_of(settings, clock)
         found = routes(on, rule, self.health, reading)
         self.application = Application(
             found.service,
@@ -143,20 +138,11 @@ def _background(on: Foundation, rule: Rules, *, reload: tuple[Work, ...], redis:
     )
 
 
-@contextmanager
-def _naming(name: str, hint: str = "") -> Iterator[None]:
-    """Raises SettingsError, which names the setting, for a value that cannot be used."""
-    try:
-        yield
-    except (AccountsError, ValueError) as error:
-        raise SettingsError(f"{name}: {str(error).rstrip('.')}{hint}") from None
-
-
 def _redis_of(settings: Settings, clock: ServerClock, metrics: Metrics) -> Servers:
     """The servers that the settings name; without a URL, none that is ever asked. Raises SettingsError."""
     if not settings.redis_url:
         return no_servers()
-    with _naming("TOKENS_REDIS_URL"):
+    with naming("TOKENS_REDIS_URL"):
         return servers_of(
             settings.redis_url,
             timeout_seconds=settings.redis_timeout_ms / 1000,
@@ -164,25 +150,3 @@ def _redis_of(settings: Settings, clock: ServerClock, metrics: Metrics) -> Serve
             on_error=metrics.redis_errors.inc,
             on_seconds=metrics.redis_took,
         )
-
-
-def _reading_of(settings: Settings, clock: Callable[[], float]) -> Reading:
-    """How requests are read. Raises SettingsError."""
-    with _naming("TOKENS_TRUSTED_PROXIES", ": write addresses or networks, comma separated"):
-        trusted = TrustedProxies(part for part in settings.trusted_proxies.split(",") if part.strip())
-    jwt = _jwt_reader_of(settings, clock)
-    with _naming("TOKENS_ACCEPT_ALSO"):
-        accepted = read_accepted(settings.accept_also, basic=settings.accept_basic)
-    with _naming(f"TOKENS_PUBLIC_URL={settings.public_url!r}"):
-        address = PublicAddress(read_base_url(settings.public_url) if settings.public_url else None, trusted)
-    return Reading(jwt, trusted, accepted, address)
-
-
-def _jwt_reader_of(settings: Settings, clock: Callable[[], float]) -> JwtReader | None:
-    """Administrators' JWTs, if any are to be accepted; their library is loaded only then."""
-    if not (settings.admin_jwt_secret or settings.admin_jwt_jwks):
-        return None
-    # A fifth of a second and 10 MB that most never need.
-    from service.tokens.accounts.jwt import administrators  # noqa: PLC0415
-
-    return administrators(settings, clock).subject

@@ -1,4 +1,4 @@
-"""Requests that cannot be served, as exceptions. A refused token is not one: that is a `Verdict`.
+"""Requests that cannot be served, and starts, as exceptions. A refused token is not one: that is a `Verdict`.
 
 Status codes live in `service.api.http.problems`, not here.
 """
@@ -38,8 +38,12 @@ _IN_WORDS: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], .
 _ABSENT_OR_UNKNOWN = re.compile(r"Object (missing required|contains unknown) field `(.*)`")
 
 
+class StartRefused(Exception):
+    """The service must not start; the message is one line for the operator."""
+
+
 class ServiceError(Exception):
-    """Base of all. `code` is the stable word of the contract; the message is safe to show to a caller."""
+    """Base of what ends requests. `code` is the stable word of the contract, the message safe to show to a caller."""
 
     code = "internal_error"
 

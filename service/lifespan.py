@@ -12,9 +12,8 @@ from typing import Any
 
 import msgspec
 
-from service.api.http.application import StartRefused
 from service.api.metrics_port import MetricsPort
-from service.errors import StoreUnavailable
+from service.errors import StartRefused, StoreUnavailable
 from service.metrics import Metrics
 from service.store.driver.replies import NotPrimary, WrongType
 from service.store.monitoring.monitor import Monitor

@@ -1,18 +1,23 @@
 """A port of its own for /metrics, so that the service's clients do not see it."""
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 import logging
 import os
 import socket
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import uvicorn
-from starlette.types import ASGIApp
 
 from service.addresses import resolved_by
-from service.api.http.application import StartRefused
+from service.errors import StartRefused
 from service.settings import UNIX
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
 
 log = logging.getLogger(__name__)
 

@@ -1,7 +1,5 @@
 """The routes: what answers requests, each class over the rules it needs."""
 
-from typing import NamedTuple
-
 import msgspec
 
 from service.api.admin.audit import AuditApi
@@ -14,15 +12,12 @@ from service.api.admin.token_views import TokenViews
 from service.api.admin.tokens import ManagedApi
 from service.api.admin.usage import UsageApi
 from service.api.admin.webhooks import WebhooksApi
-from service.api.auth.callers import Caller, Callers, Holder, JwtReader
+from service.api.auth.callers import Caller, Callers, Holder
 from service.api.auth.clients import Clients
 from service.api.auth.cookies import SessionCookies
-from service.api.auth.presented import Accepted
 from service.api.gateway.batch import BatchApi
 from service.api.gateway.validate import GatewayApi
 from service.api.http.operation import Endpoint, OperationGroup, Reader
-from service.api.http.proxies import TrustedProxies
-from service.api.http.public_address import PublicAddress
 from service.api.oauth import OAuthApi
 from service.api.one_time import OneTimeApi
 from service.api.operations import Health, OperationsApi
@@ -31,17 +26,9 @@ from service.api.pages.docs import DocsApi
 from service.api.self_service import SelfServiceApi
 from service.api.sessions import SessionApi
 from service.api.subject_limits import SubjectLimitsApi
+from service.composition.reading import Reading
 from service.composition.rules import Foundation, Rules
 from service.tokens.batch import Batch
-
-
-class Reading(NamedTuple):
-    """How requests are read: administrators' JWTs, proxies to believe, tokens where gateways ask, our own address."""
-
-    jwt: JwtReader | None
-    trusted: TrustedProxies
-    accepted: Accepted
-    address: PublicAddress
 
 
 class Routes(msgspec.Struct, frozen=True):

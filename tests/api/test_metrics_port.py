@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from service.api.http.application import StartRefused
 from service.api.http.proxies import TrustedProxies
 from service.app import Service
 from service.edge.deadlines import Deadlines
 from service.edge.limits import ConnectionLimits
 from service.edge.protocol import EdgeProtocol
+from service.errors import StartRefused
 from tests.listening import listening
 from tests.ports import held_port
 

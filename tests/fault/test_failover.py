@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from service.api.http.application import StartRefused
 from service.app import Service
+from service.errors import StartRefused
 from service.settings import Settings
 from service.store.driver.keys import TAGS
 from service.store.servers.cluster import SLOTS

@@ -1,13 +1,18 @@
 """Which secrets a request presents: in its header fields, or in the URI that a gateway's client asked for."""
 
+from __future__ import annotations
+
 import re
 from base64 import b64decode
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
 import msgspec
 
-from service.api.http.call import Headers
 from service.tokens.secret import parse
+
+if TYPE_CHECKING:
+    from service.api.http.call import Headers
 
 _FIELDS = frozenset((b"x-api-key", b"x-token"))
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}")

@@ -18,7 +18,7 @@ from service.api.http.operation import Endpoint
 from service.api.http.proxies import TrustedProxies
 from service.api.http.router import Router
 from service.api.http.validate_paths import FORMS
-from service.errors import ServiceError
+from service.errors import ServiceError, StartRefused
 from service.identifiers import is_request_id, trace_of
 from service.metrics import Metrics
 from service.store.driver.confirmation import Doubts
@@ -29,10 +29,6 @@ _LAST_DIGITS = tuple(b"%02x" % value for value in range(256))
 _UNLOGGED = ("/livez", "/readyz", "/healthz", "/metrics")
 
 Lifespan = Callable[[], AbstractAsyncContextManager[dict[str, Any]]]
-
-
-class StartRefused(Exception):
-    """The service must not start; the message is one line for the operator."""
 
 
 class RequestIds:

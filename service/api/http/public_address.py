@@ -4,14 +4,19 @@ TOKENS_PUBLIC_URL says it. Without that, trusted proxies are believed, and from 
 a Host that a client makes up gets into no URL.
 """
 
+from __future__ import annotations
+
 import re
 from ipaddress import IPv6Address
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from service.addresses import read_address
-from service.api.http.call import Call
 from service.api.http.proxies import TrustedProxies
+
+if TYPE_CHECKING:
+    from service.api.http.call import Call
 
 # Where clients ask for the metadata of an issuer; its path, if it has one, follows (RFC 8414, 3.1).
 METADATA = "/.well-known/oauth-authorization-server"

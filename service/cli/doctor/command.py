@@ -15,7 +15,6 @@ import click
 import msgspec
 from cryptography.x509 import load_pem_x509_certificate
 
-from service.api.http.application import StartRefused
 from service.api.metrics_port import bound
 from service.app import create_app
 from service.cli.client.address import LOOPBACK_OF_ANY, Address
@@ -29,6 +28,7 @@ from service.cli.terminal.output import on_terminal
 from service.cli.terminal.report import Report, ReportCommand, said, table
 from service.embedded import EmbeddedError
 from service.embedded.prerequisites import fits_socket, key_path, others_may_write, read_server_key
+from service.errors import StartRefused
 from service.model import Role
 from service.settings import UNIX, Settings, SettingsError, read
 from service.tokens.accounts.accounts import AccountsError, read_accounts

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 
@@ -12,12 +13,15 @@ import click
 import msgspec
 
 from service import __version__, logs
+from service.api.metrics_port import bound
 from service.cli.failure import empty, failing
 from service.cli.serve.listener import run
 from service.cli.serve.sockets import listening, service_manager
 from service.cli.serve.tls import Certificate
 from service.cli.terminal.new_password import short_option
 from service.cli.terminal.options import Number
+from service.composition.reading import reading_of
+from service.errors import StartRefused
 from service.settings import Settings, SettingsError, is_service_link, read
 
 log = logging.getLogger("service")
@@ -50,16 +54,19 @@ def _serve(settings: Settings, *, allow_short: bool) -> None:
         certificate = Certificate(settings) if settings.tls_certificate_file else None
         if certificate is not None:
             certificate.check()
-        # First of all: a port that is taken must not start a Redis or make an account.
+        # First of all: neither a setting that is wrong nor a port that is taken may start a Redis or make an account.
+        reading_of(settings, time.time)
         listeners = held.enter_context(listening(settings))
+        _check_metrics_port(settings)
         tell_ready = held.enter_context(service_manager())
         embedded = not settings.redis_url
         if embedded:
             # Where a Redis is named, nothing of this is needed.
-            from service.cli.serve.first_start import admin_account  # noqa: PLC0415
+            from service.cli.serve.first_start import admin_account, check_accounts  # noqa: PLC0415
 
+            check_accounts(settings, allow_short=allow_short)
             settings = held.enter_context(_default_redis(settings))
-            settings = admin_account(settings, dashboard=f"{listeners.url}/dashboard/", allow_short=allow_short)
+            settings = admin_account(settings, dashboard=f"{listeners.url}/dashboard/")
         # The password has done its work, and no worker needs to know it.
         settings = msgspec.structs.replace(settings, port=listeners.port, admin_password="")
 
@@ -74,6 +81,14 @@ def _serve(settings: Settings, *, allow_short: bool) -> None:
             tell_ready()
 
         run(settings, listeners.sockets, certificate, ready=ready)
+
+
+def _check_metrics_port(settings: Settings) -> None:
+    if settings.metrics_port:
+        with failing(StartRefused):
+            # Each process binds it again: that it is free is all that is asked here.
+            for listener in bound(settings.hosts, settings.metrics_port):
+                listener.close()
 
 
 def _note_data(settings: Settings) -> None:

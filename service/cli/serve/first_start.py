@@ -1,5 +1,6 @@
 """The first start with the managed Redis: an account to sign in with, and its password said once."""
 
+import os
 import shlex
 import sys
 import textwrap
@@ -10,6 +11,7 @@ import msgspec
 from service.cli.failure import failing
 from service.cli.terminal.new_password import require_length
 from service.cli.terminal.output import require_printable
+from service.composition.reading import accounts_of
 from service.model import Kind, Role
 from service.settings import Settings
 from service.tokens.accounts.passwords import hash_password
@@ -20,21 +22,32 @@ NAME = "admin"
 FILE_NAME = "accounts.toml"
 
 
-def admin_account(settings: Settings, *, dashboard: str, allow_short: bool = False) -> Settings:
+def check_accounts(settings: Settings, *, allow_short: bool) -> None:
+    """Before anything is made: can the accounts be read or, where there are none yet, the first one be made and said?
+
+    Raises Failure, SettingsError for a file, and WrongUsage for a password that is too short.
+    """
+    path = settings.accounts_path or settings.data_path / FILE_NAME
+    # Not `Path.exists`, which raises where the directory is somebody else's: to say so is left to who uses it.
+    if settings.accounts_file or os.path.exists(path):
+        accounts_of(msgspec.structs.replace(settings, accounts_file=str(path)))
+    elif not settings.admin_password:
+        require_printable(sys.stdout)
+    elif not allow_short:
+        require_length(settings.admin_password, "TOKENS_ADMIN_PASSWORD")
+
+
+def admin_account(settings: Settings, *, dashboard: str) -> Settings:
     """The settings with an accounts file: the one they name, else the data directory's.
 
     That one is made if it is not there, and its password printed. `dashboard` is the URL to sign in at.
-    Raises Failure, and WrongUsage for a password that is too short.
+    Raises Failure.
     """
     if settings.accounts_file:
         return settings
     path = settings.data_path / FILE_NAME
     # In a file, and never over HTTP: a Redis that was emptied must not open the service to whoever comes first.
     if not path.exists():
-        if not settings.admin_password:
-            require_printable(sys.stdout)
-        elif not allow_short:
-            require_length(settings.admin_password, "TOKENS_ADMIN_PASSWORD")
         password = settings.admin_password or _made_password()
         text = f'[accounts.{NAME}]\npassword_hash = "{hash_password(password)}"\nrole = "{Role.ADMIN}"\n'
         with failing(OSError, f"cannot write {path}"):

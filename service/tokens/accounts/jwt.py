@@ -53,18 +53,24 @@ def _secret(secret: str) -> SharedSecret:
 
 def _jwks(place: str) -> Jwks:
     # Their age is no matter of the date: a clock that is set must neither keep old keys nor drop good ones.
-    if place.startswith("https://"):
-        if "@" in urlsplit(place).netloc:
-            raise SettingsError("TOKENS_ADMIN_JWT_JWKS: leave the user name out, which is not sent")
-        return Jwks(url_reader(place), monotonic)
-    if "://" in place:
-        raise SettingsError("TOKENS_ADMIN_JWT_JWKS must be a file or start with https://")
     try:
+        if place.startswith("https://"):
+            _check_host(urlsplit(place).netloc)
+            return Jwks(url_reader(place), monotonic)
+        if "://" in place:
+            raise ValueError("name a file, or a URL that starts with https://")
         read = expanded(place).read_bytes
         return Jwks(read, monotonic, read_keys(read()))
     # RuntimeError: the path begins with ~, and this user has no home directory.
     except (OSError, ValueError, RuntimeError) as error:
         raise SettingsError(f"TOKENS_ADMIN_JWT_JWKS: {error}") from None
+
+
+def _check_host(host: str) -> None:
+    if not host:
+        raise ValueError("the host is missing; write it like https://id.example/keys")
+    if "@" in host:
+        raise ValueError("leave the user name out, which is not sent")
 
 
 class AdministratorJwts:

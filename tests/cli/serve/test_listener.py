@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import socket
@@ -14,7 +15,7 @@ import pytest
 from argon2 import PasswordHasher
 
 from service.cli.failure import Failure, WrongUsage
-from service.cli.serve.first_start import admin_account
+from service.cli.serve.first_start import admin_account, check_accounts
 from service.cli.serve.sockets import listen
 from service.embedded import EmbeddedRedis
 from service.settings import Settings
@@ -50,6 +51,48 @@ def test_a_port_in_use_ends_serve_before_anything_is_made(run: Run, tmp_path: Pa
     assert result.exit_code == 1
     assert result.stderr.count("\n") == 1
     assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("TOKENS_PUBLIC_URL", "example.com"),
+        ("TOKENS_TRUSTED_PROXIES", "10.0.0.0/33"),
+        ("TOKENS_ACCEPT_ALSO", "Token"),
+        ("TOKENS_ACCOUNTS_FILE", __file__),
+        ("TOKENS_ADMIN_PASSWORD", "elevenchars"),
+        ("TOKENS_ADMIN_JWT_JWKS", "no-such-file"),
+        ("TOKENS_ADMIN_JWT_JWKS", "https:///keys"),
+        ("TOKENS_ADMIN_JWT_JWKS", "https://[::1/keys"),
+    ],
+)
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_setting_that_is_wrong_ends_serve_before_anything_is_made(
+    run: Run, tmp_path: Path, name: str, value: str, workers: str
+) -> None:
+    jwt = {"TOKENS_ADMIN_JWT_ISSUER": "https://id.example", "TOKENS_ADMIN_JWT_AUDIENCE": "tokens"}
+    result = run("serve", "--port", "0", "--workers", workers, env={**jwt, name: value})
+    assert result.exit_code != 0
+    assert result.stderr.startswith(f"token-service: {name}")
+    assert result.stderr.count("\n") == 1
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_metrics_port_in_use_ends_serve_before_anything_is_made(run: Run, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        result = run("serve", "--port", "0", env={"TOKENS_METRICS_PORT": str(taken.getsockname()[1])})
+    assert result.exit_code == 1
+    assert "for metrics: Address already in use; choose another port" in result.stderr
+    assert not (tmp_path / "data").exists()
+
+
+def test_accounts_of_an_earlier_start_are_read_before_anything_starts(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "accounts.toml").write_text("accounts")
+    result = run("serve", "--port", "0")
+    assert result.exit_code == 1
+    assert "accounts.toml: not a TOML file" in result.stderr
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["accounts.toml"]
 
 
 def test_options_go_before_the_environment_and_are_checked_like_it(run: Run) -> None:
@@ -99,12 +142,12 @@ def test_a_short_password_is_taken_in_a_lab_alone(tmp_path: Path) -> None:
     with pytest.raises(
         WrongUsage, match=r"^TOKENS_ADMIN_PASSWORD has fewer than 12 characters: --allow-short "
     ) as said:
-        admin_account(settings, dashboard=DASHBOARD)
+        check_accounts(settings, allow_short=False)
     assert "elevenchars" not in str(said.value)
-    assert list(tmp_path.iterdir()) == []
-    admin_account(settings, dashboard=DASHBOARD, allow_short=True)
-    # Nobody is locked out of a service that was started so once.
+    check_accounts(settings, allow_short=True)
     admin_account(settings, dashboard=DASHBOARD)
+    # Nobody is locked out of a service that was started so once.
+    check_accounts(settings, allow_short=False)
 
 
 def test_a_named_accounts_file_is_left_alone(tmp_path: Path) -> None:
@@ -154,5 +197,5 @@ def test_a_second_signal_does_not_cut_short_what_is_being_closed(run: Run, monke
     server = EmbeddedRedis("unix:///redis.sock", "k" * 64, owner=True, close=close)
     monkeypatch.setattr("service.embedded.start", lambda *_, **__: server)
     monkeypatch.setattr("service.cli.serve.command.run", lambda *_, **__: signal.raise_signal(signal.SIGTERM))
-    environment = {"TOKENS_PORT": "0", "TOKENS_ACCOUNTS_FILE": "accounts.toml"}
+    environment = {"TOKENS_PORT": "0", "TOKENS_ACCOUNTS_FILE": os.devnull}
     assert (run("serve", env=environment).exit_code, closed) == (0, [True])

@@ -10,9 +10,8 @@ from typing import Any
 
 import pytest
 
-from service.api.http.application import StartRefused
 from service.app import Service
-from service.errors import StoreUnavailable
+from service.errors import StartRefused, StoreUnavailable
 from service.keyring import Keyring
 from service.store.driver.server_clock import ServerClock
 from service.store.driver.shards import Shards

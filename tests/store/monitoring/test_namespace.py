@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from service.api.http.application import StartRefused
 from service.app import Service
-from service.errors import StoreFull
+from service.errors import StartRefused, StoreFull
 from service.store.driver.keys import Keys
 from tests.asgi import holder, sign_in
 from tests.builders import create, outcome
