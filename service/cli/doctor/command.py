@@ -22,7 +22,7 @@ from service.cli.client.http import PROBE_SECONDS, Client
 from service.cli.doctor.redis_server import FAILED, OK, WARNING, Finding, redis_of
 from service.cli.failure import Failure
 from service.cli.serve.first_start import FILE_NAME
-from service.cli.serve.sockets import answers_at, listen
+from service.cli.serve.sockets import answers_at, holds_no_socket, listen
 from service.cli.serve.tls import Certificate
 from service.cli.terminal.output import on_terminal
 from service.cli.terminal.report import Report, ReportCommand, said, table
@@ -179,7 +179,7 @@ def _place(settings: Settings, host: str, held: ExitStack) -> Finding:
 def _unix_socket(path: Path) -> Finding:
     if answers_at(path):
         return _port(OK, f"somebody answers at {path}")
-    if os.path.lexists(path) and not path.is_socket():
+    if holds_no_socket(path):
         return _port(FAILED, f"{path} is there and no socket: remove it, or choose another TOKENS_HOST")
     if not fits_socket(str(path)):
         return _port(FAILED, f"{path} is longer than the path of a socket may be: choose another TOKENS_HOST")

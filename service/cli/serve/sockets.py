@@ -86,12 +86,13 @@ def _listening_at(path: Path) -> Iterator[socket.socket]:
 def _bound(path: Path) -> socket.socket:
     """A unix socket that listens. One that a process left behind is replaced, one that somebody answers at is not."""
     if answers_at(path):
-        raise Failure(f"cannot listen at {path}: somebody does already; end that, or choose another TOKENS_HOST")
+        raise Failure(f"cannot listen at {path}: another process does; end that, or choose another TOKENS_HOST")
+    if holds_no_socket(path):
+        # `bind` would say that the address is in use.
+        raise Failure(f"cannot listen at {path}: it is there and no socket; remove it, or choose another TOKENS_HOST")
     listener = socket.socket(socket.AF_UNIX)
     try:
-        # Nothing but a socket: over any other file `bind` fails, and leaves it as it is.
-        if path.is_socket():
-            path.unlink()
+        path.unlink(missing_ok=True)
         listener.bind(str(path))
         path.chmod(_SOCKET_MODE)
         listener.listen(BACKLOG)
@@ -102,13 +103,23 @@ def _bound(path: Path) -> socket.socket:
 
 
 def answers_at(path: Path) -> bool:
-    """Does somebody listen on this unix socket?"""
+    """Does somebody listen on this unix socket? One that was left behind refuses connections."""
     with socket.socket(socket.AF_UNIX) as probe:
+        # Or it would wait for somebody who is too busy to take it.
+        probe.setblocking(False)
         try:
             probe.connect(str(path))
-        except OSError:
-            return False
+        except OSError as error:
+            # Busy, of another user, or of datagrams, as a service manager's is.
+            return error.errno in (errno.EAGAIN, errno.EPROTOTYPE) or (
+                error.errno == errno.EACCES and os.path.lexists(path)
+            )
     return True
+
+
+def holds_no_socket(path: Path) -> bool:
+    """Is there something else at this path?"""
+    return os.path.lexists(path) and not path.is_socket()
 
 
 def inherited() -> list[socket.socket]:

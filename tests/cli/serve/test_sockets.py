@@ -165,7 +165,10 @@ def test_a_socket_that_somebody_answers_at_is_left_alone(folder: Path) -> None:
     with listening(settings) as first:
         assert (first.places, first.port, first.url) == ([f"unix:{path}"], 0, f"unix:{path}")
         assert path.stat().st_mode & 0o777 == 0o660
-        with pytest.raises(Failure, match="somebody does already"), listening(settings):
+        with (
+            pytest.raises(Failure, match=f"^cannot listen at {path}: another process does; end that"),
+            listening(settings),
+        ):
             pass
         with listening(Settings(host=f"unix:{path}2,127.0.0.1", port=0)) as second:
             assert second.url == f"http://127.0.0.1:{second.port}"
@@ -176,6 +179,31 @@ def test_a_socket_that_somebody_answers_at_is_left_alone(folder: Path) -> None:
     for wrong in (path, folder / "gone" / "http.sock", folder / ("x" * 120)):
         with pytest.raises(Failure, match=f"^cannot listen at {wrong}: "), listening(Settings(host=f"unix:{wrong}")):
             pass
+
+
+def test_a_socket_that_was_left_behind_is_replaced_and_nothing_else_is(folder: Path) -> None:
+    path = folder / "http.sock"
+    settings = Settings(host=f"unix:{path}")
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(str(path))
+    with listening(settings), socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(path))
+    path.touch()
+    with pytest.raises(Failure, match="it is there and no socket; remove it"), listening(settings):
+        pass
+    path.unlink()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
+        other.bind(str(path))
+        with pytest.raises(Failure, match="another process does"), listening(settings):
+            pass
+    path.unlink()
+    with socket.socket(socket.AF_UNIX) as busy, socket.socket(socket.AF_UNIX) as waiting:
+        busy.bind(str(path))
+        busy.listen(0)
+        waiting.connect(str(path))
+        with pytest.raises(Failure, match="another process does"), listening(settings):
+            pass
+    assert path.is_socket()
 
 
 @pytest.mark.parametrize("count", ["1", "900"])
