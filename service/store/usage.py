@@ -2,17 +2,19 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from operator import add
+from typing import Annotated, NamedTuple
 
 import msgspec
+from msgspec import Meta
 
 from service.model import Outcome
 from service.store.decoding import whole
 from service.store.driver.keys import Keys
-from service.store.driver.many_tokens import ManyTokens
-from service.store.driver.replies import Argument
+from service.store.driver.many_tokens import KeyOf, ManyTokens, all_of
+from service.store.driver.replies import Argument, Reply
 from service.store.driver.scripts import Script
 from service.store.driver.shards import Shard, Shards
 from service.store.pacing import give_way
@@ -25,6 +27,11 @@ HOURS_KEPT = 48
 SLICE = 50
 # A hundred days have 2,400 hours, whose commands others should not wait for.
 _HOURS_AT_ONCE = 96
+# So many days, or hours, are in one list: with less than a hundred million uses in each it takes its hash no more room.
+_LISTED = 7
+_NONE = b",".join([b"0"] * _LISTED)
+# As many as a count of Redis can be, and two of them together are a number of the answer.
+_decode = msgspec.json.Decoder(list[Annotated[int, Meta(ge=0, lt=2**62)]]).decode
 # Of the totals of an hour; the other fields are outcomes of checks that found a record.
 ALLOWED = "allowed"
 FIELDS = (ALLOWED, *(outcome.value for outcome in Outcome if outcome is not Outcome.ACTIVE))
@@ -54,6 +61,33 @@ class Count(NamedTuple):
     denied: int
 
 
+class Series(msgspec.Struct, frozen=True):
+    """The uses of a token in so many days or hours from a first one on, as Redis has them.
+
+    `stored`: the newest one with what was allowed and denied in it, the lists of those before; empty for no use.
+    """
+
+    first: int
+    length: int
+    stored: Sequence[Reply]
+
+    def counts(self) -> tuple[list[int], list[int]]:
+        """What was allowed in each, and what was denied."""
+        if not self.stored:
+            return [0] * self.length, [0] * self.length
+        newest, *of_newest = map(whole, self.stored[:3])
+        lists, start = self.stored[3:], self.first % _LISTED
+        both = [_listed(lists[::2])[start : start + self.length], _listed(lists[1::2])[start : start + self.length]]
+        if 0 <= (place := newest - self.first) < self.length:
+            for counts, count in zip(both, of_newest, strict=True):
+                counts[place] += count
+        return both[0], both[1]
+
+    def totals(self) -> list[int]:
+        """Both together."""
+        return list(map(add, *self.counts()))
+
+
 class Totals(NamedTuple):
     """Checks of the whole service in an hour: those allowed, and those refused by outcome."""
 
@@ -70,6 +104,7 @@ class UsageStore:
         self._many = ManyTokens(shards)
         # Not marked for a retry, which could count twice.
         self._record = Script("record_usage")
+        self._fold = Script("fold_usage", retry=True)
 
     async def add(self, uses: list[Use], now: int) -> None:
         """Add to the records, SLICE of them at most, in one round trip; a token whose record is gone is left out."""
@@ -82,12 +117,16 @@ class UsageStore:
         """By one script for all: a call for each takes Redis half as long again, and this process five times."""
         names = shard.keys
         keys = [names.last_uses, names.on, names.off, names.dead]
-        facts: list[Argument] = [now // DAY, now // HOUR, DAYS_KEPT, HOURS_KEPT]
+        day, hour = now // DAY, now // HOUR
+        facts: list[Argument] = [day, hour, DAYS_KEPT * DAY, HOURS_KEPT * HOUR]
         for use in uses:
             token_id = use.token_id
             keys += names.record_and_usage(token_id)
             facts += token_id, int(use.used_at), use.allowed, use.denied, use.address, use.agent, use.digest
-        await self._record.run(shard.link, tuple(keys), *facts)
+        days, hours = await self._record.run(shard.link, tuple(keys), *facts)
+        begun = (days, day, DAYS_KEPT), (hours, hour, HOURS_KEPT)
+        # By a script of its own: all tokens begin a day at once, and validations have their turn between the two.
+        await all_of([self._fold.run(shard.link, tuple(keys), present, kept) for keys, present, kept in begun if keys])
 
     async def add_total(self, now: int, allowed: int, refused: Mapping[str, int]) -> None:
         """Add to the service's totals of this hour; `refused` by outcome."""
@@ -115,17 +154,9 @@ class UsageStore:
             ask("EXPIREAT", keys.credential(digest), ends_at, retry=True),
         )
 
-    async def days_of(self, token_ids: list[str], now: int, days: int) -> list[list[int]]:
-        """Uses of each token on each of the last days, allowed and denied together; a round trip or a few."""
-        last = now // DAY
-        rows = await self._many.read(token_ids, Keys.usage_by_day, _fields(last - days + 1, last))
-        return [
-            [whole(allowed) + whole(denied) for allowed, denied in zip(row[::2], row[1::2], strict=True)]
-            # Most tokens of a list were not used of late, and their zeros need not be read one by one.
-            if row.count(None) < len(row)
-            else [0] * days
-            for row in rows
-        ]
+    async def days_of(self, token_ids: Sequence[str], now: int, days: int) -> list[Series]:
+        """Uses of each token on each of the last days; a round trip or a few."""
+        return await self._series(token_ids, Keys.usage_by_day, now // DAY, days)
 
     async def of_token(self, token_id: str, now: int, days: int) -> tuple[list[Count], list[Count]]:
         """The last days and the last 48 hours of a token, oldest first; one round trip."""
@@ -137,19 +168,17 @@ class UsageStore:
     async def series(self, token_id: str, now: int, length: int, seconds: int) -> list[Count]:
         """The last days or hours (DAY or HOUR `seconds`) of a token, oldest first; the last is that of `now`, in UTC.
 
-        One round trip; the fields are named, so that a page of many tokens reads no more than it shows.
+        One round trip.
         """
-        periods = range(now // seconds - length + 1, now // seconds + 1)
-        shard = self._shards.of_id(token_id)
-        if shard is None:
-            return [Count(period * seconds, 0, 0) for period in periods]
-        key = shard.keys.usage_by_day(token_id) if seconds == DAY else shard.keys.usage_by_hour(token_id)
-        reply = await shard.link.execute("HMGET", key, *_fields(periods[0], periods[-1]), retry=True)
-        counts = [whole(value) for value in reply]
-        return [
-            Count(period * seconds, allowed, denied)
-            for period, allowed, denied in zip(periods, counts[::2], counts[1::2], strict=True)
-        ]
+        key_of = Keys.usage_by_day if seconds == DAY else Keys.usage_by_hour
+        (series,) = await self._series([token_id], key_of, now // seconds, length)
+        starts = range(series.first * seconds, (series.first + length) * seconds, seconds)
+        return [Count(*one) for one in zip(starts, *series.counts(), strict=True)]
+
+    async def _series(self, token_ids: Sequence[str], key_of: KeyOf, last: int, length: int) -> list[Series]:
+        first = last - length + 1
+        rows = await self._many.usage(token_ids, key_of, _lists(first, last))
+        return [Series(first, length, row) for row in rows]
 
     async def totals(self, now: int, hours: int) -> list[Totals]:
         """The service's last hours, oldest first; one round trip to each node for four days of them."""
@@ -172,8 +201,20 @@ class UsageStore:
 
 
 @lru_cache(16)
-def _fields(first: int, last: int) -> tuple[bytes, ...]:
-    return tuple(b"%c%d" % (sign, period) for period in range(first, last + 1) for sign in b"ad")
+def _lists(first: int, last: int) -> tuple[bytes, ...]:
+    """The names of the lists in which these days or hours are."""
+    return tuple(b"%c%d" % (sign, list_) for list_ in range(first // _LISTED, last // _LISTED + 1) for sign in b"AD")
+
+
+def _listed(lists: Sequence[Reply]) -> list[int]:
+    """The counts of lists that follow each other; none where one is not as we write it."""
+    texts = [text or _NONE for text in lists]
+    try:
+        # As one array of JSON, which takes a part of the time that the numbers take one by one.
+        counts = _decode(b"[%b]" % b",".join(texts))
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        counts = []
+    return counts if len(counts) == _LISTED * len(texts) else [0] * (_LISTED * len(texts))
 
 
 def _totals(starts_at: int, reply: list[bytes | None]) -> Totals:

@@ -15,7 +15,7 @@ from service.errors import wrong
 from service.model import ManagedToken, Status
 from service.store.managed.query import Query
 from service.store.managed.records import Remembered
-from service.store.usage import UsageStore
+from service.store.usage import Series, UsageStore
 from service.tokens.limits import Standings, SubjectLimits
 from service.tokens.managed.derivation import Derivation
 from service.tokens.managed.tokens import Created
@@ -119,7 +119,7 @@ class TokenViews:
         # Made just now it was not used yet, nor anything derived from it: neither is asked for.
         standings, shared = await self._standings.of([token]), await self._subject_limits.of([token.shares_as])
         quotas, of_all = standings.get(token.token_id, ()), shared.get(token.shares_as, ())
-        told = shown(token, Status.ACTIVE, False, [0] * _DAYS, quotas, of_all, parent_id)
+        told = shown(token, Status.ACTIVE, False, Series(0, _DAYS, ()), quotas, of_all, parent_id)
         told.token = created.secret
         return TokenIssued(message, told)
 

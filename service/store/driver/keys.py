@@ -70,8 +70,9 @@ wc:<id>           hash    how far a webhook has read each stream of events: id o
 wd:<id> wq:<id>   hash, zset  a webhook's deliveries that wait: event -> sealed    -
                           record, event -> when due, epoch milliseconds
 wf:<id> wz:<id>   list    sealed records of deliveries made, and given up          30 days
-ud:<id> ut:<id>   hash    usage of a token: `a` (allowed) or `d` (denied) and days,   100 days, 48 hours
-                          or hours, since the epoch -> count                       after the last use
+ud:<id> ut:<id>   hash    usage of a token: `t` the newest day, or hour, since the   100 days, 48 hours
+                          epoch, `a` (allowed) or `d` (denied) and that -> count,  after the last use
+                          `A` or `D` and a seventh of it -> those of seven
 uh:<hour>         hash    usage of the service in an hour: `allowed`, and the      100 days
                           refused by outcome
 wm                string  written before a wait until a write is confirmed         PX 1 s

@@ -28,17 +28,15 @@ class ManyTokens:
 
     def __init__(self, shards: Shards) -> None:
         self._shards = shards
-        self._some = Script("read_fields", retry=True)
+        self._usage = Script("read_usage", retry=True)
         self._between = Script("count_between", retry=True)
 
-    async def read(self, token_ids: Sequence[str], key_of: KeyOf, fields: Sequence[bytes]) -> list[list[Reply]]:
-        """The values of the fields for each id in order; all None where there is no hash or the id is none of ours.
+    async def usage(self, token_ids: Sequence[str], key_of: KeyOf, lists: Sequence[bytes]) -> list[Sequence[Reply]]:
+        """Of the usage of each id in order the newest day or hour and these lists; nothing where none was counted.
 
         One round trip for each `_AT_ONCE` ids.
         """
-        if len(token_ids) == 1:
-            return [list(row) for row in await self.fields(token_ids, key_of, fields)]
-        return await self._read(self._some, token_ids, key_of, tuple(fields), [None] * len(fields))
+        return await self._read(self._usage, token_ids, key_of, tuple(lists), ())
 
     async def read_whole(self, token_ids: Sequence[str], key_of: KeyOf) -> list[Sequence[bytes]]:
         """All fields and values in turn for each id in order; nothing where there is no hash or no id of ours.
@@ -48,7 +46,10 @@ class ManyTokens:
         return await self._each_by(token_ids, key_of, "HGETALL", absent=())
 
     async def fields(self, token_ids: Sequence[str], key_of: KeyOf, fields: Sequence[bytes]) -> list[Sequence[Reply]]:
-        """As `read`, of hashes that are mostly there: a command for each takes Redis half as long as a script."""
+        """The values of the fields for each id in order; all None where there is no hash or the id is none of ours.
+
+        By a command for each, which takes Redis half as long as a script where the hashes are mostly there.
+        """
         return await self._each_by(token_ids, key_of, "HMGET", *fields, absent=[None] * len(fields))
 
     async def _each_by(

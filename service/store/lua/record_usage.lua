@@ -1,20 +1,18 @@
 --[[ Add what a second brought to the usage of tokens; one that has no record any more is left out.
 KEYS[1]  last uses (zset)   KEYS[2]  active tokens (zset)   KEYS[3]  ended or off (zset)   KEYS[4]  expired ones (zset)
 KEYS[5...] of each token: metadata (hash), usage by day (hash), usage by hour (hash)
-ARGV[1]  day, ARGV[2]  hour since the epoch    ARGV[3]  days kept    ARGV[4]  hours kept
+ARGV[1]  day, ARGV[2]  hour since the epoch    ARGV[3]  seconds that days are kept    ARGV[4]  and hours
 ARGV[5...] of each: id; last use, epoch seconds, or 0; allowed; denied; last address; user agent; digest of the secret
-returns  nothing
-cost     O(tokens); at the first use of a day or hour O(k) more for k fields, at most twice what is kept
+returns  the hashes of days, and those of hours, in which a new one begins: to be folded
+cost     O(tokens)
 ]]
 local last_uses, on, off, dead = unpack(KEYS, 1, 4)
-local day, hour, days_kept, hours_kept = unpack(ARGV, 1, 4)
-local function add(key, sign, period, count, kept, seconds)
+local day, hour, keep_days, keep_hours = unpack(ARGV, 1, 4)
+local new_days, new_hours = {}, {}
+local function add(key, new, sign, period, count, keep)
   -- Nothing can be added to what is no count of ours, and the other uses of this second must not be lost with it.
   if count == '0' or redis.pcall('HINCRBY', key, sign .. period, count) ~= tonumber(count) then return end
-  for _, field in ipairs(redis.call('HKEYS', key)) do
-    if (tonumber(string.sub(field, 2)) or 0) <= period - kept then redis.call('HDEL', key, field) end
-  end
-  redis.call('EXPIRE', key, kept * seconds)
+  redis.call('EXPIRE', key, keep) new[#new + 1] = key
 end
 local at, uses = 5, {}
 for place = 5, #KEYS, 3 do
@@ -32,9 +30,10 @@ for place = 5, #KEYS, 3 do
         for _, list in ipairs({on, off, dead}) do redis.call('ZADD', list, 'XX', 'INCR', '-5e15', id) end
       end
     end
-    add(days, 'a', day, allowed, days_kept, 86400) add(hours, 'a', hour, allowed, hours_kept, 3600)
-    add(days, 'd', day, denied, days_kept, 86400) add(hours, 'd', hour, denied, hours_kept, 3600)
+    add(days, new_days, 'a', day, allowed, keep_days) add(hours, new_hours, 'a', hour, allowed, keep_hours)
+    add(days, new_days, 'd', day, denied, keep_days) add(hours, new_hours, 'd', hour, denied, keep_hours)
   end
   at = at + 7
 end
 if #uses > 0 then redis.call('ZADD', last_uses, unpack(uses)) end
+return {new_days, new_hours}

@@ -12,6 +12,7 @@ from service.api.admin.schemas.limits import Limits, LimitShown, limit_shown
 from service.api.http.timestamps import Instant, rfc3339, rfc3339_or_none
 from service.errors import wrong
 from service.model import ManagedToken, Quota, Scope, Status
+from service.store.usage import Series
 from service.tokens.managed.bulk import BulkResult, Continuation, Part
 from service.tokens.managed.rotation import LONGEST_OVERLAP_SECONDS
 
@@ -194,7 +195,7 @@ def shown(
     token: ManagedToken,
     status: Status,
     in_overlap: bool,
-    usage14d: list[int],
+    usage: Series,
     quotas: tuple[Quota, ...],
     shared: tuple[Quota, ...],
     parent_id: str = "",
@@ -226,7 +227,7 @@ def shown(
         token.uses_left if token.max_uses else None,
         rfc3339_or_none(token.rotated_at),
         rfc3339(token.predecessor_until) if in_overlap else None,
-        usage14d,
+        usage.totals(),
         token.rotations,
         rfc3339_or_none(token.predecessor_used_at),
         parent_id or None,
