@@ -73,15 +73,16 @@ class Series(msgspec.Struct, frozen=True):
 
     def counts(self) -> tuple[list[int], list[int]]:
         """What was allowed in each, and what was denied."""
+        length = self.length
         if not self.stored:
-            return [0] * self.length, [0] * self.length
-        newest, *of_newest = map(whole, self.stored[:3])
-        lists, start = self.stored[3:], self.first % _LISTED
-        both = [_listed(lists[::2])[start : start + self.length], _listed(lists[1::2])[start : start + self.length]]
-        if 0 <= (place := newest - self.first) < self.length:
-            for counts, count in zip(both, of_newest, strict=True):
-                counts[place] += count
-        return both[0], both[1]
+            return [0] * length, [0] * length
+        (newest, *of_newest), counts = _read(self.stored)
+        start, half = self.first % _LISTED, len(counts) // 2
+        both = counts[start : start + length], counts[half + start : half + start + length]
+        if 0 <= (place := newest - self.first) < length:
+            for each, count in zip(both, of_newest, strict=True):
+                each[place] += count
+        return both
 
     def totals(self) -> list[int]:
         """Both together."""
@@ -202,19 +203,23 @@ class UsageStore:
 
 @lru_cache(16)
 def _lists(first: int, last: int) -> tuple[bytes, ...]:
-    """The names of the lists in which these days or hours are."""
-    return tuple(b"%c%d" % (sign, list_) for list_ in range(first // _LISTED, last // _LISTED + 1) for sign in b"AD")
+    """The names of the lists in which these days or hours are: of what was allowed, then of what was denied."""
+    return tuple(b"%c%d" % (sign, list_) for sign in b"AD" for list_ in range(first // _LISTED, last // _LISTED + 1))
 
 
-def _listed(lists: Sequence[Reply]) -> list[int]:
-    """The counts of lists that follow each other; none where one is not as we write it."""
-    texts = [text or _NONE for text in lists]
+def _read(stored: Sequence[Reply]) -> tuple[list[int], list[int]]:
+    """The newest day or hour with its two counts, and the counts of the lists."""
+    newest, lists = stored[:3], stored[3:]
+    texts = [*[text or b"0" for text in newest], *[text or _NONE for text in lists]]
     try:
         # As one array of JSON, which takes a part of the time that the numbers take one by one.
         counts = _decode(b"[%b]" % b",".join(texts))
     except (msgspec.DecodeError, UnicodeDecodeError):
         counts = []
-    return counts if len(counts) == _LISTED * len(texts) else [0] * (_LISTED * len(texts))
+    if len(counts) != len(newest) + _LISTED * len(lists):
+        # One of them is not as we write it.
+        return [*map(whole, newest)], [0] * (_LISTED * len(lists))
+    return counts[:3], counts[3:]
 
 
 def _totals(starts_at: int, reply: list[bytes | None]) -> Totals:

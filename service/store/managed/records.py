@@ -199,8 +199,8 @@ class Remembered(Generic[G, M]):
             return known[1]
         made = self._make(token_id, given)
         if len(self._made) >= _REMEMBERED:
-            # The one that was made first: a dictionary keeps its order.
-            del self._made[next(iter(self._made))]
+            # All of them: to find the one that was made first takes longer than to make another.
+            self._made.clear()
         self._made[token_id] = given, made
         return made
 
