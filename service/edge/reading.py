@@ -5,13 +5,13 @@ from typing import Any
 
 import httptools
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from service.api.gateway.answers import lines_of
 from service.api.http.problems import problem_body
 from service.edge.deadlines import Deadlines
-from service.edge.fast_cycle import FastCycle, OperationCycle
+from service.edge.fast_cycle import OperationCycle
 from service.edge.fast_path import FastPath
 from service.edge.head import HEAD_BYTES, TOO_LARGE, UNWANTED_BYTES, Refusal, Refused, size_of
 
@@ -162,7 +162,7 @@ class ReadingProtocol(HttpToolsProtocol):
     def refuse(self, refusal: Refusal) -> None:
         """Answer with a problem and close; nothing more is read from this connection.
 
-        Where an answer has begun, of which this would be read as a part or as the next, it only closes.
+        Where this would be read as the answer to an earlier request, or as a part of one, it only closes.
         """
         if self._refusal is not None or self.transport.is_closing():
             return
@@ -170,14 +170,19 @@ class ReadingProtocol(HttpToolsProtocol):
         cycle: Any = self.cycle
         if self.body_since is None:
             self.fast_path.count_refusal(refusal.status)
+            if cycle is not None and not cycle.response_complete:
+                # That one is asked already, and goes on: its own answer is the last.
+                cycle.keep_alive = False
+                return
         elif isinstance(cycle, OperationCycle):
             cycle.refused(refusal.status)
         else:
             # What the log and the metrics say; the application sees a client that left.
             cycle.scope["refused"] = refusal.status
-        if self._answer_has_begun():
-            self.transport.close()
-            return
+            # Behind others that are not answered yet, or amid an answer that did not wait for its body.
+            if self.pipeline or cycle.response_started:
+                self.transport.close()
+                return
         request_id = self.fast_path.request_ids.of(None)
         body = problem_body(refusal.status, refusal.code, refusal.detail, request_id.decode())
         headers = [
@@ -191,10 +196,3 @@ class ReadingProtocol(HttpToolsProtocol):
         default_headers = self.server_state.default_headers
         self.transport.write(STATUS_LINE[refusal.status] + lines_of(default_headers + headers) + b"\r\n" + body)
         self.transport.close()
-
-    def _answer_has_begun(self) -> bool:
-        """Is the answer to the request that is being read on its way, or that to one before it half written?"""
-        cycle: RequestResponseCycle | FastCycle | None = self.cycle
-        if cycle is None or isinstance(cycle, FastCycle) or not cycle.response_started:
-            return False
-        return self.body_since is not None or not cycle.response_complete

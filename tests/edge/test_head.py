@@ -9,6 +9,7 @@ import pytest
 from service.app import Service
 from service.edge.head import HOSTS
 from service.model import Origin
+from tests.builders import sign_in
 from tests.conftest import PASSWORD
 from tests.edge.asking import GOOD, PATIENCE_SECONDS, first, send, taken, until_closed
 from tests.edge.conftest import Turned
@@ -245,13 +246,28 @@ async def test_a_body_that_takes_longer_than_ten_seconds_is_408(port: int, turne
 @pytest.mark.parametrize("path", [b"/api/token", b"/oauth2/introspect", b"/api/admin/tokens"])
 async def test_a_request_whose_client_leaves_amid_its_body_is_counted_once(port: int, path: bytes) -> None:
     _, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(b"POST %b HTTP/1.1\r\nHost: a\r\nContent-Length: 30\r\n\r\n{" % path)
+    writer.write(b"POST %b HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer a\r\nContent-Length: 30\r\n\r\n{" % path)
     await first(port, GOOD)  # it has been read by now
     writer.close()
     counted = b'tokens_http_requests_total{method="POST",route="%b",status="400"} 1.0' % path
     async with asyncio.timeout(PATIENCE_SECONDS):
         while counted not in await until_closed(port, METRICS):
             pass
+
+
+ISSUE = b"POST /api/one-time-tokens HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n"
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["fast", "ordinary"])
+async def test_a_request_that_is_under_way_is_answered_though_no_http_follows_it(
+    service: Service, port: int, known: bool
+) -> None:
+    """Its client would read the refusal as the answer, and take for not done what is done."""
+    secret = await sign_in(service)
+    caller = b"Authorization: Bearer %b\r\n" % secret if known else b""
+    got = await until_closed(port, (ISSUE + caller + b"\r\n{}") * 2 + b"no http\r\n\r\n")
+    assert [part[:3] for part in got.split(b"HTTP/1.1 ")[1:]] == [b"201", b"201"]
+    assert got.count(b"connection: close\r\n") == 1
 
 
 async def test_an_idle_connection_is_closed_after_the_keep_alive_and_not_before(port: int, turned: Turned) -> None:
