@@ -120,7 +120,7 @@ class SelfServiceApi(OperationGroup, tag="managed"):
         With an Idempotency-Key a repeat within ten minutes derives nothing more and answers the same secret.
         """
         created = await self._derivation.derive(holder.secret, _narrowed(body), holder.origin, repeatable(call, body))
-        parent_id = holder.credential.token_id
+        call.token_id, parent_id = created.token.token_id, holder.credential.token_id
         return await self._views.issued(created, "API token derived successfully", parent_id=parent_id)
 
     @Operation("GET", "/api/tokens/self/derived", HOLDER, "listOwnDerivedTokens")

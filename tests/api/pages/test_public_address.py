@@ -145,6 +145,8 @@ async def test_a_page_of_ours_signs_in_stays_signed_in_and_signs_out(
         # A page asks without an Origin.
         kept = {key: value for key, value in headers.items() if key.startswith("X-")} | {"Cookie": f"{name}={secret}"}
         assert (await client.get(SESSION, headers=kept)).status_code == 200
+        # A page of somebody else's may have the cookie sent, and cannot say these.
+        assert (await client.delete(SESSION, headers=kept)).status_code == 403
         signed_out = await client.delete(SESSION, headers=kept | asked)
         assert signed_out.status_code == 204
         assert signed_out.headers.get_list("set-cookie")[0].startswith(f"{name}=; ")

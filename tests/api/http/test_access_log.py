@@ -1,0 +1,35 @@
+"""The access log: which token a request was about."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.asgi import Person, sign_in
+
+pytestmark = pytest.mark.anyio
+TOKENS = "/api/admin/tokens"
+
+
+async def test_the_log_names_the_token_that_was_changed_and_not_the_one_that_asked(
+    make_service: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    service = await make_service(background=False)
+    admin = await sign_in(service)
+    caplog.set_level(logging.INFO, "service.requests")
+    made = await admin.create("named", scopes=["self:derive"])
+    token_id, overlap = made["id"], {"overlapSeconds": 60}
+    changed = await admin.ask("PATCH", TOKENS, json_body={"id": token_id, "description": "d"})
+    rotated = await admin.post(f"{TOKENS}/{token_id}/rotate", overlap)
+    ended = await admin.ask("DELETE", f"{TOKENS}/{token_id}/rotate")
+    itself = Person(service, rotated.json()["token"]["token"])
+    shown = await itself.get("/api/tokens/self")
+    derived = await itself.post("/api/tokens/self/derive", {})
+    revoked = await admin.ask("DELETE", TOKENS, query={"id": token_id})
+    assert [one.status for one in (changed, rotated, ended, shown, derived, revoked)] == [200, 201, 200, 200, 201, 200]
+    told = [record.facts["token_id"] for record in caplog.records if record.name == "service.requests"]  # type: ignore[attr-defined]
+    below = derived.json()["token"]["id"]
+    assert told == [token_id] * 5 + [below, token_id]
