@@ -9,11 +9,11 @@ from service.tokens.credential import DecodedCredential
 from service.tokens.secret import parse
 
 _KINDS = tuple(Kind)
-# Whoever asks in batches asks about the same secrets again and again: so many digests are kept for a moment. What a
-# secret is good for is asked of Redis each time.
+# How many digests are remembered for a moment, because whoever asks in batches asks about the same secrets again.
+# What a secret is good for is asked of Redis each time.
 _MOST_KEPT = 4096
 _KEPT_SECONDS = 0.25
-# In the place of a digest where there is none to ask by, or may be several: no session or managed token, say.
+# Stands for a digest where there is none to ask by, or where there may be several.
 _ELSEWHERE = b""
 
 # What is said of a secret: its record where it is active without a limit, else what `Authority.peek` says.
@@ -56,7 +56,7 @@ class Batch:
         digest = self._authority.digest(kind, asked)
         if not self._digests:
             asyncio.get_running_loop().call_later(_KEPT_SECONDS, self._digests.clear)
-        # Rather no more than others in place of these: whoever asks about more than that would only push them through.
+        # A full memory takes no more: with more secrets than fit, each would only push out one that is asked for next.
         if len(self._digests) < _MOST_KEPT:
             self._digests[secret] = digest
         return digest

@@ -46,7 +46,7 @@ class DecodedCredential:
     `lines` are those of the answer that allows it, kept here by whoever writes it: they go when the record goes.
     """
 
-    # What few requests ask for is worked out when they do: of each token that a second brings one of these is made.
+    # What only few requests need is worked out by them: an object like this is made for every token of a second.
     __slots__ = ("active", "credential", "digest", "limited", "lines", "seal", "shared")
 
     def __init__(self, digest: bytes, credential: Credential, seal: bytes = b"") -> None:

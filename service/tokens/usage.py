@@ -20,11 +20,11 @@ from service.tokens.credential import DecodedCredential
 _AGENT_LENGTH = PIECE
 # A name of its own: reading a member off an enumeration takes as long as the comparison.
 _SESSION = Kind.SESSION
-# Tokens whose uses are written each second in any case. Those of more may wait, so that each gathers more of them:
-# to write takes Redis five times as long as to validate.
+# For how many tokens the uses are written each second. Where there are more, the rest wait and gather further uses,
+# because a write takes Redis five times as long as a validation.
 _AT_ONCE = 4096
 _SECONDS_TO_WAIT = 3
-# In forty megabytes.
+# How many tokens may wait so: forty megabytes.
 _MOST_WAITING = 2**17
 
 

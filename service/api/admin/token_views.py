@@ -38,7 +38,7 @@ class _Row:
         self._written: msgspec.Raw | None = None
 
     def tell(self) -> Any:
-        """Not written the first time: most of a list that somebody walks through are not asked for again."""
+        """Encoded only from the second time on: most rows of a list that somebody pages through are shown once."""
         if self._written is None:
             told = shown(*self._given)
             if not self._told:

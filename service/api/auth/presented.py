@@ -18,7 +18,7 @@ _FIELDS = frozenset((b"x-api-key", b"x-token"))
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}")
 _TAKEN = {
     "scheme": re.compile("bearer|basic"),
-    # What is read of a request's head for something else.
+    # Names with a meaning of their own, which cannot present a token as well.
     "header": re.compile(
         "accept.*|authorization|connection|content-.*|cookie|expect|forwarded|host|idempotency-key|origin"
         "|transfer-encoding|upgrade|user-agent|x-forwarded-.*|x-original-uri|x-request-id|x-required-scope"
@@ -33,7 +33,7 @@ _NO_PASSWORD = (b"", b"x-oauth-basic")
 
 
 class Accepted(msgspec.Struct, frozen=True):
-    """What presents a token beside `Authorization: Bearer`, as services that were there before had their clients send.
+    """What presents a token besides `Authorization: Bearer`: the forms that clients of earlier services still send.
 
     `schemes` stand before it in Authorization, in lower case; `bare` takes it there with nothing before it; `fields`
     and `cookies` are names, those of fields in lower case.
@@ -61,7 +61,7 @@ def read_accepted(text: str, *, basic: bool) -> Accepted:
         kind, colon, name = part.partition(":")
         if kind not in found or (kind == "bare") is bool(colon) or (colon and not _NAME.fullmatch(name)):
             raise ValueError(f"{part!r}: write bare, scheme:NAME, header:NAME or cookie:NAME")
-        # Fields and schemes are told apart by no case (RFC 9110, 5.1 and 11.1), cookies are.
+        # Fields and schemes are the same in any case (RFC 9110, 5.1 and 11.1), cookies are not.
         name = name if kind == "cookie" else name.lower()
         if kind in _TAKEN and _TAKEN[kind].fullmatch(name):
             raise ValueError(f"{part!r}: this has a meaning of its own")
@@ -115,7 +115,7 @@ def _in_original_uri(headers: Headers) -> list[bytes]:
         if name in (b"x-original-uri", b"x-forwarded-uri"):
             # Not urlsplit: it raises for a host that is none, and the client writes this line.
             query = value.partition(b"?")[2].partition(b"#")[0]
-            # Most clients' addresses hold none, and to read one in pieces takes longer than all else.
+            # Most URIs hold no token, and to parse one takes longer than everything else here.
             if b"token" not in query and b"%" not in query:
                 continue
             tokens += parse_qs(query.decode("latin-1")).get("token", [])

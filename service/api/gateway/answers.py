@@ -29,7 +29,8 @@ _PROBLEM = (b"content-type", b"application/problem+json")
 
 # A body on a 200 makes gateways open a connection for each request.
 _BEFORE_IDENTITY: Headers = [(b"content-length", b"0"), NO_STORE]
-# The last two as Authelia and oauth2-proxy name the user: what lies behind a gateway may read these already.
+# Remote-User and X-Auth-Request-User are the names of Authelia and oauth2-proxy: what lies behind a gateway may read
+# them already. The name comes last, because only a managed token has one.
 _IDENTITY = (
     b"x-token-id",
     b"x-token-subject",
@@ -46,7 +47,7 @@ def lines_of(headers: Headers) -> bytes:
     return b"".join([b"%b: %b\r\n" % field for field in headers])
 
 
-# By how much of the identity there is to say.
+# By the number of its fields: one less without a name.
 _IDENTITY_LINES = {
     count: lines_of([*_BEFORE_IDENTITY, *((name, b"%b") for name in _IDENTITY[:count])]) + REQUEST_ID
     for count in (len(_IDENTITY) - 1, len(_IDENTITY))
@@ -82,8 +83,8 @@ def retried_request(headers: Headers, client: tuple[str, int] | None, trusted: T
 def request_cost(headers: Headers, client: tuple[str, int] | None, trusted: TrustedProxies) -> int:
     """What a gateway of ours says that a request costs of its token's rate limits; 1 where none says anything.
 
-    Raises InvalidRequest `invalid_cost`, a 403, for anything but one whole number from 1 to 1,000: of other statuses
-    gateways make a fault of their own.
+    Raises InvalidRequest `invalid_cost` for anything but one whole number from 1 to 1,000. It is a 403, because
+    gateways turn other statuses into a fault of their own.
     """
     costs = [value for name, value in headers if name == b"x-token-cost"]
     if not costs or not trusted.trusts(client[0] if client else ""):

@@ -201,7 +201,7 @@ def decode(body: bytes, kind: type[T]) -> T:
     """
     try:
         colons = body.count(b":")
-        # Each member has a colon: where as many are told apart as there are colons, none is given twice.
+        # Each member has a colon: where as many different ones are found as there are colons, none is given twice.
         if colons > 1 and (len(body) > _LONGEST_FLAT or _members_of(body) != colons):
             _members.decode(body.decode())
         return msgspec.json.decode(body, type=kind)

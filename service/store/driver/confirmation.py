@@ -10,7 +10,7 @@ from service.store.driver.replies import Reply
 
 log = logging.getLogger(__name__)
 _doubts: ContextVar[list[str] | None] = ContextVar("doubts", default=None)
-# Of the patience with a command, this much is for the confirmation: its reply must come within that patience.
+# The part of a command's time-out that the confirmation may take, so that its reply still comes within it.
 _SHARE = 0.6
 # One replica for WAIT; for WAITAOF the disk of the primary, and that of no replica.
 _WAIT, _WAITAOF = ("WAIT", 1), ("WAITAOF", 1, 0)

@@ -34,7 +34,7 @@ def packed(*words: Argument | float) -> bytes:
 
 
 def packed_up_to(command: bytes, prefix: bytes) -> bytes:
-    """All of a packed command that comes before what its only key ends in: a digest."""
+    """A packed command without its end, the digest that its only key ends in."""
     return b"*2\r\n$%d\r\n%b\r\n$%d\r\n%b" % (len(command), command, len(prefix) + DIGEST_BYTES, prefix)
 
 

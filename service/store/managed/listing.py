@@ -29,9 +29,9 @@ _COUNTED_AT_ONCE = 250
 # A page that takes longer ends early, with a cursor; not before so many portions, however slow the machine.
 _SECONDS = 1.0
 _LEAST_PORTIONS = 150
-# Up to so many candidates are put in order at once; with more of them a walk in the order asked for soon fills a page.
+# How many candidates are put in order at once; with more of them a walk in the order asked for soon fills a page.
 _FEW = 20_000
-# After so many rows in turn of which none was admitted a search goes on where the next name is that has the text.
+# After this many rows in a row that were not admitted, a search goes on at the next name that has the text.
 _BARREN = 4000
 
 Place = tuple[str, str]

@@ -19,7 +19,7 @@ from service.store.pacing import give_way, let_go, patiently
 
 # Rows of one slice: ids alone, so that Redis and we are done with them in a part of a millisecond.
 _MOST = 250
-# So many of a list that is known are put in order before others get a turn, and given at once.
+# How many rows of a list that is known are put in order, and given, before others get a turn.
 _SORTED_AT_ONCE, _AT_ONCE = 1000, 64
 _TURNED = str.maketrans("0123456789abcdef", "fedcba9876543210")
 # What stands before every id, and what stands behind every one.

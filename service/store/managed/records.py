@@ -83,7 +83,7 @@ def _reader(name: str, kind: Any) -> Callable[[bytes], Any]:
     return _whole(LAST_SECOND * 1_000_000 + 999_999 if name == "created_micros" else LAST_SECOND)
 
 
-# So many tokens are remembered: some pages, which are asked for again and again.
+# How many tokens are remembered: some pages, which are asked for again and again.
 _REMEMBERED = 256
 _PLACES = {name: place for place, name in enumerate(ManagedToken.__struct_fields__)}
 # Each stored field: its name, its letter and how it is read.

@@ -22,7 +22,7 @@ _SLICE_BYTES = 400_000
 _OFFERED = 256
 # No token is created later than this: what a row of a block has room for.
 _LAST = 10**16 - 1
-# So many finds are decoded before others get a turn.
+# How many finds are decoded before others get a turn.
 _AT_ONCE = 250
 # Of a find its id and its creation, of hundreds of them in one go.
 _FIND = re.compile(r"^([0-9a-f]{16})([0-9]{16})$", re.MULTILINE)

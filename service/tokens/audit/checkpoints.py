@@ -18,7 +18,8 @@ from service.store.pacing import give_way
 from service.tokens.audit import macs
 
 log = logging.getLogger(__name__)
-# So many are read at once, for a few checkpoints: where thousands wait, one for each turn of a busy loop is too slow.
+# How many entries are read at once, enough for a few checkpoints: where thousands wait, one checkpoint for each turn of
+# a busy loop is too slow.
 _AT_ONCE = 4 * macs.LONGEST
 
 
@@ -83,7 +84,8 @@ class Checkpoints:
             made.append(last)
         appended = await asyncio.gather(*[self._store.seal(stream, checkpoint) for checkpoint in made])
         left = await self._store.trim(stream, self._keep)
-        # Where fewer were read than could be, the rest was written since. And what has to wait writes to one stream.
+        # Where fewer entries were read than could be, the rest was written since. Only this stream takes changes, which
+        # have to wait.
         if len(entries) == _AT_ONCE and left > self._most and stream.stream is Stream.CHANGES:
             self._behind.add(stream)
         taken = 0

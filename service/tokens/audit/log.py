@@ -17,9 +17,9 @@ from service.store.driver.shards import Shards
 
 _encode = msgspec.json.Encoder().encode
 Facts = dict[str, Any] | None
-# What anybody can cause who knows nothing.
+# Actions that anybody can cause without a credential.
 _REFUSALS = ("login.failed", "login.throttled")
-# What can wait until the log is sealed up to here; never what takes away.
+# Actions that may be refused while the log is behind with its seals; never one that takes a right away.
 _CAN_WAIT = frozenset(f"token.{verb}" for verb in ("created", "imported", "derived", "updated", "activated"))
 # What an entry says of a token.
 _SHOWN = (

@@ -13,7 +13,7 @@ from service.tokens.audit.checkpoints import Checkpoints
 
 _PAGE = 250
 _CHECKPOINTS = 20
-# A log that was replaced would name every entry.
+# How many faults are named at most: in a log that was replaced every entry is one.
 _FAULTS = 100
 
 CHANGED = "changed"

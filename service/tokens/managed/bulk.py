@@ -20,11 +20,11 @@ from service.tokens.managed.queries import ManagedQueries
 from service.tokens.managed.records import ManagedRecords
 from service.tokens.managed.tokens import ManagedTokens
 
-# So many records are checked at once where more than they themselves is read for that, and then changed step by step:
-# a step that first waits for an answer leaves Redis without work.
+# How many records are checked at once where that reads more than the records. Then they are changed step by step: if
+# each step had to wait for its own check, Redis would be idle meanwhile.
 CHECKED = 64
 SAMPLE = 10
-# What one request changes at most of what a filter finds: as much as a second allows, or so many.
+# How much one request changes of what a filter finds: for how long, and how many at most.
 _SECONDS = 1.0
 MOST = 10_000
 

@@ -18,7 +18,7 @@ from service.tokens.managed.name_holders import NameHolders
 from service.tokens.managed.seals import Seals
 from service.tokens.secret import mint_id
 
-# So many rows keep Redis for half a millisecond, and us for one, of which others have turns: requests go on between.
+# How many rows are taken in at once: half a millisecond of Redis' time and one of ours, in which others have turns.
 SLICE = 16
 # As in `pacing.patiently`, which does not tell that it asked again.
 _PAUSES = (0.1, 0.4)

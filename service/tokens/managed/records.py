@@ -20,7 +20,7 @@ from service.tokens.rights import check_end
 
 # How often a change is tried again after another one came in between.
 TRIES = 8
-# Of what ends with a token, in an audit entry.
+# How many ids of what ends with a token its audit entry names.
 _MOST_IDS = 100
 _DERIVES = ("self:derive",)
 # The id of a token and its scopes.

@@ -11,7 +11,7 @@ from service.store.managed.tokens import ManagedStore
 from service.tokens.audit.log import AuditLog
 
 log = logging.getLogger(__name__)
-# So many at once leave a line among the changes, which stays when their own entries are pushed out by more.
+# When this many expire at once, one line among the changes says so: it stays when their own entries are pushed out.
 MASS = 1000
 _CLOCK = Origin(actor="clock", address="", channel="sweep", request_id="")
 
