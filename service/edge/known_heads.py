@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from service.api.http.validate_paths import ENVOY_PATH, SPENDS, Plan, plan_of
@@ -56,7 +56,6 @@ _LONGEST_REMEMBERED = 256
 _LONGEST_HEAD_REMEMBERED = 1024
 # Gateways send 9 to 16. Sixty take ten times the room of five, and all heads may come from one client.
 _FIELDS_REMEMBERED = 24
-_LET_GO_AT_ONCE = 256
 _LAYOUTS_A_SECOND = 32
 
 
@@ -169,10 +168,10 @@ class Layout:
     """How a gateway writes what its heads say once: a pattern that takes them apart there, and the place of each.
 
     Every other piece is what stands between, with the name before and the line's end behind it. `key` are those of the
-    last `head` that was found, which mostly is the next, too: to compare takes a third of finding it.
+    last `head`, mostly those of the next; `length` is its own where it says nothing once but a secret, else 0.
     """
 
-    __slots__ = ("head", "is_envoys", "key", "places", "take_apart")
+    __slots__ = ("head", "is_envoys", "is_of_secret", "key", "length", "places", "take_apart")
 
     def __init__(self, written: tuple[Written, ...], lines: list[int], *, is_envoys: bool) -> None:
         """`lines`: on which each of them stood. Behind the path of Envoy nothing counts, which stands before them."""
@@ -186,12 +185,14 @@ class Layout:
         self.is_envoys = is_envoys
         self.key: Pieces = ()
         self.head: Head | None = None
+        self.length = 0
         for (word, form), number in zip(written, lines, strict=True):
             name = word.lower()
             sought = re.escape(b"%b: %b" % (word, SECRETS.get(name, b"")))
             pattern += each % (end, line * (number - last - 1), sought, line, sought, form)
             end, last = rb"\r\n", number
             self.places[name] = 2 * (len(self.places) + is_envoys) + 1
+        self.is_of_secret = len(written) == 1 and not is_envoys and self.places.keys() <= SECRETS.keys()
         self.take_apart = re.compile(b"%b(%b.*)" % (pattern, end), re.DOTALL).fullmatch
 
 
@@ -212,19 +213,26 @@ class KnownHeads:
         self._heads: dict[Pieces, Head] = {}
         self._holding: list[Layout] = []
 
-    def forget(self) -> None:
-        """Let all heads and lines go: there are secrets in them."""
+    def forget(self) -> dict[Pieces, Head]:
+        """Let all lines and heads go, and hand these over: there are secrets in them."""
         self._targets.clear()
         self._field_lines.clear()
         self._layouts.clear()
         for layout in self._holding:
-            layout.key, layout.head = (), None
+            layout.key, layout.head, layout.length = (), None, 0
         self._holding.clear()
         passed, self._heads = self._heads, {}
-        let_go(passed)
+        return passed
 
-    def find(self, packet: bytes, layout: Layout) -> tuple[Pieces, Head | None]:
+    def find(self, packet: bytes, layout: Layout, seen: Mapping[bytes, Any]) -> tuple[Pieces, Head | None]:
         """A packet taken apart, and the head if it is known by what is not said once; no pieces where it differs."""
+        if len(packet) == layout.length:
+            before, behind = layout.key
+            secret = packet[len(before) : -len(behind)]
+            known = seen.get(secret)
+            # Of a kind, and so of the form that the pattern asks for: what was seen in Basic credentials may be lines.
+            if known is not None and known.kind is not None and packet.startswith(before) and packet.endswith(behind):
+                return (before, secret, behind), layout.head
         take_apart = layout.take_apart
         found = take_apart(packet)
         if found is None:
@@ -236,7 +244,7 @@ class KnownHeads:
         if (head := self._heads.get(key)) is not None:
             if layout.head is None:
                 self._holding.append(layout)
-            layout.key, layout.head = key, head
+            layout.key, layout.head, layout.length = key, head, len(packet) if layout.is_of_secret else 0
         return pieces, head
 
     def layout_of(self, packet: bytes, once: Named, *, is_envoys: bool) -> Layout:
@@ -283,11 +291,3 @@ def _form(name: bytes, once: Named) -> bytes:
     if name == SPENT and len(once[name]) == _SPENT_LENGTH:
         return _SPENT_FORM
     return _FORMS.get(name, _FORM)
-
-
-def let_go(passed: dict[Any, Any]) -> None:
-    """Free some of it and give way: to free all that a second can bring takes three milliseconds."""
-    for _ in range(min(_LET_GO_AT_ONCE, len(passed))):
-        passed.popitem()
-    if passed:
-        asyncio.get_running_loop().call_soon(let_go, passed)

@@ -99,7 +99,8 @@ class EdgeProtocol(ReadingProtocol):
         if not is_between or self._blank_bytes or self._refusal is not None:
             super().data_received(data)
             return
-        pieces, head = self.fast_path.heads.find(data, self._layout)
+        fast_path = self.fast_path
+        pieces, head = fast_path.heads.find(data, self._layout, fast_path.seen)
         if head is None:
             if (read := self._read_whole(data, pieces)) is None:
                 super().data_received(data)

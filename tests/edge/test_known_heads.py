@@ -11,6 +11,7 @@ import pytest
 
 from service.api.auth.presented import read_accepted
 from service.api.http.validate_paths import plan_of
+from service.edge.fast_path import Seen
 from service.edge.head import HEAD_BYTES
 from service.edge.known_heads import (
     NOTHING_SAID,
@@ -23,6 +24,8 @@ from service.edge.known_heads import (
     said_once,
 )
 from service.edge.validation import ValidationCycle
+from service.model import Kind
+from service.tokens.secret import mint, parse
 from tests.edge.asking import PATIENCE_SECONDS
 
 HEAD = (
@@ -92,10 +95,17 @@ def known(packet: bytes) -> tuple[KnownHeads, Layout]:
     (head_only, _, plan, is_envoys), named = read
     once = said_once(named, plan)
     layout = heads.layout_of(packet, once, is_envoys=is_envoys)
-    pieces, head = heads.find(packet, layout)
+    pieces, head = heads.find(packet, layout, {})
     assert (said(layout, pieces), head) == (once, None)
     heads.keep(pieces, Head(ValidationCycle, plan, named, layout.places, head_only=head_only))
     return heads, layout
+
+
+class Everything(dict[bytes, Seen]):
+    """As if every secret had been seen, whatever it is."""
+
+    def get(self, secret: bytes, default: object = None) -> Seen:  # type: ignore[override]
+        return Seen(parse(secret), b"", b"", print)
 
 
 def said(layout: Layout, pieces: Pieces) -> Named:
@@ -115,7 +125,7 @@ def test_a_head_is_known_only_where_the_parser_reads_the_same_beside_what_is_sai
     found = []
     for at, piece, cut in product(places, pieces, (0, 1)):
         packet = whole[:at] + piece + whole[at + cut :]
-        apart, head = heads.find(packet, layout)
+        apart, head = heads.find(packet, layout, {})
         if head is None:
             continue
         found.append(packet)
@@ -125,6 +135,29 @@ def test_a_head_is_known_only_where_the_parser_reads_the_same_beside_what_is_sai
         assert sorted(read.fields) == sorted([*head.named.items(), *said(layout, apart).items()]), packet
     # What is said once is said in other words.
     assert {Read(packet).fields[4][1] for packet in found} >= {b"1-2", b"11-2", b"1-1", b"P1-2", b"-2"}
+
+
+def test_a_head_with_a_secret_that_was_seen_is_known_only_where_the_parser_reads_the_same() -> None:
+    head = b"GET /validate HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer %b\r\nX-A: b\r\n\r\n"
+    whole, another = (head % mint(Kind.MANAGED).encode() for _ in range(2))
+    heads, layout = known(whole)
+    heads.find(whole, layout, {})
+    assert layout.length == len(whole)
+    for packet in (whole, another):
+        found = heads.find(packet, layout, Everything())
+        assert found[1] is not None
+        # As the pattern takes it apart.
+        assert found == heads.find(packet, layout, {})
+    lines = [b"\r\nContent-Length: 1\r\n", b"\r\n\r\nGET / HTTP/1.1\r\n"]
+    pieces = [b"", *(bytes([byte]) for byte in b"\0\n\r !#1:,Px\x80"), b"\r\n", *lines]
+    for at, piece, cut in product(range(len(whole) + 1), pieces, {0, 1, *map(len, lines)}):
+        packet = whole[:at] + piece + whole[at + cut :]
+        if heads.find(packet, layout, Everything())[1] is not None:
+            read = Read(packet)
+            assert (read.heads, read.messages, read.body, read.is_kept) == (1, 1, b"", True), packet
+            assert [name for name, _ in read.fields] == [b"host", b"authorization", b"x-a"]
+    heads.forget()
+    assert heads.find(whole, layout, Everything())[1] is None
 
 
 @pytest.mark.parametrize(
@@ -151,7 +184,7 @@ def test_what_a_head_says_once_may_be_another_and_nothing_else(was: bytes, is_no
     packet = HEAD[:-2] + b"traceparent: 00-1-1-00\r\nX-Forwarded-Uri: /a\r\nX-Forwarded-For: 192.0.2.9\r\n\r\n"
     heads, layout = known(packet)
     assert packet.count(was) == 1
-    assert (heads.find(packet.replace(was, is_now), layout)[1] is not None) is is_known
+    assert (heads.find(packet.replace(was, is_now), layout, {})[1] is not None) is is_known
 
 
 @pytest.mark.parametrize(("name", "before"), [(b"Authorization", b"Bearer "), (b"X-API-Key", b""), (b"X-Token", b"")])
@@ -171,7 +204,7 @@ def test_a_head_is_known_beside_a_secret_of_another_that_is_found_by_a_lookup(na
         (managed + b"\r\nX-Token: " + managed, False),
         (b"", False),
     ):
-        assert (heads.find(holding(secret), layout)[1] is not None) is is_known, secret
+        assert (heads.find(holding(secret), layout, {})[1] is not None) is is_known, secret
     # No secret is part of what it is known by.
     assert managed not in b"".join(piece for key in heads._heads for piece in key)
     assert managed not in b"".join(heads._field_lines)
@@ -183,7 +216,7 @@ def test_a_layout_holds_however_many_fields_a_client_sends_beside(more: bytes) -
     _, layout = known(packet)
     heads, _ = known(packet.replace(b"X-A: b, c\r\n", more))
     other = packet.replace(b"X-A: b, c\r\n", more).replace(b": /a", b": /b").replace(b": 1-2", b": 3")
-    pieces, head = heads.find(other, layout)
+    pieces, head = heads.find(other, layout, {})
     assert head is not None
     assert said(layout, pieces) == {b"x-request-id": b"3", b"x-forwarded-uri": b"/b"}
 
@@ -196,7 +229,7 @@ def test_behind_its_path_envoy_asks_the_same_whatever_its_client_asks_for() -> N
         (b"/validate", False),
         (b"/validate/one-time/envoy/d", False),
     ):
-        assert (heads.find(HEAD.replace(asked, target), layout)[1] is not None) is is_known
+        assert (heads.find(HEAD.replace(asked, target), layout, {})[1] is not None) is is_known
 
 
 def test_what_was_said_once_is_told_apart_by_its_name() -> None:
@@ -205,13 +238,13 @@ def test_what_was_said_once_is_told_apart_by_its_name() -> None:
     identified, presented = b"X-Request-Id: 1\r\n\r\n", b"X-Token: " + b"0" * 32 + b"\r\n\r\n"
     spending, of_token = known(spends + host + presented)
     asking, of_id = known(asks + host + identified)
-    assert spending.find(spends + host + presented, of_token)[1] is not None
-    assert asking.find(asks + host + identified, of_id)[1] is not None
-    assert asking.find(asks + host + presented, of_token)[1] is None
-    assert asking.find(asks + host + presented, of_id)[1] is None
-    assert spending.find(spends + host + identified, of_id)[1] is None
+    assert spending.find(spends + host + presented, of_token, {})[1] is not None
+    assert asking.find(asks + host + identified, of_id, {})[1] is not None
+    assert asking.find(asks + host + presented, of_token, {})[1] is None
+    assert asking.find(asks + host + presented, of_id, {})[1] is None
+    assert spending.find(spends + host + identified, of_id, {})[1] is None
     # An empty one is none.
-    assert spending.find(spends + host + b"X-Token: \r\n\r\n", of_token)[1] is None
+    assert spending.find(spends + host + b"X-Token: \r\n\r\n", of_token, {})[1] is None
 
 
 @pytest.mark.parametrize("name", sorted(SAID_ONCE))
@@ -219,7 +252,7 @@ def test_what_is_said_once_can_hold_no_token(name: bytes) -> None:
     """Else a head would be known by another one's token."""
     packets = [WHOLE[:-2] + b"%b: %d\r\n\r\n" % (name, number) for number in (1, 2)]
     heads, layout = known(packets[0])
-    assert heads.find(packets[1], layout)[1] is not None
+    assert heads.find(packets[1], layout, {})[1] is not None
     with pytest.raises(ValueError, match="has a meaning of its own"):
         read_accepted(f"header:{name.decode()}", basic=False)
 
@@ -242,11 +275,11 @@ def head_of(fields: int = 0) -> Head:
 async def test_what_is_known_takes_no_more_room_than_it_may() -> None:
     heads, layout = known(HEAD)
     for number in range(5000):
-        heads.keep(heads.find(HEAD.replace(b"a.test", b"a%d.test" % number), layout)[0], head_of())
+        heads.keep(heads.find(HEAD.replace(b"a.test", b"a%d.test" % number), layout, {})[0], head_of())
     assert len(heads._heads) == 4096
     heads.forget()
     long = HEAD.replace(b"a.test", b"a.test\r\nCookie: " + b"c" * 1024)
-    pieces, _ = heads.find(long, layout)
+    pieces, _ = heads.find(long, layout, {})
     heads.keep(pieces, head_of())
     assert pieces
     heads.keep((b"a",), head_of(fields=25))
@@ -284,12 +317,12 @@ def test_only_lines_are_kept_that_may_come_again() -> None:
 
 def test_no_line_stays_that_holds_a_secret() -> None:
     lines, layout = known(HEAD)
-    assert lines.find(HEAD, layout) == lines.find(HEAD, layout)
+    assert lines.find(HEAD, layout, {}) == lines.find(HEAD, layout, {})
     assert layout.head in lines._heads.values()
     lines.forget()
     assert not lines._heads
     assert (layout.key, layout.head) == ((), None)
-    assert lines.find(HEAD, layout)[1] is None
+    assert lines.find(HEAD, layout, {})[1] is None
     assert not lines._field_lines
     assert not lines._targets
 

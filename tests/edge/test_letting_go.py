@@ -13,6 +13,7 @@ import pytest
 from service.app import Service
 from service.edge.deadlines import Deadlines
 from service.edge.fast_cycle import FastCycle
+from service.edge.fast_path import _let_go
 from service.edge.known_heads import NOTHING_SAID, Head, KnownHeads
 from service.edge.ordinary import OrdinaryCycle
 from service.edge.protocol import EdgeProtocol
@@ -57,7 +58,7 @@ async def test_what_came_while_the_process_stood_still_is_read_before_its_connec
 
 @pytest.mark.anyio
 async def test_many_heads_are_let_go_in_steps_between_which_others_have_a_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.edge.known_heads._LET_GO_AT_ONCE", 2)
+    monkeypatch.setattr("service.edge.fast_path._LET_GO_AT_ONCE", 2)
 
     class Asked:
         pass
@@ -68,10 +69,10 @@ async def test_many_heads_are_let_go_in_steps_between_which_others_have_a_turn(m
         head = head_of()
         head.asked = Asked()
         alive.add(head.asked)
-        heads.keep(heads.find(packet, NOTHING_SAID)[0], head)
+        heads.keep(heads.find(packet, NOTHING_SAID, {})[0], head)
     del head
-    heads.forget()
-    assert heads.find(packet, NOTHING_SAID)[1] is None
+    _let_go(heads.forget())
+    assert heads.find(packet, NOTHING_SAID, {})[1] is None
     counts = [len(alive)]
     while counts[-1]:
         await asyncio.sleep(0)
