@@ -88,19 +88,17 @@ class Pipeline:
     def submit(self, command: bytes, answer: Answer, *, retry: bool = False) -> None:
         """Ask with packed bytes; `answer` is called once, later, with the reply or an exception."""
         queue = self._queue
-        if not queue:
-            if self._refuses():
-                asyncio.get_running_loop().call_soon(answer, self._unavailable())
-                return
-            self._begin_turn()
-        elif len(queue) >= self._limit:
+        if len(queue) >= self._limit if queue else self._refuses():
             asyncio.get_running_loop().call_soon(answer, self._unavailable())
             return
+        if not queue:
+            self._begin_turn()
         queue.append((command, answer, retry, self._asked_at))
 
     def _begin_turn(self) -> None:
         """Read the clock once and flush once for all that is asked in this turn of the loop."""
-        loop = asyncio.get_running_loop()
+        # Python 3.11 makes a system call to find the running one.
+        loop = self._replies.loop if self._replies is not None else asyncio.get_running_loop()
         self._asked_at = loop.time()
         loop.call_soon(self._flush)
 

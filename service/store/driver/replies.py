@@ -161,6 +161,7 @@ class Replies(asyncio.Protocol):
         self.waiting: deque[Waiting] = deque()
         self.transport = transport
         self.reprieved = False
+        self.loop = asyncio.get_running_loop()
         self._lost = lost
         self._failed = failed
         self._took = took
@@ -173,7 +174,7 @@ class Replies(asyncio.Protocol):
         self.reprieved = False
         if waiting:
             # Once for all the replies that come together, not once for each.
-            self._took("roundtrip", asyncio.get_running_loop().time() - waiting[0][3])
+            self._took("roundtrip", self.loop.time() - waiting[0][3])
         self._reader.feed(data)
         try:
             # False alone is no reply yet: None, 0 and what is empty are replies.
