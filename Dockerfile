@@ -1,7 +1,7 @@
 # The service with everything it needs, a Valkey server too: `docker run -p 8080:8080 -v tokens:/data IMAGE`
 # works by itself, and with TOKENS_REDIS_URL and TOKENS_SECRET_KEY_FILE it uses the Redis named there.
 # A release pins the base by digest: --build-arg PYTHON_IMAGE=python@sha256:...
-ARG PYTHON_IMAGE=python:3.13-slim-bookworm
+ARG PYTHON_IMAGE=python:3.14-slim-bookworm
 
 FROM ${PYTHON_IMAGE} AS build
 WORKDIR /src
