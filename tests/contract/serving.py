@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tests.api.running import PATIENT
 
-START_SECONDS = 30
+START_SECONDS = 180
 
 
 @contextmanager

@@ -73,7 +73,7 @@ class _Line(asyncio.Protocol):
 
 
 async def volley(
-    port: int, requests: Sequence[bytes], *, connections: int = 64, seconds: float = 60.0
+    port: int, requests: Sequence[bytes], *, connections: int = 64, seconds: float = 180.0
 ) -> list[Reply | None]:
     """The replies in the order of the requests; None where the connection ended before the answer.
 
