@@ -48,6 +48,8 @@ class Connection(Protocol):
 class FastCycle:
     """In the place of uvicorn's request-response cycle."""
 
+    # A validation asks a question, whichever method its gateway's client used.
+    method = "GET"
     # What uvicorn's protocol reads and writes on a cycle; the body is empty where none was announced.
     disconnected = False
     more_body = True

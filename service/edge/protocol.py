@@ -93,6 +93,19 @@ class EdgeProtocol(ReadingProtocol):
         self._answering = self.cycle = None  # type: ignore[assignment]
         del self._own_cycle
 
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """Keep a connection whose client sends no more until its question is answered, as HAProxy does.
+
+        Who has left altogether is seen to do the same: nothing may be made or changed of which nobody hears.
+        """
+        cycle: Any = self.cycle
+        # Idle, or amid a head or a body; over TLS no half of a connection can be closed.
+        if self.idle_since is not None or self._in_head or self.body_since is not None or self.scheme == "https":
+            return False
+        method = cycle.method if isinstance(cycle, FastCycle) else cycle.scope["method"]
+        cycle.keep_alive = method not in ("GET", "HEAD")
+        return not cycle.keep_alive
+
     def data_received(self, data: bytes) -> None:
         # Between two messages the parser can be passed over without losing its place.
         is_between = self.idle_since is not None and self.body_since is None and not self._in_head

@@ -1,0 +1,85 @@
+"""Clients that close their half of a connection behind a request, as `nc -N` and simple health checks do."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from service.app import Service
+from tests.builders import create, sign_in
+from tests.edge.asking import PATIENCE_SECONDS, until_closed
+from tests.edge.conftest import Turned, edge
+from tests.edge.test_callers import COUNTED, METRICS, NO_LIMITS, creating
+from tests.links import Wrapped
+
+pytestmark = pytest.mark.anyio
+
+
+async def half_closed(port: int, sent: bytes) -> bytes:
+    """All that comes back to a client that has no more to send."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(sent)
+    writer.write_eof()
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        got = await reader.read()
+    writer.close()
+    return got
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        # Answered when Redis has answered, on the fast path; by the ordinary way, also piece by piece; in order.
+        ["GET /validate"],
+        ["PUT /validate"],
+        ["GET /readyz"],
+        ["HEAD /openapi.json"],
+        ["GET /api/admin/audit?format=ndjson"],
+        ["GET /validate", "GET /validate", "GET /openapi.json"],
+    ],
+)
+async def test_a_question_is_answered_all_the_same(service: Service, port: int, asked: list[str]) -> None:
+    secret = (await create(service, scopes=("tokens:read",))).secret
+    requests = "".join(f"{line} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {secret}\r\n\r\n" for line in asked)
+    got = await half_closed(port, requests.encode())
+    assert [answer[:3] for answer in got.split(b"HTTP/1.1 ")[1:]] == [b"200"] * len(asked)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"",
+        b"GET /validate HTTP/1.1\r\nHost: a\r\n",
+        b"POST /api/token HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n{",
+    ],
+)
+async def test_what_is_no_whole_request_is_not_waited_for(port: int, sent: bytes) -> None:
+    assert await half_closed(port, sent) == b""
+
+
+class Late(Wrapped):
+    """A link whose replies on the fast path come when the connection of whoever asked has ended."""
+
+    def submit(self, command: bytes, answer: Callable[[Any], None], *, retry: bool = False) -> None:
+        def behind(reply: Any) -> None:
+            if answer.__self__._protocol.transport.is_closing():  # type: ignore[attr-defined]
+                answer(reply)
+            else:
+                asyncio.get_running_loop().call_later(0.005, behind, reply)
+
+        self.link.submit(command, behind, retry=retry)
+
+
+async def test_nothing_is_created_where_the_client_may_have_left(
+    make_service: Callable[..., Any], turned: Turned
+) -> None:
+    service = await make_service(wrap=Late, background=False)
+    secret = await sign_in(service)
+    async with edge(service, turned, NO_LIMITS) as port, asyncio.timeout(PATIENCE_SECONDS):
+        assert await half_closed(port, creating(secret.decode())) == b""
+        while COUNTED not in (counted := await until_closed(port, METRICS)):
+            pass
+    assert COUNTED + b'"400"} 1.0' in counted
