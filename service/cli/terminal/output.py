@@ -15,7 +15,7 @@ import stat
 import sys
 import textwrap
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import IO
 
@@ -39,6 +39,8 @@ _NARROWEST = 10
 _READABLE = 30
 # What spreadsheets take for the beginning of a formula, by OWASP's page on CSV injection.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
+# What may have to be escaped: to ask of each letter takes seconds of a hundred thousand tokens.
+_NOT_PLAIN = re.compile(r"[^ -~]")
 # Back to the first column, and erase to the end of the line (ECMA-48).
 _CLEARED = "\r\x1b[K"
 
@@ -77,9 +79,27 @@ def _unprintable(stream: IO[str]) -> str:
 
 def print_json(value: object) -> None:
     """Indented JSON, in which a control character is an escape as well."""
+    click.echo(_json(value))
+
+
+def print_json_list(name: str, parts: Iterable[Sequence[object]], others: Mapping[str, object]) -> None:
+    """An object with a list of this name before its other members, as `print_json` does; each part as it comes."""
+    before, after = _json({name: [], **others}).split("[]", 1)
+    click.echo(f"{before}[", nl=False)
+    separator, end = "", "]"
+    for part in parts:
+        if lines := ",".join([f"\n{_json(value)}".replace("\n", "\n    ") for value in part]):
+            click.echo(f"{separator}{lines}", nl=False)
+            separator, end = ",", "\n  ]"
+    click.echo(f"{end}{after}")
+
+
+def _json(value: object) -> str:
     # Names of any script stay readable: what a terminal would obey is escaped below.
     text = json.dumps(value, indent=2, ensure_ascii=False)
-    click.echo("".join(sign if sign == "\n" or not _obeyed(sign) else f"\\u{ord(sign):04x}" for sign in text))
+    return _NOT_PLAIN.sub(
+        lambda sign: f"\\u{ord(sign[0]):04x}" if sign[0] != "\n" and _obeyed(sign[0]) else sign[0], text
+    )
 
 
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[object]], *, optional: int | None = None) -> None:
@@ -118,13 +138,18 @@ def _wrapped(cells: list[list[str]]) -> list[list[str]]:
     return lines
 
 
-def print_csv(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """RFC 4180, in which no spreadsheet takes a cell for a formula, and what is not there is empty."""
-    text = io.StringIO()
-    cells = [["" if value in (None, "", []) else _text(value) for value in row] for row in rows]
-    guarded = [[f"'{cell}" if cell.startswith(_FORMULA) else cell for cell in row] for row in cells]
-    csv.writer(text, lineterminator="\r\n").writerows([headings, *guarded])
-    click.echo(text.getvalue(), nl=False)
+def print_csv(headings: Sequence[str], parts: Iterable[Sequence[Sequence[object]]]) -> None:
+    """RFC 4180, in which no spreadsheet takes a cell for a formula, and what is not there is empty; each part of the
+    rows as it comes.
+    """
+    first = [headings]
+    for part in parts:
+        text = io.StringIO()
+        cells = [["" if value in (None, "", []) else _text(value) for value in row] for row in part]
+        guarded = [[f"'{cell}" if cell.startswith(_FORMULA) else cell for cell in row] for row in cells]
+        csv.writer(text, lineterminator="\r\n").writerows([*first, *guarded])
+        click.echo(text.getvalue(), nl=False)
+        first = []
 
 
 def print_facts(facts: Sequence[tuple[str, object]]) -> None:
@@ -147,7 +172,7 @@ def note(text: str) -> None:
 
 def printable(text: str) -> str:
     """The text with everything that a terminal would obey or hide as an escape."""
-    return "".join(_escape(sign) if _obeyed(sign) else sign for sign in text)
+    return _NOT_PLAIN.sub(lambda sign: _escape(sign[0]) if _obeyed(sign[0]) else sign[0], text)
 
 
 def _obeyed(sign: str) -> bool:

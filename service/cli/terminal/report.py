@@ -16,7 +16,8 @@ _PENDING = "pending"
 class Report:
     """Printed when the command is done; then `failure` ends it, if there is one. Empty parts are passed over.
 
-    `unread` is what to do about a secret that is shown this once, where it cannot be printed.
+    The value may be a part itself, which prints JSON that is not whole in memory. `unread` is what to do about a secret
+    that is shown this once, where it cannot be printed.
     """
 
     def __init__(self, value: Any, *parts: Part | None, failure: BaseException | None = None, unread: str = "") -> None:
@@ -31,10 +32,11 @@ class Report:
         `pending` is why a change is not confirmed yet; what makes changes has an object as its value.
         """
         value = {**self._value, _PENDING: pending} if pending else self._value
+        told = value if callable(value) else partial(print_json, value)
         parts = (partial(note, _in_force(pending)) if pending else None, *self._parts)
         # Before the failure: whoever reads JSON reads what failed in it, too.
         try:
-            for part in (partial(print_json, value),) if as_json else filter(None, parts):
+            for part in (told,) if as_json else filter(None, parts):
                 part()
         except OSError as error:
             if not self._unread:

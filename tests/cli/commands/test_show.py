@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
+from typing import Any
 
 import pytest
 
+from service.cli.terminal import output
 from tests.cli.conftest import Run
 from tests.cli.stub import Stub, token
 
@@ -81,6 +83,31 @@ def test_all_follows_the_cursor_to_the_end(stub: Stub, run: Run) -> None:
     result = run("list", "--all", "--json")
     assert [one["name"] for one in json.loads(result.stdout)["tokens"]] == ["one", "two"]
     assert [asked.query.get("cursor") for asked in stub.asked] == [None, "next"]
+
+
+@pytest.mark.parametrize("form", ["--json", "--csv", ""])
+def test_what_was_read_is_printed_before_the_next_page_is_asked_for(stub: Stub, run: Run, form: str) -> None:
+    """A million tokens need not be in memory before the first of them is seen."""
+    stub.on("GET", LIST, page(token("one"), token("two"), cursor="next", total=3))
+    stub.problem("GET", LIST, 403, "No more.")
+    result = run("list", "--all", *filter(None, [form]))
+    assert result.exit_code != 0
+    assert "one" in result.stdout
+    assert "two" in result.stdout
+
+
+def test_a_list_that_is_refused_prints_nothing(stub: Stub, run: Run) -> None:
+    stub.problem("GET", LIST, 403, "Not you.")
+    assert [run("list", "--all", form).stdout for form in ("--json", "--csv")] == ["", ""]
+
+
+@pytest.mark.parametrize("names", [[], [[]], [["one", "two"], [], ["three"]]])
+def test_a_list_of_pages_is_the_json_that_it_were_in_one(capsys: pytest.CaptureFixture[str], names: Any) -> None:
+    pages = [[{"name": name, "scopes": []} for name in some] for some in names]
+    output.print_json_list("tokens", pages, {"total": 3})
+    in_pages = capsys.readouterr().out
+    output.print_json({"tokens": [one for page in pages for one in page], "total": 3})
+    assert in_pages == capsys.readouterr().out
 
 
 def test_a_limit_beyond_a_page_is_asked_in_parts_and_kept(stub: Stub, run: Run) -> None:

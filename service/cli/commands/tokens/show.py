@@ -1,5 +1,8 @@
 """Commands that read tokens: list, show, stats, usage."""
 
+from collections.abc import Iterable
+from functools import partial
+from itertools import chain
 from typing import Any
 
 import click
@@ -9,8 +12,8 @@ from service.cli.client.http import connect, path_of
 from service.cli.client.references import TOKENS, every, find, token_id_of
 from service.cli.failure import WrongUsage
 from service.cli.terminal.options import Number, given, together
-from service.cli.terminal.output import on_terminal, print_csv
-from service.cli.terminal.report import Part, Report, ReportCommand, facts, said, table
+from service.cli.terminal.output import note, on_terminal, print_csv, print_json_list, print_table
+from service.cli.terminal.report import Report, ReportCommand, facts, said, table
 
 _SORTS = ("createdAt", "name", "lastUsedAt", "expiresAt")
 _HEADINGS = ("ID", "NAME", "TOKEN", "STATUS", "EXPIRES", "LAST USED", "CREATED BY", "SCOPES")
@@ -94,17 +97,31 @@ def list_tokens(limit: int, everything: bool, as_csv: bool, **filters: Any) -> R
 
     Newest first unless sorted otherwise; without --status all but the revoked.
     """
-    pages = list(every(connect(), TOKENS, TokenPage, given(filters), limit=None if everything else limit))
-    tokens = [token for page in pages for token in page["tokens"]]
+    pages = every(connect(), TOKENS, TokenPage, given(filters), limit=None if everything else limit)
+    # The first is read before anything is printed: what is refused as a whole prints nothing.
+    first = next(pages)
+    pages = chain([first], pages)
+    tokens = (page["tokens"] for page in pages)
     if as_csv:
-        print_csv(_COLUMNS, [[token.get(name) for name in _COLUMNS] for token in tokens])
+        print_csv(_COLUMNS, ([[token.get(name) for name in _COLUMNS] for token in part] for part in tokens))
         return None
-    total = pages[0]["total"]
-    return Report(
-        {"tokens": tokens, "total": total},
-        table(_HEADINGS, [_row(token) for token in tokens], optional=2),
-        _how_many(len(tokens), total, more=pages[-1]["nextCursor"] is not None) if on_terminal() else None,
-    )
+    total = first["total"]
+    return Report(partial(print_json_list, "tokens", tokens, {"total": total}), partial(_print_list, pages, total))
+
+
+def _print_list(pages: Iterable[TokenPage], total: int | None) -> None:
+    # On a terminal columns are as wide as their widest cell, which is known at the end.
+    known: list[TokenPage] = []
+    for page in pages:
+        if on_terminal():
+            known.append(page)
+        else:
+            print_table(_HEADINGS, [_row(token) for token in page["tokens"]])
+    if known:
+        rows = [_row(token) for page in known for token in page["tokens"]]
+        if rows:
+            print_table(_HEADINGS, rows, optional=2)
+        _say_how_many(len(rows), total, more=known[-1]["nextCursor"] is not None)
 
 
 @click.command(cls=ReportCommand)
@@ -200,11 +217,8 @@ def rate_in_words(limit: dict[str, Any]) -> str:
     return f"{rate} ({limit['remaining']} left)"
 
 
-def _how_many(shown: int, total: int | None, *, more: bool) -> Part | None:
+def _say_how_many(shown: int, total: int | None, *, more: bool) -> None:
     if not shown:
-        return said("No tokens. `token-service create NAME` makes one." if total == 0 else "No token matches.")
-    return (
-        said(f"{shown:,} of {f'{total:,}' if total is not None else 'more'}; --all shows all of them.")
-        if more
-        else None
-    )
+        note("No tokens. `token-service create NAME` makes one." if total == 0 else "No token matches.")
+    elif more:
+        note(f"{shown:,} of {f'{total:,}' if total is not None else 'more'}; --all shows all of them.")
