@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import shutil
@@ -89,6 +90,22 @@ def home() -> Iterator[Path]:
     yield home
     # A server that was told to end may still be removing a file of its own.
     shutil.rmtree(home, ignore_errors=True)
+
+
+def test_how_many_processes_are_needed_follows_from_the_speed_table_of_the_readme() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    measured = re.findall(r"^\| [^|]*\| \**([\d,]+)\**(?= |$)", readme, re.MULTILINE)
+    section = PAGE.partition("## How much of each")[2].partition("\n## ")[0]
+    said = re.findall(r"([\d,]{6,})/s", section.partition("\n|")[0])
+    assert said and set(said) <= set(measured)
+    planned = 0.7 * min(map(_number, said))
+    rows = re.findall(r"^\| [^|]+ \| ([\d,]+) / [^=]+ = [\d.]+: \*\*(\d+)\*\*", section, re.MULTILINE)
+    assert len(rows) == 3
+    assert [math.ceil(_number(wanted) / planned) for wanted, _ in rows] == [int(processes) for _, processes in rows]
+
+
+def _number(text: str) -> int:
+    return int(text.replace(",", ""))
 
 
 @pytest.mark.slow
