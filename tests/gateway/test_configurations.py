@@ -71,6 +71,11 @@ def test_a_configuration_that_names_what_it_strips_names_each_way_of_writing_it(
             assert stripped["".join(spelled)] == ""
 
 
+def test_what_traefik_cannot_strip_by_name_is_stripped_at_its_entry_point() -> None:
+    """X.Token.Id, too, is X-Token-Id to an application behind CGI, and any of 14 characters may stand for the dots."""
+    assert "entryPoints.web.http.aliasHeadersStrategy: delete" in text_of("traefik")
+
+
 def test_apisix_takes_each_credential_away_once_the_service_has_seen_it() -> None:
     for route in yaml.safe_load(text_of("apisix"))["routes"]:
         plugins = route["plugins"]
