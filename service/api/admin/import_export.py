@@ -108,7 +108,7 @@ class ImportExportApi(OperationGroup, tag="managed"):
         the token has no end, or the latest one allowed here.
         """
         dry_run = DryRun() if query.dry_run else None
-        zone = parse_zone(query.zone, "zone") if query.zone else None
+        zone = parse_zone(query.zone) if query.zone else None
         reading = Reading(self._clock(), self._admission.latest_end(), zone)
         media_type = (call.header(b"content-type") or _ACCEPTED[0]).split(b";")[0].strip().lower()
         if media_type not in _ACCEPTED:

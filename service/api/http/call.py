@@ -155,9 +155,9 @@ class Call:
         while (await self._receive())["type"] != "http.disconnect":
             pass
 
-    async def json(self, kind: type[T], limit: int = BODY_BYTES) -> T:
+    async def json(self, kind: type[T]) -> T:
         """The body as this type. Raises InvalidRequest: wrong media type, not JSON, a wrong or unknown field."""
-        return self.decode(await self.body(limit), kind)
+        return self.decode(await self.body(), kind)
 
     def decode(self, body: bytes, kind: type[T]) -> T:
         """A body that was read already, as this type. Raises InvalidRequest."""

@@ -57,8 +57,8 @@ def parse_instant(value: str | int, field: str, zone: tzinfo | None) -> int:
     return _within(int(instant.timestamp()), field)
 
 
-def parse_zone(name: str, field: str) -> tzinfo:
-    """UTC, an offset like +02:00, or a name like Europe/Berlin. Raises InvalidRequest."""
+def parse_zone(name: str) -> tzinfo:
+    """The parameter `zone`: UTC, an offset like +02:00, or a name like Europe/Berlin. Raises InvalidRequest."""
     # By itself, because it needs no data of time zones, which a server may lack.
     if name.upper() == "UTC":
         return UTC
@@ -69,7 +69,7 @@ def parse_zone(name: str, field: str) -> tzinfo:
     try:
         return zone_of(name)
     except NoSuchZone:
-        raise wrong(field, "give UTC, an offset like +02:00 or a name like Europe/Berlin") from None
+        raise wrong("zone", "give UTC, an offset like +02:00 or a name like Europe/Berlin") from None
 
 
 def _read(text: str, field: str, form: re.Pattern[str]) -> datetime:
