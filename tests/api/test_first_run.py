@@ -20,5 +20,5 @@ async def test_a_page_that_is_signed_out_knows_whether_anybody_could_sign_in(
         transport=httpx2.ASGITransport(app=service.application), base_url="http://a.test"
     ) as client:
         answer = await client.get("/dashboard/session")
-    assert answer.status_code == 401
+    assert (answer.status_code, answer.headers["www-authenticate"]) == (401, 'Bearer realm="tokens"')
     assert answer.json()["accounts"] is has_accounts

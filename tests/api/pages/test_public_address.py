@@ -152,7 +152,11 @@ async def test_a_page_of_ours_signs_in_stays_signed_in_and_signs_out(
         assert signed_out.headers.get_list("set-cookie")[0].startswith(f"{name}=; ")
         # Other applications of the domain keep their cookies, and this one its theme.
         assert signed_out.headers["clear-site-data"] == '"cache"'
-        assert (await client.get(SESSION, headers=kept)).status_code == 401
+        ended = await client.get(SESSION, headers=kept)
+        assert (ended.status_code, ended.headers["www-authenticate"]) == (
+            401,
+            'Bearer realm="tokens", error="invalid_token"',
+        )
 
 
 @pytest.mark.parametrize(
