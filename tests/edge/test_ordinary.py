@@ -74,6 +74,14 @@ async def test_head_and_body_leave_in_one_write(method: str, keep_alive: bool, e
     assert (cycle.response_complete, wire.closed) == (True, not keep_alive)
 
 
+@pytest.mark.parametrize("keep_alive", [True, False])
+async def test_an_answer_that_closes_the_connection_says_so_once(keep_alive: bool) -> None:
+    cycle, wire = cycle_of(Response(b"body", headers={"connection": "close"}), keep_alive=keep_alive)
+    await cycle.run_asgi(None)  # type: ignore[arg-type]
+    end = b"connection: close\r\ncontent-length: 4\r\n\r\nbody"
+    assert (wire.written, wire.closed) == ([b"HTTP/1.1 200 OK\r\ndate: now\r\n" + end], True)
+
+
 @pytest.mark.parametrize("value", [b"a\r\nset-cookie: b", b"a\nb", b"a\rb"])
 async def test_a_field_that_would_end_its_line_is_never_written(value: bytes) -> None:
     response = Response(b"body")

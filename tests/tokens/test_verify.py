@@ -27,7 +27,7 @@ async def test_of_many_faults_a_hundred_are_named(still: Service) -> None:
     assert (report.intact, report.entries, len(report.faults)) == (False, 130, 100)
 
 
-async def test_a_audit_log_that_was_emptied_keeps_what_shows_it(still: Service) -> None:
+async def test_an_audit_log_that_was_emptied_keeps_what_shows_it(still: Service) -> None:
     await write(still, 5)
     await still.rules.audit.checkpoints.seal()
     stream, *_ = [one for one in still.stores.audit.streams if await still.stores.audit.oldest(one, "0-0", 1)]

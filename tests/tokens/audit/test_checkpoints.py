@@ -291,7 +291,7 @@ async def test_whoever_lost_the_race_to_seal_much_leaves_it_to_the_other(
     assert await faults(one) == []
 
 
-async def test_a_audit_log_set_back_is_noticed_by_a_process_that_saw_the_later_one(still: Service) -> None:
+async def test_an_audit_log_set_back_is_noticed_by_a_process_that_saw_the_later_one(still: Service) -> None:
     await write(still, 20)
     await still.rules.audit.checkpoints.seal()
     before = [(shard, key, await read(shard, key)) for shard in still.stores.shards for key in keys_of(shard)]
@@ -302,7 +302,7 @@ async def test_a_audit_log_set_back_is_noticed_by_a_process_that_saw_the_later_o
     assert set(await faults(still)) == {"rolled_back"}
 
 
-async def test_a_audit_log_sealed_under_the_previous_server_key_stays_intact(
+async def test_an_audit_log_sealed_under_the_previous_server_key_stays_intact(
     make_service: Callable[..., Any],
 ) -> None:
     key = "another server key of the tests, long enough"
