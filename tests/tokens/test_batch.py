@@ -41,6 +41,15 @@ async def test_the_second_answer_is_of_the_second_moment(make_service: Callable[
     assert outcomes(await batch.peek(secrets, ())) == [active, revoked, active, none]
 
 
+async def test_those_that_are_gone_are_asked_about_together(make_service: Callable[..., Any]) -> None:
+    service = await make_service(background=False, wrap=Recording)
+    secrets = [mint(Kind.MANAGED), mint(Kind.MANAGED), mint(Kind.SESSION)]
+    link = service.stores.shards[0].link
+    link.asked.clear()
+    assert outcomes(await batch_of(service).peek(secrets, ())) == [Outcome.UNKNOWN] * 3
+    assert link.names() == ["MGET", "MGET"]
+
+
 async def test_secrets_are_let_go(still: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("service.tokens.batch._KEPT_SECONDS", 0)
     batch, created = batch_of(still), await create(still)
