@@ -85,18 +85,17 @@ async def _measure(direct: "Redis[bytes]", url: str, tokens: int) -> dict[str, f
         "TOKENS_AUDIT_MAX_ENTRIES": f"{_TRAIL}",
     }
     # First as many as fill the audit log, which grows no more then.
-    first = 2 * _TRAIL
-    await fill(environment, 0, first, 600)
+    first = (await fill(environment, 0, 2 * _TRAIL, 600)).count
     before = _used(direct)
-    await fill(environment, first, first + tokens, 600)
-    in_all = (_used(direct) - before) / tokens
+    added = (await fill(environment, first, first + tokens, 600)).count
+    in_all = (_used(direct) - before) / added
     sizes: defaultdict[str, float] = defaultdict(float)
     for key in direct.scan_iter(count=1000):
         family = _FAMILY.search(key)
         name = _NAMED.get(family[1].decode()) if family else None
         if name:
             # All members are looked at: those of a large key differ.
-            sizes[name] += direct.memory_usage(key, samples=0) / (first + tokens)
+            sizes[name] += direct.memory_usage(key, samples=0) / (first + added)
     rest = in_all - sum(sizes.values())
     return {**dict(sorted(sizes.items(), key=lambda one: -one[1])), "tables of keys": rest, "in all": in_all}
 

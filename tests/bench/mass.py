@@ -70,13 +70,13 @@ def nothing(place: Place, count: int) -> Iterator[Row]:
 
 def rewrite(place: Place, count: int) -> Iterator[Row]:
     """The append-only file is written anew, as Redis does by itself when it has doubled."""
-    fill_now(place.env, 0, count, PATIENCE_SECONDS)
+    filled = fill_now(place.env, 0, count, PATIENCE_SECONDS)
     with redis.Redis(port=place.store.port) as direct, asking(place.server, place.secret) as waits:
         began = time.monotonic()
         direct.bgrewriteaof()
         done = servers.wait_until(lambda: not direct.info("persistence")["aof_rewrite_in_progress"], PATIENCE_SECONDS)
         taken, fork = time.monotonic() - began, direct.info("stats")["latest_fork_usec"] / 1000
-    seen = f"{count:,} tokens written in {taken:.1f} s, Redis stood still for {fork:.1f} ms to begin"
+    seen = f"{filled.count:,} tokens written in {taken:.1f} s, Redis stood still for {fork:.1f} ms to begin"
     yield row(place, "rewrite", seen, waits, held=done)
 
 
@@ -140,10 +140,10 @@ def bulk(place: Place, count: int) -> Iterator[Row]:
 
 def readers(place: Place, count: int) -> Iterator[Row]:
     """Ten times so many tokens, each question of an administrator asked again and again."""
-    fill_now(place.env, 0, 10 * count, PATIENCE_SECONDS)
+    filled = fill_now(place.env, 0, 10 * count, PATIENCE_SECONDS)
     with asking(place.server, place.secret) as alone:
         servers.wait_until(lambda: False, BASE_SECONDS)
-    yield row(place, f"beside {10 * count:,}", "-", alone, held=True)
+    yield row(place, f"beside {filled.count:,}", "-", alone, held=True)
     for query in QUESTIONS:
         with asking(place.server, place.secret) as waits, redis.Redis(port=place.store.port) as direct:
             direct.config_set("slowlog-log-slower-than", STEP_MICROSECONDS)
