@@ -46,7 +46,8 @@ class TokenListApi(OperationGroup, tag="managed"):
 
         By expiry those without an end come last, and a revoked one stands where it was revoked. By last use those that
         were never used come first. A token that is used while somebody pages by last use changes its place: with
-        `-lastUsedAt` it may be on no page, with `lastUsedAt` on two. No use moves one by `createdAt`.
+        `-lastUsedAt` it may be on no page, with `lastUsedAt` on two; so does, by expiry, one that is switched on or off
+        among those that end in its second. Nothing moves one by `createdAt`.
 
         With `parent` instead of filters those derived from that token directly, newest first; no other list has them.
         """
