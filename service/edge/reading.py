@@ -56,8 +56,10 @@ class ReadingProtocol(HttpToolsProtocol):
 
     @property
     def waiting_since(self) -> float | None:
-        """Since when nothing has happened here but that the client may send a head."""
-        return self.idle_since if self.idle_since is not None else self.head_since
+        """Since when nothing has happened here but that the client may send a head, or the rest of one or of a body."""
+        if self.idle_since is not None:
+            return self.idle_since
+        return self.body_since if self.head_since is None else self.head_since
 
     def data_received(self, data: bytes) -> None:
         if self._refusal is not None:

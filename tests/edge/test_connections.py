@@ -7,6 +7,8 @@ import gc
 import re
 import socket
 import weakref
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -16,13 +18,14 @@ from service.edge.limits import ConnectionLimits
 from service.edge.protocol import EdgeProtocol
 from tests.edge.asking import GOOD, PATIENCE_SECONDS, first
 from tests.edge.conftest import Turned, edge
+from tests.links import Wrapped
 
 pytestmark = pytest.mark.anyio
 Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 PROXY = "127.0.0.9"
 OPENAPI = b"GET /openapi.json HTTP/1.1\r\nHost: a\r\n\r\n"
-# Its body never comes, so it waits for nothing that the sweep would close it for within these tests.
-BUSY = b"POST /api/token HTTP/1.1\r\nHost: a\r\nContent-Length: 30\r\n\r\n{"
+HALF_A_BODY = b"POST /api/token HTTP/1.1\r\nHost: a\r\nContent-Length: 30\r\n\r\n{"
+CREATE = b"POST /api/admin/tokens HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer a\r\nContent-Length: 30\r\n\r\n{"
 
 
 async def connected(port: int, sent: bytes = GOOD, address: str = "127.0.0.1") -> Stream:
@@ -103,18 +106,30 @@ async def test_where_all_are_taken_the_one_that_waited_longest_makes_room(servic
         await close(proxy, *streams, fifth)
 
 
-async def test_half_a_head_makes_room_too(service: Service, turned: Turned) -> None:
+@pytest.mark.parametrize(
+    "half", [b"GET /livez HTTP/1.1\r\nHost: ", HALF_A_BODY, CREATE], ids=["head", "body", "create"]
+)
+async def test_half_a_request_makes_room_too(service: Service, turned: Turned, half: bytes) -> None:
     async with edge(service, turned, ConnectionLimits(TrustedProxies(), per_address=0, in_all=1)) as port:
-        slow = await connected(port, b"GET /livez HTTP/1.1\r\nHost: ")
+        slow = await connected(port, half)
         await turned.to(1)
         second = await connected(port)
         assert await ended(slow)
         await close(slow, second)
 
 
-async def test_where_all_are_busy_a_new_one_is_told(service: Service, turned: Turned) -> None:
+class Silent(Wrapped):
+    """A link that asks nothing for the fast path."""
+
+    def submit(self, command: bytes, answer: Callable[[Any], None], *, retry: bool = False) -> None:
+        """There is no reply."""
+
+
+async def test_where_all_are_busy_a_new_one_is_told(make_service: Callable[..., Any], turned: Turned) -> None:
+    service = await make_service(background=False, wrap=Silent)
+    ask = b"DELETE /api/admin/tokens?id=a HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer " + b"A" * 64 + b"\r\n\r\n"
     async with edge(service, turned, ConnectionLimits(TrustedProxies(), per_address=0, in_all=2)) as port:
-        busy = [await connected(port, b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n" + BUSY) for _ in range(2)]
+        busy = [await connected(port, b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n" + ask) for _ in range(2)]
         for reader, _ in busy:
             await reader.readuntil(b'"}')
         assert await refused(port, b"overloaded")
@@ -203,7 +218,7 @@ async def test_a_client_that_takes_some_of_an_answer_now_and_then_gets_all_of_it
         b"GET /validate HTTP/1.1\r\nHost: a\r\n\r\n",
         b"POST /api/one-time-tokens/consume HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}",
         b"not HTTP\r\n\r\n",
-        BUSY,
+        HALF_A_BODY,
         3 * GOOD,
     ],
 )
@@ -214,7 +229,7 @@ async def test_a_connection_that_is_over_leaves_nothing_to_the_garbage_collector
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(sent)
         async with asyncio.timeout(PATIENCE_SECONDS):
-            if sent is not BUSY:
+            if sent is not HALF_A_BODY:
                 await reader.readuntil(b"\r\n")
             await _gone(writer)
     finally:
