@@ -157,6 +157,10 @@ class RateLimited(ServiceError):
         self.retry_after = retry_after
 
 
+# What a caller is told, whichever way it asked.
+NO_ANSWER = "The token store is not answering. Try again."
+
+
 class StoreUnavailable(ServiceError):
     """Redis gave no usable answer in time. Neither yes nor no: the caller may try again.
 

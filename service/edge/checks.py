@@ -19,7 +19,7 @@ from service.edge.fast_path import FastPath, Seen
 from service.errors import StoreUnavailable
 from service.metrics import NO_KIND
 from service.model import Kind, Verdict
-from service.store.driver.replies import Reply
+from service.store.driver.replies import Reply, unavailable
 from service.tokens.authority import MALFORMED, UNKNOWN
 from service.tokens.credential import DecodedCredential
 
@@ -33,7 +33,6 @@ _INACTIVE = Whole.of(Json(claims_of(UNKNOWN)))
 _NOT_YET = object()
 _PATH = CHECK_PATH.encode()
 _KINDS = (Kind.SESSION,)
-_NO_ANSWER = "The token store is not answering. Try again."
 _TOKEN = b"token="
 # Any other query is for the ordinary way to read.
 _QUERY = re.compile(rb"(?:token=[A-Za-z0-9]*)?")
@@ -152,7 +151,7 @@ class SessionCheckCycle(OperationCycle):
             self._finish(UNKNOWN)
         else:
             # Only "there is none" is a no: whatever else is no record is no answer.
-            self._fail(reply if isinstance(reply, StoreUnavailable) else StoreUnavailable(_NO_ANSWER))
+            self._fail(reply if isinstance(reply, StoreUnavailable) else unavailable())
 
     async def _ask(self) -> None:
         try:

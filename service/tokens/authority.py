@@ -7,10 +7,10 @@ from functools import lru_cache
 import msgspec
 from msgspec.structs import astuple
 
-from service.errors import StoreUnavailable
 from service.keyring import SEAL_BYTES, Keyring
 from service.model import Credential, Kind, Outcome, Scopes, Verdict
 from service.store.credentials import CredentialStore
+from service.store.driver.replies import unavailable
 from service.store.fence import VOID
 from service.tokens.accounts.accounts import Accounts
 from service.tokens.charging import Charging
@@ -133,7 +133,7 @@ class Authority:
 
     def _unfound(self) -> Verdict:
         if self.imported.unread:
-            raise StoreUnavailable("The token store is not answering. Try again.")
+            raise unavailable()
         return UNKNOWN
 
     def evaluate(self, decoded: DecodedCredential | None, required: Scopes, address: str, now: float) -> Verdict:

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, quote
 from service.api.http.call import NO_STORE, Headers
 from service.api.http.problems import challenge, problem_body
 from service.api.http.proxies import TrustedProxies
-from service.errors import InvalidRequest
+from service.errors import NO_ANSWER, InvalidRequest
 from service.identifiers import REQUEST_KEY
 from service.model import Credential, Kind, Outcome, Quota, RateLimit, Verdict
 
@@ -132,7 +132,7 @@ def answer(verdict: Verdict, request_id: str, *, basic: bool = False) -> Answer:
         refused.headers.extend(quota_headers(quotas) + _policy_headers(_limits_of(quotas)))
         return refused
     if outcome is Outcome.UNAVAILABLE:
-        refused = _problem(503, "store_unavailable", "The token store is not answering. Try again.", request_id)
+        refused = _problem(503, "store_unavailable", NO_ANSWER, request_id)
         refused.headers.append((b"retry-after", b"1"))
         return refused
     return _problem(

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from service.errors import NO_ANSWER
 from service.tokens.managed.records import not_found
 
 _INSTANT = "2027-01-31T12:00:00Z"
@@ -111,7 +112,7 @@ PROBLEM_EXAMPLES: Mapping[int, tuple[str, str]] = {
     429: ("rate_limited", "The token's rate limit is used up."),
     431: ("head_too_large", "The request's head is larger than 16 KiB or 64 fields."),
     500: ("internal_error", "That did not work. The fault is on this side and was logged under the request id."),
-    503: ("store_unavailable", "The token store is not answering. Try again."),
+    503: ("store_unavailable", NO_ANSWER),
 }
 _OF_TYPE: Mapping[str, Any] = {"string": "text", "integer": 1, "number": 1, "boolean": True, "null": None}
 

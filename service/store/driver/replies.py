@@ -12,7 +12,7 @@ import hiredis
 import msgspec
 from redis.exceptions import NoScriptError, ResponseError
 
-from service.errors import StoreFull, StoreUnavailable
+from service.errors import NO_ANSWER, StoreFull, StoreUnavailable
 from service.store.driver.causes import not_permitted
 from service.store.driver.keys import DIGEST_BYTES
 
@@ -112,7 +112,7 @@ class WrongType(StoreUnavailable):
 def unavailable(cause: str = "") -> StoreUnavailable:
     """No usable answer came, and none is made up; `cause` is what is known of Redis."""
     told = f"Redis cannot be used: {cause}" if cause else ""
-    return StoreUnavailable("The token store is not answering. Try again.", cause=told)
+    return StoreUnavailable(NO_ANSWER, cause=told)
 
 
 class Refused(StoreUnavailable):
