@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterable
 from typing import Annotated, Literal
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from service.api.admin.schemas.audit import AuditPage, AuditShown, AuditVerification, shown, verified
 from service.api.auth.callers import Caller
@@ -17,6 +17,7 @@ from service.api.http.timestamps import Instant, instant_or_none
 from service.api.pages.files import Download
 from service.errors import wrong
 from service.store.pacing import give_way
+from service.tokens.audit.actions import Action
 from service.tokens.audit.log import AuditLog
 from service.tokens.audit.reader import POSITION, AuditFilter, AuditReader, Event, Position
 from service.tokens.audit.verification import Verification
@@ -36,7 +37,7 @@ class AuditQuery(msgspec.Struct, forbid_unknown_fields=True):
     """Filters and page of the list; `from` is included, `to` is not."""
 
     actor: _Word = ""
-    action: _Word = ""
+    action: Action | UnsetType = UNSET
     target: _Word = ""
     since: Instant | None = msgspec.field(name="from", default=None)
     to: Instant | None = None
@@ -62,7 +63,7 @@ class AuditApi(OperationGroup, tag="audit"):
         """
         wanted = AuditFilter(
             actor=query.actor,
-            action=query.action,
+            action="" if query.action is UNSET else query.action,
             target=query.target,
             text=query.q,
             since=instant_or_none(query.since, "from"),

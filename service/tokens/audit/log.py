@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 from itertools import compress
 from operator import attrgetter, ne
 from typing import Any
@@ -14,6 +15,7 @@ from service.model import AuditEntry, ManagedToken, Origin
 from service.store.audit import AuditStream, Entry, append
 from service.store.driver.keys import Stream
 from service.store.driver.shards import Shards
+from service.tokens.audit.actions import Action
 
 _encode = msgspec.json.Encoder().encode
 Facts = dict[str, Any] | None
@@ -55,9 +57,12 @@ class AuditLog:
     # Are too many not sealed?
     _is_behind: Callable[[], bool]
 
-    def entry(self, action: str, origin: Origin, target: str, *, before: Facts = None, after: Facts = None) -> Entry:
+    def entry(
+        self, action: Action | StrEnum, origin: Origin, target: str, *, before: Facts = None, after: Facts = None
+    ) -> Entry:
         """An entry for the script that makes the change; `before` and `after` hold what changed, and maybe a name.
 
+        A notice to webhooks, which the log does not hold, is one of their own words.
         Raises StoreUnavailable for what can wait while the log is behind with its seals.
         """
         if action in _CAN_WAIT and self._is_behind():
@@ -78,7 +83,7 @@ class AuditLog:
         )
         return Entry(self._keep, body, self._keyring.mac("audit", body))
 
-    async def write(self, action: str, origin: Origin, target: str, **more: dict[str, Any]) -> None:
+    async def write(self, action: Action, origin: Origin, target: str, **more: dict[str, Any]) -> None:
         """An entry that goes with no other change, in the shard of its target's name."""
         stream = AuditStream(self._shards.of_name(target), _stream(action, target))
         await append(stream, self.entry(action, origin, target, **more))

@@ -13,6 +13,7 @@ from service.model import Credential, Kind, ManagedToken, Origin, Status
 from service.store.managed.derived import DerivedStore
 from service.store.managed.records import Record, ends_derived
 from service.store.managed.tokens import Change, End, ManagedStore
+from service.tokens.audit.actions import Action
 from service.tokens.audit.log import AuditLog, changed_facts, facts
 from service.tokens.credential import GrantedScopes
 from service.tokens.managed.seals import Seals
@@ -83,12 +84,12 @@ class ManagedRecords:
         self._decisions.issued.inc(Kind.MANAGED, by=added)
         return added
 
-    async def write(self, old: ManagedToken, new: ManagedToken, action: str, origin: Origin) -> ManagedToken | None:
+    async def write(self, old: ManagedToken, new: ManagedToken, action: Action, origin: Origin) -> ManagedToken | None:
         """Write a token anew; None if it changed since it was read. Returns what was written."""
         return (await self.write_all([(old, new)], action, origin))[0]
 
     async def write_all(
-        self, pairs: Sequence[tuple[ManagedToken, ManagedToken]], action: str, origin: Origin
+        self, pairs: Sequence[tuple[ManagedToken, ManagedToken]], action: Action, origin: Origin
     ) -> list[ManagedToken | None]:
         """The same for tokens as they were read and as they are to be, those of a shard by one call.
 
@@ -105,7 +106,7 @@ class ManagedRecords:
         return [change.new if done else None for change, done in zip(changes, written, strict=True)]
 
     def _change(
-        self, old: ManagedToken, new: ManagedToken, action: str, origin: Origin, below: dict[str, Any]
+        self, old: ManagedToken, new: ManagedToken, action: Action, origin: Origin, below: dict[str, Any]
     ) -> Change:
         now = self._clock()
         new = msgspec.structs.replace(_with_predecessor(old, new, now), version=old.version + 1)

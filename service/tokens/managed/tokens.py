@@ -15,13 +15,15 @@ from service.store.driver.shards import Shards
 from service.store.managed.records import Record
 from service.store.managed.tokens import ManagedStore
 from service.store.pacing import STEP, share_turn
+from service.tokens.audit.actions import Action
 from service.tokens.idempotency import Repeatable, Repeats, refuse_if_secret_ended
 from service.tokens.lifetime import Lifetime
 from service.tokens.managed.name_holders import NameHolders
 from service.tokens.managed.records import TRIES, ManagedRecords, keeps_changing, refuse_if_ended, told
 from service.tokens.rights import check_held, check_life
 
-_ACTIVE, _ACTIVATED = {"active": True}, "token.activated"
+_ACTIVE = {"active": True}
+_ACTIVATED: Action = "token.activated"
 
 
 class NewToken(msgspec.Struct, frozen=True):
@@ -167,8 +169,9 @@ class ManagedTokens:
         return new
 
     async def _write(self, old: ManagedToken, new: ManagedToken, origin: Origin) -> ManagedToken | None:
-        switched = _ACTIVATED if new.active else "token.deactivated"
-        action = "token.updated" if new.active == old.active else switched
+        action: Action = "token.updated"
+        if new.active != old.active:
+            action = _ACTIVATED if new.active else "token.deactivated"
         if old.name == new.name:
             return await self._managed_records.write(old, new, action, origin)
         # Held before the record says it, so that two records never bear one name, whatever is cut off between.

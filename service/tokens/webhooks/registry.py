@@ -16,6 +16,7 @@ from service.model import Origin
 from service.store.driver.shards import Shards
 from service.store.outbox import outboxes
 from service.store.webhooks import WebhookStore
+from service.tokens.audit.actions import Action
 from service.tokens.audit.log import AuditLog
 from service.tokens.idempotency import Repeatable, Repeats, ended_since
 from service.tokens.webhooks.events import EventType
@@ -172,7 +173,7 @@ class Webhooks:
         webhook = msgspec.structs.replace(
             old.webhook, nonce=nonce, previous=old.webhook.nonce, previous_until=until if overlap_seconds else 0
         )
-        return await self._change(old, webhook, self._keyring.present, "rotated", origin)
+        return await self._change(old, webhook, self._keyring.present, "webhook.rotated", origin)
 
     async def switch(self, webhook_id: str, origin: Origin, *, active: bool) -> Known:
         """Send a receiver nothing, or what happened since again. Raises NotFound, Conflict."""
@@ -180,12 +181,14 @@ class Webhooks:
         if old.webhook.active == active:
             return old
         webhook = msgspec.structs.replace(old.webhook, active=active)
-        return await self._change(old, webhook, old.keys, "activated" if active else "deactivated", origin)
+        return await self._change(
+            old, webhook, old.keys, "webhook.activated" if active else "webhook.deactivated", origin
+        )
 
-    async def _change(self, old: Known, webhook: Webhook, keys: DerivedKeys, verb: str, origin: Origin) -> Known:
+    async def _change(self, old: Known, webhook: Webhook, keys: DerivedKeys, action: Action, origin: Origin) -> Known:
         webhook_id = webhook.webhook_id
         record = keys.seal(_bound(webhook_id), _encode(webhook))
-        entry = self._audit_log.entry(f"webhook.{verb}", origin, webhook_id)
+        entry = self._audit_log.entry(action, origin, webhook_id)
         if await self._store.put(webhook_id, record, seen=old.record, most=MOST, entry=entry) <= 0:
             raise Conflict("Somebody else changed this webhook at the same moment. Try again.")
         known = self.known[webhook_id] = Known(webhook, record, keys, self._keyring)

@@ -176,12 +176,16 @@ def test_derived_tokens_are_listed_and_ended_under_their_parent(stub: Stub, run:
     stub.on("GET", "/api/admin/tokens", {"tokens": [token(parentId=ID)], "nextCursor": None, "total": 1})
     assert run("list", "--parent", ID).exit_code == 0
     assert stub.asked[0].query["parent"] == ID
+    assert run("list", "--parent", "checkout-api").exit_code == 0
+    assert [asked.query.get("parent") for asked in stub.asked] == [ID, None, ID]
+    assert run("list", "--parent", "bylling").stderr == "token-service: no token has the id or name bylling\n"
+    stub.asked.clear()
     for path in (f"{SELF}/derived", f"/api/admin/tokens/{ID}/derived"):
         stub.on("DELETE", path, {"message": "2 derived tokens ended"})
     assert run("end-derived", ID).exit_code == 2
     assert run("end-derived", ID, "--yes").stdout == "done\t2 derived tokens ended\n"
     assert json.loads(run("end-derived", "--id", ID, "--yes", "--json").stdout) == {"message": "2 derived tokens ended"}
-    assert [(asked.path, asked.query) for asked in stub.asked[1:]] == [
+    assert [(asked.path, asked.query) for asked in stub.asked] == [
         (f"/api/admin/tokens/{ID}/derived", {}),
         (f"{SELF}/derived", {"id": ID}),
     ]

@@ -80,7 +80,7 @@ filters = together(
 @click.option("--status", help="active, inactive, expired, revoked (comma separated), or all; without: not revoked.")
 @filters
 @click.option("--expires-before", "expiresBefore", metavar="INSTANT", help="An instant like 2027-01-31T00:00:00Z.")
-@click.option("--parent", metavar="ID", help="Those derived from this token, instead; no other list has them.")
+@click.option("--parent", metavar="ID|NAME", help="Those derived from this token, instead; no other list has them.")
 @click.option(
     "--sort",
     type=click.Choice([*_SORTS, *(f"-{name}" for name in _SORTS)]),
@@ -97,7 +97,10 @@ def list_tokens(limit: int, everything: bool, as_csv: bool, **filters: Any) -> R
 
     Newest first unless sorted otherwise; without --status all but the revoked.
     """
-    pages = every(connect(), TOKENS, TokenPage, given(filters), limit=None if everything else limit)
+    client = connect()
+    if parent := filters["parent"]:
+        filters["parent"] = token_id_of(client, parent)
+    pages = every(client, TOKENS, TokenPage, given(filters), limit=None if everything else limit)
     # The first is read before anything is printed: what is refused as a whole prints nothing.
     first = next(pages)
     pages = chain([first], pages)
