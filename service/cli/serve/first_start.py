@@ -2,8 +2,10 @@
 
 import os
 import shlex
+import shutil
 import sys
 import textwrap
+from pathlib import Path
 
 import click
 import msgspec
@@ -80,7 +82,15 @@ def _announce(password: str, *, kept_in: str, dashboard: str) -> None:
         f"    sign in    {dashboard}",
         "",
         # With the file, because another shell has another user's data directory, or no setting at all.
-        f"Another password: TOKENS_ACCOUNTS_FILE={shlex.quote(kept_in)} token-service accounts passwd {NAME}",
+        f"Another password: TOKENS_ACCOUNTS_FILE={shlex.quote(kept_in)} {_command()} accounts passwd {NAME}",
     )
     rule = "-" * 72
     click.echo("\n".join((rule, *lines, rule)))
+
+
+def _command() -> str:
+    """What a shell can run as this very program: that of a virtual environment is mostly on no PATH."""
+    installed = Path(sys.executable).with_name("token-service")
+    if shutil.which(installed.name) == str(installed):
+        return installed.name
+    return shlex.quote(str(installed)) if installed.exists() else f"{shlex.quote(sys.executable)} -m service"

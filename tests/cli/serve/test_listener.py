@@ -7,6 +7,7 @@ import re
 import signal
 import socket
 import stat
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -21,6 +22,7 @@ from service.embedded import EmbeddedRedis
 from service.settings import Settings
 from service.tokens.accounts.accounts import read_accounts
 from tests.cli.conftest import Run
+from tests.cli.running import DEADLINE
 
 DASHBOARD = "http://127.0.0.1:8080/dashboard/"
 
@@ -126,6 +128,18 @@ def test_the_first_start_makes_an_account_and_says_its_password_once(
     assert PasswordHasher().verify(read_accounts(path)["admin"].password_hash, found[1])
     assert DASHBOARD in said
     assert admin_account(settings, dashboard=DASHBOARD) == effective
+    hint = re.search(r"\nAnother password: (.+)\n", said)
+    assert hint is not None
+    # As in another shell, which knows no virtual environment.
+    typed = subprocess.run(
+        ["/bin/sh", "-c", hint[1]],
+        env={"PATH": "/usr/bin:/bin"},
+        input=b"correct horse\n",
+        check=True,
+        timeout=DEADLINE,
+    )
+    assert typed.returncode == 0
+    assert PasswordHasher().verify(read_accounts(path)["admin"].password_hash, "correct horse")
     assert capsys.readouterr().out == ""
 
 
