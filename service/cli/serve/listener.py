@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from service.api.http.application import Application
     from service.lifespan import Work
 
+log = logging.getLogger("service")
 # Longer than gateways keep idle connections, so that it is they who close them.
 KEEP_ALIVE_SECONDS = 130
 WORKER_START_SECONDS = 30.0
@@ -130,6 +131,14 @@ class _Workers(Multiprocess):
         if self.started:
             self._ready()
 
+    def keep_subprocess_alive(self) -> None:
+        """As uvicorn, which tells of it below the level that is logged."""
+        before = [*self.processes]
+        super().keep_subprocess_alive()
+        for ended, process in zip(before, self.processes, strict=True):
+            if process is not ended:
+                log.error("worker %d ended with status %s: %d takes its place", ended.pid, ended.exitcode, process.pid)
+
     def handle_signals(self) -> None:
         """Pass SIGHUP on: a worker reads its accounts again without leaving its connections."""
         super().handle_signals()
@@ -152,7 +161,7 @@ def application(settings: Settings, *, on_reload: tuple[Work, ...] = ()) -> Appl
     try:
         return create_app(settings, on_reload=on_reload)
     except SettingsError as error:
-        logging.getLogger("service").error("%s", error)
+        log.error("%s", error)
         # Tells the parent not to try again.
         sys.exit(STARTUP_FAILURE)
 

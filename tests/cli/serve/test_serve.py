@@ -151,7 +151,7 @@ def test_a_signal_ends_everything_in_order(folder: Path, number: signal.Signals,
     assert "Traceback" not in service.log.read_text()
 
 
-def test_workers_count_together_and_share_the_accounts(folder: Path) -> None:
+def test_workers_count_together_and_share_the_accounts_and_one_that_is_killed_is_replaced(folder: Path) -> None:
     counter = 'tokens_http_requests_total{method="GET",route="/api/admin/tokens/stats",status="200"} 8.0'
     with running(folder, "--workers", "2", TOKENS_ADMIN_PASSWORD="correct horse") as service:
         sign_in(service)
@@ -164,6 +164,11 @@ def test_workers_count_together_and_share_the_accounts(folder: Path) -> None:
                 return counter in answer.read().decode()
 
         wait_for(counted, counter)
+        parent = service.process.pid
+        children = Path(f"/proc/{parent}/task/{parent}/children").read_text("ascii").split()
+        worker = next(one for one in children if b"spawn_main" in Path(f"/proc/{one}/cmdline").read_bytes())
+        os.kill(int(worker), signal.SIGKILL)
+        wait_for(lambda: f"worker {worker} ended with status -9: " in service.log.read_text(), "another worker")
 
 
 def environments_of(process: int) -> list[str]:
