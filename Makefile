@@ -77,10 +77,10 @@ sbom: .tools/cyclonedx/stamp .tools/runtime/stamp ## list all that is installed 
 	@.tools/cyclonedx/bin/python -m cyclonedx_py environment --pyproject pyproject.toml --output-reproducible \
 		--output-file dist/sbom.cdx.json .tools/runtime/bin/python
 
-screenshots: .venv/dev.stamp system-packages ## take pictures of the dashboard into deploy/screenshots
+screenshots: .venv/dev.stamp system-packages ## take pictures of the dashboard into deploy/screenshots (ARGS="tokens-light")
 	@$(VENV_PYTHON) -m tests.dashboard.screenshots $(ARGS)
 
-browsers: .venv/dev.stamp system-packages ## use the dashboard in Firefox and WebKit, from signing in to signing out
+browsers: .venv/dev.stamp system-packages ## use the dashboard in Firefox and WebKit, from signing in to signing out (ARGS=firefox)
 	@$(VENV_PYTHON) -m tests.dashboard.browsers $(ARGS)
 
 image: ## build the container image token-service:latest (ENGINE=podman)

@@ -118,4 +118,7 @@ def main(wanted: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    names = sys.argv[1:]
+    if unknown := set(names) - BROWSERS.keys():
+        sys.exit(f"there is no browser {', '.join(sorted(unknown))}; there are {', '.join(BROWSERS)}")
+    main(names)

@@ -1,13 +1,13 @@
-"""Pictures of the dashboard for its readers: `python -m tests.dashboard.screenshots [folder [picture ...]]`.
+"""Pictures of the dashboard for its readers: `python -m tests.dashboard.screenshots [--folder F] [picture ...]`.
 
 The service and the tokens are real; their use, which takes weeks to come about, is made up on the way to the page.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import shutil
-import sys
 import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -213,4 +213,11 @@ PICTURES: dict[str, tuple[str, dict[str, int], str, Callable[[Page], object]]] =
 }
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else FOLDER, sys.argv[2:])
+    parser = argparse.ArgumentParser(prog="python -m tests.dashboard.screenshots")
+    parser.add_argument("--folder", type=Path, default=FOLDER, help="where to put them")
+    # Not `choices`, of which argparse wants none at all to be one.
+    parser.add_argument("pictures", nargs="*", metavar="picture", help=f"these alone: {', '.join(PICTURES)}")
+    given = parser.parse_args()
+    if unknown := set(given.pictures) - PICTURES.keys():
+        parser.error(f"there is no picture {', '.join(sorted(unknown))}; there are {', '.join(PICTURES)}")
+    main(given.folder, given.pictures)
