@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections.abc import Iterator
 
 import pytest
 import yaml
+from lupa.luajit21 import LuaRuntime
 
 from tests.gateway.conftest import CONFIGURATIONS
 
@@ -88,6 +90,23 @@ def test_a_configuration_that_is_not_executed_says_so_and_is_yaml(gateway: str) 
     text = text_of(gateway)
     assert "Not executed" in text.splitlines()[1]
     assert isinstance(yaml.safe_load(text), dict)
+
+
+@pytest.mark.parametrize(("gateway", "functions"), [("kong", 1), ("apisix", 3)])
+def test_the_lua_of_a_configuration_that_is_not_executed_can_be_read(gateway: str, functions: int) -> None:
+    """As LuaJIT, which both gateways have, reads it."""
+    written = [text for text in _texts(yaml.safe_load(text_of(gateway))) if "\n" in text]
+    assert len(written) == functions
+    load = LuaRuntime().eval("function(text) return select(2, loadstring(text)) end")
+    assert [error for error in map(load, written) if error] == []
+
+
+def _texts(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _texts(part)
 
 
 @pytest.mark.parametrize("gateway", EXECUTED)
