@@ -9,8 +9,9 @@ from pathlib import Path
 
 import redis
 
+from service.store.usage import DAYS_KEPT
 from tests.bench import machine, peers, plan, report, revision, servers
-from tests.bench.fill import fill_now
+from tests.bench.fill import fill_now, in_loop, use
 from tests.bench.load import Case, measure
 
 REDIS_URL = "TOKENS_REDIS_URL"
@@ -56,13 +57,11 @@ def compare(options: Options) -> tuple[report.Results, list[str]]:
 
 
 def _service(stack: ExitStack, folder: Path, store: int, options: Options) -> list[Case]:
-    server = stack.enter_context(servers.service(folder, servers.settings(folder, store)))
-    cases = _of_service(server, folder)
+    cases = _of_service(stack, folder, store, servers.ROOT)
     roots = [servers.ROOT]
     if options.against:
         roots.append(stack.enter_context(revision.checked_out(options.against)))
-        before = stack.enter_context(servers.service(folder, servers.settings(folder, store), roots[1]))
-        pairs = zip(cases, _of_service(before, folder), strict=True)
+        pairs = zip(cases, _of_service(stack, folder, store, roots[1]), strict=True)
         cases = [each for new, old in pairs for each in (new, replace(old, name=old.name + report.BEFORE))]
     if not options.only or plan.CROWD_IN_TURN in options.only:
         cases += _of_a_crowd(stack, folder, store, roots)
@@ -95,9 +94,12 @@ def _of_a_crowd(stack: ExitStack, folder: Path, store: int, roots: list[Path]) -
     return found
 
 
-def _of_service(server: servers.Server, folder: Path) -> list[Case]:
-    """What gateways send comes first, the barest question last."""
+def _of_service(stack: ExitStack, folder: Path, store: int, root: Path) -> list[Case]:
+    """What gateways send comes first, the barest question last; each token has been used for as long as is told of."""
+    env = servers.settings(folder, store)
+    server = stack.enter_context(servers.service(folder, env, root))
     made = plan.prepare(server, folder)
+    in_loop(use(env, DAYS_KEPT))
     kinds = (
         plan.gateway_cases,
         plan.session_cases,

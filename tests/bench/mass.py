@@ -4,24 +4,19 @@ import asyncio
 import json
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import ExitStack, aclosing
+from contextlib import ExitStack
 from pathlib import Path
 
 import redis
-import uvloop
 
-from service.app import Service
 from service.composition.rules import Rules
-from service.settings import read
 from service.store.driver.keys import Keys
-from service.store.driver.pipeline import Pipeline
 from tests.bench import machine, many, report, servers
 from tests.bench.client import Client
-from tests.bench.fill import ORIGIN, fill_now
+from tests.bench.fill import ORIGIN, fill_now, in_loop, serving
 from tests.bench.honest import asking
 from tests.bench.mass_webhooks import outage, webhooks
 from tests.bench.place import Place, Row, placed, row
-from tests.links import connector
 
 BASE_SECONDS = 5.0
 PATIENCE_SECONDS = 300.0
@@ -194,14 +189,10 @@ async def _at_once(count: int, make: Callable[[int], Awaitable[object]]) -> None
 
 def _within(env: dict[str, str], act: Callable[[Rules], Awaitable[None]]) -> None:
     async def begin_and_act() -> None:
-        # As in `fill`: hundreds at once on a busy machine.
-        link = Pipeline(connector(env["TOKENS_REDIS_URL"]), timeout_seconds=30)
-        service = Service(read(env), links=[link])
-        async with aclosing(link), service.lifespan():
+        async with serving(env) as service:
             await act(service.rules)
 
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(begin_and_act())
+    in_loop(begin_and_act())
 
 
 def _longest(direct: "redis.Redis[bytes]", command: bytes) -> str:
