@@ -13,7 +13,7 @@ from msgspec import Meta
 from service.model import Outcome
 from service.store.decoding import whole
 from service.store.driver.keys import Keys
-from service.store.driver.many_tokens import KeyOf, ManyTokens, all_of
+from service.store.driver.many_tokens import KeyOf, ManyTokens
 from service.store.driver.replies import Argument, Reply
 from service.store.driver.scripts import Script
 from service.store.driver.shards import Shard, Shards
@@ -25,6 +25,8 @@ DAYS_KEPT = 100
 HOURS_KEPT = 48
 # So many records or touches travel together: validations wait behind them, and should for less than a millisecond.
 SLICE = 50
+# The same of what is folded, at most twice as long.
+_FOLDED_AT_ONCE = 25
 # A hundred days have 2,400 hours, whose commands others should not wait for.
 _HOURS_AT_ONCE = 96
 # So many days, or hours, are in one list: with less than a hundred million uses in each it takes its hash no more room.
@@ -125,9 +127,10 @@ class UsageStore:
             keys += names.record_and_usage(token_id)
             facts += token_id, int(use.used_at), use.allowed, use.denied, use.address, use.agent, use.digest
         days, hours = await self._record.run(shard.link, tuple(keys), *facts)
-        begun = (days, day, DAYS_KEPT), (hours, hour, HOURS_KEPT)
-        # By a script of its own: all tokens begin a day at once, and validations have their turn between the two.
-        await all_of([self._fold.run(shard.link, tuple(keys), present, kept) for keys, present, kept in begun if keys])
+        for keys, present, kept in ((days, day, DAYS_KEPT), (hours, hour, HOURS_KEPT)):
+            # All tokens begin a day at once: validations have their turn between these.
+            for start in range(0, len(keys), _FOLDED_AT_ONCE):
+                await self._fold.run(shard.link, tuple(keys[start : start + _FOLDED_AT_ONCE]), present, kept)
 
     async def add_total(self, now: int, allowed: int, refused: Mapping[str, int]) -> None:
         """Add to the service's totals of this hour; `refused` by outcome."""

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from itertools import chain
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 
 from service.app import Service
-from service.store.usage import DAY, DAYS_KEPT, HOUR, HOURS_KEPT, Count, UsageStore, Use
+from service.errors import StoreUnavailable
+from service.store.usage import DAY, DAYS_KEPT, HOUR, HOURS_KEPT, SLICE, Count, UsageStore, Use
 from tests.builders import all_keys, create
 from tests.links import Wrapped
 
@@ -55,6 +58,40 @@ async def test_days_that_are_over_add_up_also_what_is_told_of_them_late(still: S
     assert counted == [(0, 0), *((number + more.get(number, 0), 100 * (number % 3)) for number in range(20))]
     (shown,) = await store.days_of([token.token_id], days[-1], 14)
     assert shown.totals() == [sum(one) for one in counted[-14:]]
+
+
+async def test_a_day_whose_counts_did_not_come_into_a_list_comes_there_with_the_next_list(
+    still: Service, store: UsageStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = (await create(still, "ci")).token
+    days = range(NOW, NOW + 9 * DAY, DAY)
+    for number, now in enumerate(days):
+        with monkeypatch.context() as patched:
+            if number == 1:
+                patched.setattr(store._fold, "run", AsyncMock(side_effect=StoreUnavailable("away")))
+                with pytest.raises(StoreUnavailable):
+                    await store.add([use(token.token_id)], now)
+            else:
+                await store.add([use(token.token_id)], now)
+    assert await store.series(token.token_id, days[-1], 9, DAY) == [Count(day // DAY * DAY, 3, 1) for day in days]
+
+
+async def test_a_day_that_all_tokens_begin_at_once_leaves_room_for_others_between(
+    still: Service, store: UsageStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For fifty tokens by one call Redis stood still for one to three milliseconds."""
+    tokens = [(await create(still, f"ci {number}")).token for number in range(SLICE)]
+    run, keys = store._fold.run, []
+
+    async def watched(link: Any, some: tuple[bytes, ...], *args: Any) -> Any:
+        keys.append(some)
+        return await run(link, some, *args)
+
+    monkeypatch.setattr(store._fold, "run", watched)
+    await store.add([use(token.token_id) for token in tokens], NOW)
+    assert max(map(len, keys)) <= 25
+    # Each once, by day and by hour, though there are both answers in it.
+    assert len(set(chain.from_iterable(keys))) == sum(map(len, keys)) == 2 * SLICE
 
 
 async def test_a_hundred_days_are_a_few_fields_to_read_a_page_by(still: Service, store: UsageStore) -> None:

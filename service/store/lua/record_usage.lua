@@ -12,7 +12,7 @@ local new_days, new_hours = {}, {}
 local function add(key, new, sign, period, count, keep)
   -- Nothing can be added to what is no count of ours, and the other uses of this second must not be lost with it.
   if count == '0' or redis.pcall('HINCRBY', key, sign .. period, count) ~= tonumber(count) then return end
-  redis.call('EXPIRE', key, keep) new[#new + 1] = key
+  redis.call('EXPIRE', key, keep) new[#new + (new[#new] == key and 0 or 1)] = key -- both signs may begin at once
 end
 local at, uses = 5, {}
 for place = 5, #KEYS, 3 do
