@@ -20,7 +20,7 @@ from service.api.http.call import Headers
 from service.api.http.problems import respond
 from service.edge.deadlines import Deadlines
 from service.edge.fast_path import FastPath, Openings, Seen
-from service.edge.known_heads import FORWARDED, NO_HEAD, SECRETS, Pieces
+from service.edge.known_heads import NO_HEAD, SECRETS, Pieces
 from service.errors import StoreUnavailable
 from service.store.driver.replies import Reply
 from service.tokens.credential import DecodedCredential
@@ -87,10 +87,9 @@ class FastCycle:
 
     def _address(self) -> str:
         """The client's, as a trusted proxy tells it."""
-        if not self._is_trusted:
-            return self._peer
-        forwarded = self._said(FORWARDED) or self.head.named.get(FORWARDED)
-        return self._fast_path.trusted.forwarded(forwarded) if forwarded else self._peer
+        place = self.head.forwarded_at
+        hops = self.head.hops if place is None else self.pieces[place]
+        return self._fast_path.trusted.forwarded(hops) if hops and self._is_trusted else self._peer
 
     def _request_id(self) -> bytes:
         """The id that the request came with, or a new one."""
@@ -99,25 +98,23 @@ class FastCycle:
 
     def _write(self, status: int, lines: bytes, request_id: bytes, body: bytes = b"") -> None:
         """Send an answer, or hold it while the client does not read; `lines` go up to the request id."""
-        protocol, openings = self._protocol, self._fast_path.openings
-        # By identity: uvicorn makes another list each second, and never changes one.
-        if openings.default_headers is not protocol.server_state.default_headers:
-            openings = self._fast_path.openings = Openings(protocol.server_state.default_headers)
-        end = b"\r\n\r\n" if self.keep_alive else b"\r\nconnection: close\r\n\r\n"
-        answer = b"".join((openings[status], lines, request_id, end, b"" if self.head.head_only else body))
-        if protocol.flow.write_paused:
-            protocol.run_task(self._send_later(answer))
-        else:
-            self._send(answer)
-
-    def _send(self, answer: bytes) -> None:
         protocol = self._protocol
-        transport, flow = protocol.transport, protocol.flow
+        transport, flow, state = protocol.transport, protocol.flow, protocol.server_state
+        if self.head.head_only:
+            body = b""
+        if flow.write_paused:
+            protocol.run_task(self._write_later(status, lines, request_id, body))
+            return
         self.response_complete = True
-        protocol.server_state.total_requests += 1
+        state.total_requests += 1
         if transport.is_closing():
             return
-        transport.write(answer)
+        openings = self._fast_path.openings
+        # By identity: uvicorn makes another list each second, and never changes one.
+        if openings.default_headers is not state.default_headers:
+            openings = self._fast_path.openings = Openings(state.default_headers)
+        end = b"\r\n\r\n" if self.keep_alive else b"\r\nconnection: close\r\n\r\n"
+        transport.write(b"".join((openings[status], lines, request_id, end, body)))
         if not self.keep_alive:
             transport.close()
         elif protocol.pipeline or flow.read_paused:
@@ -125,10 +122,10 @@ class FastCycle:
         else:
             protocol.idle_since = protocol.deadlines.now
 
-    async def _send_later(self, answer: bytes) -> None:
+    async def _write_later(self, status: int, lines: bytes, request_id: bytes, body: bytes) -> None:
         # Ends, too, when the connection does.
         await self._protocol.flow.drain()
-        self._send(answer)
+        self._write(status, lines, request_id, body)
 
 
 class Whole(NamedTuple):

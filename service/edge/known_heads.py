@@ -117,17 +117,16 @@ class Head:
     and in `asked` what the cycle made of the fields.
     """
 
-    __slots__ = ("asked", "forwarded_at", "head_only", "id_at", "kind", "named", "places", "plan", "trace_at")
+    __slots__ = ("asked", "forwarded_at", "head_only", "hops", "id_at", "kind", "named", "places", "plan", "trace_at")
 
     def __init__(self, kind: type[Any], plan: Any, named: Named, places: Places, *, head_only: bool) -> None:
         """`named`: its fields by name, of which none occurs twice."""
-        self.kind = kind
-        self.plan = plan
-        self.named = named
-        self.places = places
+        self.kind, self.plan, self.head_only = kind, plan, head_only
+        self.named, self.places = named, places
         # Found once for the head, because every request with it needs them.
         self.id_at, self.trace_at, self.forwarded_at = places.get(_ID), places.get(_TRACE), places.get(FORWARDED)
-        self.head_only = head_only
+        # Whom it is forwarded for, where that is more than addresses.
+        self.hops = named.get(FORWARDED)
         self.asked: Any = None
 
     @classmethod
