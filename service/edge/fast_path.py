@@ -33,7 +33,10 @@ from service.tokens.credential import DecodedCredential
 from service.tokens.one_time import OneTimeTokens
 from service.tokens.secret import parse
 
-_MOST_SEEN = 4096
+_MOST_SEEN = 16_384
+# A secret of another system may be as long as a head.
+_LONGEST_SEEN = 1024
+_MOST_REQUIRED = 4096
 _LET_GO_AT_ONCE = 256
 # A placeholder for the id: nothing else differs between the answers to one-time tokens without a subject.
 _ID = "stands-for-the-id"
@@ -162,9 +165,17 @@ class FastPath:
             if digest is None:
                 return None
             seen = Seen(kind, digest, *self.store.prepare(digest))
-            if len(self.seen) < _MOST_SEEN:
+            if len(self.seen) < _MOST_SEEN and len(secret) <= _LONGEST_SEEN:
                 self.seen[secret] = seen
         return seen
+
+    def open(self, seen: Seen, sealed: bytes) -> DecodedCredential | None:
+        """The record that Redis returned. Of more tokens than `seen` holds none comes again while it is remembered: it
+        is faster to give its memory to the next one.
+        """
+        authority = self.authority
+        open_record = authority.open if len(self.seen) < _MOST_SEEN else authority.open_once
+        return open_record(seen.digest, sealed)
 
     def allowed_lines(self, decoded: DecodedCredential) -> bytes:
         """The same record gets the same lines. Redis is asked each time whether it gets them."""
@@ -183,7 +194,7 @@ class FastPath:
         if required is None:
             required = required_scopes(query, [] if field is None else [(b"x-required-scope", field)])
             # A client that makes scopes up must not fill the memory.
-            if len(self._required) < _MOST_SEEN:
+            if len(self._required) < _MOST_REQUIRED:
                 self._required[query, field] = required
         return required
 

@@ -184,7 +184,7 @@ class ValidationCycle(FastCycle):
 
     def _evaluate(self, sealed: bytes, now: float) -> None:
         authority, asked, seen = self._fast_path.authority, self._asked, self._seen
-        decoded = authority.open(seen.digest, sealed)
+        decoded = self._fast_path.open(seen, sealed)
         if decoded is None:
             self._finish(UNKNOWN)
             return

@@ -31,18 +31,20 @@ class Gateway:
         self._writer = writer
         self.asked = 0
 
-    async def asks(self, secret: bytes | str, *more: str, path: str = "/validate") -> tuple[int, bytes]:
-        """The status, and the head of the answer, which is that to this very request."""
+    async def asks(
+        self, secret: bytes | str, *more: str, path: str = "/validate", is_numbered: bool = True
+    ) -> tuple[int, bytes]:
+        """The status, and the head of the answer, which is that to this very request if it is numbered."""
         self.asked += 1
         text = secret if isinstance(secret, str) else secret.decode()
-        request_id = f"X-Request-Id: r-{self.asked}"
+        request_id = [f"X-Request-Id: r-{self.asked}"] if is_numbered else []
         presented = [f"Authorization: Bearer {text}"] if text else []
-        lines = [f"GET {path} HTTP/1.1", "Host: a.test", request_id, *presented, *more, "", ""]
+        lines = [f"GET {path} HTTP/1.1", "Host: a.test", *request_id, *presented, *more, "", ""]
         self._writer.write("\r\n".join(lines).encode())
         async with asyncio.timeout(PATIENCE_SECONDS):
             head = await self._reader.readuntil(b"\r\n\r\n")
             await self._reader.readexactly(int(re.findall(rb"content-length: (\d+)", head)[0]))
-        assert f"x-request-id: r-{self.asked}\r\n".encode() in head
+        assert (f"x-request-id: r-{self.asked}\r\n".encode() in head) is is_numbered
         return int(head[9:12]), head
 
     async def is_told(self, secret: bytes | str, *more: str, path: str = "/validate") -> list[int]:
@@ -92,6 +94,37 @@ async def test_a_request_without_a_scope_says_nothing_of_one_with_it(service: Se
     assert await gateway.is_told(made.secret, path="/validate?required_scope=y") == [403, 403, 403]
     assert await gateway.is_told(made.secret, "X-Required-Scope: y") == [403, 403, 403]
     assert await gateway.is_told(made.secret) == [200, 200, 200]
+
+
+async def test_a_scope_that_was_taken_away_is_missing_whatever_else_was_asked_for_meanwhile(
+    service: Service, gateway: Gateway
+) -> None:
+    made = await create(service, "a", scopes=("x",))
+    asks_x, asks_y = ("/validate?required_scope=" + scope for scope in "xy")
+    assert await gateway.is_told(made.secret, path=asks_x) == [200, 200, 200]
+    await service.rules.managed.tokens.update(made.token.token_id, {"scopes": ("z",)}, at(ADDRESS))
+    assert await gateway.is_told(made.secret, path=asks_y) == [403, 403, 403]
+    assert await gateway.is_told(made.secret, path=asks_x) == [403, 403, 403]
+
+
+async def test_a_record_is_not_remembered_beside_more_tokens_than_are_seen_in_a_second(
+    service: Service, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.edge.fast_path._MOST_SEEN", 3)
+    secrets = [(await create(service, name)).secret for name in "abcde"]
+    before = service.rules.authority.open.cache_info().currsize
+    for secret in secrets:
+        assert await gateway.is_told(secret) == [200, 200, 200]
+    assert service.rules.authority.open.cache_info().currsize == before + 2
+
+
+async def test_a_secret_that_is_long_is_found_and_not_held(
+    service: Service, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.edge.fast_path._LONGEST_SEEN", 67)
+    made = await create(service, "a")
+    assert await gateway.is_told(made.secret) == [200, 200, 200]
+    assert not service.fast_path.seen
 
 
 async def test_each_proxy_and_client_has_its_own_address(service: Service, port: int) -> None:
@@ -207,9 +240,12 @@ async def test_a_gateways_head_is_known_beside_whatever_secret_it_passes_on(
         if not chosen.randrange(50):
             service.fast_path.forget()
         secret = chosen.choice(secrets)
-        more = [field.format(secret) for field in fields] + [f"X-Forwarded-For: 203.0.{chosen.choice([113, 114])}.1"]
+        # Without either nothing is said once but the secret.
+        is_beside = chosen.randrange(2) == 0
+        more = [field.format(secret) for field in fields]
+        more += [f"X-Forwarded-For: 203.0.{chosen.choice([113, 114])}.1"] * is_beside
         (status, told), (_, right) = [
-            await gateway.asks("", *more, *cost, path=path) for cost in ([], ["X-Token-Cost: 1"])
+            await gateway.asks("", *more, *cost, path=path, is_numbered=is_beside) for cost in ([], ["X-Token-Cost: 1"])
         ]
         assert VARIES.sub(b"", told) == VARIES.sub(b"", right), (path, more)
         statuses.add(status)
