@@ -184,6 +184,8 @@ async def test_all_sessions_of_a_user_end(service: Service) -> None:
 async def test_a_token_is_counted_once_however_often_it_is_revoked(service: Service) -> None:
     admin = await sign_in(service)
     token_id = (await admin.create("n"))["id"]
+    # That it was switched off before is no revocation.
+    assert (await admin.ask("PATCH", TOKENS, json_body={"id": token_id, "isActive": False})).status == 200
     for _ in range(2):
         answer = await admin.ask("DELETE", TOKENS, query={"ids": token_id})
         assert answer.json()["updated"] == [token_id]

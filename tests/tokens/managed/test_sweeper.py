@@ -12,7 +12,6 @@ from service.app import Service
 from service.errors import Conflict
 from service.model import Kind, Outcome, RateLimit, Status
 from service.store.driver.scripts import LETTERS
-from service.store.managed.expiry import BATCH
 from service.store.managed.query import Query
 from service.store.managed.records import REASON_AHEAD_SECONDS
 from service.tokens.managed.import_admission import ImportedSecret
@@ -119,13 +118,20 @@ async def test_sweepers_of_four_processes_tell_each_expiry_once(make_service: Ca
     assert (await processes[0].rules.managed.queries.statistics()).expired == 40
 
 
-@pytest.mark.slow
-async def test_more_than_one_step_is_swept(make_service: Callable[..., Any], clock: Any) -> None:
+async def test_one_sweep_takes_as_many_steps_as_it_needs_to_expire_and_to_purge(
+    make_service: Callable[..., Any], turn_time: Callable[[float], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.store.managed.expiry.BATCH", 3)
     service = await make_service(fake=True)
-    created = await create_many(service, *[f"token {number}" for number in range(BATCH + 60)], days=1)
-    await service.rules.managed.bulk.set_active([one.token.token_id for one in created[: BATCH + 10]], False, ADMIN)
-    clock.forward(2 * DAY)
-    assert await service.rules.managed.sweeper.sweep() == BATCH + 60
+    ids = [
+        one.token.token_id for one in await create_many(service, *[f"token {number}" for number in range(8)], days=1)
+    ]
+    await service.rules.managed.bulk.set_active(ids[:4], False, ADMIN)
+    turn_time(2 * DAY)
+    assert await service.rules.managed.sweeper.sweep() == 8
+    turn_time(31 * DAY)
+    await service.rules.managed.sweeper.sweep()
+    assert await service.stores.managed.get_many(ids) == [None] * 8
 
 
 async def test_a_token_given_another_date_while_the_sweep_was_on_its_way_lives_on(still: Service, clock: Any) -> None:
