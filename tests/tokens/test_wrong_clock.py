@@ -99,21 +99,33 @@ async def test_what_a_wrong_clock_listed_as_expired_is_listed_as_it_is_again(
 
 
 async def test_a_purge_takes_none_that_lives_and_leaves_no_credential(make_service: Make, fake_clock: Clock) -> None:
-    service = await make_service(fake=True)
-    alive, gone = await create(service, "alive", days=300), await create(service, "gone", days=300)
-    await service.rules.managed.tokens.revoke(gone.token.token_id, ADMIN)
+    service = await make_service(fake=True, max_lifetime_days=0)
+    alive, endless, off, gone = [
+        (await create(service, name, days=days)).token
+        for name, days in (("alive", 300), ("endless", 0), ("off", 300), ("gone", 300))
+    ]
+    await service.rules.managed.tokens.update(off.token_id, {"active": False}, ADMIN)
+    await service.rules.managed.tokens.revoke(gone.token_id, ADMIN)
     keys, link = service.stores.shards[0].keys, service.stores.shards[0].link
-    # Somebody's wrong clock: both are to be purged at once, and the revoked one's credential has come back.
-    for one in (alive, gone):
-        await link.execute("ZADD", keys.purge, 1, one.token.token_id)
+    # Somebody's wrong clock: all are to be purged at once, and the revoked one's credential has come back.
+    for one in (alive, endless, off, gone):
+        await link.execute("ZADD", keys.purge, 1, one.token_id)
+    for one in (alive, endless, off):
+        for index in (keys.on, keys.off, keys.expiry):
+            await link.execute("ZREM", index, one.token_id)
+        await link.execute("ZADD", keys.dead, one.created_micros, one.token_id)
     back = await link.execute("KEYS", keys.credential_prefix + b"*")
-    digest = gone.token.digest
-    await link.execute("SET", keys.credential(digest), await link.execute("GET", back[0]))
+    await link.execute("SET", keys.credential(gone.digest), await link.execute("GET", back[0]))
     await service.rules.managed.sweeper.sweep()
-    assert await listed(service) == {"alive": Status.ACTIVE}
-    assert await outcome(service, alive.secret) == "active"
-    assert await link.execute("EXISTS", keys.credential(digest)) == 0
-    assert await link.execute("ZSCORE", keys.purge, alive.token.token_id) is None
+    assert await listed(service) == {"alive": Status.ACTIVE, "endless": Status.ACTIVE, "off": Status.INACTIVE}
+    statistics = await service.rules.managed.queries.statistics()
+    assert (statistics.active, statistics.inactive, statistics.expired) == (2, 1, 0)
+    # Each is due at its date; behind every date stands what has none.
+    due = [int(await link.execute("ZSCORE", keys.expiry, one.token_id)) for one in (alive, endless, off)]
+    assert due == [alive.expires_at, endless.created_micros, -off.expires_at]
+    held = [await link.execute("EXISTS", keys.credential(one.digest)) for one in (alive, endless, off, gone)]
+    assert held == [1, 1, 0, 0]
+    assert await link.execute("ZCARD", keys.purge) == 0
 
 
 async def test_a_token_without_its_credential_holds_no_purge_up(make_service: Make, fake_clock: Clock) -> None:
