@@ -31,6 +31,7 @@ _FOLDED_AT_ONCE = 25
 _HOURS_AT_ONCE = 96
 # So many days, or hours, are in one list: with less than a hundred million uses in each it takes its hash no more room.
 _LISTED = 7
+_BEFORE_LISTS = 3
 _NONE = b",".join([b"0"] * _LISTED)
 # As many as a count of Redis can be, and two of them together are a number of the answer.
 _decode = msgspec.json.Decoder(list[Annotated[int, Meta(ge=0, lt=2**62)]]).decode
@@ -78,13 +79,13 @@ class Series(msgspec.Struct, frozen=True):
         length = self.length
         if not self.stored:
             return [0] * length, [0] * length
-        (newest, *of_newest), counts = _read(self.stored)
-        start, half = self.first % _LISTED, len(counts) // 2
-        both = counts[start : start + length], counts[half + start : half + start + length]
-        if 0 <= (place := newest - self.first) < length:
-            for each, count in zip(both, of_newest, strict=True):
-                each[place] += count
-        return both
+        found = _read(self.stored)
+        start, half = _BEFORE_LISTS + self.first % _LISTED, (len(found) - _BEFORE_LISTS) // 2
+        allowed, denied = found[start : start + length], found[start + half : start + half + length]
+        if 0 <= (place := found[0] - self.first) < length:
+            allowed[place] += found[1]
+            denied[place] += found[2]
+        return allowed, denied
 
     def totals(self) -> list[int]:
         """Both together."""
@@ -210,19 +211,18 @@ def _lists(first: int, last: int) -> tuple[bytes, ...]:
     return tuple(b"%c%d" % (sign, list_) for sign in b"AD" for list_ in range(first // _LISTED, last // _LISTED + 1))
 
 
-def _read(stored: Sequence[Reply]) -> tuple[list[int], list[int]]:
-    """The newest day or hour with its two counts, and the counts of the lists."""
-    newest, lists = stored[:3], stored[3:]
-    texts = [*[text or b"0" for text in newest], *[text or _NONE for text in lists]]
+def _read(stored: Sequence[Reply]) -> list[int]:
+    """The newest day or hour, its two counts, and the counts of the lists."""
+    newest, allowed, denied, *lists = stored
+    of_lists = b",".join([text or _NONE for text in lists])
     try:
         # As one array of JSON, which takes a part of the time that the numbers take one by one.
-        counts = _decode(b"[%b]" % b",".join(texts))
+        found = _decode(b"[%b,%b,%b,%b]" % (newest, allowed or b"0", denied or b"0", of_lists))
     except (msgspec.DecodeError, UnicodeDecodeError):
-        counts = []
-    if len(counts) != len(newest) + _LISTED * len(lists):
-        # One of them is not as we write it.
-        return [*map(whole, newest)], [0] * (_LISTED * len(lists))
-    return counts[:3], counts[3:]
+        found = []
+    count = _LISTED * len(lists)
+    # Else one of them is not as we write it.
+    return found if len(found) == _BEFORE_LISTS + count else [*map(whole, (newest, allowed, denied)), *[0] * count]
 
 
 def _totals(starts_at: int, reply: list[bytes | None]) -> Totals:
