@@ -76,6 +76,7 @@ def test_a_file_that_cannot_be_used_is_refused_with_its_path_and_the_reason(
         "",
         HASH.replace("m=64,t=1", "t=1,m=64"),
         HASH.replace("m=64", "m=7"),
+        HASH.replace("m=64,t=1,p=1", "m=15,t=1,p=2"),
         HASH.replace(",p=1", ""),
         HASH.replace("v=19", "v=20"),
         HASH.replace("c2FsdHNhbHQ", "c2FsdA"),
@@ -107,7 +108,8 @@ def test_the_line_is_that_of_the_hash(tmp_path: Path) -> None:
 
 def test_what_is_called_verifiable_is_what_argon2_takes() -> None:
     """Every hash that is let in can be checked: a password that does not fit is a mismatch, and no broken hash."""
-    for password_hash in (HASH, hash_password("correct horse"), decoy_hash(None), HASH.replace("$v=19", "")):
+    least = [HASH.replace("m=64", "m=8"), HASH.replace("m=64,t=1,p=1", "m=16,t=1,p=2")]
+    for password_hash in (HASH, hash_password("correct horse"), decoy_hash(None), HASH.replace("$v=19", ""), *least):
         assert is_verifiable(password_hash)
         with pytest.raises(VerifyMismatchError):
             PasswordHasher().verify(password_hash, "another")

@@ -329,6 +329,15 @@ async def test_explain_names_the_token_above_whose_end_it_was_and_who_ended_that
     }
 
 
+async def test_of_two_that_end_the_same_derived_tokens_each_end_is_counted_once(still: Service) -> None:
+    root, token = await made(still)
+    children = [await derive(root) for _ in range(3)]
+    end = still.rules.managed.derivation.end
+    ended = await asyncio.gather(end(token["id"], ADMIN), end(token["id"], ADMIN))
+    assert (sum(ended), await works(root, *children)) == (3, [True, False, False, False])
+    assert 'tokens_revoked_total{kind="derived"} 3.0' in (await still.metrics.render(""))[0].decode()
+
+
 async def test_a_link_to_another_parent_is_under_the_seal(still: Service) -> None:
     root, _ = await made(still)
     child = await derive(root)
