@@ -83,8 +83,11 @@ def _own(
     secret_key = server_key(folder)
     socket_path = socket_path_of(folder)
     # Written before the server answers: whoever shares it reads here whom to ask.
-    os.ftruncate(lock, 0)
-    os.pwrite(lock, f"{os.getpid()}\n".encode() + os.fsencode(socket_path), 0)
+    try:
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, f"{os.getpid()}\n".encode() + os.fsencode(socket_path), 0)
+    except OSError as error:
+        raise _not_writable(folder, error) from error
     began_before = has_data(folder)
     child = Child(server.path, socket_path, folder=folder, lock=lock)
     try:
@@ -124,9 +127,11 @@ def _open_lock(folder: Path) -> int:
     try:
         return os.open(folder / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise EmbeddedError(
-            f"cannot write in the data directory {folder}: {error.strerror}; name another TOKENS_DATA_DIR"
-        ) from error
+        raise _not_writable(folder, error) from error
+
+
+def _not_writable(folder: Path, error: OSError) -> EmbeddedError:
+    return EmbeddedError(f"cannot write in the data directory {folder}: {error.strerror}; name another TOKENS_DATA_DIR")
 
 
 def _take(lock: int) -> bool:

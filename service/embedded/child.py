@@ -47,7 +47,7 @@ class Child:
         keeper.start()
         process = forked.get()
         if isinstance(process, OSError):
-            raise EmbeddedError(f"{program} cannot be started in {folder}: {process}")
+            raise EmbeddedError(f"{program} cannot be started in {folder}: {process.strerror}")
         self._process = process
 
     def report(self, say: Callable[[str], None]) -> None:

@@ -96,7 +96,7 @@ def server_key(folder: Path) -> str:
             _make_key(path)
         path.chmod(0o600)
     except OSError as error:
-        raise EmbeddedError(f"cannot use {path}: {error}") from error
+        raise EmbeddedError(f"cannot use {path}: {error.strerror}") from error
     return read_server_key(folder)
 
 
@@ -110,7 +110,7 @@ def read_server_key(folder: Path) -> str:
     try:
         key = path.read_text("ascii").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise EmbeddedError(f"cannot use {path}: {error}") from error
+        raise EmbeddedError(f"cannot use {path}: {getattr(error, 'strerror', 'it is no text')}") from error
     if not re.fullmatch("[0-9a-f]{64}", key):
         raise EmbeddedError(f"{path} does not hold 64 hex digits: restore it from a backup")
     return key

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import os
 import shutil
@@ -203,7 +204,17 @@ def test_a_server_that_cannot_start_is_quoted(folder: Path) -> None:
 def test_a_file_that_cannot_be_used_is_named(folder: Path, name: str) -> None:
     (folder / name).mkdir(parents=True)
     folder.chmod(0o700)
-    assert str(folder) in refusal(folder)
+    assert f"{folder}" in (said := refusal(folder))
+    assert "Is a directory" in said
+    assert "Errno" not in said
+
+
+def test_a_disk_without_room_is_told_with_the_directory(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "pwrite", full)
+    assert f"cannot write in the data directory {folder}: No space left on device" in refusal(folder)
 
 
 def test_a_program_that_does_not_run_here_is_refused(folder: Path) -> None:

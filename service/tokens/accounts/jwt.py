@@ -61,8 +61,10 @@ def _jwks(place: str) -> Jwks:
             raise ValueError("name a file, or a URL that starts with https://")
         read = expanded(place).read_bytes
         return Jwks(read, monotonic, read_keys(read()))
+    except OSError as error:
+        raise SettingsError(f"TOKENS_ADMIN_JWT_JWKS: cannot read {place}: {error.strerror}") from None
     # RuntimeError: the path begins with ~, and this user has no home directory.
-    except (OSError, ValueError, RuntimeError) as error:
+    except (ValueError, RuntimeError) as error:
         raise SettingsError(f"TOKENS_ADMIN_JWT_JWKS: {error}") from None
 
 

@@ -76,6 +76,7 @@ def test_a_setting_that_is_wrong_ends_serve_before_anything_is_made(
     result = run("serve", "--port", "0", "--workers", workers, env={**jwt, name: value})
     assert result.exit_code != 0
     assert result.stderr.startswith(f"token-service: {name}")
+    assert "Errno" not in result.stderr
     assert result.stderr.count("\n") == 1
     assert not (tmp_path / "data").exists()
 
