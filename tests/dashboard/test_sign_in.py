@@ -91,6 +91,17 @@ def test_a_session_that_ended_asks_again_and_leads_back(open_page: Open, service
     assert page.url == f"{service.url}/dashboard/"
 
 
+def test_a_download_after_the_end_of_the_session_asks_again(open_page: Open, service: Service) -> None:
+    for screen in ("import", "audit"):
+        page = open_page(service, screen)
+        page.wait_for_load_state("networkidle")
+        page.context.clear_cookies()
+        if screen == "audit":
+            page.get_by_role("button", name="Export").click()
+        page.get_by_role("main").or_(page.get_by_role("menu")).get_by_text("NDJSON", exact=True).click()
+        expect(page.get_by_role("alert")).to_contain_text("your session ended")
+
+
 def test_a_browser_that_keeps_no_cookie_is_told_so(open_page: Open, service: Service) -> None:
     page = open_page(service, signed_in=False)
     kept = {"username": "admin", "role": "admin"}

@@ -68,9 +68,13 @@ class Audit extends List {
     return /^\d{1,4}$/.test(period) ? { ...query, from: fromNow(-period * DAY) } : query;
   }
 
+  /** A browser does not tell the page why a download failed: what would refuse it is asked before. */
   download(format) {
     const query = new URLSearchParams({ ...this.filters(), format });
-    h("a", { href: `${this.path}?${query}`, download: `audit.${format}` }).click();
+    return this.app.notices.change(async () => {
+      await this.page(this.filters(), 1);
+      h("a", { href: `${this.path}?${query}`, download: `audit.${format}` }).click();
+    });
   }
 
   /** A server without an audit answers nothing, which is shown as an empty list. */

@@ -1,6 +1,6 @@
 // Import and export: a file of lines tried out first, with a report row by row, then taken in slice by slice.
 
-import { BASE, TOKENS, send } from "./api.js";
+import { BASE, TOKENS, get, send } from "./api.js";
 import { downloadCsv } from "./csv.js";
 import { announce, card, changing, command, fill, h, icon, refocus } from "./dom.js";
 import { count, number, upper } from "./format.js";
@@ -129,7 +129,11 @@ class Transfer {
     this.report.scrollIntoView({ block: "nearest" });
   }
 
-  export = () => h("a", { href: BASE + EXPORT, download: "tokens.ndjson" }).click();
+  /** A browser does not tell the page why a download failed: what would refuse it is asked before. */
+  export = () => this.app.notices.change(async () => {
+    await get(TOKENS, { limit: 1 });
+    h("a", { href: BASE + EXPORT, download: "tokens.ndjson" }).click();
+  });
 
   csv = () => downloadCsv(this.app, {}, CSV_COLUMNS);
 }
