@@ -59,6 +59,10 @@ class ReadingProtocol(HttpToolsProtocol):
         """Since when nothing has happened here but that the client may send a head, or the rest of one or of a body."""
         if self.idle_since is not None:
             return self.idle_since
+        cycle: Any = self.cycle
+        # Behind a request that is under way, whose answer must not be lost with it.
+        if self.pipeline or (self.body_since is None and cycle is not None and not cycle.response_complete):
+            return None
         return self.body_since if self.head_since is None else self.head_since
 
     def data_received(self, data: bytes) -> None:

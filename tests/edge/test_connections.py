@@ -125,11 +125,17 @@ class Silent(Wrapped):
         """There is no reply."""
 
 
-async def test_where_all_are_busy_a_new_one_is_told(make_service: Callable[..., Any], turned: Turned) -> None:
+@pytest.mark.parametrize(
+    "behind", [b"", b"GET /livez HTTP/1.1\r\nHost: ", HALF_A_BODY], ids=["nothing", "head", "body"]
+)
+async def test_where_all_are_busy_a_new_one_is_told(
+    make_service: Callable[..., Any], turned: Turned, behind: bytes
+) -> None:
+    """Also where half a request is behind the one that is under way, whose answer would be lost."""
     service = await make_service(background=False, wrap=Silent)
     ask = b"DELETE /api/admin/tokens?id=a HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer " + b"A" * 64 + b"\r\n\r\n"
     async with edge(service, turned, ConnectionLimits(TrustedProxies(), per_address=0, in_all=2)) as port:
-        busy = [await connected(port, b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n" + ask) for _ in range(2)]
+        busy = [await connected(port, b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n" + ask + behind) for _ in range(2)]
         for reader, _ in busy:
             await reader.readuntil(b'"}')
         assert await refused(port, b"overloaded")
