@@ -3,6 +3,7 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from operator import add
 from typing import Annotated, NamedTuple
@@ -10,10 +11,11 @@ from typing import Annotated, NamedTuple
 import msgspec
 from msgspec import Meta
 
+from service.errors import StoreFull
 from service.model import Outcome
 from service.store.decoding import whole
 from service.store.driver.keys import Keys
-from service.store.driver.many_tokens import KeyOf, ManyTokens
+from service.store.driver.many_tokens import ManyTokens, all_of
 from service.store.driver.replies import Argument, Reply
 from service.store.driver.scripts import Script
 from service.store.driver.shards import Shard, Shards
@@ -32,6 +34,8 @@ _HOURS_AT_ONCE = 96
 # So many days, or hours, are in one list: with less than a hundred million uses in each it takes its hash no more room.
 _LISTED = 7
 _BEFORE_LISTS = 3
+# In the newest one while what began is not folded: for a moment, or where a process was cut off between.
+_UNFOLDED = b"-"
 _NONE = b",".join([b"0"] * _LISTED)
 # As many as a count of Redis can be, and two of them together are a number of the answer.
 _decode = msgspec.json.Decoder(list[Annotated[int, Meta(ge=0, lt=2**62)]]).decode
@@ -128,10 +132,10 @@ class UsageStore:
             keys += names.record_and_usage(token_id)
             facts += token_id, int(use.used_at), use.allowed, use.denied, use.address, use.agent, use.digest
         days, hours = await self._record.run(shard.link, tuple(keys), *facts)
-        for keys, present, kept in ((days, day, DAYS_KEPT), (hours, hour, HOURS_KEPT)):
+        for keys, kept in ((days, DAYS_KEPT), (hours, HOURS_KEPT)):
             # All tokens begin a day at once: validations have their turn between these.
             for start in range(0, len(keys), _FOLDED_AT_ONCE):
-                await self._fold.run(shard.link, tuple(keys[start : start + _FOLDED_AT_ONCE]), present, kept)
+                await self._fold.run(shard.link, tuple(keys[start : start + _FOLDED_AT_ONCE]), kept)
 
     async def add_total(self, now: int, allowed: int, refused: Mapping[str, int]) -> None:
         """Add to the service's totals of this hour; `refused` by outcome."""
@@ -161,7 +165,7 @@ class UsageStore:
 
     async def days_of(self, token_ids: Sequence[str], now: int, days: int) -> list[Series]:
         """Uses of each token on each of the last days; a round trip or a few."""
-        return await self._series(token_ids, Keys.usage_by_day, now // DAY, days)
+        return await self._series(token_ids, now, days, DAY)
 
     async def of_token(self, token_id: str, now: int, days: int) -> tuple[list[Count], list[Count]]:
         """The last days and the last 48 hours of a token, oldest first; one round trip."""
@@ -175,14 +179,23 @@ class UsageStore:
 
         One round trip.
         """
-        key_of = Keys.usage_by_day if seconds == DAY else Keys.usage_by_hour
-        (series,) = await self._series([token_id], key_of, now // seconds, length)
+        (series,) = await self._series([token_id], now, length, seconds)
         starts = range(series.first * seconds, (series.first + length) * seconds, seconds)
         return [Count(*one) for one in zip(starts, *series.counts(), strict=True)]
 
-    async def _series(self, token_ids: Sequence[str], key_of: KeyOf, last: int, length: int) -> list[Series]:
+    async def _series(self, token_ids: Sequence[str], now: int, length: int, seconds: int) -> list[Series]:
+        key_of, kept = (Keys.usage_by_day, DAYS_KEPT) if seconds == DAY else (Keys.usage_by_hour, HOURS_KEPT)
+        last = now // seconds
         first = last - length + 1
-        rows = await self._many.usage(token_ids, key_of, _lists(first, last))
+        lists = _lists(first, last)
+        rows = await self._many.usage(token_ids, key_of, lists)
+        unfolded = [token_id for token_id, row in zip(token_ids, rows, strict=True) if row and _UNFOLDED in row[0]]
+        if unfolded:
+            places = [(shard, each) for each in unfolded if (shard := self._shards.of_id(each))]
+            # A Redis that is full shows what it has in lists.
+            with suppress(StoreFull):
+                await all_of([self._fold.run(on.link, (key_of(on.keys, each),), kept) for on, each in places])
+            rows = await self._many.usage(token_ids, key_of, lists)
         return [Series(first, length, row) for row in rows]
 
     async def totals(self, now: int, hours: int) -> list[Totals]:
@@ -214,6 +227,8 @@ def _lists(first: int, last: int) -> tuple[bytes, ...]:
 def _read(stored: Sequence[Reply]) -> list[int]:
     """The newest day or hour, its two counts, and the counts of the lists."""
     newest, allowed, denied, *lists = stored
+    if _UNFOLDED in newest:
+        newest = b"0"
     of_lists = b",".join([text or _NONE for text in lists])
     try:
         # As one array of JSON, which takes a part of the time that the numbers take one by one.

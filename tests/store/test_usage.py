@@ -11,7 +11,7 @@ from unittest.mock import AsyncMock
 import pytest
 
 from service.app import Service
-from service.errors import StoreUnavailable
+from service.errors import StoreFull, StoreUnavailable
 from service.store.usage import DAY, DAYS_KEPT, HOUR, HOURS_KEPT, SLICE, Count, UsageStore, Use
 from tests.builders import all_keys, create
 from tests.links import Wrapped
@@ -104,6 +104,71 @@ async def test_a_hundred_days_are_a_few_fields_to_read_a_page_by(still: Service,
     kept = -(-DAYS_KEPT // 7) + 1
     # With the newest day, its two counts, and both answers.
     assert await shard.link.execute("HLEN", shard.keys.usage_by_day(token.token_id)) <= 2 * kept + 3
+
+
+class CutOff(Wrapped):
+    """A link on which what a day or an hour begins with is not folded while there is a `cut_by`."""
+
+    cut_by: Exception | None = None
+    before_fold: Callable[[], Any] | None = None
+
+    async def execute(self, *args: Any, **how: Any) -> Any:
+        if how.get("operation") == "fold_usage":
+            if self.cut_by is not None:
+                raise self.cut_by
+            if self.before_fold is not None:
+                await self.before_fold()
+        return await super().execute(*args, **how)
+
+
+async def test_what_was_counted_is_read_though_whoever_began_the_day_was_cut_off(
+    make_service: Callable[..., Any],
+) -> None:
+    """Else the first day of a token that is used no more would never be shown, and the next one not while it lasts."""
+    service = await make_service(background=False, wrap=CutOff)
+    link, store = service.stores.shards[0].link, UsageStore(service.stores.shards)
+    token, other = [(await create(service, name)).token for name in ("ci", "other")]
+    await store.add([use(token.token_id)], NOW - DAY)
+    link.cut_by = StoreUnavailable("cut off")
+    with pytest.raises(StoreUnavailable):
+        await store.add([use(token.token_id), use(other.token_id)], NOW)
+    link.cut_by = None
+    await store.add([use(token.token_id)], NOW)
+    days, hours = await store.of_token(token.token_id, NOW, 2)
+    assert (days, hours[-1]) == (
+        [Count(TODAY - DAY, 3, 1), Count(TODAY, 6, 2)],
+        Count(NOW // HOUR * HOUR, 6, 2),
+    )
+    shown = await store.days_of([token.token_id, "00" * 8, other.token_id], NOW, 2)
+    assert [one.totals() for one in shown] == [[4, 8], [0, 0], [0, 4]]
+
+
+async def test_a_redis_that_is_full_shows_the_days_that_it_has_in_lists(make_service: Callable[..., Any]) -> None:
+    service = await make_service(background=False, wrap=CutOff)
+    link, store = service.stores.shards[0].link, UsageStore(service.stores.shards)
+    token = (await create(service, "ci")).token
+    for now in (NOW - 2 * DAY, NOW - DAY):
+        await store.add([use(token.token_id)], now)
+    link.cut_by = StoreFull("full")
+    with pytest.raises(StoreFull):
+        await store.add([use(token.token_id)], NOW)
+    (shown,) = await store.days_of([token.token_id], NOW, 3)
+    assert shown.totals()[0] == 4
+
+
+async def test_usage_that_is_gone_before_it_is_folded_does_not_come_back(make_service: Callable[..., Any]) -> None:
+    """As with a token that is purged meanwhile, or a primary that is lost: a key that was made anew would not end."""
+    service = await make_service(background=False, wrap=CutOff)
+    shard, store = service.stores.shards[0], UsageStore(service.stores.shards)
+    token = (await create(service, "ci")).token
+    keys = shard.keys.usage_by_day(token.token_id), shard.keys.usage_by_hour(token.token_id)
+
+    async def lose() -> None:
+        await shard.link.link.execute("DEL", *keys)
+
+    shard.link.before_fold = lose
+    await store.add([use(token.token_id)], NOW)
+    assert await shard.link.execute("EXISTS", *keys) == 0
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,10 @@
 --[[ Put the days, or hours, that are over into lists of seven, by which a page of tokens is read, and drop the oldest.
 KEYS[1...] usage by day, or by hour (hash)
-ARGV[1]  the present day or hour since the epoch    ARGV[2]  how many are kept
+ARGV[1]  how many days or hours are kept
 returns  nothing
-cost     O(k) for k keys; for one whose list begins O(f) more for f fields
+cost     O(k) for k keys; for one whose list begins, or of which another fold was cut off, O(f) more for f fields
 ]]
-local present, kept = tonumber(ARGV[1]), tonumber(ARGV[2])
+local kept = ARGV[1]
 local function fold(key, sign, period)
   local field, list, place = sign .. period, string.upper(sign) .. math.floor(period / 7), period % 7 + 1
   local count, told = unpack(redis.call('HMGET', key, field, list))
@@ -19,16 +19,19 @@ local function fold(key, sign, period)
   return not told
 end
 for _, key in ipairs(KEYS) do
+  local told = redis.call('HGET', key, 't')
   -- Of two processes the one that is behind may come last: what it told of is over already.
-  local last = tonumber(redis.call('HGET', key, 't')) or present
-  local over, newest = math.min(present, last), math.max(present, last)
+  local last, begun = string.match(told or '', '^(%d+)%-(%d+)$')
+  local over, newest = math.min(last or 0, begun or 0), math.max(last or 0, begun or 0)
   local begins = over < newest and {fold(key, 'a', over), fold(key, 'd', over)} or {}
-  for _, field in ipairs((begins[1] or begins[2]) and redis.call('HKEYS', key) or {}) do
+  local fields = (told == '-' or begins[1] or begins[2]) and redis.call('HKEYS', key) or {}
+  for _, field in ipairs(fields) do newest = math.max(newest, tonumber(string.match(field, '^[ad](%d+)$')) or 0) end
+  for _, field in ipairs(fields) do
     local sign, number = string.match(field, '^([adAD])(%d+)$')
     if sign == 'A' or sign == 'D' then
-      if number * 7 + 6 <= present - kept then redis.call('HDEL', key, field) end
-    -- A process that ended before it came to this left it.
+      if number * 7 + 6 <= newest - kept then redis.call('HDEL', key, field) end
     elseif sign and tonumber(number) < newest then fold(key, sign, number) end
   end
-  redis.call('HSET', key, 't', newest)
+  -- Only what is marked: of what is gone meanwhile this would make a key without an end.
+  if last or told == '-' then redis.call('HSET', key, 't', newest) end
 end

@@ -1,8 +1,8 @@
 --[[ Read what the tokens of a page were used for.
 KEYS[1...] usage by day, or by hour (hash)
 ARGV[1...] lists of counts
-returns  of each: the newest day or hour, allowed and denied in it, these lists, nil where there is none; an empty list
-         where nothing was counted
+returns  of each: the newest day or hour (with '-' before it is folded), allowed and denied in it, these lists, nil
+         where there is none; an empty list where nothing was counted
 cost     O(k * f) for k keys and f lists
 ]]
 local found = {}

@@ -8,13 +8,14 @@ cost     O(tokens)
 ]]
 local last_uses, on, off, dead = unpack(KEYS, 1, 4)
 local day, hour, keep_days, keep_hours = unpack(ARGV, 1, 4)
-local new_days, new_hours = {}, {}
+local at, uses, new_days, new_hours = 5, {}, {}, {}
 local function add(key, new, sign, period, count, keep)
   -- Nothing can be added to what is no count of ours, and the other uses of this second must not be lost with it.
   if count == '0' or redis.pcall('HINCRBY', key, sign .. period, count) ~= tonumber(count) then return end
-  redis.call('EXPIRE', key, keep) new[#new + (new[#new] == key and 0 or 1)] = key -- both signs may begin at once
+  redis.call('EXPIRE', key, keep) if new[#new] == key then return end -- both signs may begin at once
+  local newest = string.match(redis.call('HGET', key, 't') or '', '^%d+$') -- else a fold was cut off: all is searched
+  redis.call('HSET', key, 't', newest and newest .. '-' .. period or '-') new[#new + 1] = key
 end
-local at, uses = 5, {}
 for place = 5, #KEYS, 3 do
   local metadata, days, hours = unpack(KEYS, place, place + 2)
   local id, used_at, allowed, denied, address, agent, digest = unpack(ARGV, at, at + 6)
