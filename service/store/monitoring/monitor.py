@@ -55,7 +55,7 @@ class Monitor:
         self._probe = Script("read_field", retry=True)
         self._inspection: Inspection | None = None
         self._away = ""
-        self._said: set[str] = set()
+        self._said: dict[str, None] = {}
         self.usable = False
 
     @property
@@ -66,7 +66,7 @@ class Monitor:
         return "; ".join(text for text in (*found, self.namespace.shard_fault, self.namespace.key_fault) if text)
 
     async def check(self) -> Inspection:
-        """Inspect the servers and what the namespace was started with; says each fault and warning once.
+        """Inspect the servers and what the namespace was started with; says when a fault or warning comes and goes.
 
         Raises StoreUnavailable when none answers, or not the one that holds the first shard.
         """
@@ -76,14 +76,18 @@ class Monitor:
             await self.namespace.check()
         faults = (*inspection.faults.values(), self.namespace.shard_fault, self.namespace.key_fault)
         self.usable = not any(faults)
-        for text in (*faults, *inspection.warnings, self.namespace.reset_fault):
-            self._say(text)
+        self._say(dict.fromkeys(filter(None, (*faults, *inspection.warnings, self.namespace.reset_fault))))
         return inspection
 
-    def _say(self, text: str) -> None:
-        if text and text not in self._said:
-            self._said.add(text)
-            log.warning(text)
+    def _say(self, texts: dict[str, None]) -> None:
+        for text in texts:
+            if text not in self._said:
+                log.warning(text)
+        # And forgotten, so that it is told again when it comes back.
+        for text in self._said:
+            if text not in texts:
+                log.info("no longer so: %s", text)
+        self._said = texts
 
     async def _inspect(self) -> Inspection:
         """What is found at any link is found of all; a link that does not answer is told by its shards."""

@@ -88,6 +88,15 @@ async def test_a_fault_is_told_by_its_check_and_warned_of_once(
     assert not monitor.usable
     assert monitor.faults.count("; ") == 1
     assert len(caplog.messages) == len(set(caplog.messages)) == 3
+    told, link.info = set(caplog.messages), ""
+    caplog.clear()
+    caplog.set_level("INFO")
+    await monitor.checks()
+    assert {f"no longer so: {message}" for message in told} <= set(caplog.messages)
+    caplog.clear()
+    link.info = "redis_version:6.0.1\r\nmaxmemory_policy:allkeys-lru\r\n"
+    await monitor.checks()
+    assert told <= set(caplog.messages)
 
 
 async def test_a_server_that_recovers_is_usable_again(monitor: Monitor, link: Saying) -> None:
