@@ -157,7 +157,8 @@ class EdgeProtocol(ReadingProtocol):
 
     def on_headers_complete(self) -> None:
         self._in_head = False
-        self.head_since = None
+        # An earlier answer that ended amid this head left the connection as idle.
+        self.head_since = self.idle_since = None
         headers = self.headers
         named = dict(headers)
         if self._head_bytes > HEAD_BYTES and size_of(self.url, headers) > HEAD_BYTES:

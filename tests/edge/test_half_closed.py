@@ -48,6 +48,23 @@ async def test_a_question_is_answered_all_the_same(service: Service, port: int, 
     assert [answer[:3] for answer in got.split(b"HTTP/1.1 ")[1:]] == [b"200"] * len(asked)
 
 
+async def test_a_question_whose_beginning_came_before_an_earlier_answer_is_answered(
+    service: Service, port: int
+) -> None:
+    """With that answer its connection counted as idle, and as nothing else when the rest of the head was there."""
+    secret = (await create(service)).secret
+    asked = f"GET /validate HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {secret}\r\n\r\n".encode()
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(asked + asked[:30])
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(asked[30:])
+        writer.write_eof()
+        got = await reader.read()
+    writer.close()
+    assert b"HTTP/1.1 200 " in got
+
+
 @pytest.mark.parametrize(
     "sent",
     [
