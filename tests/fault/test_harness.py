@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -84,3 +85,9 @@ def test_a_retry_that_sends_getdel_again_is_caught_by_the_lost_replies(redis: Re
 
         losses = lose_replies(proxy, spend, keys)
     assert (losses.swallowed, losses.burnt) == (20, 20), "lost replies that burn tokens go unseen"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere 127.0.0.2 is no address of this machine")
+def test_a_held_port_is_given_to_nobody_at_another_address() -> None:
+    with socket.socket() as other, pytest.raises(OSError, match="in use"):
+        other.bind(("127.0.0.2", held_port()))
