@@ -82,7 +82,9 @@ class Late(Wrapped):
 
     def submit(self, command: bytes, answer: Callable[[Any], None], *, retry: bool = False) -> None:
         def behind(reply: Any) -> None:
-            if answer.__self__._protocol.transport.is_closing():  # type: ignore[attr-defined]
+            # A bound method of the cycle that asked; others ask, too, for no connection.
+            connection = getattr(answer.__self__, "_protocol", None)  # type: ignore[attr-defined]
+            if connection is None or connection.transport.is_closing():
                 answer(reply)
             else:
                 asyncio.get_running_loop().call_later(0.005, behind, reply)
