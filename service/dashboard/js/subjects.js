@@ -32,7 +32,7 @@ class SubjectLimits extends Page {
       h("a", { href: "/dashboard/limits" }, "Show everything"));
     if (!subjects.length) {
       return [one, h("section.card.empty", h("h2", subject ? "This subject has no limits." : "No subject has limits."),
-        h("p", "Give one some here or from the command line: its tokens draw from them together from then on."),
+        h("p", "Give one some: its tokens draw from them together."),
         command(this.app, LIMIT_COMMAND))];
     }
     const turn = (label, to) => h("a.btn.sm", { href: `/dashboard/limits${to}` }, label);

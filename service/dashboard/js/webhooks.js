@@ -66,7 +66,7 @@ class WebhooksPage extends Page {
   draw({ webhooks }) {
     if (webhooks.length) return webhooks.map((webhook) => this.one(webhook));
     return h("section.card.empty", h("h2", "No webhooks yet."),
-      h("p", "Add one here or from the command line, and it is told when tokens are made, changed or ended."),
+      h("p", "Add one, and it is told when tokens are made, changed or ended."),
       command(this.app, ADD_COMMAND));
   }
 
@@ -74,7 +74,7 @@ class WebhooksPage extends Page {
     const { id, url, events, createdAt, createdBy, waiting, unread, dropped, isActive, previousSecretUntil } = webhook;
     const old = new Date(previousSecretUntil ?? 0) > Date.now();
     const rows = [["Address", h("code", url)],
-      !isActive && ["State", "Off: it is sent nothing, and is told what happened meanwhile when it is switched on."],
+      !isActive && ["State", "Off: it is sent nothing; what it missed comes when it is on."],
       old && ["Signed with the old secret, too", ["until ", time(previousSecretUntil, moment(previousSecretUntil))]],
       ["Told of", events.map(eventName).join(", ")],
       ["Waiting to be sent again", number(waiting)], ["Not read for it yet", number(unread)],
@@ -85,7 +85,7 @@ class WebhooksPage extends Page {
     const remove = act(".danger", "Delete…", () => this.remove(webhook));
     if (webhook.tampered) {
       return card(h("span.wrap", hostOf(webhook)), h("span.end.row", remove), note("bad",
-        "Its record was changed outside the service, so it is told nothing. Delete it, and add it again."));
+        "Its record was changed outside the service. Delete it and add it again."));
     }
     const test = () => this.deliver(webhook, "test", "test message");
     const buttons = h("span.end.row", act("", "Send a test", test),
