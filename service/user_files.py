@@ -19,6 +19,16 @@ def expanded(path: str) -> Path:
     return whole
 
 
+def is_missing(path: Path) -> bool:
+    """Is nothing of this name there, not even a link? No where that cannot be seen: whoever opens it is told why."""
+    # Not `exists`, which raises in somebody else's directory, or from Python 3.14 on takes what is there for missing.
+    try:
+        path.lstat()
+    except OSError as error:
+        return isinstance(error, FileNotFoundError)
+    return False
+
+
 def write_private(path: Path, content: str | Iterable[bytes]) -> None:
     """Put this in the place of the file. Raises OSError, and what the pieces raise; then the file is as it was.
 

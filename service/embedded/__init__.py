@@ -47,7 +47,7 @@ class EmbeddedRedis(NamedTuple):
 def start(
     data_dir: Path,
     *,
-    redis_bin: str | None = None,
+    redis_bin: str = "",
     group_may_write: bool = False,
     say: Callable[[str], None],
     lost: Callable[[str], None],
@@ -74,7 +74,7 @@ def start(
 
 
 def _own(
-    folder: Path, lock: int, *, redis_bin: str | None, say: Callable[[str], None], lost: Callable[[str], None]
+    folder: Path, lock: int, *, redis_bin: str, say: Callable[[str], None], lost: Callable[[str], None]
 ) -> EmbeddedRedis:
     server = find_server(redis_bin)
     refuse_older_server(server, folder)

@@ -4,6 +4,7 @@ The doctor reads it while no server runs. A start that finds it and no data is r
 """
 
 import json
+import os
 from pathlib import Path
 
 from service.embedded.prerequisites import EmbeddedError
@@ -39,7 +40,7 @@ def has_data(folder: Path) -> bool:
 
 def refuse_lost_data(folder: Path, *, is_empty: bool = False) -> None:
     """Raises EmbeddedError where there was data and is no append-only file, or `is_empty` the server that read it."""
-    if (folder / NAME).exists() and (is_empty or not has_data(folder)):
+    if os.path.exists(folder / NAME) and (is_empty or not has_data(folder)):
         raise EmbeddedError(
             f"the append-only file in {folder} is gone or empty, and with it every token: restore it from a backup, "
             f"or remove {folder / NAME} to start empty"

@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-from service.user_files import write_private
+from service.user_files import is_missing, write_private
 
 # As store/monitoring/inspection.py has it, for the same command.
 OLDEST = (6, 2)
@@ -42,7 +42,7 @@ class Server(NamedTuple):
         return self.name.startswith("Valkey") and self.release >= MENDING_VALKEY
 
 
-def find_server(redis_bin: str | None) -> Server:
+def find_server(redis_bin: str = "") -> Server:
     """The program to run: the one named and no other, else the wheel's, else one on PATH."""
     refused = []
     for path in [redis_bin] if redis_bin else _candidates():
@@ -60,7 +60,7 @@ def find_server(redis_bin: str | None) -> Server:
 
 def refuse_older_server(server: Server, folder: Path) -> None:
     """A 6.2 does not read the AOF directory that 7.0 introduced: it would start empty."""
-    if server.release < MULTI_PART_AOF and (folder / "appendonlydir").exists():
+    if server.release < MULTI_PART_AOF and os.path.exists(folder / "appendonlydir"):
         raise EmbeddedError(
             f"{server.path} is {server.name}, but {folder} was written by 7.0 or later: use one of these"
         )
@@ -91,13 +91,27 @@ def private_folder(data_dir: Path, *, group_may_write: bool = False) -> Path:
 def server_key(folder: Path) -> str:
     """The server key of this directory, made once. Call it under the lock or beside a running server."""
     path = key_path(folder)
+    refuse_lost_key(folder)
     try:
-        if not path.exists():
-            _make_key(path)
+        if is_missing(path):
+            # Whole or not at all: half a key would void every token.
+            write_private(path, secrets.token_hex(32) + "\n")
         path.chmod(0o600)
     except OSError as error:
         raise EmbeddedError(f"cannot use {path}: {error.strerror}") from error
     return read_server_key(folder)
+
+
+def refuse_lost_key(folder: Path) -> None:
+    """Raises EmbeddedError where there is data, and not the server key of its tokens."""
+    path = key_path(folder)
+    # By both names of an append-only file: 6.2 writes the second.
+    if is_missing(path) and not all(is_missing(folder / name) for name in ("appendonlydir", "appendonly.aof")):
+        # Under another key every token in there is unknown; a new one would hide what went wrong.
+        raise EmbeddedError(
+            f"{path} is missing, and the tokens beside it are void without: restore it from a backup, "
+            "or name another TOKENS_DATA_DIR to start afresh"
+        )
 
 
 def key_path(folder: Path) -> Path:
@@ -155,18 +169,6 @@ def _probe(program: str) -> Server | None:
         return None
     # Absolute, as the server runs with another working directory.
     return Server(str(Path(path).absolute()), f"{found[1]} {found[2]}", (int(found[3]), int(found[4])))
-
-
-def _make_key(path: Path) -> None:
-    folder = path.parent
-    if (folder / "appendonlydir").exists() or (folder / "appendonly.aof").exists():
-        # Under another key every token in there is unknown; a new one would hide what went wrong.
-        raise EmbeddedError(
-            f"{path} is missing, and the tokens beside it are void without: restore it from a backup, "
-            "or name another TOKENS_DATA_DIR to start afresh"
-        )
-    # Whole or not at all: half a key would void every token.
-    write_private(path, secrets.token_hex(32) + "\n")
 
 
 def others_may_write(facts: os.stat_result, *, group: bool = False, owner: int | None = None) -> bool:

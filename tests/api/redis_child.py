@@ -25,7 +25,7 @@ class RedisChild:
         self.url = f"unix://{self.socket_path}"
         self.client = Redis(unix_socket_path=self.socket_path, socket_timeout=60)
         self._command = [
-            find_server(None).path,
+            find_server().path,
             "--port",
             "0",
             "--unixsocket",

@@ -73,7 +73,7 @@ def redis_of_compose(secrets: Path) -> Iterator[Path]:
     """A real server under the configuration and users of the compose file; yields its socket."""
     path = secrets.parent / "s"
     words = [word.replace("/run/secrets", str(secrets)) for word in COMPOSE["services"]["redis"]["command"]]
-    words[0] = prerequisites.find_server(None).path
+    words[0] = prerequisites.find_server().path
     words[1] = str(DEPLOY / "redis" / "redis.conf")
     command = [*words, "--port", "0", "--unixsocket", path.name, "--dir", str(secrets.parent)]
     with subprocess.Popen(command, cwd=secrets.parent, stdout=subprocess.DEVNULL) as server:

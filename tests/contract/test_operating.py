@@ -75,7 +75,7 @@ def home() -> Iterator[Path]:
     home = Path(tempfile.mkdtemp(prefix="tk"))
     for name in ("etc", "var", "bin"):
         (home / name).mkdir(mode=0o700)
-    (home / "bin" / "redis-server").symlink_to(find_server(None).path)
+    (home / "bin" / "redis-server").symlink_to(find_server().path)
     (home / "password").write_text(f"{PASSWORD}\n")
     account = f'[accounts.admin]\npassword_hash = "{hash_password(PASSWORD)}"\nrole = "admin"\n'
     for folder in ("etc", "var"):

@@ -229,7 +229,7 @@ def connect(*, read_seconds: float = READ_SECONDS) -> Client:
     """
     address = service_address()
     # Before the session of `login`, so that a script never acts with the rights of whoever signed in last.
-    token = os.environ.get("TOKENS_TOKEN", "").strip()
+    token = named_token()
     if not token:
         session = session_state.read(str(address))
         if session is None:
@@ -238,12 +238,17 @@ def connect(*, read_seconds: float = READ_SECONDS) -> Client:
     return Client(address, token, read_seconds=read_seconds)
 
 
+def named_token() -> str:
+    """The one in TOKENS_TOKEN; empty for none."""
+    return os.environ.get("TOKENS_TOKEN", "").strip()
+
+
 def path_of(token_id: str, rest: str = "") -> str:
     return f"/api/admin/tokens/{quote(token_id, safe='')}{rest}"
 
 
 def _sign_in(address: Address, problem: Mapping[str, Any] | None = None) -> Failure:
-    if os.environ.get("TOKENS_TOKEN", "").strip():
+    if named_token():
         message = f"{address} does not accept TOKENS_TOKEN: give a valid one, or unset it and sign in"
     else:
         message = f"not signed in to {address}, or no longer: run `token-service login`"

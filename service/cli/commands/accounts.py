@@ -21,7 +21,7 @@ from service.cli.terminal.report import Report, ReportGroup, line, said, table
 from service.model import Role
 from service.settings import SettingsError, read
 from service.tokens.accounts.accounts import Account, AccountsError, read_accounts
-from service.user_files import write_private
+from service.user_files import is_missing, write_private
 
 # Names travel in headers and URLs.
 _NAME = re.compile(r"[A-Za-z0-9._@+-]{1,64}")
@@ -55,8 +55,7 @@ def add_account(name: str, role: str, allow_short: bool) -> None:
         raise WrongUsage("a name has 1 to 64 of A-Z a-z 0-9 . _ @ + -")
     path = _path()
     # Before the question: nobody should type a password for a file that cannot be read.
-    if path.exists():
-        _read(path)
+    _read(path)
     password_hash = read_new_hash(allow_short=allow_short)
     with editing(path) as document:
         add(document, name, password_hash=password_hash, role=role)
@@ -67,7 +66,7 @@ def add_account(name: str, role: str, allow_short: bool) -> None:
 def list_accounts() -> Report:
     """List the accounts."""
     path = _path()
-    found = _read(path) if path.exists() else {}
+    found = _read(path)
     value = [{"name": name, "role": one.role.value, "disabled": one.disabled} for name, one in found.items()]
     if not found:
         return Report(value, said(f"No accounts in {path}: `token-service accounts add NAME --role admin` makes one."))
@@ -129,6 +128,9 @@ def _path() -> Path:
 
 
 def _read(path: Path) -> dict[str, Account]:
+    """The accounts of the file, none where there is no file yet. Raises Failure."""
+    if is_missing(path):
+        return {}
     with failing(AccountsError):
         return read_accounts(path)
 

@@ -1,7 +1,6 @@
 """`login`, `whoami`, `logout`: a session for a password, kept for the commands to come. `sessions`: those of all."""
 
 import http.client
-import os
 import time
 
 import click
@@ -9,7 +8,7 @@ import click
 from service.cli.client import session_state
 from service.cli.client.address import Address, service_address
 from service.cli.client.answers import Ended, SessionList, SignedIn, Token
-from service.cli.client.http import Client, connect, refusal
+from service.cli.client.http import Client, connect, named_token, refusal
 from service.cli.commands.verify import KIND
 from service.cli.failure import Failure, WrongUsage
 from service.cli.terminal.options import filled, page_option
@@ -123,7 +122,7 @@ def whoami() -> Report:
     The account of `login`, or the token in TOKENS_TOKEN; the service is asked whether it is still accepted.
     """
     client = connect()
-    given = os.environ.get("TOKENS_TOKEN", "").strip()
+    given = named_token()
     if given.startswith("rtk_"):
         # Unlike a validation this spends no use.
         token = client.get("/api/tokens/self", Token)

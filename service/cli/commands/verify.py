@@ -1,7 +1,6 @@
 """`verify`: the gateway's question, asked by hand. `explain`: why a token is accepted or refused."""
 
 import http.client
-import os
 from typing import Any
 from urllib.parse import unquote
 
@@ -9,7 +8,7 @@ import click
 
 from service.cli.client.address import service_address
 from service.cli.client.answers import Explained
-from service.cli.client.http import Answer, Client, connect, refusal
+from service.cli.client.http import Answer, Client, connect, named_token, refusal
 from service.cli.client.references import TOKENS, token_id_of
 from service.cli.failure import TokenRefused, WrongUsage
 from service.cli.terminal.options import Number, given, several, words
@@ -53,7 +52,7 @@ def verify(scope: list[str] | None) -> Report:
 
 def _secret() -> str:
     # On a terminal the variable comes first, because a prompt would wait; in a script what is piped is meant.
-    named = os.environ.get("TOKENS_TOKEN", "").strip()
+    named = named_token()
     secret = named or read_token() if somebody_answers() else read_token() or named
     if not secret:
         raise WrongUsage("no token on standard input or in TOKENS_TOKEN")

@@ -27,11 +27,18 @@ from service.cli.serve.tls import Certificate
 from service.cli.terminal.output import on_terminal
 from service.cli.terminal.report import Report, ReportCommand, said, table
 from service.embedded import EmbeddedError
-from service.embedded.prerequisites import fits_socket, key_path, others_may_write, read_server_key
+from service.embedded.prerequisites import (
+    fits_socket,
+    key_path,
+    others_may_write,
+    read_server_key,
+    refuse_lost_key,
+)
 from service.errors import StartRefused
 from service.model import Role
 from service.settings import UNIX, Settings, SettingsError, read
 from service.tokens.accounts.accounts import AccountsError, read_accounts
+from service.user_files import is_missing
 
 # Redis writes its append-only file anew beside the old one, so that both need room for a while.
 _NEEDED_BYTES = 100 * 1024 * 1024
@@ -86,10 +93,10 @@ def data_directory(settings: Settings) -> Finding:
     """Ours alone, writable, with room; or a place where it can be made."""
     folder = settings.data_path
     # The nearest that is there: what is missing would be made below it.
-    place = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    place = next(path for path in (folder, *folder.absolute().parents) if os.path.exists(path))
     if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
         return _data(FAILED, f"{place} cannot be written: name another TOKENS_DATA_DIR")
-    if folder.exists():
+    if place == folder:
         facts = folder.stat()
         # Root cares for the directory of whoever serves, and must not be told to make it root's.
         owner = facts.st_uid if os.geteuid() == 0 else None
@@ -98,7 +105,7 @@ def data_directory(settings: Settings) -> Finding:
     free = shutil.disk_usage(place).free
     if free < _NEEDED_BYTES:
         return _data(WARNING, f"{place} has only {free >> 20} MiB left: free some, or Redis will stop writing")
-    if not folder.exists():
+    if place != folder:
         return _data(OK, f"{folder} will be made at the first start")
     return _data(OK, f"{folder} of user {folder.stat().st_uid}, {free >> 30} GiB free")
 
@@ -109,11 +116,10 @@ def server_key(settings: Settings) -> Finding:
         also = ", and the previous one" if settings.secret_key_previous else ""
         return _key(OK, f"given in TOKENS_SECRET_KEY{also}")
     path = key_path(settings.data_path)
-    if not path.exists():
-        if (settings.data_path / "appendonlydir").exists():
-            return _key(FAILED, f"{path} is missing, and the tokens beside it are void without: restore it")
-        return _key(OK, "will be made at the first start")
     try:
+        refuse_lost_key(settings.data_path)
+        if is_missing(path):
+            return _key(OK, "will be made at the first start")
         read_server_key(settings.data_path)
     except EmbeddedError as error:
         return _key(FAILED, str(error))
@@ -127,8 +133,7 @@ def accounts(settings: Settings) -> Finding:
     if not settings.accounts_file and settings.redis_url:
         return _accounts(WARNING, "no TOKENS_ACCOUNTS_FILE: nobody can sign in with a password")
     path = settings.accounts_path or settings.data_path / FILE_NAME
-    # Not `exists`: where a link leads nowhere, a start makes no file either.
-    if not settings.accounts_file and not os.path.lexists(path):
+    if not settings.accounts_file and is_missing(path):
         return _accounts(OK, "one will be made at the first start")
     try:
         found = read_accounts(path)

@@ -36,7 +36,7 @@ async def redis_of(settings: Settings) -> list[Finding]:
     if settings.redis_url:
         return await _examine(settings.redis_url, settings)
     try:
-        server = find_server(settings.redis_bin or None)
+        server = find_server(settings.redis_bin)
         refuse_older_server(server, settings.data_path)
         refuse_lost_data(settings.data_path)
         path = socket_path_of(settings.data_path.absolute())

@@ -119,7 +119,7 @@ def _default_redis(settings: Settings) -> Iterator[Settings]:
     with failing(embedded.EmbeddedError):
         server = embedded.start(
             settings.data_path,
-            redis_bin=settings.redis_bin or None,
+            redis_bin=settings.redis_bin,
             group_may_write=settings.data_dir_group,
             say=log.info,
             lost=leave,

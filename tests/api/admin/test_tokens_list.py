@@ -48,7 +48,7 @@ def walk(world: World, **query: object) -> Iterator[dict[str, Any]]:
 @pytest.fixture(scope="module")
 def word(world: World) -> str:
     """Part of the names of five tokens, made in order: a, B, c (inactive), d (revoked), e (sooner over)."""
-    word = f"zq{world.running.port}x"
+    word = f"{fresh('zq')}x"
     made = {
         letter: world.create(name=f"{letter} {word.upper() if letter == 'B' else word}", **terms)
         for letter, terms in {

@@ -50,6 +50,16 @@ def test_the_first_account_makes_the_file(run: Run, tmp_path: Path) -> None:
     assert "correct horse" not in path.read_text()
 
 
+@pytest.mark.parametrize("command", [("list",), ("add", "ada"), ("enable", "ada")])
+def test_a_file_that_cannot_be_read_is_told_and_not_taken_for_missing(
+    run: Run, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    # As in a directory of another user's, which is nothing to root: no name may be as long.
+    path = tmp_path / ("x" * 300)
+    result = run("accounts", *command, env={"TOKENS_ACCOUNTS_FILE": str(path)})
+    assert (result.exit_code, result.stderr) == (1, f"token-service: {path}: File name too long\n")
+
+
 def test_a_change_leaves_everything_else_as_it_was_written(run: Run, path: Path) -> None:
     assert run("accounts", "disable", "ada").exit_code == 0
     assert path.read_text() == WRITTEN.replace('role = "admin"\n', 'role = "admin"\ndisabled = true\n')

@@ -158,9 +158,20 @@ def test_the_server_key_is_checked(found: Found, tmp_path: Path, content: str, m
     assert found()[1]["server key"][0] == result
 
 
-def test_a_lost_server_key_fails(found: Found, tmp_path: Path) -> None:
-    (data(tmp_path) / "appendonlydir").mkdir()
-    assert found()[1]["server key"][0] == "failed"
+@pytest.mark.parametrize("file", ["appendonlydir/x", "appendonly.aof"])
+def test_a_lost_server_key_fails(found: Found, tmp_path: Path, file: str) -> None:
+    path = data(tmp_path) / file
+    path.parent.mkdir(exist_ok=True)
+    path.touch()
+    result, said = found()[1]["server key"]
+    assert (result, "restore it from a backup" in said) == ("failed", True)
+
+
+def test_what_cannot_be_read_is_told_and_not_taken_for_missing(found: Found, tmp_path: Path) -> None:
+    # As a directory of another user's, which is nothing to root: no name may be as long.
+    checks = found(TOKENS_DATA_DIR=str(tmp_path / ("x" * 300)))[1]
+    assert [checks[name][0] for name in ("server key", "accounts")] == ["failed", "failed"]
+    assert checks["redis"][0] == "ok"
 
 
 @pytest.mark.usefixtures("terminal")

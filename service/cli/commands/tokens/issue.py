@@ -1,12 +1,11 @@
 """Commands that issue or change a token: create, derive, update, rotate."""
 
-import os
 from typing import Any
 
 import click
 
 from service.cli.client.answers import Message, OneToken, Token
-from service.cli.client.http import Client, connect, path_of
+from service.cli.client.http import Client, connect, named_token, path_of
 from service.cli.client.references import TOKENS, find, token_id_of
 from service.cli.commands.tokens.show import described
 from service.cli.failure import SignInNeeded, WrongUsage
@@ -117,7 +116,7 @@ def create(name: str, expires: Lifetime, like: str | None, quiet: bool, **option
 
 def holder() -> Client:
     """The client with TOKENS_TOKEN, never with the session of `login`. Raises SignInNeeded."""
-    if not os.environ.get("TOKENS_TOKEN", "").strip():
+    if not named_token():
         raise SignInNeeded("put the token into TOKENS_TOKEN")
     return connect()
 
