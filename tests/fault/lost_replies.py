@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 import msgspec
+from anyio.from_thread import start_blocking_portal
 
 from tests.store.proxy import FaultProxy
 
@@ -16,18 +15,9 @@ from tests.store.proxy import FaultProxy
 @contextmanager
 def proxied(socket_path: str) -> Iterator[FaultProxy]:
     """A proxy before Redis with a loop of its own, for tests that wait for a service in another process."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    proxy = FaultProxy(socket_path)
-    try:
-        asyncio.run_coroutine_threadsafe(proxy.__aenter__(), loop).result(10)
+    # The portal's loop ends what still serves a client that came at the last moment; one that is only closed leaves it.
+    with start_blocking_portal() as portal, portal.wrap_async_context_manager(FaultProxy(socket_path)) as proxy:
         yield proxy
-    finally:
-        asyncio.run_coroutine_threadsafe(proxy.__aexit__(None, None, None), loop).result(10)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(10)
-        loop.close()
 
 
 class Losses(msgspec.Struct):

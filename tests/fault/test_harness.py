@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
 import os
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 
@@ -27,7 +28,7 @@ def redis() -> Iterator[RedisChild]:
     child.close()
 
 
-@contextmanager
+@contextlib.contextmanager
 def planted(name: str, url: str, *, workers: int) -> Iterator[int]:
     """A faulty service; its port."""
     port = held_port()
@@ -88,6 +89,23 @@ def test_a_retry_that_sends_getdel_again_is_caught_by_the_lost_replies(redis: Re
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere 127.0.0.2 is no address of this machine")
+def test_a_proxy_leaves_no_client_that_came_at_the_last_moment(
+    redis: RedisChild, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left: list[object] = []
+    for turn in range(12):
+        with contextlib.ExitStack() as clients:
+            with proxied(redis.socket_path) as proxy:
+                port = int(proxy.url.rpartition(":")[2].partition("/")[0])
+                for _ in range(turn):
+                    clients.enter_context(socket.create_connection(("127.0.0.1", port), timeout=60))
+            del proxy
+        monkeypatch.setattr(sys, "unraisablehook", lambda found: left.append(found.exc_value))
+        gc.collect()
+        monkeypatch.undo()
+    assert not left
+
+
 def test_a_held_port_is_given_to_nobody_at_another_address() -> None:
     with socket.socket() as other, pytest.raises(OSError, match="in use"):
         other.bind(("127.0.0.2", held_port()))

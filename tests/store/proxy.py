@@ -7,6 +7,9 @@ import socket
 from collections.abc import Callable
 from types import TracebackType
 
+# To take the connection, to make its transport and to tell the protocol of it; and one more.
+_TURNS_TO_ACCEPT = 4
+
 
 class FaultProxy:
     """`async with FaultProxy(socket_path) as proxy`, then `proxy.url`. Its attributes are the faults in force."""
@@ -48,6 +51,12 @@ class FaultProxy:
     async def refuse(self) -> None:
         """Stop listening and reset what is open."""
         if self._server is not None:
+            # What it takes in the turn in which it closes is left open for good: it stops taking first. Whoever came
+            # before is served so many turns later, and ends with the others.
+            for listener in self._server.sockets:
+                asyncio.get_running_loop().remove_reader(listener)
+            for _ in range(_TURNS_TO_ACCEPT):
+                await asyncio.sleep(0)
             self._server.close()
             self._server = None
         self.reset()
@@ -66,17 +75,20 @@ class FaultProxy:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
-        upstream_reader, upstream = await asyncio.open_unix_connection(self._socket_path)
-        self._writers |= {writer, upstream}
-        self._clients.add(writer)
+        self._writers.add(writer)
+        upstream = None
         try:
+            upstream_reader, upstream = await asyncio.open_unix_connection(self._socket_path)
+            self._writers.add(upstream)
+            self._clients.add(writer)
             await asyncio.gather(self._requests(reader, upstream), self._replies(upstream_reader, writer))
         except (OSError, asyncio.CancelledError):
             pass
         finally:
-            _reset(writer)
-            _reset(upstream)
-            self._writers -= {writer, upstream}
+            for one in (writer, upstream):
+                if one is not None:
+                    _reset(one)
+                    self._writers.discard(one)
             self._clients.discard(writer)
             self._tasks.discard(task)
 

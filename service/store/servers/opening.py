@@ -151,6 +151,7 @@ async def first_of(attempts: Sequence[Connect]) -> AbstractConnection:
     """
     waiting, running, failed = list(attempts), set[_Attempt](), dict[_Attempt, BaseException]()
     tasks: list[_Attempt] = []
+    won: AbstractConnection | None = None
     try:
         while waiting or running:
             if waiting:
@@ -162,16 +163,22 @@ async def first_of(attempts: Sequence[Connect]) -> AbstractConnection:
             for task in done:
                 if (error := task.exception()) is None:
                     tasks.remove(task)
-                    return task.result()
+                    won = task.result()
+                    return won
                 failed[task] = error
         raise failed[tasks[0]]
     finally:
         for task in tasks:
             task.cancel()
-        # One may have succeeded just before it was cancelled, and its connection would stay open.
-        for brought in await asyncio.gather(*tasks, return_exceptions=True):
-            if not isinstance(brought, BaseException):
-                await brought.disconnect(nowait=True)
+        try:
+            # One may have succeeded just before it was cancelled, and its connection would stay open.
+            for brought in await asyncio.gather(*tasks, return_exceptions=True):
+                if not isinstance(brought, BaseException):
+                    await brought.disconnect(nowait=True)
+        except asyncio.CancelledError:
+            if won is not None:
+                await won.disconnect(nowait=True)
+            raise
 
 
 async def open_primary(opener: Opener, addresses: Sequence[Address], clock: ServerClock | None) -> AbstractConnection:

@@ -93,6 +93,25 @@ async def test_of_two_that_succeed_one_is_closed() -> None:
     assert [one.closed for one in two] == [one is not won for one in two]
 
 
+async def test_who_leaves_while_the_others_are_ended_leaves_no_connection() -> None:
+    won, ending = Brought(), asyncio.Event()
+
+    async def slow_to_end() -> AbstractConnection:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ending.set()
+            await asyncio.sleep(0)
+        return Brought()
+
+    waiting = asyncio.ensure_future(first_of([slow_to_end, bringing(won)]))
+    await ending.wait()
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert won.closed
+
+
 async def test_where_all_fail_the_first_failure_is_told() -> None:
     with pytest.raises(OSError, match="first"):
         await first_of([failing(OSError("first")), failing(ValueError("second"))])
