@@ -11,6 +11,21 @@ import uvicorn
 
 from service.app import Service
 
+# To take a connection, to make its transport and to tell the protocol of it; and one more.
+_TURNS_TO_ACCEPT = 4
+
+
+async def stop(*servers: asyncio.Server) -> None:
+    """Listen no more. Whoever came before has been taken, so that the protocol knows of it and can end it."""
+    # What asyncio takes in the turn in which a server closes is left open for good: it stops taking first.
+    loop = asyncio.get_running_loop()
+    for listener in [listener for server in servers for listener in server.sockets]:
+        loop.remove_reader(listener)
+    for _ in range(_TURNS_TO_ACCEPT):
+        await asyncio.sleep(0)
+    for server in servers:
+        server.close()
+
 
 @asynccontextmanager
 async def listening(service: Service, protocol: type[asyncio.Protocol], state: dict[str, Any]) -> AsyncIterator[int]:
@@ -37,8 +52,7 @@ async def listening(service: Service, protocol: type[asyncio.Protocol], state: d
     await server.on_tick(0)
     yield server.servers[0].sockets[0].getsockname()[1]
     # As its own shutdown, which pauses on the way, for the connections that a test left open.
-    for listener in server.servers:
-        listener.close()
+    await stop(*server.servers)
     for connection in list(server.server_state.connections):
         connection.shutdown()
     for task in list(server.server_state.tasks):

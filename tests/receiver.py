@@ -10,6 +10,8 @@ from typing import Any
 
 import msgspec
 
+from tests.listening import stop
+
 TAKEN = b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n"
 
 
@@ -75,7 +77,7 @@ async def receiving(*, tls: ssl.SSLContext | None = None) -> AsyncIterator[Recei
     try:
         yield receiver
     finally:
-        server.close()
+        await stop(server)
         await server.wait_closed()
 
 

@@ -7,8 +7,7 @@ import socket
 from collections.abc import Callable
 from types import TracebackType
 
-# To take the connection, to make its transport and to tell the protocol of it; and one more.
-_TURNS_TO_ACCEPT = 4
+from tests.listening import stop
 
 
 class FaultProxy:
@@ -51,13 +50,7 @@ class FaultProxy:
     async def refuse(self) -> None:
         """Stop listening and reset what is open."""
         if self._server is not None:
-            # What it takes in the turn in which it closes is left open for good: it stops taking first. Whoever came
-            # before is served so many turns later, and ends with the others.
-            for listener in self._server.sockets:
-                asyncio.get_running_loop().remove_reader(listener)
-            for _ in range(_TURNS_TO_ACCEPT):
-                await asyncio.sleep(0)
-            self._server.close()
+            await stop(self._server)
             self._server = None
         self.reset()
 

@@ -20,6 +20,7 @@ from service.store.driver.shards import Shards
 from service.store.monitoring.monitor import Monitor
 from tests.builders import until
 from tests.links import connector
+from tests.listening import stop
 
 pytestmark = pytest.mark.anyio
 LOADING = b"-LOADING Redis is loading the dataset in memory\r\n"
@@ -54,7 +55,7 @@ async def server() -> AsyncIterator[Server]:
     made = Server()
     listening = await asyncio.start_unix_server(made.serve, made.url.removeprefix("unix://"))
     yield made
-    listening.close()
+    await stop(listening)
     shutil.rmtree(made.folder)
 
 
