@@ -118,7 +118,11 @@ class Overlapped:
         """
         self._under_way.append((asyncio.gather(*[_Part(part) for part in parts]), then))
         await self.pause()
-        while len(self._under_way) >= self._most:
+        await self.end(self._most - 1)
+
+    async def end(self, left: int = 0) -> None:
+        """Wait until no more than so many steps are under way. Raises what one of them did."""
+        while len(self._under_way) > left:
             earlier, take = self._under_way.popleft()
             take(await earlier)
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from service.app import Service
+from service.errors import StoreUnavailable
 from service.tokens.secret import with_checksum
 from tests.asgi import Answer, Person, holder, sign_in
 
@@ -17,6 +18,7 @@ EXPORT = "/api/admin/tokens/export"
 IMPORT = "/api/admin/tokens/import"
 NDJSON = "application/x-ndjson"
 SECRET = "sk_live_51H8xyzABCdef"
+NONE_SKIPPED = {"shortened": 0, "skipped": [], "moreSkipped": 0}
 
 
 async def send(person: Person, lines: list[Any], *, media_type: str = NDJSON, **query: Any) -> Answer:
@@ -41,7 +43,7 @@ async def test_what_was_exported_comes_back_exactly(make_service: Callable[..., 
     assert len(answer.lines()) == 120
     assert not [secret for secret in secrets if secret.encode() in answer.body]
     answered = await there.ask("POST", IMPORT, body=answer.body, headers={"content-type": NDJSON})
-    assert (answered.status, answered.json()) == (200, {"imported": 120, "byDigest": 0, "shortened": 0, "skipped": []})
+    assert (answered.status, answered.json()) == (200, {"imported": 120, "byDigest": 0, **NONE_SKIPPED})
     assert (await there.get(EXPORT)).lines() == answer.lines()
     assert (await Person(other, secrets[7]).get("/validate")).status == 200
     again = (await send(there, answer.lines())).json()
@@ -131,6 +133,30 @@ async def test_a_dry_run_answers_the_same_and_writes_nothing(service: Service) -
     assert done == tried
 
 
+async def test_of_two_rows_with_one_name_the_earlier_comes_in_though_it_is_asked_again(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where Redis was busy when it came to the earlier one."""
+    store, asked = service.rules.managed.imports._store, []
+    put = store.put
+
+    async def busy_at_first(incoming: Any, now: int) -> Any:
+        asked.append(len(incoming))
+        if len(asked) == 1:
+            raise StoreUnavailable("busy")
+        return await put(incoming, now)
+
+    monkeypatch.setattr(store, "put", busy_at_first)
+    # So many between them that they are in two slices where all tokens are in one shard.
+    names = ["one", *map(str, range(20)), "one"]
+    lines = [
+        {"name": name, "secret": f"secret-of-another-{number}", "duration": "1month"}
+        for number, name in enumerate(names)
+    ]
+    answer = (await send(await sign_in(service), lines)).json()
+    assert (answer["imported"], [row["line"] for row in answer["skipped"]]) == (21, [22])
+
+
 async def test_the_holder_of_an_imported_secret_manages_it_like_any_other(service: Service) -> None:
     admin = await sign_in(service)
     line = {"name": "gate", "secret": SECRET, "duration": "1month", "scopes": ["self:rotate", "introspect"]}
@@ -171,8 +197,16 @@ async def test_the_body_must_be_lines_and_not_too_many(service: Service) -> None
     assert (answer.status, answer.json()["code"]) == (413, "payload_too_large")
     answer = await send(admin, [], dryRun="perhaps")
     assert (answer.status, answer.json()["errors"][0]["field"]) == (400, "dryRun")
-    assert (await send(admin, [])).json() == {"imported": 0, "byDigest": 0, "shortened": 0, "skipped": []}
+    assert (await send(admin, [])).json() == {"imported": 0, "byDigest": 0, **NONE_SKIPPED}
     assert (await admin.get(EXPORT, color="red")).status == 400
+
+
+async def test_of_lines_that_are_not_taken_in_a_thousand_are_told_and_the_others_counted(service: Service) -> None:
+    admin = await sign_in(service)
+    # Lines in which no reader of JSON finds any: a mebibyte may have half a million.
+    answer = (await send(admin, [b"x"] * 1020)).json()
+    assert (len(answer["skipped"]), answer["moreSkipped"]) == (1000, 20)
+    assert [row["line"] for row in answer["skipped"]] == [*range(1, 1001)]
 
 
 async def test_a_secret_that_was_made_here_gets_no_second_token(service: Service) -> None:
