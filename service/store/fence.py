@@ -14,7 +14,8 @@ class Fence:
 
     Redis replicates without waiting, so a token that was spent may be there again after a failover; the promoted
     server's data has another id. Slots that move are told apart the same way, and so is a restart. The price: what is
-    outstanding then is void, spent or not. A record issued without a fence, or where INFO is forbidden, has none.
+    outstanding then is void, spent or not. A record issued without a fence, or where INFO is forbidden, has none, nor
+    has the answer kept for a retry of what was spent in the data that it was issued in.
     """
 
     def __init__(self, *, stands: bool = True) -> None:
@@ -41,6 +42,5 @@ class Fence:
     def admitted(self, link: Link, sent_elsewhere: int, stored: bytes) -> bytes:
         """The record in what a link brought, or VOID. `sent_elsewhere` is the link's from before it was asked."""
         mark, record = stored[: len(_NOT_TOLD)], stored[len(_NOT_TOLD) :]
-        if not self._stands or (self.holds(link, mark) and sent_elsewhere == link.sent_elsewhere):
-            return record
-        return VOID
+        is_here = mark == link.replication_id and sent_elsewhere == link.sent_elsewhere
+        return record if is_here or mark == _NOT_TOLD or not self._stands else VOID

@@ -61,7 +61,7 @@ ONE_KEY = {
     "SCARD",
 }
 # XINFO names its key after its own first word; the run where the server checks slots sees to it.
-NO_KEY = {"TIME", "XINFO"}
+NO_KEY = {"INFO", "TIME", "XINFO"}
 
 
 def parts(source: str) -> tuple[str, str]:

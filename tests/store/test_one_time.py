@@ -195,7 +195,7 @@ async def test_a_token_that_another_primary_issued_is_void_and_burnt(still: Serv
     assert await reading.find_one_time(digest(2)) == b"record 2"
     failover(link)
     assert await reading.find_one_time(digest(2)) == VOID
-    # Also the answer kept for a retry: whether the first one arrived is not known.
+    # Also the answer kept for a retry, here where it was not spent in the data that it was issued in.
     assert [await store.consume(digest(number), REQUEST) for number in (0, 2, 2)] == [VOID] * 3
     assert [await spent(store, number) for number in (3, 3)] == [VOID, None]
     # Without a fence they are as good as ever, and one issued without is good for whoever has one.
@@ -203,6 +203,27 @@ async def test_a_token_that_another_primary_issued_is_void_and_burnt(still: Serv
     assert await unfenced.consume(digest(4), b"") == b"record 4"
     await issue(still, unfenced, 4)
     assert await spent(store, 4) == b"record 4"
+
+
+async def test_a_token_spent_in_its_own_data_is_answered_the_same_behind_a_restart(still: Service) -> None:
+    link = Promoted(still.stores.shards[0].link)
+    # So that it is connected to, and has told its id if it is a Redis that has one.
+    await link.execute("EXISTS", "nothing")
+    link.replication_id = link.link.replication_id  # type: ignore[misc]
+    store = OneTimeStore(Shards(still.settings.namespace, [link]), Fence())
+    await issue(still, store)
+    assert await store.consume(digest(0), REQUEST) == b"record 0"
+    failover(link)
+    assert [await store.consume(digest(0), request) for request in (REQUEST, OTHER, REQUEST)] == [
+        b"record 0",
+        None,
+        b"record 0",
+    ]
+    # And while its slot moves.
+    repeated = asyncio.ensure_future(store.consume(digest(0), REQUEST))
+    await asyncio.sleep(0)
+    elsewhere(link)
+    assert await repeated == b"record 0"
 
 
 async def test_a_token_that_a_moving_slot_has_taken_along_is_void(still: Service) -> None:
