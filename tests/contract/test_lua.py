@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,11 @@ ONE_KEY = {
 NO_KEY = {"INFO", "TIME", "XINFO"}
 
 
+# Words of Lua behind which a name belongs to the same statement, and those that go on with one.
+OPENING = {"local", "if", "elseif", "else", "then", "do", "while", "for", "in", "return", "and", "or", "not"}
+WITHIN = {"and", "or", "then", "do", "in", "else", "elseif", "end"}
+
+
 def parts(source: str) -> tuple[str, str]:
     """Header and body."""
     found = re.fullmatch(r"--\[\[ (.*?)\n\]\]\n(.*)", source, re.DOTALL)
@@ -75,8 +81,11 @@ def faults(source: str) -> list[str]:
     """What is wrong with a script, in words."""
     header, body = parts(source)
     found = []
-    if len(source.splitlines()) > 40:
+    # The header may be as long as it takes to say what a script does.
+    if len(body.splitlines()) > 40:
         found.append("longer than 40 lines")
+    found += [f"more than 120 columns: {line}" for line in source.splitlines() if len(line) > 120]
+    found += [f"two statements: {line}" for line in body.splitlines() if has_two_statements(line)]
     found += [
         f"the header does not say {word}"
         for word in ("returns", "cost")
@@ -96,6 +105,19 @@ def faults(source: str) -> list[str]:
         if len(re.findall(rf"\b{name}\b", body)) < 2:
             found.append(f"{name} is named and never used")
     return found + untyped_keys(header) + imported_keys(body, set(named["KEYS"]))
+
+
+def has_two_statements(line: str) -> bool:
+    """Of a name or a block behind what ends an expression: in Lua another statement begins there."""
+    # Without texts and the comment behind it; the body of a function on one line follows its head.
+    bare = re.sub(r"--.*", "", re.sub(r"'[^']*'", "''", line))
+    bare = re.sub(r"function \w*\([^)]*\)", "do", bare)
+    words = re.findall(r"\w+|''|[^\s\w]", bare)
+    return any(
+        re.fullmatch(r"\w+|''|[)\]}]", one) and one not in OPENING and re.fullmatch(r"[A-Za-z_]\w*", other)
+        for one, other in pairwise(words)
+        if other not in WITHIN
+    )
 
 
 def names_of(kind: str, body: str, fixed: int, *, many: bool) -> tuple[list[str], list[str]]:
@@ -224,6 +246,12 @@ def test_the_check_finds_nothing_wrong_with_a_good_script() -> None:
         ("'SET', one, word", "'KEYS', one, word", "not among the commands"),
         ("'SET', one, word", "'SCAN', one, word", "not among the commands"),
         ("return 1\n", "return 1\n" * 40, "longer than 40 lines"),
+        ("word)\n", f"word) -- {'a' * 100}\n", "more than 120 columns"),
+        ("word)\n", "word) return 2\n", "two statements"),
+        ("word)\n", "word) local x = 1\n", "two statements"),
+        ("word)\n", "word)\nif word == 'a' then word = 'b' word = 'c' end\n", "two statements"),
+        ("word)\n", "word)\nlocal x, y = {}, #word if x then return end\n", "two statements"),
+        ("word)\n", "word)\nif word then return end word = 1\n", "two statements"),
     ],
 )
 def test_the_check_sees_what_is_wrong(was: str, becomes: str, said: str) -> None:

@@ -30,7 +30,8 @@ def asked(port: int) -> bytes:
 def test_idle_connections_keep_no_caller_out(settings: Mapping[str, str]) -> None:
     redis = RedisChild()
     running = Lifespan({**settings, "TOKENS_REDIS_URL": redis.url})
-    resource.prlimit(running.process.pid, resource.RLIMIT_NOFILE, (DESCRIPTORS, DESCRIPTORS))
+    hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.prlimit(running.process.pid, resource.RLIMIT_NOFILE, (DESCRIPTORS, hard_limit))
     idle: list[socket.socket] = []
     try:
         for _ in range(5):

@@ -26,7 +26,8 @@ for first = 7, #KEYS, 5 do
     if not (type(told) == 'string' and string.sub(told, 1, 7) == 'revoked') then
       redis.call('SET', reason, why, unpack(why_until == '0' and {} or {'PXAT', why_until}))
     end
-    redis.call('HSET', metadata, '@active', 0, '@version', version + since + 1, '@seal', since == 0 and record_seal or '')
+    local seal_now = since == 0 and record_seal or ''
+    redis.call('HSET', metadata, '@active', 0, '@version', version + since + 1, '@seal', seal_now)
     redis.call('XADD', events, 'MAXLEN', '~', keep, '*', 'e', entry, 's', seal)
     redis.call('ZREM', on, id)
     if not redis.call('ZSCORE', dead, id) then

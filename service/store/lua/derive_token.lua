@@ -8,7 +8,8 @@ ARGV[3]  reason                       ARGV[4]  expires, epoch seconds
 ARGV[5]  uses it counts itself, 0 for none
 ARGV[6]  children a token may have at a time; ARGV[7] derived tokens below any
 ARGV[8]  audit entries to keep        ARGV[9]  audit entry, JSON; ARGV[10] its seal
-returns  1 derived | 2 it was derived before, and may have ended since | 0 what it is derived from is gone or another by now | -1 too many
+returns  1 derived | 2 it was derived before, and may have ended since
+         0 what it is derived from is gone or another by now | -1 too many
 cost     O(log n)
 ]]
 local parent, credential, reason, metadata, events = unpack(KEYS, 1, 5)
@@ -24,7 +25,10 @@ for place = 6, #KEYS do
 end
 redis.call('SET', credential, record, 'PXAT', expires .. '000')
 redis.call('SET', reason, why, 'PXAT', expires .. '000')
-if uses ~= '0' then redis.call('HSET', metadata, '@uses_left', uses) redis.call('EXPIREAT', metadata, expires) end
+if uses ~= '0' then
+  redis.call('HSET', metadata, '@uses_left', uses)
+  redis.call('EXPIREAT', metadata, expires)
+end
 for place = 6, #KEYS do
   local derived = KEYS[place]
   redis.call('ZADD', derived, (place == 6 and '' or '-') .. expires, credential)

@@ -12,12 +12,13 @@ ARGV[3]  audit entries to keep        ARGV[4]  audit entry, JSON; ARGV[5] its se
 returns  1 dropped | 0 there was none
 cost     O(log n + k log m) for k tokens derived from it, m from its ancestors
 ]]
-local credential, reason, metadata, on, off, dead, expiries, purges, used, owned, imported, events, derived = unpack(KEYS, 1, 13)
+local credential, reason, metadata, on, off, dead, expiries = unpack(KEYS, 1, 7)
+local purges, used, owned, imported, events, derived = unpack(KEYS, 8, 13)
 local id, reason_until, keep, entry, seal = unpack(ARGV)
 local there, below = redis.call('EXISTS', credential), redis.call('ZRANGE', derived, 0, -1)
 redis.call('DEL', credential, derived, unpack(below))
 for place = 14, #KEYS do
-  local of_ancestor = unpack(KEYS, place, place + 0)
+  local of_ancestor = KEYS[place]
   redis.call('ZREM', of_ancestor, credential, unpack(below))
 end
 if there == 0 then return 0 end

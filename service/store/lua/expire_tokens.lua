@@ -19,7 +19,8 @@ for i = 3, #ARGV, 3 do
     local created = redis.call('ZSCORE', on, id) or redis.call('ZSCORE', off, id)
     -- What is in no list is no token of ours.
     if created then
-      redis.call('ZREM', on, id) redis.call('ZREM', off, id)
+      redis.call('ZREM', on, id)
+      redis.call('ZREM', off, id)
       redis.call('ZADD', dead, created, id)
       redis.call('ZADD', purges, expires + retention, id)
       redis.call('XADD', events, 'MAXLEN', '~', keep, '*', 'e', entry, 's', seal)

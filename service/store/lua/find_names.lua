@@ -1,5 +1,5 @@
 --[[ Search folded names for a text, and the ends of tokens, some blocks of them at a time.
-KEYS[...]  blocks of rows `name NUL last-characters id created LF`, folded, id and creation of 16 characters each (string)
+KEYS[...]  blocks of rows `name NUL last-characters id created LF` (string): folded, id and creation 16 characters each
 ARGV[1]  the text, folded, without NUL and LF
 ARGV[2]  about how many bytes to read, of one block at least
 ARGV[3]  the first creation that counts, and ARGV[4] the last: 16 digits each

@@ -2,8 +2,8 @@
 KEYS[1]  active, ended or switched off, or expired tokens (zset)     KEYS[2]  expiries, or purges (zset)
 KEYS[3]  names (zset)           KEYS[4]  the creator's (zset)           KEYS[5]  imported tokens (zset)
 KEYS[6]  last uses (zset)       KEYS[7]  audit log (stream)
-KEYS[8...] of each: credential, reason it may be gone, previous secret in its overlap, its reason (string), metadata (hash),
-         its block of folded names (string)
+KEYS[8...] of each: credential, reason it may be gone, previous secret in its overlap, its reason (string),
+         metadata (hash), its block of folded names (string)
 ARGV[1]  audit entries to keep    ARGV[2]  1 for imported tokens
 ARGV[3...] of each as below, empty for what is not there or not to be written: `name` ends with NUL, `time` is negative
          if switched off, `..._until` are epoch milliseconds, 0 for never, then `count` fields and values
@@ -13,28 +13,40 @@ cost     O(k log n) for k tokens
 local listed, timers, names, owned, imported, used, events = unpack(KEYS, 1, 7)
 local keep, are_imported = unpack(ARGV, 1, 2)
 local at, replies, placed, timed, births, uses = 3, {}, {}, {}, {}, {}
-local function note(list, score, id) list[#list + 1] = score list[#list + 1] = id end
+local function note(list, score, id) list[#list + 1], list[#list + 2] = score, id end
 local function add(key, list) if #list > 0 then redis.call('ZADD', key, unpack(list)) end end
 local function put(key, text, till) redis.call('SET', key, text, unpack(till == '0' and {} or {'PXAT', till})) end
 for first = 8, #KEYS, 6 do
   local credential, reason, older, older_reason, metadata, block = unpack(KEYS, first, first + 5)
   local id, name, member, created, place, time, record, record_until, word, word_until = unpack(ARGV, at, at + 9)
-  local older_record, older_until, older_word_until, used_at, row = unpack(ARGV, at + 10, at + 14)
-  local entry, seal, count = unpack(ARGV, at + 15, at + 17)
+  local older_record, older_until, older_word_until, used_at, row, entry, seal, count = unpack(ARGV, at + 10, at + 17)
   local holder = name ~= '' and redis.call('ZRANGEBYLEX', names, '[' .. name, '(' .. name .. 'g', 'LIMIT', 0, 1)[1]
   local reply, fields = holder and string.sub(holder, #name + 1) or id, at + 18
   if redis.pcall('HEXISTS', metadata, '@digest') ~= 0 then reply = -1
-  elseif redis.call('EXISTS', credential, reason, older) > 0 then reply = -2 elseif reply == id then
+  elseif redis.call('EXISTS', credential, reason, older) > 0 then reply = -2
+  elseif reply == id then
     if name == '' then redis.call('DEL', metadata) end -- it was announced
     redis.call('HSET', metadata, unpack(ARGV, fields, fields + count - 1))
-    if record ~= '' then put(credential, record, record_until) end if word ~= '' then put(reason, word, word_until) end
-    if older_record ~= '' then put(older, older_record, older_until) put(older_reason, 'revoked ' .. id, older_word_until) end
-    note(placed, place, id) note(births, created, id) if time ~= '' then note(timed, time, id) end
-    if used_at ~= '0' then note(uses, used_at, id) end if member ~= '' then redis.call('ZADD', names, 0, member) end
+    if record ~= '' then put(credential, record, record_until) end
+    if word ~= '' then put(reason, word, word_until) end
+    if older_record ~= '' then
+      put(older, older_record, older_until)
+      put(older_reason, 'revoked ' .. id, older_word_until)
+    end
+    note(placed, place, id)
+    note(births, created, id)
+    if time ~= '' then note(timed, time, id) end
+    if used_at ~= '0' then note(uses, used_at, id) end
+    if member ~= '' then redis.call('ZADD', names, 0, member) end
     redis.call('APPEND', block, row)
-    redis.call('XADD', events, 'MAXLEN', '~', keep, '*', 'e', entry, 's', seal) reply = 1
+    redis.call('XADD', events, 'MAXLEN', '~', keep, '*', 'e', entry, 's', seal)
+    reply = 1
   end
   replies[#replies + 1], at = reply, fields + count
 end
-add(listed, placed) add(timers, timed) add(owned, births) add(used, uses) if are_imported == '1' then add(imported, births) end
+add(listed, placed)
+add(timers, timed)
+add(owned, births)
+add(used, uses)
+if are_imported == '1' then add(imported, births) end
 return replies

@@ -1,4 +1,4 @@
---[[ Write something, so that what waits for this connection's last write waits for all before it. Works on a full server.
+--[[ Write something, also on a full server: what waits for this connection's last write waits for all before it.
 KEYS[1]  mark (string)
 ARGV[1]  how long it stays, milliseconds
 returns  1

@@ -20,17 +20,17 @@ local known = redis.call('HMGET', metadata, '@digest', '@expires_at', '@revoked_
 local expires, revoked = tonumber(known[2] or '0') or 0, known[3] or '0'
 if known[1] and revoked == '0' and (expires == 0 or expires > now) then return -1 end
 redis.call('DEL', credential, predecessor, metadata, usage)
-redis.call('ZREM', purges, id)
-redis.call('ZREM', off, id) redis.call('ZREM', dead, id)
+for _, index in ipairs({purges, off, dead, owned, imported, used}) do redis.call('ZREM', index, id) end
 redis.call('ZREM', names, member, freed)
-redis.call('ZREM', owned, id) redis.call('ZREM', imported, id) redis.call('ZREM', used, id)
 local rows = redis.call('GET', block) or ''
 local at = string.find(rows, row, 1, true)
 if at then
   local left = string.sub(rows, 1, at - 1) .. string.sub(rows, at + #row)
   if not string.find(left, '[^\n]') then redis.call('DEL', block)
-  -- Of sixteen that go one writes the block anew, without the blanks that the others leave.
-  elseif string.sub(id, -1) == '0' then redis.call('SET', block, (string.gsub(string.gsub(left, '^\n+', ''), '\n\n+', '\n')))
+  elseif string.sub(id, -1) == '0' then
+    -- Of sixteen that go one writes the block anew, without the blanks that the others leave.
+    left = string.gsub(string.gsub(left, '^\n+', ''), '\n\n+', '\n')
+    redis.call('SET', block, left)
   else redis.call('SETRANGE', block, at - 1, string.rep('\n', #row)) end
 end
 return 1

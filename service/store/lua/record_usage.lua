@@ -9,12 +9,15 @@ cost     O(tokens)
 local last_uses, on, off, dead = unpack(KEYS, 1, 4)
 local day, hour, keep_days, keep_hours = unpack(ARGV, 1, 4)
 local at, uses, new_days, new_hours = 5, {}, {}, {}
+local function note(list, first, second) list[#list + 1], list[#list + 2] = first, second end
 local function add(key, new, sign, period, count, keep)
   -- Nothing can be added to what is no count of ours, and the other uses of this second must not be lost with it.
   if count == '0' or redis.pcall('HINCRBY', key, sign .. period, count) ~= tonumber(count) then return end
-  redis.call('EXPIRE', key, keep) if new[#new] == key then return end -- both signs may begin at once
+  redis.call('EXPIRE', key, keep)
+  if new[#new] == key then return end -- both signs may begin at once
   local newest = string.match(redis.call('HGET', key, 't') or '', '^%d+$') -- else a fold was cut off: all is searched
-  redis.call('HSET', key, 't', newest and newest .. '-' .. period or '-') new[#new + 1] = key
+  redis.call('HSET', key, 't', newest and newest .. '-' .. period or '-')
+  new[#new + 1] = key
 end
 for place = 5, #KEYS, 3 do
   local metadata, days, hours = unpack(KEYS, place, place + 2)
@@ -23,16 +26,19 @@ for place = 5, #KEYS, 3 do
   if was[1] then
     local last, said = tonumber(was[2]) or 0, {'@last_used_at', used_at}
     if tonumber(used_at) >= math.max(1, last) then -- others may have told of a later use
-      if address ~= '' and address ~= was[3] then said[3], said[4] = '@last_address', address end
-      if agent ~= '' and agent ~= was[4] then said[#said + 1] = '@last_agent' said[#said + 1] = agent end
-      if digest == was[5] then said[#said + 1] = '@predecessor_used_at' said[#said + 1] = used_at end
-      redis.call('HSET', metadata, unpack(said)) uses[#uses + 1] = used_at uses[#uses + 1] = id
+      if address ~= '' and address ~= was[3] then note(said, '@last_address', address) end
+      if agent ~= '' and agent ~= was[4] then note(said, '@last_agent', agent) end
+      if digest == was[5] then note(said, '@predecessor_used_at', used_at) end
+      redis.call('HSET', metadata, unpack(said))
+      note(uses, used_at, id)
       if last == 0 and not redis.call('ZSCORE', last_uses, id) then -- no more among those never used
         for _, list in ipairs({on, off, dead}) do redis.call('ZADD', list, 'XX', 'INCR', '-5e15', id) end
       end
     end
-    add(days, new_days, 'a', day, allowed, keep_days) add(hours, new_hours, 'a', hour, allowed, keep_hours)
-    add(days, new_days, 'd', day, denied, keep_days) add(hours, new_hours, 'd', hour, denied, keep_hours)
+    add(days, new_days, 'a', day, allowed, keep_days)
+    add(hours, new_hours, 'a', hour, allowed, keep_hours)
+    add(days, new_days, 'd', day, denied, keep_days)
+    add(hours, new_hours, 'd', hour, denied, keep_hours)
   end
   at = at + 7
 end

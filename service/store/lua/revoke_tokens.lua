@@ -19,21 +19,26 @@ for first = 9, #KEYS, 5 do
   local read, revoked_at, of, created = unpack(redis.pcall('HMGET', metadata, '@digest', '@revoked_at', '@version',
     '@created_micros'))
   local over, since = (revoked_at or '0') ~= '0', (tonumber(of) or 1) - version
-  local reply = not read and -2 or (read ~= digest or not (over or since <= 0 or insist == '1')) and -1 or over and 0 or 1
+  local is_other = read ~= digest or not (over or since <= 0 or insist == '1')
+  local reply = not read and -2 or is_other and -1 or over and 0 or 1
   if reply >= 0 then
     redis.call('DEL', credential, predecessor, derived, unpack(redis.pcall('ZRANGE', derived, 0, -1)))
     redis.call('SET', reason, why, unpack(why_until == '0' and {} or {'PXAT', why_until}))
   end
   if reply == 1 then
-    redis.call('HSET', metadata, '@active', 0, '@revoked_at', now, '@version', version + since + 1, '@seal',
-      since == 0 and record_seal or '')
+    local seal_now = since == 0 and record_seal or ''
+    redis.call('HSET', metadata, '@active', 0, '@revoked_at', now, '@version', version + since + 1, '@seal', seal_now)
     redis.call('XADD', events, 'MAXLEN', '~', keep, '*', 'e', entry, 's', seal)
     for _, index in ipairs({on, dead, expiries}) do redis.call('ZREM', index, id) end
     local made = string.match(created or '', '^%d+$') or '1'
     local place = redis.call('ZSCORE', used, id) and string.format('-%.0f', made + 5e15) or '-' .. made
-    redis.call('ZADD', off, place, id) redis.call('ZADD', purges, purge_at, id)
+    redis.call('ZADD', off, place, id)
+    redis.call('ZADD', purges, purge_at, id)
     local held = redis.call('ZRANGEBYLEX', names, '[' .. member, '(' .. member .. '"')
-    if held[1] then redis.call('ZREM', names, unpack(held)) redis.call('ZADD', names, 0, freed) end
+    if held[1] then
+      redis.call('ZREM', names, unpack(held))
+      redis.call('ZADD', names, 0, freed)
+    end
   end
   replies[#replies + 1], at = reply, at + 10
 end

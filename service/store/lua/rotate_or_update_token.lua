@@ -31,7 +31,8 @@ for key = 8, #KEYS, 9 do
     local place = redis.call('ZSCORE', used, id) and created or string.format('%.0f', created + 5e15)
     redis.call('ZADD', is_on and on or off, place, id)
     redis.call('ZADD', expiries, (is_on and '' or '-') .. (expires == '0' and created or expires), id)
-    local rows = old_row ~= row and redis.call('GET', block) or '' local found, to = string.find(rows, old_row, 1, true)
+    local rows = old_row ~= row and redis.call('GET', block) or ''
+    local found, to = string.find(rows, old_row, 1, true)
     if found and #row == #old_row then redis.call('SETRANGE', block, found - 1, row)
     elseif found then redis.call('SET', block, string.sub(rows, 1, found - 1) .. row .. string.sub(rows, to + 1)) end
   end

@@ -23,7 +23,8 @@ for place = 4, #KEYS do
   local debt, ends = due >= now and due <= now + burst * interval + 1 and due - now or 0
   if interval == 0 then interval, debt, ends = 1, math.max(due, 0), ARGV[at + 3] * 1000 end
   if ends and (now < ARGV[at + 2] * 1000 or now >= ends) then return {record, 4, tonumber(time[1])} end
-  local over = debt - (burst - cost) * interval - 0.5 if over > 0 then verdict = 0 end
+  local over = debt - (burst - cost) * interval - 0.5
+  if over > 0 then verdict = 0 end
   limits[place], at = {rate, interval, tonumber(burst), debt, over, ends}, at + (ends and 4 or 2)
 end
 for place, limit in pairs(limits) do
@@ -35,6 +36,9 @@ for place, limit in pairs(limits) do
   local remaining = math.min(math.floor(burst - debt / interval + 0.001), wait > 0 and cost - 1 or burst)
   answer[place * 3 - 9], answer[place * 3 - 8], answer[place * 3 - 7] = math.max(remaining, 0), full, wait
 end
-answer[2] = verdict if spends ~= '1' or verdict == 0 then return answer end
+answer[2] = verdict
+if spends ~= '1' or verdict == 0 then return answer end
 -- Behind a write that only takes away, a full server lets this one through: uses are counted to the last.
-redis.call('HDEL', metadata, '') redis.call('HINCRBY', metadata, '@uses_left', -1) return answer
+redis.call('HDEL', metadata, '')
+redis.call('HINCRBY', metadata, '@uses_left', -1)
+return answer
