@@ -15,14 +15,14 @@ from service.cli import program
 from service.cli.commands import about, audit, verify
 from service.cli.commands.tokens import show, states
 from service.cli.doctor import command
-from service.cli.terminal import output
+from service.cli.terminal import output, report
 from service.embedded import EmbeddedRedis
 from tests.cli.stub import Stub, serving
 
 Run = Callable[..., Result]
 Found = Callable[..., tuple[int, dict[str, tuple[str, str]]]]
 # Imported before any is patched: a module first imported meanwhile would keep the patched name for ever.
-_SHOWING = (output, show, audit, about, command, states, verify)
+_SHOWING = (output, report, show, audit, about, command, states, verify)
 
 
 @pytest.fixture(autouse=True)

@@ -15,6 +15,7 @@ import pytest
 import service.embedded as embedded
 from service.embedded import EmbeddedError, data_note, prerequisites
 from service.embedded.data_note import note_data, noted_marks, refuse_lost_data
+from service.embedded.prerequisites import SOCKET_PATH_BYTES, fits_socket
 from tests.embedded.embedded_runs import client, fake_server, fresh_folder, nobody, refusal, running
 
 
@@ -40,6 +41,15 @@ def test_every_file_is_for_the_owner_alone(folder: Path) -> None:
 def test_odd_characters_in_the_path_reach_the_client(folder: Path, name: str) -> None:
     with running(folder / name) as server, client(server.url) as connection:
         assert connection.ping()
+
+
+def test_a_path_is_as_long_as_the_address_of_a_socket_may_be() -> None:
+    longest = "/" + "é" * ((SOCKET_PATH_BYTES - 1) // 2)
+    assert (len(os.fsencode(longest)), fits_socket(longest), fits_socket(longest + "x")) == (
+        SOCKET_PATH_BYTES,
+        True,
+        False,
+    )
 
 
 def test_a_path_too_long_for_a_socket_gets_one_in_a_private_runtime_directory(

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from service.cli.commands.tokens import import_export
-from service.cli.commands.tokens.import_export import MOST_BYTES, Part, lines_of, parts
+from service.cli.commands.tokens.import_export import MOST_BYTES, Part, lines_of, parts, rows_of
 from service.cli.terminal import output
 from tests.cli.conftest import Run
 from tests.cli.running import COMMAND, DEADLINE, own_environment, wait_for
@@ -167,6 +167,15 @@ def test_the_longest_line_that_fits_is_sent() -> None:
     line = b"x" * (MOST_BYTES - 1)
     assert list(parts(lines_of(BytesIO(line + b"\n")))) == [Part([1], line + b"\n")]
     assert list(parts(lines_of(BytesIO(line)))) == [Part([1], line + b"\n")]
+
+
+def test_the_longest_row_that_fits_is_sent() -> None:
+    # In columns, because a field of CSV may have 128 KiB. Each is `"c": "...", ` as JSON, braces and the end stand for
+    # the last comma and one byte more.
+    row = b",".join([b"x" * (MOST_BYTES // 16 - 9)] * 15) + b"," + b"x" * (MOST_BYTES // 16 - 10)
+    heading = b",".join([b"%c" % (97 + place) for place in range(16)])
+    assert [len(part.body) for part in parts(rows_of(BytesIO(heading + b"\n" + row)))] == [MOST_BYTES]
+    assert list(parts(rows_of(BytesIO(heading + b"\n" + row + b"x")))) == [Part([2], b"")]
 
 
 def test_an_import_sends_the_lines_as_they_are(stub: Stub, run: Run, tmp_path: Path) -> None:

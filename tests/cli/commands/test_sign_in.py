@@ -195,6 +195,13 @@ def test_whoami_asks_the_service_for_whom_it_takes_the_session(nobody: Stub, run
     assert run("whoami").exit_code == 4
 
 
+def test_whoami_says_nothing_of_the_session_that_is_kept_where_another_token_asks(nobody: Stub, run: Run) -> None:
+    run("login", "ada", stdin="pw\n")
+    nobody.on("GET", "/validate", {}, headers={"X-Token-Subject": "bob", "X-Token-Kind": "session"})
+    told = json.loads(run("whoami", "--json", env={"TOKENS_TOKEN": "T" * 64}).stdout)
+    assert told == {"url": nobody.url, "username": "bob", "expiresAt": None}
+
+
 def test_whoami_names_the_token_and_spends_no_use(stub: Stub, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOKENS_TOKEN", "rtk_secret")
     stub.on("GET", "/api/tokens/self", token(scopes=["a"]))

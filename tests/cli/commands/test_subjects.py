@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.cli.conftest import Run
 from tests.cli.stub import Stub
 
@@ -33,3 +35,10 @@ def test_a_subject_is_limited_shown_and_unlimited(stub: Stub, run: Run) -> None:
     assert run("subjects", "unlimit", "acme", "--yes").exit_code == 0
     assert stub.asked[-1].query == {"subject": "acme"}
     assert run("subjects", "limit", "acme").exit_code == 2
+
+
+@pytest.mark.usefixtures("terminal")
+def test_a_person_is_told_that_a_list_is_empty(stub: Stub, run: Run) -> None:
+    stub.on("GET", PATH, {"subjects": [], "nextCursor": None})
+    result = run("subjects", "list")
+    assert (result.stdout, result.stderr) == ("", "No subject has limits.\n")

@@ -10,6 +10,7 @@ import signal
 import socket
 import ssl
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -144,6 +145,16 @@ def test_a_service_manager_that_is_not_there_is_noticed_at_the_start(
         pass
     with service_manager() as tell_ready:  # It was taken away, for a child is not who it speaks to.
         tell_ready()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the abstract namespace is one of Linux")
+def test_a_service_manager_without_a_path_is_told_too(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NOTIFY_SOCKET", f"@{folder}")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(f"\0{folder}")
+        with service_manager() as tell_ready:
+            tell_ready()
+        assert manager.recv(100) == b"READY=1"
 
 
 def test_a_service_manager_that_has_gone_meanwhile_holds_nothing_up(
