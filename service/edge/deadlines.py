@@ -4,7 +4,7 @@ import asyncio
 import struct
 import sys
 import time
-from collections.abc import Callable, Iterable, Set
+from collections.abc import Callable, Collection, Iterable, Set
 from fcntl import ioctl
 from termios import TIOCOUTQ
 from typing import Any, Protocol
@@ -25,6 +25,7 @@ class Watched(Protocol):
     """A connection as its deadlines see it; instants of their clock, None where no time-out runs."""
 
     transport: asyncio.Transport
+    pipeline: Collection[Any]
     origin: str
     idle_since: float | None
     head_since: float | None
@@ -93,6 +94,9 @@ class Deadlines:
             if not self._is_read(connection):
                 # Not `close`: that waits until everything is written, and this client takes nothing.
                 connection.transport.abort()
+            elif connection.pipeline:
+                # Nothing more is read of it before these are answered, so that its client is not late.
+                continue
             elif connection.head_since is not None and connection.head_since < read_until - HEAD_SECONDS:
                 connection.refuse(Refusal(408, "request_timeout", "The request's head took too long."))
             elif connection.body_since is not None and connection.body_since < read_until - BODY_SECONDS:

@@ -274,15 +274,6 @@ class EdgeProtocol(ReadingProtocol):
         if not self.transport.is_closing():
             self.go_on()
 
-    def go_on(self) -> None:
-        """Begin with the next request of a pipeline, or wait for one."""
-        if self.flow.read_paused:
-            self.flow.resume_reading()
-        if self.pipeline:
-            self._start_asgi_task(*self.pipeline.pop())
-        else:
-            self.idle_since = self.deadlines.now
-
     def shutdown(self) -> None:
         """Graceful stop: answer what comes and close with it; connections that stay idle are closed by `Deadlines`."""
         self._draining = True

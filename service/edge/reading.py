@@ -13,11 +13,14 @@ from service.api.http.problems import problem_body
 from service.edge.deadlines import Deadlines
 from service.edge.fast_cycle import OperationCycle
 from service.edge.fast_path import FastPath
-from service.edge.head import HEAD_BYTES, TOO_LARGE, UNWANTED_BYTES, Refusal, Refused, size_of
+from service.edge.head import HEAD_BYTES, TOO_LARGE, UNWANTED_BYTES, Refusal, Refused
 
 # What is read of blank lines before a head; of these one is nothing.
 BLANK_BYTES = 1024
 _IGNORED_BYTES = 2
+# So much is parsed at once: a packet may hold ten thousand requests, each of which takes a hundred times the room that
+# it took there, and all of which others would wait for.
+_PARSED_BYTES = 4096
 _NOT_HTTP = Refusal(400, "invalid_request", "The request is not valid HTTP.")
 
 
@@ -46,6 +49,9 @@ class ReadingProtocol(HttpToolsProtocol):
         self._unread_bytes = 0
         # Of the blank lines before a head.
         self._blank_bytes = 0
+        # The rest of a packet, and whether it is read in the next turn of the loop.
+        self._unparsed = b""
+        self._reads_later = False
         # Instants of the coarse clock of `Deadlines`; None where no time-out runs.
         self.idle_since: float | None = None
         self.head_since: float | None = None
@@ -66,12 +72,61 @@ class ReadingProtocol(HttpToolsProtocol):
         return self.body_since if self.head_since is None else self.head_since
 
     def data_received(self, data: bytes) -> None:
+        self._read(self._unparsed + data)
+
+    def _read(self, data: bytes) -> None:
+        """Read the beginning of a packet, or of its body all; the rest when others had their turn, and not before what
+        waits for its own is begun.
+        """
+        for start in range(0, len(data), _PARSED_BYTES):
+            if self.pipeline or (start and self.body_since is None):
+                self._unparsed = data[start:]
+                self._read_later()
+                return
+            self._parse(data[start : start + _PARSED_BYTES])
+        self._unparsed = b""
+
+    def go_on(self) -> None:
+        """Begin with the next request of a pipeline, or wait for one, and read on."""
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        else:
+            self.idle_since = self.deadlines.now
+        if self._unparsed:
+            self._read_later()
+        else:
+            self._resume()
+
+    def _read_later(self) -> None:
+        # Whoever reads its body lets reading go on, and this is before what comes next.
+        self.flow.pause_reading()
+        if not self._reads_later and not self.pipeline:
+            self._reads_later = True
+            self.loop.call_soon(self._read_on)
+
+    def _read_on(self) -> None:
+        self._reads_later = False
+        if not self.transport.is_closing():
+            self._read(self._unparsed)
+            if not self.pipeline:
+                self._resume()
+
+    def _resume(self) -> None:
+        if not self.flow.read_paused or self._unparsed:
+            return
+        self.flow.resume_reading()
+        # Nobody was late meanwhile.
+        if self._in_head:
+            self.head_since = self.deadlines.now
+        if self.body_since is not None:
+            self.body_since = self.deadlines.now
+
+    def _parse(self, data: bytes) -> None:
         if self._refusal is not None:
             return
         known = self.headers
-        continued = known if self._in_head else None
-        # Exact for a head that goes on; for one that begins here at most too large, which is checked again.
-        self._head_bytes = len(data) if continued is None else self._head_bytes + len(data)
+        # At most: a head is counted with what stands before it in its first piece, and checked again when it is whole.
+        self._head_bytes = len(data) + (self._head_bytes if self._in_head else 0)
         offer = None
         try:
             try:
@@ -86,9 +141,9 @@ class ReadingProtocol(HttpToolsProtocol):
             self.refuse(refused.refusal if isinstance(refused, Refused) else _NOT_HTTP)
             return
         if self._in_head:
-            if self.headers is not continued:
-                self._head_bytes = size_of(self.url, self.headers)
-            if self._head_bytes > HEAD_BYTES:
+            if self.headers is not known:
+                self._head_bytes = len(data)
+            if self._head_bytes > HEAD_BYTES + _PARSED_BYTES:
                 self.refuse(TOO_LARGE)
         elif self.body_since is not None:
             self._bound_body(len(data))

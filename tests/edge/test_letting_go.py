@@ -29,7 +29,7 @@ async def test_secrets_are_let_go_each_second_and_behind_the_last_connection() -
     told: list[float] = []
     clock = iter(range(10))
     deadlines = Deadlines(lambda: next(clock), on_second=lambda: told.append(deadlines.now))
-    idle = Mock(unread_bytes=0, unread_since=0, idle_since=0, head_since=None, body_since=None)
+    idle = Mock(pipeline=(), unread_bytes=0, unread_since=0, idle_since=0, head_since=None, body_since=None)
     idle.transport.get_write_buffer_size.return_value = 0
     connections = {idle}
     deadlines.watch(connections, 60)
@@ -46,7 +46,7 @@ async def test_secrets_are_let_go_each_second_and_behind_the_last_connection() -
 async def test_what_came_while_the_process_stood_still_is_read_before_its_connection_is_given_up(since: str) -> None:
     clock = iter([0, 1, 100, 100.25])
     deadlines = Deadlines(lambda: next(clock))
-    waiting = Mock(unread_bytes=0, unread_since=100, idle_since=None, head_since=None, body_since=None)
+    waiting = Mock(pipeline=(), unread_bytes=0, unread_since=100, idle_since=None, head_since=None, body_since=None)
     setattr(waiting, since, 1)
     waiting.transport.get_write_buffer_size.return_value = 0
     deadlines.watch({waiting}, 60)

@@ -96,10 +96,12 @@ async def test_an_offer_that_closes_its_connection_is_answered_and_what_follows_
 async def test_what_is_refused_stays_so_behind_or_within_an_offer(port: int) -> None:
     offered = GOOD[:-2] + H2C + b"\r\n"
     large = b"GET /livez HTTP/1.1\r\nHost: a\r\n" + H2C + b"X-A: " + b"a" * 17000 + b"\r\n\r\n"
+    many = GOOD[:-2] + H2C + b"X-A: a\r\n" * 65 + b"\r\n"
     for status, sent in (
         (b"431", large),
+        (b"431", many),
         # What is under way is answered, and nothing behind it.
-        (b"200", offered + large),
+        (b"200", offered + many),
         (b"200", offered + b"broken\r\n\r\n"),
         (b"400", b"GET /livez HTTP/1.1\r\n" + H2C + b"\r\n"),
         (b"200", offered + b"GET /livez HTTP/1.1\r\n\r\n"),
