@@ -67,8 +67,9 @@ class SelfServiceApi(OperationGroup, tag="managed"):
         # A derived token has no record: it is shown from its credential.
         if ancestors:
             return await self._views.of_one(await self._derivation.show(holder.secret), parent_id=ancestors[-1])
+        begun = self._views.begin(holder.credential.token_id)
         with _ended_with_its_record():
-            return await self._views.of_one(await self._tokens.get(holder.credential.token_id))
+            return await self._views.of_one(await self._tokens.get(holder.credential.token_id), begun)
 
     @Operation("DELETE", "/api/tokens/self", HOLDER, "revokeOwnToken", pending=True)
     async def revoke(self, holder: Holder) -> Message:

@@ -96,6 +96,12 @@ class Series(msgspec.Struct, frozen=True):
         return list(map(add, *self.counts()))
 
 
+class Begun(msgspec.Struct):
+    """The days of a token that were asked for: here once a reply to what was asked later is, if they came at all."""
+
+    series: Series | None = None
+
+
 class Totals(NamedTuple):
     """Checks of the whole service in an hour: those allowed, and those refused by outcome."""
 
@@ -163,6 +169,21 @@ class UsageStore:
             ask("EXPIREAT", keys.credential(digest), ends_at, retry=True),
         )
 
+    def begin_days(self, token_id: str, now: int, days: int) -> Begun:
+        """Ask for `days_of` one token together with what is asked next, and wait for nothing.
+
+        What does not come, or is to be folded first, is asked by `days_of`.
+        """
+        begun, last = Begun(), now // DAY
+        first = last - days + 1
+
+        def take(reply: Reply) -> None:
+            if isinstance(reply, list) and not _is_unfolded(reply[0]):
+                begun.series = Series(first, days, reply[0])
+
+        self._many.begin_usage(token_id, Keys.usage_by_day, _lists(first, last), take)
+        return begun
+
     async def days_of(self, token_ids: Sequence[str], now: int, days: int) -> list[Series]:
         """Uses of each token on each of the last days; a round trip or a few."""
         return await self._series(token_ids, now, days, DAY)
@@ -189,7 +210,7 @@ class UsageStore:
         first = last - length + 1
         lists = _lists(first, last)
         rows = await self._many.usage(token_ids, key_of, lists)
-        unfolded = [token_id for token_id, row in zip(token_ids, rows, strict=True) if row and _UNFOLDED in row[0]]
+        unfolded = [token_id for token_id, row in zip(token_ids, rows, strict=True) if _is_unfolded(row)]
         if unfolded:
             places = [(shard, each) for each in unfolded if (shard := self._shards.of_id(each))]
             # A Redis that is full shows what it has in lists.
@@ -216,6 +237,10 @@ class UsageStore:
         # Hour after hour in another shard, so that no node bears them all.
         shard = self._shards[hour % len(self._shards)]
         return shard, shard.keys.usage_of_hour(hour)
+
+
+def _is_unfolded(row: Sequence[Reply]) -> bool:
+    return bool(row) and _UNFOLDED in row[0]
 
 
 @lru_cache(16)

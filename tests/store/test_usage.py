@@ -143,6 +143,24 @@ async def test_what_was_counted_is_read_though_whoever_began_the_day_was_cut_off
     assert [one.totals() for one in shown] == [[4, 8], [0, 0], [0, 4]]
 
 
+async def test_days_that_are_begun_are_there_with_a_later_reply_where_nothing_is_to_be_folded(
+    make_service: Callable[..., Any],
+) -> None:
+    service = await make_service(background=False, wrap=CutOff)
+    link, store = service.stores.shards[0].link, UsageStore(service.stores.shards)
+    ids = [(await create(service, name)).token.token_id for name in ("used", "cut off", "never used")]
+    await store.add([use(ids[0])], NOW)
+    link.cut_by = StoreUnavailable("cut off")
+    with pytest.raises(StoreUnavailable):
+        await store.add([use(ids[1])], NOW)
+    # The script is known to the server from then on.
+    await store.days_of(ids[:1], NOW, 2)
+    begun = [store.begin_days(token_id, NOW, 2) for token_id in (*ids, "of no shard")]
+    assert [one.series for one in begun] == [None] * 4
+    await link.execute("EXISTS", "whatever")
+    assert [one.series and one.series.totals() for one in begun] == [[0, 4], None, [0, 0], None]
+
+
 async def test_a_redis_that_is_full_shows_the_days_that_it_has_in_lists(make_service: Callable[..., Any]) -> None:
     service = await make_service(background=False, wrap=CutOff)
     link, store = service.stores.shards[0].link, UsageStore(service.stores.shards)

@@ -15,7 +15,7 @@ from service.errors import wrong
 from service.model import ManagedToken, Status
 from service.store.managed.query import Query
 from service.store.managed.records import Remembered
-from service.store.usage import Series, UsageStore
+from service.store.usage import Begun, Series, UsageStore
 from service.tokens.limits import Standings, SubjectLimits
 from service.tokens.managed.derivation import Derivation
 from service.tokens.managed.tokens import Created
@@ -74,11 +74,13 @@ class TokenViews:
             rows += [row_of(given[0].token_id, given).tell() for given in some]
         return rows
 
-    async def _given(self, tokens: list[ManagedToken], parent_id: str) -> list[tuple[Any, ...]]:
-        """All that tokens are shown by."""
+    async def _given(
+        self, tokens: list[ManagedToken], parent_id: str, known: Series | None = None
+    ) -> list[tuple[Any, ...]]:
+        """All that tokens are shown by; `known` are the days of the only one."""
         now, token_ids = self._clock(), [token.token_id for token in tokens]
         # One after the other: to ask together takes longer than that for most tokens, which have the first alone.
-        series = await self._usage.days_of(token_ids, int(now), _DAYS)
+        series = [known] if known else await self._usage.days_of(token_ids, int(now), _DAYS)
         counts, standings = await self._derivation.counts(tokens), await self._standings.of(tokens)
         shared = await self._subject_limits.of(token.shares_as for token in tokens)
         return [
@@ -95,9 +97,13 @@ class TokenViews:
             for token, days, count in zip(tokens, series, counts, strict=True)
         ]
 
-    async def of_one(self, token: ManagedToken, *, parent_id: str = "") -> TokenShown:
+    def begin(self, token_id: str) -> Begun:
+        """Ask for the days that `of_one` shows, together with the record that is read next."""
+        return self._usage.begin_days(token_id, int(self._clock()), _DAYS)
+
+    async def of_one(self, token: ManagedToken, begun: Begun | None = None, *, parent_id: str = "") -> TokenShown:
         """The same for one token."""
-        (given,) = await self._given([token], parent_id)
+        (given,) = await self._given([token], parent_id, begun.series if begun else None)
         return shown(*given)
 
     async def derived(self, parent_id: str, limit: int, cursor: str | None) -> TokenList:

@@ -54,7 +54,8 @@ class ManagedApi(OperationGroup, tag="managed"):
     @Operation("GET", "/api/admin/tokens/{id}", READ, "showToken", problems=(404,))
     async def show(self, caller: Caller, token_id: PathId) -> TokenShown:
         """Show a token."""
-        return await self._views.of_one(await self._tokens.get(token_id))
+        begun = self._views.begin(token_id)
+        return await self._views.of_one(await self._tokens.get(token_id), begun)
 
     @issues(MANAGED_PATH, WRITE, "createToken", problems=(409,))
     async def create(self, call: Call, caller: Caller, body: CreateToken) -> TokenIssued:
@@ -92,9 +93,10 @@ class ManagedApi(OperationGroup, tag="managed"):
         if not changes:
             raise wrong("isActive", "give at least one field to change")
         if isinstance(body.id, str):
+            begun = self._views.begin(body.id)
             token = await self._tokens.update(body.id, changes, caller.origin)
             call.token_id = token.token_id
-            return TokenChanged(_said(changes), await self._views.of_one(token))
+            return TokenChanged(_said(changes), await self._views.of_one(token, begun))
         if set(changes) != {"active"}:
             raise wrong("ids", "several tokens can only be activated or deactivated: give isActive alone")
         # What a filter finds is not in the request: it takes the right that the kill switch takes.
