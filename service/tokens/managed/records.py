@@ -122,8 +122,8 @@ class ManagedRecords:
 
     async def end(
         self, token_id: str, state: str, origin: Origin, *, digest: bytes | None = None
-    ) -> ManagedToken | None:
-        """Deactivate (`state` inactive) or revoke, old and new secret alike: the token since; None if it was so before.
+    ) -> tuple[bool, ManagedToken]:
+        """Deactivate (`state` inactive) or revoke, old and new secret alike: False if it was so before; the token.
 
         `digest`: that of the secret that asks for it. Raises NotFound, also if the record does not name that digest
         among those that may work; Forbidden for what is not the caller's to end; Conflict for deactivating what has
@@ -148,8 +148,11 @@ class ManagedRecords:
                     "This record was changed outside the service. Revoke the token by its secret.",
                     code="record_tampered",
                 )
-            if done >= 0:
-                return ended if done else None
+            if done > 0:
+                return True, ended
+            # As it was read, because it may be activated again already. Not one that was ended since it was read.
+            if done == 0 and (state == "revoked" or not (token.active and is_ours)):
+                return False, token
         raise keeps_changing()
 
     async def end_all(self, known: Sequence[Record], state: str, origin: Origin) -> list[str]:

@@ -65,7 +65,7 @@ class Revocation:
         if origin.actor == "anonymous":
             origin = msgspec.structs.replace(origin, actor=f"token:{token_id}")
         try:
-            return await self._managed_records.end(token_id, "revoked", origin, digest=digest) is not None
+            return (await self._managed_records.end(token_id, "revoked", origin, digest=digest))[0]
         # Of a derived token there is no record, and that of another may be gone.
         except NotFound:
             return sealed is not None and await self._managed_records.drop(digest, token_id, credential, origin)

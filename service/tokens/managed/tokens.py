@@ -116,7 +116,7 @@ class ManagedTokens:
         """
         # By `end`, which works on a full server, too.
         if changes == {"active": False}:
-            return await self._managed_records.end(token_id, "inactive", origin) or await self.get(token_id)
+            return (await self._managed_records.end(token_id, "inactive", origin))[1]
         for _ in range(TRIES):
             old = await self._managed_records.read_to_change(token_id)
             new = self._changed(old, changes, origin)
@@ -193,4 +193,4 @@ class ManagedTokens:
 
         Raises NotFound for an id that never was, Forbidden for one that is not the caller's to end.
         """
-        return await self._managed_records.end(token_id, "revoked", origin) is not None
+        return (await self._managed_records.end(token_id, "revoked", origin))[0]

@@ -127,6 +127,25 @@ async def test_a_revocation_wins_against_any_racing_change(still: Service, round
     assert (await still.rules.managed.tokens.get(created.token.token_id)).status(still.clock()) is Status.REVOKED
 
 
+@pytest.mark.parametrize("is_off", [True, False])
+async def test_who_switches_off_is_told_so_though_another_switches_it_on_meanwhile(
+    still: Service, monkeypatch: pytest.MonkeyPatch, *, is_off: bool
+) -> None:
+    created, end = await create(still), ManagedStore.end
+    if is_off:
+        await update(still, created.token, active=False)
+
+    async def raced(self: ManagedStore, *args: Any, **named: Any) -> list[int]:
+        monkeypatch.setattr(ManagedStore, "end", end)
+        await update(still, created.token, active=False)
+        done = await end(self, *args, **named)
+        await update(still, created.token, active=True)
+        return done
+
+    monkeypatch.setattr(ManagedStore, "end", raced)
+    assert not (await update(still, created.token, active=False)).active
+
+
 async def test_a_revocation_that_four_changes_outran_is_known_as_ours(
     still: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
