@@ -102,16 +102,19 @@ class Client:
             raise self._unreachable(error) from None
 
     def stream(self, path: str, query: Mapping[str, object]) -> Iterator[bytes]:
-        """The body of a GET, piece by piece."""
+        """The body of a GET, as many whole lines at once as have come: one that breaks off ends behind a line."""
         try:
             with self._request("GET", path, query) as response:
                 if response.status != http.client.OK or response.headers.get_content_type() not in _STREAMED:
                     raise refusal(_read(response), self.address)
+                begun = b""
                 while piece := response.read(_CHUNK_BYTES):
-                    yield piece
+                    lines, end, begun = (begun + piece).rpartition(b"\n")
+                    yield lines + end
                 if response.length:
                     # A read in parts takes an end that came too early for the end.
                     raise http.client.IncompleteRead(b"", response.length)
+                yield begun
         except (OSError, http.client.HTTPException) as error:
             raise self._unreachable(error) from None
 

@@ -83,15 +83,27 @@ def print_json(value: object) -> None:
 
 
 def print_json_list(name: str, parts: Iterable[Sequence[object]], others: Mapping[str, object]) -> None:
-    """An object with a list of this name before its other members, as `print_json` does; each part as it comes."""
-    before, after = _json({name: [], **others}).split("[]", 1)
-    click.echo(f"{before}[", nl=False)
+    """An object with a list of this name before its other members, as `print_json` does; each part as it comes.
+
+    Where a part is refused the object ends with a member that says so: what is printed is JSON all the same.
+    """
+    click.echo(f"{_around(name, others)[0]}[", nl=False)
     separator, end = "", "]"
-    for part in parts:
-        if lines := ",".join([f"\n{_json(value)}".replace("\n", "\n    ") for value in part]):
-            click.echo(f"{separator}{lines}", nl=False)
-            separator, end = ",", "\n  ]"
-    click.echo(f"{end}{after}")
+    try:
+        for part in parts:
+            if lines := ",".join([f"\n{_json(value)}".replace("\n", "\n    ") for value in part]):
+                click.echo(f"{separator}{lines}", nl=False)
+                separator, end = ",", "\n  ]"
+    except (Failure, KeyboardInterrupt):
+        others = {**others, "incomplete": True}
+        raise
+    finally:
+        click.echo(f"{end}{_around(name, others)[1]}")
+
+
+def _around(name: str, others: Mapping[str, object]) -> list[str]:
+    """The object before its list and behind it."""
+    return _json({name: [], **others}).split("[]", 1)
 
 
 def _json(value: object) -> str:

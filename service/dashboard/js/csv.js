@@ -15,15 +15,10 @@ function inCsv(name, token) {
   return `"${(/^[=+\-@\t\r]/.test(text) ? `'${text}` : text).replaceAll('"', '""')}"`;
 }
 
-function saveFile(lines) {
-  const href = URL.createObjectURL(new Blob(lines.map((one) => `${one}\r\n`), { type: "text/csv" }));
-  h("a", { href, download: "tokens.csv" }).click();
-  setTimeout(() => URL.revokeObjectURL(href));
-}
-
 /** names: of members, one for each column; query: as the list's. */
 export async function downloadCsv(app, query, names) {
-  const lines = [names.join()];
+  // By id: what changes its place meanwhile is on two pages.
+  const lines = new Map();
   let [cursor, stopped] = [];
   const stop = () => {
     stopped = true;
@@ -33,12 +28,14 @@ export async function downloadCsv(app, query, names) {
     do {
       const { tokens, nextCursor } = await get(TOKENS, { ...query, limit: READ_AT_ONCE, cursor });
       if (stopped) return;
-      lines.push(...tokens.map((token) => names.map((name) => inCsv(name, token)).join()));
+      tokens.forEach((token) => lines.set(token.id, names.map((name) => inCsv(name, token)).join()));
       cursor = nextCursor;
-      if (cursor) app.notices.busy(`${count(lines.length - 1)} read…`, stop);
+      if (cursor) app.notices.busy(`${count(lines.size)} read…`, stop);
     } while (cursor);
-    saveFile(lines);
-    app.notices.toast(`${count(lines.length - 1)} exported.`);
+    const href = URL.createObjectURL(new Blob([[names, ...lines.values(), ""].join("\r\n")], { type: "text/csv" }));
+    h("a", { href, download: "tokens.csv" }).click();
+    setTimeout(() => URL.revokeObjectURL(href));
+    app.notices.toast(`${count(lines.size)} exported.`);
   } catch (problem) {
     app.notices.fail(problem, () => downloadCsv(app, query, names), false);
   }

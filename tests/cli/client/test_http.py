@@ -266,7 +266,7 @@ def test_the_local_service_is_found_by_its_own_settings(stub: Stub, run: Run) ->
     assert (result.exit_code, "set TOKENS_URL" in line(result)) == (2, True)
 
 
-def test_a_stream_that_breaks_off_is_no_success(run: Run) -> None:
+def test_a_stream_that_breaks_off_is_no_success_and_prints_whole_lines(run: Run) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
 
@@ -274,14 +274,14 @@ def test_a_stream_that_breaks_off_is_no_success(run: Run) -> None:
             with listener.accept()[0] as connection:
                 connection.recv(65536)
                 connection.sendall(
-                    b"HTTP/1.1 200 OK\r\nContent-Type: text/csv\r\nContent-Length: 100\r\n\r\nhalf an entry"
+                    b"HTTP/1.1 200 OK\r\nContent-Type: text/csv\r\nContent-Length: 100\r\n\r\nan entry\r\nhalf"
                 )
 
         thread = Thread(target=break_off)
         thread.start()
         result = run("audit", "--format", "ndjson", env={"TOKENS_URL": url, "TOKENS_TOKEN": "t"})
         thread.join()
-    assert (result.exit_code, result.stdout) == (1, "half an entry")
+    assert (result.exit_code, result.stdout_bytes) == (1, b"an entry\r\n")
     assert line(result) == f"{url} broke off its answer: what came of it is not the whole"
 
 

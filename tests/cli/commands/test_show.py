@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from typing import Any
 
 import pytest
@@ -94,6 +95,25 @@ def test_what_was_read_is_printed_before_the_next_page_is_asked_for(stub: Stub, 
     assert result.exit_code != 0
     assert "one" in result.stdout
     assert "two" in result.stdout
+
+
+@pytest.mark.parametrize("form", ["--json", "--csv", ""])
+def test_what_changed_its_place_between_two_pages_is_listed_once(stub: Stub, run: Run, form: str) -> None:
+    stub.on("GET", LIST, page(token("moved", "0" * 16), token("still", "1" * 16), cursor="next"))
+    stub.on("GET", LIST, page(token("moved", "0" * 16), token("last", "2" * 16)))
+    told = run("list", "--all", "--sort", "lastUsedAt", *filter(None, [form])).stdout
+    assert re.findall("moved|still|last(?!U)", told) == ["moved", "still", "last"]
+
+
+@pytest.mark.parametrize("first", [[], [token("one"), token("two")]])
+def test_json_that_breaks_off_is_whole_and_says_that_the_list_is_not(
+    stub: Stub, run: Run, first: list[dict[str, Any]]
+) -> None:
+    stub.on("GET", LIST, page(*first, cursor="next", total=3))
+    stub.problem("GET", LIST, 403, "No more.", code="forbidden")
+    result = run("list", "--all", "--json")
+    assert json.loads(result.stdout) == {"tokens": first, "total": 3, "incomplete": True}
+    assert json.loads(result.stderr)["code"] == "forbidden"
 
 
 def test_a_list_that_is_refused_prints_nothing(stub: Stub, run: Run) -> None:

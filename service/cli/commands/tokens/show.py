@@ -1,6 +1,6 @@
 """Commands that read tokens: list, show, stats, usage."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import partial
 from itertools import chain
 from typing import Any
@@ -101,6 +101,9 @@ def list_tokens(limit: int, everything: bool, as_csv: bool, **filters: Any) -> R
     if parent := filters["parent"]:
         filters["parent"] = token_id_of(client, parent)
     pages = every(client, TOKENS, TokenPage, given(filters), limit=None if everything else limit)
+    # By creation nothing changes its place, and a million ids need not be remembered.
+    if not filters["sort"].endswith("createdAt"):
+        pages = _once(pages)
     # The first is read before anything is printed: what is refused as a whole prints nothing.
     first = next(pages)
     pages = chain([first], pages)
@@ -110,6 +113,15 @@ def list_tokens(limit: int, everything: bool, as_csv: bool, **filters: Any) -> R
         return None
     total = first["total"]
     return Report(partial(print_json_list, "tokens", tokens, {"total": total}), partial(_print_list, pages, total))
+
+
+def _once(pages: Iterable[TokenPage]) -> Iterator[TokenPage]:
+    """Without what was on an earlier page: by its use or its end a token may change its place between two."""
+    listed: set[str] = set()
+    for page in pages:
+        page["tokens"] = [token for token in page["tokens"] if token["id"] not in listed]
+        listed.update(token["id"] for token in page["tokens"])
+        yield page
 
 
 def _print_list(pages: Iterable[TokenPage], total: int | None) -> None:
