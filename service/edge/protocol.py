@@ -90,21 +90,8 @@ class EdgeProtocol(ReadingProtocol):
         # These refer back to the connection. Left to the garbage collector, hundreds of short connections would hold
         # the loop for 5 ms.
         self.pipeline.clear()
-        self._answering = self.cycle = None  # type: ignore[assignment]
+        self._answering = self._change = self.cycle = None  # type: ignore[assignment]
         del self._own_cycle
-
-    def eof_received(self) -> bool:  # type: ignore[override]
-        """Keep a connection whose client sends no more until its question is answered, as HAProxy does.
-
-        Who has left altogether is seen to do the same: nothing may be made or changed of which nobody hears.
-        """
-        cycle: Any = self.cycle
-        # Idle, or amid a head or a body; over TLS no half of a connection can be closed.
-        if self.idle_since is not None or self._in_head or self.body_since is not None or self.scheme == "https":
-            return False
-        method = cycle.method if isinstance(cycle, FastCycle) else cycle.scope["method"]
-        cycle.keep_alive = method not in ("GET", "HEAD")
-        return not cycle.keep_alive
 
     def data_received(self, data: bytes) -> None:
         # Between two messages the parser can be passed over without losing its place.
@@ -190,11 +177,16 @@ class EdgeProtocol(ReadingProtocol):
         if previous is None or previous.response_complete:
             self._next_cycle(named, kind, plan).start()
             return
-        # A client that sends request after request without reading must not fill our memory: what it sends next stays
-        # in its socket until this one is answered. The one before may be our own cycle, so this is another.
+        # The one before may be our own cycle, so this is another.
         self._own_cycle = kind(self, self.fast_path)
-        self.flow.pause_reading()
-        self.pipeline.appendleft((self._next_cycle(named, kind, plan), self.app))
+        self._await_turn(self._next_cycle(named, kind, plan))
+
+    def _await_turn(self, cycle: Any) -> None:
+        # A client that sends request after request without reading must not fill our memory: what it sends next stays
+        # in its socket. Not behind the first already: where nothing is read nobody sees that the client leaves.
+        if self.pipeline:
+            self.flow.pause_reading()
+        self.pipeline.appendleft((cycle, self.app))
 
     def _next_cycle(self, named: Named, kind: type[FastCycle], plan: Any) -> Any:
         head_only = self.parser.get_method() == b"HEAD"
@@ -210,7 +202,8 @@ class EdgeProtocol(ReadingProtocol):
         elif previous is not None and not previous.response_complete:
             self._begin_ordinary(named)
         else:
-            self._next_cycle(named, kind, plan).await_body()
+            self._change = cycle = self._next_cycle(named, kind, plan)
+            cycle.await_body()
             self._progress = True
             self.body_since = self.deadlines.now
 
@@ -219,7 +212,10 @@ class EdgeProtocol(ReadingProtocol):
         parser, url, headers = self.parser, self.url, self.headers
         previous: RequestResponseCycle | FastCycle | None = self.cycle
         kept = parser.get_http_version() != "1.0" and parser.should_keep_alive() and not self._draining
-        self.cycle = cycle = OrdinaryCycle.of(self, parser.get_method().decode(), url, headers, keep_alive=kept)
+        method = parser.get_method().decode()
+        self.cycle = cycle = OrdinaryCycle.of(self, method, url, headers, keep_alive=kept)
+        if method not in ("GET", "HEAD"):
+            self._change = cycle
         cycle.waiting_for_100_continue = named.get(b"expect", b"").lower() == b"100-continue"
         # As for the fast path. Only a body in chunks can be followed by further fields.
         self.url, self.headers = b"", Trailer(url, headers) if b"transfer-encoding" in named else []
@@ -228,8 +224,7 @@ class EdgeProtocol(ReadingProtocol):
         if previous is None or previous.response_complete:
             self._start_asgi_task(cycle, self.app)
         else:
-            self.flow.pause_reading()
-            self.pipeline.appendleft((cycle, self.app))
+            self._await_turn(cycle)
 
     def start_over(self, cycle: FastCycle, method: str, url: bytes, headers: Headers) -> None:
         """Have the ordinary way answer, from the start, a request that was read as a whole."""
@@ -242,6 +237,8 @@ class EdgeProtocol(ReadingProtocol):
         newest: RequestResponseCycle | FastCycle = self.cycle
         if newest is cycle:
             self.cycle = ordinary
+        if self._change is cycle:
+            self._change = ordinary
         self._start_asgi_task(ordinary, self.app)
 
     def on_message_complete(self) -> None:

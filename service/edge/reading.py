@@ -52,6 +52,8 @@ class ReadingProtocol(HttpToolsProtocol):
         # The rest of a packet, and whether it is read in the next turn of the loop.
         self._unparsed = b""
         self._reads_later = False
+        # The newest request that asks for more than an answer.
+        self._change: Any = None
         # Instants of the coarse clock of `Deadlines`; None where no time-out runs.
         self.idle_since: float | None = None
         self.head_since: float | None = None
@@ -70,6 +72,20 @@ class ReadingProtocol(HttpToolsProtocol):
         if self.pipeline or (self.body_since is None and cycle is not None and not cycle.response_complete):
             return None
         return self.body_since if self.head_since is None else self.head_since
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """Keep a connection whose client sends no more until its question is answered, as HAProxy does.
+
+        Who has left altogether is seen to do the same: nothing may be made or changed of which nobody hears.
+        """
+        # Idle, or amid a head or a body; over TLS no half of a connection can be closed.
+        if self.idle_since is not None or self._in_head or self.body_since is not None or self.scheme == "https":
+            return False
+        # Answers come in turn: where this one came, no other change is under way or waits for its turn.
+        if self._change is not None and not self._change.response_complete:
+            return False
+        self.cycle.keep_alive = False
+        return True
 
     def data_received(self, data: bytes) -> None:
         self._read(self._unparsed + data)

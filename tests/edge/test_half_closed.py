@@ -92,13 +92,30 @@ class Late(Wrapped):
         self.link.submit(command, behind, retry=retry)
 
 
+VALIDATION = b"GET /validate HTTP/1.1\r\nHost: a\r\nX-API-Key: %b\r\n\r\n" % (b"A" * 64)
+
+
+@pytest.mark.parametrize("behind", [b"", VALIDATION])
 async def test_nothing_is_created_where_the_client_may_have_left(
-    make_service: Callable[..., Any], turned: Turned
+    make_service: Callable[..., Any], turned: Turned, behind: bytes
 ) -> None:
     service = await make_service(wrap=Late, background=False)
     secret = await sign_in(service)
     async with edge(service, turned, NO_LIMITS) as port, asyncio.timeout(PATIENCE_SECONDS):
-        assert await half_closed(port, creating(secret.decode())) == b""
+        assert await half_closed(port, creating(secret.decode()) + behind) == b""
         while COUNTED not in (counted := await until_closed(port, METRICS)):
             pass
     assert COUNTED + b'"400"} 1.0' in counted
+
+
+async def test_a_question_is_answered_behind_a_change_that_is_answered(service: Service, port: int) -> None:
+    secret = (await create(service, scopes=("tokens:write",))).secret
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(creating(secret))
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        await reader.readuntil(b"rtk_")
+        writer.write(VALIDATION)
+        writer.write_eof()
+        got = await reader.read()
+    writer.close()
+    assert b"HTTP/1.1 401 " in got
