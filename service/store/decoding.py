@@ -1,7 +1,7 @@
 """What this service writes into Redis, read again. Whatever has another form somebody else wrote: it is passed over."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain
 
 import msgspec
@@ -35,14 +35,18 @@ def own_id(text: bytes) -> str | None:
 
 def own_members(reply: Sequence[bytes]) -> list[Member]:
     """Of members and scores in turn those that can be ours, in their order: ids, and whole scores other than 0."""
+    return [Member(token_id, score) for token_id, score in own_scores(reply) if score]
+
+
+def own_scores(reply: Sequence[bytes]) -> Iterable[tuple[str, int]]:
+    """The same, with scores that are 0 and as they are: a page has fifty of them."""
     members, scores = reply[::2], reply[1::2]
     # All at once, for lists read hundreds of them: one by one takes twice as long.
     ids, numbers = b" ".join((*members, b"")), b" ".join((*scores, b""))
     if len(ids) != _ID_AND_SPACE * len(members) or not (_IDS.fullmatch(ids) and _SCORES.fullmatch(numbers)):
         own = [pair for pair in in_pairs(reply) if _ID.fullmatch(pair[0]) and _WHOLE.fullmatch(pair[1])]
-        return own_members([*chain.from_iterable(own)])
-    pairs = zip(ids.decode().split(), map(int, scores), strict=True)
-    return [Member(token_id, score) for token_id, score in pairs if score]
+        return own_scores([*chain.from_iterable(own)])
+    return zip(ids.decode().split(), map(int, scores), strict=True)
 
 
 def in_pairs(reply: Sequence[bytes]) -> list[tuple[bytes, bytes]]:

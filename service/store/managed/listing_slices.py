@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from service.store.decoding import Member, own_id, own_members
+from service.store.decoding import own_id, own_scores
 from service.store.driver.many_tokens import all_of
 from service.store.driver.replies import Argument
 from service.store.driver.scripts import Script
@@ -69,7 +69,10 @@ class Index(msgspec.Struct, frozen=True):
 
     def found(self, reply: list[bytes], most: int, *, descending: bool) -> Slice:
         """What it answers to that."""
-        rows = self._rows(own_members(reply))
+        # Of the six parts that most lists have four are empty.
+        if not reply:
+            return Slice([], None, True)
+        rows = self._rows(own_scores(reply))
         if descending != self.negative:
             rows.reverse()
         return Slice(rows, rows[-1] if rows else None, len(reply) < 2 * most)
@@ -92,13 +95,13 @@ class Index(msgspec.Struct, frozen=True):
     def _signed(self, score: float) -> str:
         return f"{'-' if self.negative else ''}{score}"
 
-    def _rows(self, members: Iterable[Member]) -> list[Row]:
+    def _rows(self, scores: Iterable[tuple[str, int]]) -> list[Row]:
         """Those of this part, without what stands before all that a cursor can name."""
         sign, offset, least, greatest = -1 if self.negative else 1, self.offset, self.least, self.greatest
         return [
-            Row(position, flipped(one.token_id) if self.negative else one.token_id, one.token_id)
-            for one in members
-            if least < (score := one.score * sign) < greatest and (position := score + offset) > 0
+            Row(position, flipped(token_id) if self.negative else token_id, token_id)
+            for token_id, signed in scores
+            if least < (score := signed * sign) < greatest and (position := score + offset) > 0
         ]
 
 
