@@ -52,7 +52,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     tls_certificate_file: Annotated[str, _says("certificate for TLS and those above it, PEM; re-read on SIGHUP")] = ""
     tls_key_file: Annotated[str, _says("key of that certificate, PEM; empty: in the same file")] = ""
     workers: Annotated[int, _says("processes that share the port", ge=1, le=256)] = 1
-    data_dir: Annotated[str, _says("where the embedded default keeps its data")] = "~/.local/share/token-service"
+    # Empty would be whichever directory this is started in.
+    data_dir: Annotated[str, _says("where the embedded default keeps its data", min_length=1)] = (
+        "~/.local/share/token-service"
+    )
     data_dir_group: Annotated[bool, _says("let a group of this user write the data directory")] = False
     redis_url: Annotated[
         str, _says("redis://, rediss://, unix://, redis+sentinel:// or redis+cluster://; empty starts a Redis")
@@ -201,11 +204,15 @@ def _unknown(name: str, hints: Mapping[str, Any]) -> str:
 
 def _read_secret(name: str, path: str) -> str:
     try:
-        return Path(path).read_text(encoding="utf-8").strip()
+        text = Path(path).read_text(encoding="utf-8").strip()
     except OSError as error:
         raise SettingsError(f"{name}: cannot read {path!r}: {os.strerror(error.errno or 0)}") from None
     except UnicodeDecodeError:
         raise SettingsError(f"{name}: {path} is not UTF-8 text") from None
+    if not text:
+        # As if it were not set: with an empty URL a Redis of its own would be started, in which there is no token.
+        raise SettingsError(f"{name}: {path} is empty: write the value into it, or unset {name}")
+    return text
 
 
 def _convert(name: str, text: str, hint: Any) -> Any:

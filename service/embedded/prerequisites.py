@@ -67,9 +67,10 @@ def refuse_older_server(server: Server, folder: Path) -> None:
 
 
 def private_folder(data_dir: Path, *, group_may_write: bool = False) -> Path:
-    """The directory at mode 0700. One that others may write in is refused: they could swap the key.
+    """The directory, made at mode 0700. One that others may write in is refused: they could swap the key.
 
-    `group_may_write`: it may belong to a group of ours, which is trusted then, and stays as it is.
+    One that is there keeps its mode, because others may need what is in it; our own files in it are nobody else's.
+    `group_may_write`: it may belong to a group of ours, which is trusted then.
     """
     try:
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -79,8 +80,6 @@ def private_folder(data_dir: Path, *, group_may_write: bool = False) -> Path:
                 f"others may write in the data directory {folder}: make it yours alone (chown, chmod 700), "
                 "name another TOKENS_DATA_DIR, or let its group write with TOKENS_DATA_DIR_GROUP=on"
             )
-        if not group_may_write:
-            folder.chmod(0o700)
     except OSError as error:
         raise EmbeddedError(
             f"cannot use the data directory {data_dir}: {error.strerror}; name another TOKENS_DATA_DIR"

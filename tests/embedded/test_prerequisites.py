@@ -76,6 +76,16 @@ def test_a_runtime_directory_that_others_may_write_in_is_not_used(
         embedded.start(folder / ("x" * 120), say=nobody, lost=nobody)
 
 
+def test_a_directory_that_was_there_keeps_its_mode_and_our_files_are_private_all_the_same(folder: Path) -> None:
+    """It may be one of the system's, named by mistake."""
+    folder.mkdir()
+    folder.chmod(0o755)
+    with running(folder) as server, client(server.url) as connection:
+        connection.set("name", "value")
+        assert folder.stat().st_mode & 0o777 == 0o755
+        assert [path for path in folder.rglob("*") if path.stat().st_mode & 0o077] == []
+
+
 @pytest.mark.parametrize("mode", [0o777, 0o770, 0o722])
 def test_a_data_directory_that_others_may_write_in_is_refused(folder: Path, mode: int) -> None:
     folder.mkdir()

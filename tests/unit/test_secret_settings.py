@@ -105,3 +105,8 @@ def test_no_password_of_a_group_of_servers_is_printed(url: str, shown: str) -> N
 def test_a_secret_that_is_not_set_shows_as_empty() -> None:
     assert masked(Settings())["TOKENS_SECRET_KEY"] == ""
     assert masked(Settings(redis_url="redis://localhost"))["TOKENS_REDIS_URL"] == "redis://localhost"
+
+
+def test_an_empty_file_is_told_in_place_of_a_setting_that_is_not_set(tmp_path: Path) -> None:
+    (path := tmp_path / "url").write_text(" \n")
+    assert refusal(REDIS_URL_FILE=str(path)).startswith(f"TOKENS_REDIS_URL_FILE: {path} is empty")

@@ -157,6 +157,10 @@ def test_what_is_no_place_to_listen_on_is_refused(host: str) -> None:
     assert refusal(TLS_KEY_FILE="/key.pem") == "TOKENS_TLS_KEY_FILE needs TOKENS_TLS_CERTIFICATE_FILE"
 
 
+def test_an_empty_data_directory_is_not_the_one_that_this_is_started_in() -> None:
+    assert refusal(DATA_DIR=" ") == "TOKENS_DATA_DIR='': write text that is not empty"
+
+
 def test_the_data_directory_may_begin_with_a_tilde(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/someone")
     assert Settings().data_path == Path("/home/someone/.local/share/token-service")
