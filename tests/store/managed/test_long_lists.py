@@ -211,10 +211,12 @@ async def test_a_search_asks_for_few_bytes_at_a_time_and_no_record_of_another(
     make_service: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: dict[str, int] = {}
+    named: list[int] = []
 
     class Counting(Recording):
         async def execute(self, *args: Any, **how: Any) -> Any:
             asked[how.get("operation", "")] = asked.get(how.get("operation", ""), 0) + 1
+            named.append(int(args[2]) if len(args) > 2 else 0)
             return await super().execute(*args, **how)
 
     service = await make_service(background=False, wrap=Counting)
@@ -222,10 +224,13 @@ async def test_a_search_asks_for_few_bytes_at_a_time_and_no_record_of_another(
     asked.clear()
     assert await service.rules.managed.queries.page(Query(text="é")) == ([], None, None)
     assert set(asked) == {"find_names"}
+    named.clear()
     monkeypatch.setattr("service.store.managed.search._SLICE_BYTES", 2500)  # ten blocks that are not there, of 1,024
     asked.clear()
     await service.rules.managed.queries.page(Query(text="é"))
     assert asked["find_names"] > 100
+    # The first is named many; the others about as many as will be read, for each that is named takes Redis time.
+    assert max(named[1:]) <= 20 < named[0]
 
 
 @pytest.mark.parametrize("lost", ["read_index", "HGETALL", "HMGET"])
