@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from hashlib import sha256
 from typing import Any
 
@@ -19,6 +20,13 @@ pytestmark = pytest.mark.anyio
 
 UUID, HEX = "5f0c2a60-8d52-4b7e-9c55-0d6a2f0f1b2c", "0123456789abcdef" * 2
 STRANGER = "6f0c2a60-8d52-4b7e-9c55-0d6a2f0f1b2c"
+
+
+@pytest.fixture
+async def service(make_service: Callable[..., Any]) -> Service:
+    """One in whose background no counts are gathered, and nothing is learnt of other systems' secrets."""
+    made: Service = await make_service(background=False)
+    return made
 
 
 async def ask(port: int, field: str, secret: str) -> bytes:
