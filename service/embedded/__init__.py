@@ -18,6 +18,7 @@ from service.embedded.child import Child
 from service.embedded.data_note import has_data, refuse_lost_data
 from service.embedded.prerequisites import (
     EmbeddedError,
+    Server,
     find_server,
     private_folder,
     refuse_older_server,
@@ -58,6 +59,8 @@ def start(
     owns it. `say` gets one line now, `lost` one from another thread should the server end before close().
     Blocks until the server answers. Raises EmbeddedError.
     """
+    # Where nobody can have a server to share, one is needed: not found, it is told before anything is made.
+    server = None if os.path.lexists(data_dir) else find_server(redis_bin)
     folder = private_folder(data_dir, group_may_write=group_may_write)
     lock = _open_lock(folder)
     try:
@@ -67,16 +70,15 @@ def start(
             raise EmbeddedError(
                 f"the Redis in {folder} does not answer: end process {_note(lock)[0]}, or name another TOKENS_DATA_DIR"
             )
-        return _own(folder, lock, redis_bin=redis_bin, say=say, lost=lost)
+        return _own(folder, lock, server or find_server(redis_bin), say=say, lost=lost)
     # The server holds the same open file, and with it the lock, until it ends.
     finally:
         os.close(lock)
 
 
 def _own(
-    folder: Path, lock: int, *, redis_bin: str, say: Callable[[str], None], lost: Callable[[str], None]
+    folder: Path, lock: int, server: Server, *, say: Callable[[str], None], lost: Callable[[str], None]
 ) -> EmbeddedRedis:
-    server = find_server(redis_bin)
     refuse_older_server(server, folder)
     refuse_lost_data(folder)
     # Before the server runs: data under a key that is lost must not be served.

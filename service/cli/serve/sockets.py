@@ -77,10 +77,12 @@ def listen(host: str, port: int) -> socket.socket:
 def _listening_at(path: Path) -> Iterator[socket.socket]:
     with _bound(path) as listener:
         mine = path.stat().st_ino
-        yield listener
-        # Unless another process has put its own there since.
-        if path.exists() and path.stat().st_ino == mine:
-            path.unlink()
+        try:
+            yield listener
+        finally:
+            # Unless another process has put its own there since.
+            if path.exists() and path.stat().st_ino == mine:
+                path.unlink()
 
 
 def _bound(path: Path) -> socket.socket:

@@ -63,6 +63,7 @@ def test_a_port_in_use_ends_serve_before_anything_is_made(run: Run, tmp_path: Pa
         ("TOKENS_ACCEPT_ALSO", "Token"),
         ("TOKENS_ACCOUNTS_FILE", __file__),
         ("TOKENS_ADMIN_PASSWORD", "elevenchars"),
+        ("TOKENS_REDIS_BIN", "no-such-program"),
         ("TOKENS_ADMIN_JWT_JWKS", "no-such-file"),
         ("TOKENS_ADMIN_JWT_JWKS", "https:///keys"),
         ("TOKENS_ADMIN_JWT_JWKS", "https://[::1/keys"),

@@ -192,6 +192,15 @@ def test_a_socket_that_somebody_answers_at_is_left_alone(folder: Path) -> None:
             pass
 
 
+def test_a_start_that_is_refused_leaves_no_socket_behind(folder: Path) -> None:
+    path = folder / "http.sock"
+    with pytest.raises(Failure, match="refused later"), listening(Settings(host=f"unix:{path}")):
+        raise Failure("refused later")
+    with pytest.raises(Failure, match="gone"), listening(Settings(host=f"unix:{path},unix:{folder}/gone/http.sock")):
+        pass
+    assert not path.exists()
+
+
 def test_a_socket_that_was_left_behind_is_replaced_and_nothing_else_is(folder: Path) -> None:
     path = folder / "http.sock"
     settings = Settings(host=f"unix:{path}")
