@@ -1,6 +1,5 @@
 """`audit`: the log of changes, newest first on the screen, whole as a stream, or verified."""
 
-import sys
 from typing import Any
 
 import click
@@ -44,7 +43,7 @@ def audit(ctx: click.Context, /, limit: int, form: str | None, **filters: Any) -
     query, client = given(filters), connect()
     if form is not None:
         for piece in client.stream(_PATH, {**query, "format": form}):
-            sys.stdout.buffer.write(piece)
+            click.echo(piece, nl=False)
         return None
     pages = list(every(client, _PATH, AuditPage, query, limit=limit))
     entries = [entry for page in pages for entry in page["entries"]]

@@ -6,12 +6,14 @@ import json
 import signal
 import socket
 import subprocess
+import sys
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from service.cli import main
 from service.cli.commands.tokens import import_export
 from service.cli.commands.tokens.import_export import MOST_BYTES, Part, lines_of, parts, rows_of
 from service.cli.terminal import output
@@ -32,6 +34,23 @@ def test_an_export_goes_to_standard_output_as_it_comes(stub: Stub, run: Run, fil
     stub.on("GET", EXPORT, LINES * 50_000)
     result = run("export", *file)
     assert (result.exit_code, result.stdout_bytes, result.stderr) == (0, LINES * 50_000, "")
+
+
+@pytest.mark.parametrize("command", [["export"], ["audit", "--format", "ndjson"]])
+def test_what_does_not_fit_is_told_also_where_it_waits_in_a_buffer(
+    stub: Stub, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: list[str]
+) -> None:
+    stub.on("GET", EXPORT, LINES)
+    stub.on("GET", "/api/admin/audit", LINES)
+    monkeypatch.setattr(sys, "argv", ["token-service", *command])
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        with pytest.raises(SystemExit) as ended:
+            main()
+    assert (ended.value.code, capsys.readouterr().err) == (
+        1,
+        "token-service: no space is left where this writes to\n",
+    )
 
 
 def test_an_export_to_a_file_is_nobody_else_s(stub: Stub, run: Run, tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 import csv
 import json
 import os
-import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from io import TextIOWrapper
@@ -55,7 +54,7 @@ def export_tokens(file: Path, force: bool) -> Report | None:
     """
     if str(file) == "-":
         for piece in connect().stream(f"{TOKENS}/export", {}):
-            sys.stdout.buffer.write(piece)
+            click.echo(piece, nl=False)
         return None
     # Not `exists`: a link that leads nowhere would be written through all the same.
     if os.path.lexists(file):
