@@ -17,7 +17,7 @@ from service import __version__
 from service.cli.client import session_state
 from service.cli.client.address import Address, service_address
 from service.cli.failure import Failure, NoAnswer, SignInNeeded, WrongUsage
-from service.cli.terminal.output import require_printable
+from service.cli.terminal.output import printable, require_printable
 from service.cli.terminal.report import unconfirmed
 
 # A wrong TOKENS_URL is told soon, a list of many tokens has its time.
@@ -44,13 +44,16 @@ class Answer(NamedTuple):
         """The members of a JSON object; empty for anything else."""
         try:
             content = json.loads(self.body)
-        except ValueError:
+        except (ValueError, RecursionError):
             return {}
         return content if isinstance(content, dict) else {}
 
     def problem(self) -> dict[str, Any]:
         """The members of a refusal of ours; empty for that of a proxy between, or of anybody else."""
-        return self.json() if self.headers.get_content_type() == "application/problem+json" else {}
+        members = self.json() if self.headers.get_content_type() == "application/problem+json" else {}
+        errors = members.get("errors", [])
+        are_ours = isinstance(errors, list) and all(isinstance(error, dict) for error in errors)
+        return members if are_ours and isinstance(members.get("detail"), str) else {}
 
 
 @dataclass(eq=False, repr=False)
@@ -175,7 +178,7 @@ class Client:
             members = msgspec.json.decode(answer.body)
             msgspec.convert(members, shape)
         # Somebody else's answer, as a page to sign in.
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError):
             raise _of_another(answer.status, self.address) from None
         if answer.status == http.client.ACCEPTED:
             unconfirmed(str(members.get("pending")))
@@ -205,8 +208,8 @@ def refusal(answer: Answer, address: Address) -> Failure:
         return _of_another(answer.status, address)
     if answer.status == http.client.UNAUTHORIZED:
         return _sign_in(address, problem)
-    detail = str(problem.get("detail"))
-    fields = [f"{error.get('field')}: {error.get('message')}" for error in problem.get("errors") or ()]
+    detail = problem["detail"]
+    fields = [f"{error.get('field')}: {error.get('message')}" for error in problem.get("errors", ())]
     # The detail of a refusal may name one field alone; whoever corrects several wants to see them all.
     if len(fields) > 1:
         detail = "; ".join(fields)
@@ -215,7 +218,8 @@ def refusal(answer: Answer, address: Address) -> Failure:
     if answer.status == http.client.INTERNAL_SERVER_ERROR:
         # The cause stands in the log of the service alone, under this id.
         detail += f" Request id: {problem.get('request_id', '-')}"
-    return Failure(detail, problem=problem)
+    # It may repeat a name, which is other people's text.
+    return Failure(printable(detail), problem=problem)
 
 
 def _of_another(status: int, address: Address) -> Failure:

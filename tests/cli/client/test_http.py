@@ -45,6 +45,11 @@ def test_a_problem_is_told_by_its_detail(stub: Stub, run: Run) -> None:
     assert (result.exit_code, line(result)) == (1, "Your account may not administer tokens.")
 
 
+def test_what_a_terminal_would_obey_in_a_detail_is_shown(stub: Stub, run: Run) -> None:
+    stub.problem("GET", STATS, 400, "no \x1b[2J \u202eapi")
+    assert line(run("stats")) == "no \\x1b[2J \\u202eapi"
+
+
 def test_several_wrong_fields_are_all_told(stub: Stub, run: Run) -> None:
     errors = [{"field": "name", "message": "too long"}, {"field": "rateLimits[0].limit", "message": "too small"}]
     stub.problem("POST", "/api/admin/tokens", 400, "name: too long.", errors=errors)
@@ -75,9 +80,23 @@ def test_without_a_credential_nothing_is_asked(stub: Stub, run: Run) -> None:
     assert not stub.asked
 
 
-@pytest.mark.parametrize(("status", "body"), [(502, b"<h1>Bad Gateway</h1>"), (404, b""), (302, b"[1]")])
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (502, b"<h1>Bad Gateway</h1>"),
+        (404, b""),
+        (302, b"[1]"),
+        (200, b"[" * 100_000),
+        (400, b"[" * 100_000),
+        (400, b'{"detail": 5}'),
+        (400, b'{"detail": "no", "errors": [1, null]}'),
+        (400, b'{"detail": "no", "errors": "all"}'),
+    ],
+    ids=lambda given: str(given)[:24],
+)
 def test_an_answer_of_something_else_is_told_as_one(stub: Stub, run: Run, status: int, body: bytes) -> None:
-    stub.on("GET", STATS, body, status=status)
+    headers = {"Content-Type": "application/problem+json"} if status == 400 else {}
+    stub.on("GET", STATS, body, status=status, headers=headers)
     result = run("stats")
     assert result.exit_code == 1
     assert f"answered {status}" in line(result)
