@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Envoy 1.40.0 before one Valkey 9.1.2, a route for the prefix gw: with remove_prefix, which takes the prefix off the key
-# when it forwards a command. GET, SET, MGET and MSET lose it from all their keys. Other commands lose it from the first
+# Envoy 1.40.0 before one Valkey 9.1.2, a route for the prefix gw: with remove_prefix, which takes it off the key when a
+# command is forwarded. GET, SET, MGET and MSET lose it from all their keys. Other commands lose it from the first
 # alone, however many they take: RENAME and LMOVE answer as always and the value is under neither name; PFCOUNT of two
 # counts one; what a script counts under its second key reads as nothing. Without remove_prefix the same commands do
 # what they say. An application meets this on the day on which it is put behind a proxy that others use too: its queue
