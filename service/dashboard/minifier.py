@@ -6,7 +6,6 @@ draws the list of tokens; the second holds the other screens and is fetched when
 
 import re
 from collections.abc import Collection, Mapping
-from types import MappingProxyType
 
 _MAIN = "js/main.js"
 _SCREENS = "js/screens.js"
@@ -42,8 +41,6 @@ def bundle(modules: dict[str, str]) -> dict[str, str]:
     No name means two things in the modules. What the second script needs of the first one, that exports.
     """
     first, short = _in_order(modules, _MAIN), _short(modules)
-    if _SCREENS not in modules:
-        return {_MAIN: _as_one(modules, first, short)}
     second = [path for path in _in_order(modules, _SCREENS) if path not in first]
     shared = sorted({name for path in second for name in _names_from(modules[path], first)})
     screens = {name for names, _ in _REEXPORT.findall(modules[_SCREENS]) for name in names.split(", ")}
@@ -84,7 +81,7 @@ def _short(modules: dict[str, str]) -> dict[str, str]:
     return {name: f"${place:x}" for place, name in enumerate(names)}
 
 
-def _as_one(modules: dict[str, str], paths: list[str], short: Mapping[str, str], exported: Collection[str] = ()) -> str:
+def _as_one(modules: dict[str, str], paths: list[str], short: Mapping[str, str], exported: Collection[str]) -> str:
     def export(found: re.Match[str]) -> str:
         return found.group() if found.group(1) in exported else ""
 
@@ -92,7 +89,7 @@ def _as_one(modules: dict[str, str], paths: list[str], short: Mapping[str, str],
     return squeeze("".join(bare), short)
 
 
-def squeeze(script: str, short: Mapping[str, str] = MappingProxyType({})) -> str:
+def squeeze(script: str, short: Mapping[str, str]) -> str:
     """Without what means nothing outside of texts and patterns: comments, space around signs, the end of a line that
     goes on, the sign before a closing brace. Every statement ends in a semicolon or a brace. Constants get short names.
     """

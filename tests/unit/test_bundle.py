@@ -17,6 +17,7 @@ def test_a_module_comes_behind_what_it_imports_and_once() -> None:
         "js/a.js": 'import { b } from "./b.js";\nexport function a() {\n  return [\n    b]; // gone, too;\n /* and\nso is this */\n}\n',
         "js/b.js": "// gone\nexport const b = 1;\n",
         "js/unused.js": "export const unused = 1;\n",
+        "js/screens.js": "",
     }
     assert bundle(scripts)["js/main.js"] == "let b=1;function a(){return[b]}a(b);"
 
@@ -26,6 +27,7 @@ def test_modules_that_import_each_other_are_bundled_too() -> None:
         "js/main.js": 'import { a } from "./a.js";\na();\n',
         "js/a.js": 'import { b } from "./b.js";\nexport function a() { b(); }\n',
         "js/b.js": 'import { a } from "./a.js";\nexport function b() { a(); }\n',
+        "js/screens.js": "",
     }
     assert bundle(scripts)["js/main.js"] == "function b(){a()}function a(){b()}a();"
 
@@ -60,7 +62,7 @@ def test_constants_travel_under_short_names() -> None:
 def test_text_over_several_lines_stays_as_it_is() -> None:
     text = "`\n  // not a comment\n    a = b &&\n`"
     script = f"// a comment\nconst config = {text};\nconst other = [\n  {text},\n];\n"
-    assert bundle({"js/main.js": script})["js/main.js"] == f"let config={text};let other=[{text}];"
+    assert bundle({"js/main.js": script, "js/screens.js": ""})["js/main.js"] == f"let config={text};let other=[{text}];"
 
 
 def test_only_code_loses_the_space_that_means_nothing() -> None:
@@ -72,11 +74,11 @@ l(async (m) => n((o) => o - 1 + a++ + b) , (p) => p
 ? s : t ,
 ) ;"""
     assert (
-        squeeze(script)
+        squeeze(script, {})
         == """f(a,{b:"x , { y;"});let c=`a , ${d?`{ , } ${{e:[1,2]}}`:"`"} ; ${g}`;let h='a = "b"',i=j . replaceAll(/[" /]+ = `/,"")/2 + +k;l(async(m)=>n(o=>o-1+a++ + b),p=>p.q,r?s:t);"""
     )
     with pytest.raises(ValueError, match='no script from here: "'):
-        squeeze('a = "never closed')
+        squeeze('a = "never closed', {})
 
 
 def test_a_style_loses_the_space_that_means_nothing() -> None:

@@ -5,7 +5,7 @@ import { cancel, closeDialog, openDialog } from "./dialog.js";
 import { fill, h, note } from "./dom.js";
 import { choice, field } from "./fields.js";
 import { CHECK_FIRST, formDialog } from "./formdialog.js";
-import { DAY, count, number, relative } from "./format.js";
+import { DAY, count, number, relative, sum } from "./format.js";
 import { showSecret } from "./secret.js";
 
 const MOST_NAMED = 5;
@@ -17,7 +17,7 @@ const WHY_SKIPPED = { token_expired: "has expired. Change its date first", token
 const size = ({ tokens, expected }) => expected ?? tokens.length;
 const naming = (choice) => (size(choice) === 1 ? choice.tokens[0].name : count(size(choice)));
 
-const derivedOf = (tokens) => tokens.reduce((sum, { derived = 0 }) => sum + derived, 0);
+const derivedOf = (tokens) => sum(tokens.map(({ derived = 0 }) => derived));
 
 /** What a question says where others end with these tokens. */
 function alsoEnds(tokens) {

@@ -1,7 +1,7 @@
 // Usage in numbers, as bars by day or by hour with the denied part on top, and as a table.
 
 import { card, h, svg } from "./dom.js";
-import { clock, compact, day, number, upper } from "./format.js";
+import { clock, compact, day, number, sum, upper } from "./format.js";
 
 const [WIDTH, HEIGHT, GRID] = [732, 140, [0, 1, 2, 3]];
 // Above the third grid line half a step of air is left.
@@ -56,7 +56,7 @@ function chart(counts, allowed, denied) {
     numbers(counts, unit)];
 }
 
-export const sumOf = (counts, name) => counts.reduce((sum, one) => sum + one[name], 0);
+export const sumOf = (counts, name) => sum(counts.map((one) => one[name]));
 
 /** counts: [{date or hour, allowed, denied}], oldest first, of a span; further: more numbers, [[value, about]]; none:
  * what is said where nothing was checked. */

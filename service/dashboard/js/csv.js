@@ -2,7 +2,7 @@
 
 import { TOKENS, get } from "./api.js";
 import { h } from "./dom.js";
-import { count } from "./format.js";
+import { count, sum } from "./format.js";
 import { ratesInWords } from "./rate.js";
 
 const READ_AT_ONCE = 200;
@@ -10,7 +10,7 @@ const READ_AT_ONCE = 200;
 /** What a spreadsheet would calculate is shown as text. */
 function inCsv(name, token) {
   const value = token[name] ?? "";
-  const text = name === "usage14d" ? String(value.reduce((sum, checks) => sum + checks, 0))
+  const text = name === "usage14d" ? String(sum(value))
     : name === "rateLimits" ? ratesInWords(value) : [value].flat().join(" ");
   return `"${(/^[=+\-@\t\r]/.test(text) ? `'${text}` : text).replaceAll('"', '""')}"`;
 }

@@ -51,6 +51,10 @@ export const note = (kind, ...parts) => h(`div.note.${kind}`, icon(kind ? "info"
 
 /** A card with a heading, something at the heading's end, and what is in it. */
 export const card = (title, end, ...body) => h("section.card", h("header", h("h2", title), end), h("div.pad", body));
+export const emptyCard = (title, ...parts) => h("section.card.empty", h("h2", title), parts);
+/** A number that leads to what it counts. */
+export const tile = (href, name, value, about) => h("div.tile",
+  h("a.main", { href, "data-focus": href }, h("span.k", name), h("b", value)), h("small", about));
 export const facts = (rows) => h("dl.facts", rows.map(([term, value]) => [h("dt", term), h("dd", value)]));
 
 /** Code to read and to copy; copy is null where it cannot be had. */

@@ -22,6 +22,8 @@ export const weekday = (instant) => withWeekday(instant).replace(",", "");
 /** An instant some milliseconds from now, as the API writes it. */
 export const fromNow = (milliseconds) => `${new Date(Date.now() + milliseconds).toISOString().slice(0, 19)}Z`;
 
+export const sum = (values) => values.reduce((total, value) => total + value, 0);
+
 export const number = (value) => value.toLocaleString("en-GB");
 export const count = (value) => `${number(value)} token${value === 1 ? "" : "s"}`;
 

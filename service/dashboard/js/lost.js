@@ -1,10 +1,10 @@
 // What stands at an address of the page that none of its screens has.
 
-import { h } from "./dom.js";
+import { emptyCard, h } from "./dom.js";
 import { pageHead } from "./shell.js";
 
 export const lostScreen = (app) => ({ title: "Not found", leave() {}, update() {}, node: [
   pageHead(app, "Not found"),
-  h("section.card.empty", h("h2", "There is nothing at this address."),
-    h("p", "It may have been cut short or mistyped."), h("a.btn", { href: "/dashboard/" }, "All tokens")),
+  emptyCard("There is nothing at this address.", h("p", "It may have been cut short or mistyped."),
+    h("a.btn", { href: "/dashboard/" }, "All tokens")),
 ] });

@@ -1,7 +1,7 @@
 // The columns of the token table, one of its rows, and the grey ones that stand there while it loads.
 
 import { h, icon, svg } from "./dom.js";
-import { DAY, compact, masked, number, state, time } from "./format.js";
+import { DAY, compact, masked, number, state, sum, time } from "./format.js";
 import { cell, line } from "./list.js";
 import { menu } from "./menu.js";
 import { ratesInWords } from "./rate.js";
@@ -12,12 +12,13 @@ const HIGH = 22;
 /** Fourteen small bars as two paths, which keeps a hundred rows light. */
 function checks({ usage14d: days }) {
   const top = Math.max(...days);
-  const sum = days.reduce((total, value) => total + value, 0);
+  const total = sum(days);
   const bar = (at, height) => `M${at * 6} ${HIGH - height}h4v${height}h-4z`;
   const bars = days.map((value, at) => (value ? bar(at, Math.max(2, Math.round(value / top * HIGH))) : "")).join("");
   const zeros = days.map((value, at) => (value ? "" : bar(at, 2))).join("");
   return h("span.use", svg("svg.spark", { width: 84, height: HIGH, viewBox: `0 0 84 ${HIGH}`, "aria-hidden": "true" },
-    svg("path", { d: bars }), svg("path.zero", { d: zeros })), h("span.num.muted.small", sum ? compact(sum) : "none"));
+    svg("path", { d: bars }), svg("path.zero", { d: zeros })),
+  h("span.num.muted.small", total ? compact(total) : "none"));
 }
 
 const labelled = (label, ...parts) => [{ "data-label": label }, parts];

@@ -2,7 +2,7 @@
 
 import { absent, get, send } from "./api.js";
 import { closeDialog } from "./dialog.js";
-import { changing, command, h, icon } from "./dom.js";
+import { changing, command, emptyCard, h, icon } from "./dom.js";
 import { Fault, field, required } from "./fields.js";
 import { formDialog } from "./formdialog.js";
 import { limitsField } from "./limits.js";
@@ -31,9 +31,8 @@ class SubjectLimits extends Page {
     const one = subject && h("p.small", "Only the subject ", h("code", subject), ". ",
       h("a", { href: "/dashboard/limits" }, "Show everything"));
     if (!subjects.length) {
-      return [one, h("section.card.empty", h("h2", subject ? "This subject has no limits." : "No subject has limits."),
-        h("p", "Give one some: its tokens draw from them together."),
-        command(this.app, LIMIT_COMMAND))];
+      return [one, emptyCard(subject ? "This subject has no limits." : "No subject has limits.",
+        h("p", "Give one some: its tokens draw from them together."), command(this.app, LIMIT_COMMAND))];
     }
     const turn = (label, to) => h("a.btn.sm", { href: `/dashboard/limits${to}` }, label);
     return [one, h("section.card", { "aria-label": "Subjects" }, table(".log", "Subjects with limits",

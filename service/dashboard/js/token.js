@@ -4,7 +4,7 @@ import { revoke, rotate, setActive } from "./actions.js";
 import { TOKENS, absent, get, send } from "./api.js";
 import { checksCard } from "./chart.js";
 import { derivedCard, derivedOne, endDerived, under } from "./derived.js";
-import { card, changing, facts, fill, h, icon, note } from "./dom.js";
+import { card, changing, emptyCard, facts, fill, h, icon, note } from "./dom.js";
 import { label, origin, sentence } from "./events.js";
 import { createToken, editToken } from "./form.js";
 import { day, masked, moment, number, relative, state, time } from "./format.js";
@@ -96,8 +96,7 @@ class Token extends Screen {
     const [made] = (await get("/api/admin/audit", derived).catch(() => ({ entries: [] }))).entries;
     if (asked !== this.asked) return;
     if (made) return app.go(`/dashboard/tokens/${made.after.parent}/${ids.join("/")}`, true);
-    this.frame("Not found", "Not found", null, null, h("section.card.empty",
-      h("h2", parent ? "No living token with this ID." : "No token with this ID."),
+    this.frame("Not found", "Not found", null, null, emptyCard(`No ${parent ? "living " : ""}token with this ID.`,
       h("p", parent ? "It has expired, or ended with what it was derived from. "
         : "It may have been removed after its retention time. ",
       anchor(`/dashboard/audit?target=${id}&period=all`, "Its entries in the audit")),

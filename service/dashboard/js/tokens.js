@@ -3,7 +3,7 @@
 import { revoke, rotate, setActive } from "./actions.js";
 import { TOKENS, get } from "./api.js";
 import { dialogIsOpen } from "./dialog.js";
-import { announce, changing, command, fill, h, icon, refocus } from "./dom.js";
+import { announce, changing, command, fill, h, icon, refocus, tile } from "./dom.js";
 import { options } from "./fields.js";
 import { createToken } from "./form.js";
 import { count, fromNow, number } from "./format.js";
@@ -200,9 +200,8 @@ class Tokens extends List {
     };
     fill(this.tiles, ["total", "active", "expired", "inactive"].map((name) => {
       const href = name === "total" ? "/dashboard/" : `/dashboard/?status=${name}`;
-      return h("div.tile", h("a.main", { href, "data-focus": `tile-${name}` },
-        h("span.k", name !== "total" && h(`span.dot.${name}`), labelOf(STATES, name) ?? "Total"),
-        h("b", stats ? number(stats[name]) : "–")), h("small", small?.[name] ?? " "));
+      return tile(href, [name !== "total" && h(`span.dot.${name}`), labelOf(STATES, name) ?? "Total"],
+        stats ? number(stats[name]) : "–", small?.[name] ?? " ");
     }));
   }
 

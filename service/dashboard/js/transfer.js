@@ -3,7 +3,7 @@
 import { BASE, TOKENS, get, send } from "./api.js";
 import { downloadCsv } from "./csv.js";
 import { announce, card, changing, command, fill, h, icon, refocus } from "./dom.js";
-import { count, number, upper } from "./format.js";
+import { count, number, sum, upper } from "./format.js";
 import { cell, headings, line, table } from "./list.js";
 import { pageHead } from "./shell.js";
 
@@ -72,7 +72,7 @@ class Transfer {
     if (dryRun) this.slices = slicesOf(await this.file.files[0].text());
     const { slices } = this;
     if (!slices?.length) return app.notices.toast("There is no line in this file.");
-    const total = slices.reduce((sum, slice) => sum + slice.lines.length, 0);
+    const total = sum(slices.map(({ lines }) => lines.length));
     const [found, verb] = [{ imported: 0, byDigest: 0, shortened: 0, skipped: [] }, dryRun ? "tried" : "sent"];
     this.stopped = false;
     report.ariaBusy = "true";

@@ -3,8 +3,8 @@
 import { setActive } from "./actions.js";
 import { TOKENS, get, send } from "./api.js";
 import { checksCard, sumOf } from "./chart.js";
-import { card, changing, facts, fill, h } from "./dom.js";
-import { compact, number, time } from "./format.js";
+import { card, changing, facts, fill, h, tile } from "./dom.js";
+import { compact, number, sum, time } from "./format.js";
 import { Page } from "./page.js";
 
 const [FEW_HOURS, MANY_HOURS] = [48, 2400];
@@ -69,7 +69,7 @@ class ServiceUsage extends Page {
   }
 
   draw([{ hours }, hygiene, { tokens: lately }, { tokens: idle }]) {
-    const busy = lately.map((token) => [token, token.usage14d.reduce((sum, checks) => sum + checks, 0)])
+    const busy = lately.map((token) => [token, sum(token.usage14d)])
       .filter(([, checks]) => checks).sort(([, one], [, other]) => other - one).slice(0, LISTED)
       .map(([token, checks]) => [token, compact(checks)]);
     const [, span] = SPANS_SHOWN[Number(this.daily)];
@@ -95,8 +95,7 @@ class ServiceUsage extends Page {
       ["Never expire", neverExpire, "status=active&sort=-expiresAt", "prefer a date"],
     ];
     return h("section.tiles", { "aria-label": "Hygiene" }, tiles.map(([name, total, query, small]) =>
-      h("div.tile", h("a.main", { href: `/dashboard/?${query}`, "data-focus": query },
-        h("span.k", name), h("b", number(total))), h("small", total ? small : "none"))));
+      tile(`/dashboard/?${query}`, name, number(total), total ? small : "none")));
   }
 
   /** What a filter finds, as many as it finds now; Undo brings them back. */

@@ -3,7 +3,7 @@
 import { askOverlap } from "./actions.js";
 import { get, send } from "./api.js";
 import { confirmDialog } from "./dialog.js";
-import { announce, card, changing, command, facts, fill, h, icon, note } from "./dom.js";
+import { announce, card, changing, command, emptyCard, facts, fill, h, icon, note } from "./dom.js";
 import { ACTIONS, label } from "./events.js";
 import { field, required, ticks } from "./fields.js";
 import { CHECK_FIRST, formDialog } from "./formdialog.js";
@@ -65,8 +65,7 @@ class WebhooksPage extends Page {
 
   draw({ webhooks }) {
     if (webhooks.length) return webhooks.map((webhook) => this.one(webhook));
-    return h("section.card.empty", h("h2", "No webhooks yet."),
-      h("p", "Add one, and it is told when tokens are made, changed or ended."),
+    return emptyCard("No webhooks yet.", h("p", "Add one, and it is told when tokens are made, changed or ended."),
       command(this.app, ADD_COMMAND));
   }
 
