@@ -11,11 +11,11 @@ from redis.exceptions import RedisError
 
 from service.store.driver.replies import translate
 from service.store.driver.server_clock import ServerClock
-from service.store.servers.links import TIMEOUT_SECONDS, servers_of
+from service.store.servers.links import servers_of
 from service.store.servers.opening import Connect
 
 
-def connector(url: str, *, timeout_seconds: float = TIMEOUT_SECONDS, clock: ServerClock | None = None) -> Connect:
+def connector(url: str, *, timeout_seconds: float = 0.25, clock: ServerClock | None = None) -> Connect:
     """What opens a connection to the Redis of a URL."""
     return servers_of(url, timeout_seconds=timeout_seconds, clock=clock).connect
 

@@ -66,7 +66,7 @@ def refuse_older_server(server: Server, folder: Path) -> None:
         )
 
 
-def private_folder(data_dir: Path, *, group_may_write: bool = False) -> Path:
+def private_folder(data_dir: Path, *, group_may_write: bool) -> Path:
     """The directory, made at mode 0700. One that others may write in is refused: they could swap the key.
 
     One that is there keeps its mode, because others may need what is in it; our own files in it are nobody else's.

@@ -105,7 +105,7 @@ def test_a_data_directory_may_belong_to_a_group_of_ours_where_that_is_asked_for(
     assert prerequisites.private_folder(folder, group_may_write=True) == folder.resolve()
     assert folder.stat().st_mode & 0o7777 == 0o2770
     with pytest.raises(EmbeddedError, match="TOKENS_DATA_DIR_GROUP=on"):
-        prerequisites.private_folder(folder)
+        prerequisites.private_folder(folder, group_may_write=False)
     for change in (lambda: folder.chmod(0o2777), lambda: monkeypatch.setattr(os, "getgroups", list)):
         change()
         with pytest.raises(EmbeddedError, match="others may write"):

@@ -143,7 +143,7 @@ def require(caller: Caller, access: Access) -> None:
         raise _lacks(access.scope)
 
 
-def anonymous(call: Call, channel: str = "api") -> Origin:
+def anonymous(call: Call, channel: str) -> Origin:
     """The origin of a request whose caller is not known."""
     return Origin(actor="anonymous", address=call.address, channel=channel, request_id=call.request_id)
 

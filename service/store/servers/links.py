@@ -16,8 +16,6 @@ from service.store.servers.opening import Connect, Opener, open_primary
 from service.store.servers.sentinel import Sentinels
 from service.store.servers.url import Kind, Place, place_of
 
-# By redis-py's own defaults a call waits 4.6 s for a dead Redis, and over 40 s for one that stands still.
-TIMEOUT_SECONDS = 0.25
 Work = Callable[[], Coroutine[Any, Any, None]]
 
 
@@ -37,7 +35,8 @@ class Servers(msgspec.Struct, frozen=True):
 def servers_of(
     url: str,
     *,
-    timeout_seconds: float = TIMEOUT_SECONDS,
+    # Never redis-py's own, by which a call waits 4.6 s for a dead Redis, and over 40 s for one that stands still.
+    timeout_seconds: float,
     clock: ServerClock | None = None,
     on_error: Callable[[str], None] = lambda _: None,
     on_seconds: Callable[[str, float], None] = lambda _name, _seconds: None,
