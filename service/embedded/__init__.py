@@ -64,11 +64,11 @@ def start(
     folder = private_folder(data_dir, group_may_write=group_may_write)
     lock = _open_lock(folder)
     try:
-        if not _take(lock) and _answers(lambda: _note(lock)[1], gone=lambda: _take(lock)):
-            return _share(folder, _note(lock), say, lost)
+        if not _take(lock) and _answers(lambda: _owner(lock)[1], gone=lambda: _take(lock)):
+            return _share(folder, _owner(lock), say, lost)
         if not _take(lock):
             raise EmbeddedError(
-                f"the Redis in {folder} does not answer: end process {_note(lock)[0]}, or name another TOKENS_DATA_DIR"
+                f"the Redis in {folder} does not answer: end process {_owner(lock)[0]}, or name another TOKENS_DATA_DIR"
             )
         return _own(folder, lock, server or find_server(redis_bin), say=say, lost=lost)
     # The server holds the same open file, and with it the lock, until it ends.
@@ -108,18 +108,18 @@ def _own(
 
 
 def _share(
-    folder: Path, note: tuple[str, str], say: Callable[[str], None], lost: Callable[[str], None]
+    folder: Path, owner: tuple[str, str], say: Callable[[str], None], lost: Callable[[str], None]
 ) -> EmbeddedRedis:
-    owner, socket_path = note
+    process_id, socket_path = owner
     closed = threading.Event()
 
     def tell() -> None:
         with (folder / LOCK_NAME).open("rb") as watched:
             fcntl.flock(watched, fcntl.LOCK_SH)  # granted when the server is gone
         if not closed.is_set():
-            lost(f"the Redis of process {owner} has ended, and this service with it: its next start makes its own")
+            lost(f"the Redis of process {process_id} has ended, and this service with it: its next start makes its own")
 
-    say(f"sharing the Redis in {folder}, which ends with process {owner}")
+    say(f"sharing the Redis in {folder}, which ends with process {process_id}")
     # A daemon, because what it waits for may never come, and this process is to end all the same.
     threading.Thread(target=tell, name="shared-redis", daemon=True).start()
     return EmbeddedRedis(f"unix://{quote(socket_path)}", server_key(folder), owner=False, close=closed.set)
@@ -145,7 +145,7 @@ def _take(lock: int) -> bool:
     return True
 
 
-def _note(lock: int) -> tuple[str, str]:
+def _owner(lock: int) -> tuple[str, str]:
     """The owner's process id and socket path, as it wrote them into the lock file; empty before."""
     owner, _, path = os.pread(lock, 8192, 0).partition(b"\n")
     return owner.decode("ascii", "replace"), os.fsdecode(path)

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from email.message import Message
 from typing import Any, NamedTuple, TypeVar, cast
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from service import __version__
 from service.cli.client import session_state
@@ -248,10 +248,6 @@ def connect(*, read_seconds: float = READ_SECONDS) -> Client:
 def named_token() -> str:
     """The one in TOKENS_TOKEN; empty for none."""
     return os.environ.get("TOKENS_TOKEN", "").strip()
-
-
-def path_of(token_id: str, rest: str = "") -> str:
-    return f"/api/admin/tokens/{quote(token_id, safe='')}{rest}"
 
 
 def _sign_in(address: Address, problem: Mapping[str, Any] | None = None) -> Failure:

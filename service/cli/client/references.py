@@ -1,17 +1,24 @@
-"""Which token a command means: an id, or the name of one."""
+"""Which token a command means, an id or the name of one, and where it is asked about."""
 
 import http.client
 from collections.abc import Iterator, Mapping
 from typing import TypeVar
+from urllib.parse import quote
 
 from service.cli.client.answers import Page, Token, TokenPage
-from service.cli.client.http import Client, path_of
+from service.cli.client.http import Client
 from service.cli.failure import Failure
 from service.identifiers import TOKEN_ID
 
 TOKENS = "/api/admin/tokens"
+# Of the token that asks.
+SELF = "/api/tokens/self"
 LARGEST_PAGE = 200
 AnyPage = TypeVar("AnyPage", bound=Page)
+
+
+def path_of(token_id: str, rest: str = "") -> str:
+    return f"{TOKENS}/{quote(token_id, safe='')}{rest}"
 
 
 def find(client: Client, reference: str) -> Token:

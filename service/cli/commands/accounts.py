@@ -14,7 +14,7 @@ from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import Table
 
 from service.cli.failure import Failure, WrongUsage, failing
-from service.cli.serve.first_start import FILE_NAME
+from service.cli.serve.first_start import accounts_path
 from service.cli.terminal.new_password import read_new_hash, short_option
 from service.cli.terminal.output import note
 from service.cli.terminal.report import Report, ReportGroup, line, said, table
@@ -119,12 +119,10 @@ def _path() -> Path:
     """The accounts file of the service under these settings. Raises Failure."""
     with failing(SettingsError):
         settings = read(os.environ)
-    if settings.accounts_path:
-        return settings.accounts_path
     # Beside a Redis of its own alone does `serve` make an accounts file.
-    if settings.redis_url:
+    if settings.redis_url and not settings.accounts_file:
         raise Failure("set TOKENS_ACCOUNTS_FILE: with TOKENS_REDIS_URL no other file is read")
-    return settings.data_path / FILE_NAME
+    return accounts_path(settings)
 
 
 def _read(path: Path) -> dict[str, Account]:

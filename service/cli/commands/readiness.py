@@ -26,11 +26,11 @@ def healthcheck() -> Report:
     if answer.status == http.client.OK and report.get("status") == "ready":
         return Report(report, line("ready"))
     # A proxy between may have answered with a page of its own.
-    why = _failing(report) or printable(answer.body[:200].decode(errors="replace"))
+    why = _faults(report) or printable(answer.body[:200].decode(errors="replace"))
     return Report(report, failure=Failure(f"not ready ({answer.status}): {why}"))
 
 
-def _failing(report: dict[str, Any]) -> str:
+def _faults(report: dict[str, Any]) -> str:
     checks = report.get("checks")
     if not isinstance(checks, list):
         return ""

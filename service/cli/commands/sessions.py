@@ -9,6 +9,7 @@ from service.cli.client import session_state
 from service.cli.client.address import Address, service_address
 from service.cli.client.answers import Ended, SessionList, SignedIn, Token
 from service.cli.client.http import Client, connect, named_token, refusal
+from service.cli.client.references import SELF
 from service.cli.commands.verify import KIND
 from service.cli.failure import Failure, WrongUsage
 from service.cli.terminal.options import filled, page_option
@@ -125,7 +126,7 @@ def whoami() -> Report:
     given = named_token()
     if given.startswith("rtk_"):
         # Unlike a validation this spends no use.
-        token = client.get("/api/tokens/self", Token)
+        token = client.get(SELF, Token)
         who = {name: token[name] for name in ("name", "id", "scopes", "expiresAt")}
     else:
         answer = client.ask("GET", "/validate")

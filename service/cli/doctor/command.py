@@ -21,7 +21,7 @@ from service.cli.client.address import LOOPBACK_OF_ANY, Address
 from service.cli.client.http import PROBE_SECONDS, Client
 from service.cli.doctor.redis_server import FAILED, OK, WARNING, Finding, redis_of
 from service.cli.failure import Failure
-from service.cli.serve.first_start import FILE_NAME
+from service.cli.serve.first_start import accounts_path
 from service.cli.serve.sockets import answers_at, holds_no_socket, listen
 from service.cli.serve.tls import Certificate
 from service.cli.terminal.output import on_terminal
@@ -132,7 +132,7 @@ def accounts(settings: Settings) -> Finding:
     """Readable, with somebody who can sign in and administer."""
     if not settings.accounts_file and settings.redis_url:
         return _accounts(WARNING, "no TOKENS_ACCOUNTS_FILE: nobody can sign in with a password")
-    path = settings.accounts_path or settings.data_path / FILE_NAME
+    path = accounts_path(settings)
     if not settings.accounts_file and is_missing(path):
         return _accounts(OK, "one will be made at the first start")
     try:

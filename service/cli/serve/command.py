@@ -4,7 +4,6 @@ import logging
 import os
 import signal
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -61,18 +60,18 @@ def _serve(settings: Settings, *, allow_short: bool) -> None:
         tell_ready = held.enter_context(service_manager())
         embedded = not settings.redis_url
         if embedded:
-            # Where a Redis is named, nothing of this is needed.
-            from service.cli.serve.first_start import admin_account, check_accounts  # noqa: PLC0415
+            # Where a Redis is named, nothing of these is needed.
+            from service.cli.serve import first_start, managed_redis  # noqa: PLC0415
 
-            check_accounts(settings, allow_short=allow_short)
-            settings = held.enter_context(_default_redis(settings))
-            settings = admin_account(settings, dashboard=f"{listeners.url}/dashboard/")
+            first_start.check_accounts(settings, allow_short=allow_short)
+            settings = held.enter_context(managed_redis.running(settings))
+            settings = first_start.admin_account(settings, dashboard=f"{listeners.url}/dashboard/")
         # The password has done its work, and no worker needs to know it.
         settings = msgspec.structs.replace(settings, port=listeners.port, admin_password="")
 
         def ready() -> None:
             if embedded:
-                _note_data(settings)
+                managed_redis.note(settings)
             places = " and ".join(listeners.places)
             # On a full disk, or where nobody reads it any more, requests are answered all the same.
             with suppress(OSError):
@@ -89,49 +88,6 @@ def _check_metrics_port(settings: Settings) -> None:
             # Each process binds it again: that it is free is all that is asked here.
             for listener in bound(settings.hosts, settings.metrics_port):
                 listener.close()
-
-
-def _note_data(settings: Settings) -> None:
-    """What the next start and the doctor are to know of the data that there is from now on."""
-    # Where a Redis is named, nothing of this is needed.
-    from service.embedded.data_note import note_data  # noqa: PLC0415
-    from service.keyring import Keyring  # noqa: PLC0415
-
-    # Without the note, as on a full disk, the service serves all the same.
-    with suppress(OSError):
-        note_data(settings.data_path, settings.namespace, Keyring(settings.secret_key).marks(settings.namespace)[0])
-
-
-@contextmanager
-def _default_redis(settings: Settings) -> Iterator[Settings]:
-    """The settings with the managed Redis in them, which runs as long as the context, and the context with it."""
-    ended_early = threading.Event()
-
-    def leave(why: str) -> None:
-        log.error("%s", why)
-        ended_early.set()
-        # As a supervisor would: it starts both again, where this alone would answer 503 for ever.
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    # Where a Redis is named, nothing of this is needed.
-    from service import embedded  # noqa: PLC0415
-
-    with failing(embedded.EmbeddedError):
-        server = embedded.start(
-            settings.data_path,
-            redis_bin=settings.redis_bin,
-            group_may_write=settings.data_dir_group,
-            say=log.info,
-            lost=leave,
-        )
-    try:
-        yield msgspec.structs.replace(
-            settings, redis_url=server.url, secret_key=settings.secret_key or server.secret_key
-        )
-    finally:
-        server.close()
-        if ended_early.is_set():
-            raise SystemExit(1)
 
 
 @contextmanager

@@ -21,7 +21,11 @@ from service.tokens.secret import mint
 from service.user_files import make_private
 
 NAME = "admin"
-FILE_NAME = "accounts.toml"
+
+
+def accounts_path(settings: Settings) -> Path:
+    """The accounts file that the settings name, else the one beside the data of the managed Redis."""
+    return settings.accounts_path or settings.data_path / "accounts.toml"
 
 
 def check_accounts(settings: Settings, *, allow_short: bool) -> None:
@@ -29,7 +33,7 @@ def check_accounts(settings: Settings, *, allow_short: bool) -> None:
 
     Raises Failure, SettingsError for a file, and WrongUsage for a password that is too short.
     """
-    path = settings.accounts_path or settings.data_path / FILE_NAME
+    path = accounts_path(settings)
     # Not `Path.exists`, which raises where the directory is somebody else's: to say so is left to who uses it.
     if settings.accounts_file or os.path.exists(path):
         accounts_of(msgspec.structs.replace(settings, accounts_file=str(path)))
@@ -47,7 +51,7 @@ def admin_account(settings: Settings, *, dashboard: str) -> Settings:
     """
     if settings.accounts_file:
         return settings
-    path = settings.data_path / FILE_NAME
+    path = accounts_path(settings)
     # In a file, and never over HTTP: a Redis that was emptied must not open the service to whoever comes first.
     if not path.exists():
         password = settings.admin_password or _made_password()

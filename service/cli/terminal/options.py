@@ -41,7 +41,10 @@ def several(*names: str, **more: Any) -> Callable[[F], F]:
 
 
 def words(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> list[str] | None:
-    """The same of one that takes several words at once, with commas or blanks between. Raises BadParameter for none."""
+    """The words of an option that may repeat and takes several at once, by commas or blanks between; None for nothing.
+
+    Raises BadParameter where there is no word in what was given.
+    """
     found = [word for value in values for word in value.replace(",", " ").split()]
     if values and not found:
         filled(_, __, "")

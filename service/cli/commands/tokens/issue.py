@@ -5,8 +5,8 @@ from typing import Any
 import click
 
 from service.cli.client.answers import Message, OneToken, Token
-from service.cli.client.http import Client, connect, named_token, path_of
-from service.cli.client.references import TOKENS, find, token_id_of
+from service.cli.client.http import Client, connect, named_token
+from service.cli.client.references import SELF, TOKENS, find, path_of, token_id_of
 from service.cli.commands.tokens.show import described
 from service.cli.failure import SignInNeeded, WrongUsage
 from service.cli.terminal.options import (
@@ -25,7 +25,6 @@ from service.cli.terminal.options import (
 from service.cli.terminal.prompts import confirm
 from service.cli.terminal.report import Report, ReportCommand, facts, line, said, table
 
-SELF = "/api/tokens/self"
 # What `--clear` calls it, the member of the API, and what that is when it is empty.
 _CLEARABLE: dict[str, tuple[str, object]] = {
     "description": ("description", ""),

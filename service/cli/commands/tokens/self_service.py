@@ -3,9 +3,9 @@
 import click
 
 from service.cli.client.answers import Message, Token
-from service.cli.client.http import connect, path_of
-from service.cli.client.references import token_id_of
-from service.cli.commands.tokens.issue import SELF, holder, rotated, rotation_options, with_secret
+from service.cli.client.http import connect
+from service.cli.client.references import SELF, path_of, token_id_of
+from service.cli.commands.tokens.issue import holder, rotated, rotation_options, with_secret
 from service.cli.commands.tokens.show import described
 from service.cli.commands.tokens.states import outcome
 from service.cli.terminal.options import filled

@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from service.cli.client.answers import Counts, HygieneCounts, ServiceUsage, Token, TokenPage, TokenUsage
-from service.cli.client.http import connect, path_of
-from service.cli.client.references import TOKENS, every, find, token_id_of
+from service.cli.client.http import connect
+from service.cli.client.references import TOKENS, every, find, path_of, token_id_of
 from service.cli.failure import WrongUsage
 from service.cli.terminal.options import Number, given, together
 from service.cli.terminal.output import note, on_terminal, print_csv, print_json_list, print_table
