@@ -33,7 +33,7 @@ _FOLDED_AT_ONCE = 25
 _HOURS_AT_ONCE = 96
 # So many days, or hours, are in one list: with less than a hundred million uses in each it takes its hash no more room.
 _LISTED = 7
-_BEFORE_LISTS = 3
+_BEFORE_LISTS = 2
 # In the newest one while what began is not folded: for a moment, or where a process was cut off between.
 _UNFOLDED = b"-"
 _NONE = b",".join([b"0"] * _LISTED)
@@ -80,20 +80,27 @@ class Series(msgspec.Struct, frozen=True):
 
     def counts(self) -> tuple[list[int], list[int]]:
         """What was allowed in each, and what was denied."""
-        length = self.length
         if not self.stored:
-            return [0] * length, [0] * length
-        found = _read(self.stored)
-        start, half = _BEFORE_LISTS + self.first % _LISTED, (len(found) - _BEFORE_LISTS) // 2
-        allowed, denied = found[start : start + length], found[start + half : start + half + length]
-        if 0 <= (place := found[0] - self.first) < length:
-            allowed[place] += found[1]
-            denied[place] += found[2]
-        return allowed, denied
+            return [0] * self.length, [0] * self.length
+        newest, allowed, denied, *lists = self.stored
+        half = len(lists) // 2
+        return self._of_sign(newest, allowed, lists[:half]), self._of_sign(newest, denied, lists[half:])
+
+    def _of_sign(self, newest: bytes, in_newest: bytes | None, lists: list[bytes | None]) -> list[int]:
+        # Of most tokens nothing was denied.
+        if in_newest is None and not any(lists):
+            return [0] * self.length
+        found = _read(newest, in_newest, lists)
+        start = _BEFORE_LISTS + self.first % _LISTED
+        counts = found[start : start + self.length]
+        if 0 <= (place := found[0] - self.first) < self.length:
+            counts[place] += found[1]
+        return counts
 
     def totals(self) -> list[int]:
         """Both together."""
-        return list(map(add, *self.counts()))
+        allowed, denied = self.counts()
+        return list(map(add, allowed, denied)) if any(denied) else allowed
 
 
 class Begun(msgspec.Struct):
@@ -249,20 +256,19 @@ def _lists(first: int, last: int) -> tuple[bytes, ...]:
     return tuple(b"%c%d" % (sign, list_) for sign in b"AD" for list_ in range(first // _LISTED, last // _LISTED + 1))
 
 
-def _read(stored: Sequence[Reply]) -> list[int]:
-    """The newest day or hour, its two counts, and the counts of the lists."""
-    newest, allowed, denied, *lists = stored
+def _read(newest: bytes, in_newest: bytes | None, lists: list[bytes | None]) -> list[int]:
+    """The newest day or hour, its count, and the counts of the lists."""
     if _UNFOLDED in newest:
         newest = b"0"
     of_lists = b",".join([text or _NONE for text in lists])
     try:
         # As one array of JSON, which takes a part of the time that the numbers take one by one.
-        found = _decode(b"[%b,%b,%b,%b]" % (newest, allowed or b"0", denied or b"0", of_lists))
+        found = _decode(b"[%b,%b,%b]" % (newest, in_newest or b"0", of_lists))
     except (msgspec.DecodeError, UnicodeDecodeError):
         found = []
     count = _LISTED * len(lists)
     # Else one of them is not as we write it.
-    return found if len(found) == _BEFORE_LISTS + count else [*map(whole, (newest, allowed, denied)), *[0] * count]
+    return found if len(found) == _BEFORE_LISTS + count else [whole(newest), whole(in_newest), *[0] * count]
 
 
 def _totals(starts_at: int, reply: list[bytes | None]) -> Totals:

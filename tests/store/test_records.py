@@ -10,6 +10,7 @@ import pytest
 
 from service.model import ManagedToken, RateLimit
 from service.store.managed import records
+from service.store.managed.records import Record
 from tests.builders import ADMIN, create
 
 pytestmark = pytest.mark.anyio
@@ -51,7 +52,7 @@ def test_each_field_has_a_letter_of_its_own_but_the_id() -> None:
 def test_a_record_comes_back_as_it_was_written(field: Any) -> None:
     value = VALUES.get(field.name, {int: 7, bool: False}.get(field.type, "x"))
     token = msgspec.structs.replace(TOKEN, **{field.name: value if field.name != "digest" else DIGEST})
-    assert records.decode(token.token_id, row_of(records.encode(token, seal="ab" * 16))) == (token, "ab" * 16)
+    assert records.decode(token.token_id, row_of(records.encode(token, seal="ab" * 16))) == Record(token, "ab" * 16)
 
 
 def test_a_seal_is_made_over_the_same_bytes_as_ever() -> None:
@@ -76,7 +77,7 @@ def test_a_value_of_any_size_takes_the_place_of_any_other(size: int) -> None:
         new = msgspec.structs.replace(TOKEN, description="n" * size)
         fields = records.encode(old, seal="")
         fields += records.encode_changes(old, new, seal="")
-        assert records.decode(TOKEN.token_id, row_of(fields)) == (new, "")
+        assert records.decode(TOKEN.token_id, row_of(fields)) == Record(new, "")
 
 
 def test_no_value_up_to_a_kibibyte_is_longer_than_a_compact_hash_bears() -> None:

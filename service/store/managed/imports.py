@@ -25,6 +25,8 @@ from service.store.managed.tokens import ManagedStore
 from service.store.pacing import share_turn
 
 _ANNOUNCED_MILLISECONDS = 60_000
+# Names of their own, as in `service.model`.
+_ACTIVE, _INACTIVE, _, _REVOKED = Status
 
 
 class Refused(StrEnum):
@@ -196,16 +198,13 @@ class ImportStore:
 
     def _state(self, home: Shard, token: ManagedToken, now: int) -> tuple[bytes, bytes, str]:
         """In which list a token of this status stands, what tells of it once its credential is gone, and when."""
-        keys, expires = home.keys, token.expires_at
-        purge = str((token.revoked_at or expires) + self._retention.seconds)
-        match token.status(now):
-            case Status.REVOKED:
-                return keys.off, keys.purge, purge
-            case Status.EXPIRED:
-                return keys.dead, keys.purge, purge
-            case Status.INACTIVE:
-                return keys.off, keys.expiry, str(-(expires or token.created_micros))
-        return keys.on, keys.expiry, str(expires or token.created_micros)
+        keys, status, told_at = home.keys, token.status(now), token.expires_at or token.created_micros
+        if status is _ACTIVE:
+            return keys.on, keys.expiry, str(told_at)
+        if status is _INACTIVE:
+            return keys.off, keys.expiry, str(-told_at)
+        purge = str((token.revoked_at or token.expires_at) + self._retention.seconds)
+        return keys.off if status is _REVOKED else keys.dead, keys.purge, purge
 
     def _home(self, token: ManagedToken, digest: bytes) -> Shard:
         home = self._shards.of_digest(digest)

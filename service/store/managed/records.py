@@ -4,7 +4,7 @@ from binascii import a2b_base64
 from collections.abc import Callable, Sequence
 from itertools import compress
 from operator import attrgetter, ne
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
 import msgspec
 
@@ -65,14 +65,8 @@ def _digest_of(stored: bytes) -> bytes:
 
 def _whole(greatest: int) -> Callable[[bytes], int]:
     """Reads a number that some answer can still tell, as an instant or as it is."""
-
-    def read(text: bytes) -> int:
-        number = int(text)
-        if not 0 <= number <= greatest:
-            raise ValueError("out of range")
-        return number
-
-    return read
+    # As JSON, in one call in C: in Python it takes twice as long, and of thousands of records some fields each.
+    return msgspec.json.Decoder(Annotated[int, msgspec.Meta(ge=0, le=greatest)]).decode
 
 
 def _reader(name: str, kind: Any) -> Callable[[bytes], Any]:
@@ -119,7 +113,7 @@ _BLANK: dict[str, Any] = dict.fromkeys(("name", "last_eight", "created_by"), "")
 _BLANK_VALUES = [_BLANK.get(name, default) for name, default in _DEFAULTS.items()]
 
 
-class Record(NamedTuple):
+class Record(msgspec.Struct, frozen=True, gc=False):
     """A managed token's metadata and the seal it was written with."""
 
     token: ManagedToken

@@ -149,7 +149,7 @@ class ImportAdmission:
                 # That of an exported one is sealed, and so is true.
                 check_creator(origin, token.created_by)
             # What has ended keeps its date, which lies in the past and would be refused.
-            if token.status(self._clock()) is Status.ACTIVE or isinstance(row, ImportedSecret):
+            if isinstance(row, ImportedSecret) or token.status(self._clock()) is Status.ACTIVE:
                 self._lifetime.check(token.expires_at)
         except (Forbidden, InvalidRequest) as refused:
             return Skipped(refused.code, refused.detail)

@@ -20,6 +20,8 @@ from service.tokens.secret import mint_id
 
 # How many rows are taken in at once: half a millisecond of Redis' time and one of ours, in which others have turns.
 SLICE = 16
+# A name of its own, as in `service.model`.
+_ACTIVE = Status.ACTIVE
 # As in `pacing.patiently`, which does not tell that it asked again.
 _PAUSES = (0.1, 0.4)
 # What the API takes as a name; that is declared above this layer and cannot be imported.
@@ -168,7 +170,7 @@ class Imports:
     def _incoming(self, token: ManagedToken, origin: Origin, row: Exported | ImportedSecret | None = None) -> Incoming:
         now = self._clock()
         credential = predecessor = b""
-        if token.status(now) is Status.ACTIVE:
+        if token.status(now) is _ACTIVE:
             credential = self._seals.credential(token, token.digest, token.expires_at)
             if token.predecessor and token.predecessor_until > now:
                 predecessor = self._seals.credential(token, token.predecessor, token.predecessor_until)
