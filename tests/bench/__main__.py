@@ -18,8 +18,8 @@ def main() -> int:
         ("quick", "2 runs of 2 s at 64 connections"),
         ("references", "the references alone: what this machine can do"),
     ):
-        _add_comparison(modes.add_parser(mode, help=meaning), quick=mode != "full")
-    _add_comparison(parser, quick=False)
+        _add_comparison(modes.add_parser(mode, help=meaning), mode)
+    _add_comparison(parser, "full")
     soaking = modes.add_parser("soak", help="mixed load for minutes, every answer checked, memory watched")
     soaking.add_argument("--minutes", type=float, default=10)
     soaking.add_argument("--workers", type=int, default=1)
@@ -48,10 +48,14 @@ def main() -> int:
         return 2
 
 
-def _add_comparison(parser: argparse.ArgumentParser, *, quick: bool) -> None:
+def _add_comparison(parser: argparse.ArgumentParser, mode: str) -> None:
+    quick = mode != "full"
+    names = compare.names(service=mode != "references", widths=not quick)
     parser.add_argument("--runs", type=int, default=2 if quick else 5)
     parser.add_argument("--seconds", type=float, default=2 if quick else 5)
-    parser.add_argument("--only", action="append", default=[], metavar="CASE", help="only this case; may repeat")
+    parser.add_argument(
+        "--only", action="append", default=[], choices=names, metavar="CASE", help="only this case; may repeat"
+    )
     parser.add_argument("--against", default="", metavar="REV", help="measure this revision, too, and print new/old")
     parser.add_argument("--json", type=Path, metavar="FILE", help="default: .bench/result.json")
     parser.add_argument("--strict", action="store_true", help="exit with 1 for a ratio missed or rough")

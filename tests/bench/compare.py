@@ -33,6 +33,13 @@ class Options:
     against: str = ""
 
 
+def names(*, service: bool, widths: bool) -> list[str]:
+    """What `only` may be."""
+    known = [*peers.NAMES, *([*plan.names(), plan.CROWD_IN_TURN] if service else [])]
+    scopes = [name + plan.UNTRUSTED for name in known if name.startswith("scope ")]
+    return known + ([*scopes, plan.TWO_WORKERS, plan.ONE_NODE, plan.THREE_NODES] if widths else [])
+
+
 def compare(options: Options) -> tuple[report.Results, list[str]]:
     """Run it all. Returns the results, and why something was skipped."""
     skipped: list[str] = []
@@ -48,9 +55,8 @@ def compare(options: Options) -> tuple[report.Results, list[str]]:
             cases += _service(stack, folder, store.port, options)
         wanted = {name + suffix for name in options.only for suffix in ("", report.BEFORE)}
         cases = _widened(cases, options)
-        names = {case.name for case in cases}
-        if unknown := set(options.only) - names:
-            raise servers.BenchError(f"no case {', '.join(sorted(unknown))}; there are: {'; '.join(sorted(names))}")
+        if missing := set(options.only) - {case.name for case in cases}:
+            raise servers.BenchError("; ".join([f"cannot measure {', '.join(sorted(missing))}", *skipped]))
         cases = [case for case in cases if not wanted or case.name in wanted]
         _rounds(cases, options, results)
     return results, skipped
@@ -67,10 +73,10 @@ def _service(stack: ExitStack, folder: Path, store: int, options: Options) -> li
         cases += _of_a_crowd(stack, folder, store, roots)
     if options.widths:
         nobody = stack.enter_context(servers.service(folder, servers.settings(folder, store, trusted="")))
-        cases += plan.scope_cases(nobody, plan.prepare(nobody, folder), ", no trusted proxy")
+        cases += plan.scope_cases(nobody, plan.prepare(nobody, folder), plan.UNTRUSTED)
         two = stack.enter_context(servers.service(folder, servers.settings(folder, store, workers=2)))
         validate = plan.validate_cases(two, plan.prepare(two, folder))[-1]
-        cases.append(replace(validate, name="validate, 2 workers"))
+        cases.append(replace(validate, name=plan.TWO_WORKERS))
         for name, nodes in ((plan.ONE_NODE, 1), (plan.THREE_NODES, 3)):
             url = stack.enter_context(servers.cluster(folder, nodes))
             sharded = stack.enter_context(servers.service(folder, servers.settings(folder, store) | {REDIS_URL: url}))
@@ -95,20 +101,11 @@ def _of_a_crowd(stack: ExitStack, folder: Path, store: int, roots: list[Path]) -
 
 
 def _of_service(stack: ExitStack, folder: Path, store: int, root: Path) -> list[Case]:
-    """What gateways send comes first, the barest question last; each token has been used for as long as is told of."""
     env = servers.settings(folder, store)
     server = stack.enter_context(servers.service(folder, env, root))
     made = plan.prepare(server, folder)
     in_loop(use(env, DAYS_KEPT))
-    kinds = (
-        plan.gateway_cases,
-        plan.session_cases,
-        plan.one_time_cases,
-        plan.check_cases,
-        plan.change_cases,
-        plan.validate_cases,
-    )
-    return [case for kind in kinds for case in kind(server, made)]
+    return plan.cases(server, made)
 
 
 def _widened(cases: list[Case], options: Options) -> list[Case]:

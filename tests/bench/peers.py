@@ -18,6 +18,19 @@ FASTIFY = "Fastify + ioredis, pipelined"
 FASTIFY_LIMITED, FASTIFY_SESSION = "Fastify, limited token", "Fastify, session"
 FASTIFY_ISSUE, FASTIFY_SPEND, FASTIFY_CREATE = "Fastify, issue", "Fastify, spend", "Fastify, create"
 RATELIMIT = "envoyproxy/ratelimit, HTTP"
+NAMES = (
+    RAW,
+    STARLETTE,
+    STARLETTE_REDIS,
+    FASTAPI,
+    FASTIFY,
+    FASTIFY_LIMITED,
+    FASTIFY_SESSION,
+    FASTIFY_ISSUE,
+    FASTIFY_SPEND,
+    FASTIFY_CREATE,
+    RATELIMIT,
+)
 # The token, or session, that all of them know.
 RECORD = {"active": True, "sub": "alice", "exp": 4102444800}
 GOOD = {"auth": "Bearer good", **ALLOWED}

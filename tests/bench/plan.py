@@ -1,6 +1,7 @@
 """What the service is asked in one run, and what each right answer looks like."""
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ IN_TURN = f"validate, {MANY} tokens in turn"
 CROWD = 100_000
 CROWD_IN_TURN = f"validate, {CROWD:,} tokens in turn"
 ONE_NODE, THREE_NODES = f"{IN_TURN}, 16 shards on a node", f"{IN_TURN}, cluster of three"
+UNTRUSTED, TWO_WORKERS = ", no trusted proxy", "validate, 2 workers"
 SCOPE = "orders:read"
 ALLOWED = {"status": "200", "length": "0"}
 # What gateways ask with the configurations of deploy/gateways/, each with a client's fields of the usual kind. Those of
@@ -188,3 +190,15 @@ def check_cases(server: Server, made: Material) -> list[Case]:
             "batch of 100", server, "/validate/batch", issuer | batch | {"status": "200", "contains": '"active":true'}
         ),
     ]
+
+
+def cases(server: Server, made: Material) -> list[Case]:
+    """What gateways send comes first, the barest question last; each token has been used for as long as is told of."""
+    kinds = (gateway_cases, session_cases, one_time_cases, check_cases, change_cases, validate_cases)
+    return [case for kind in kinds for case in kind(server, made)]
+
+
+def names() -> list[str]:
+    """What all of them are called, without a server: a wrong one is to be told before anything is installed."""
+    nothing = Material("", "", "", "", "", "", *[Path(os.devnull)] * 3)
+    return [case.name for case in cases(Server("", 0, 0), nothing)]

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from tests.bench import peers
+from tests.bench import compare, peers
+from tests.bench.__main__ import main
 from tests.bench.bars import BARS
 from tests.bench.client import Answer
 from tests.bench.load import Case, Sample
@@ -94,6 +95,18 @@ def test_a_revision_is_compared_round_by_round_with_its_spread() -> None:
         results.add(case("validate" + BEFORE), replace(SAMPLE, rps=old))
     (change,) = results.changes()
     assert (change["rps"], change["cpu_us"]) == ((1.5, 2, 4), (1, 1, 1))
+
+
+@pytest.mark.parametrize("mode", [[], ["quick"], ["references"]])
+def test_a_case_that_there_is_not_is_told_before_anything_is_started(
+    mode: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(compare, "run", None)
+    monkeypatch.setattr("sys.argv", ["tests.bench", *mode, "--only", "nosuch"])
+    with pytest.raises(SystemExit):
+        main()
+    assert f"choose from '{peers.RAW}', " in (said := capsys.readouterr().err)
+    assert ("'list 50'" in said) == (mode != ["references"])
 
 
 def test_one_wrong_answer_of_a_warm_up_is_named() -> None:
