@@ -85,8 +85,8 @@ class NameSearch:
 
     async def _slices(self, text: str, bounds: list[int], wanted: str) -> AsyncIterator[list[bytes]]:
         folded = fold(text)
-        if not folded.isprintable():
-            return  # no name has such a sign, and rows are kept apart by two of them
+        if "\x00" in folded or "\n" in folded:
+            return  # no name has such a sign, and rows are kept apart by them
         offered = _OFFERED
         for shard in self._shards:
             left = self._blocks.keys(shard)

@@ -132,6 +132,7 @@ def test_a_quota_is_kept_shown_exported_and_told_by_name_with_the_seconds_until_
         ({"name": "x" * 81}, "name"),
         ({"name": "a\nb"}, "name"),
         ({"name": "a\x00b"}, "name"),
+        ({"name": "\u200b\u202e"}, "name"),
         ({"name": 7}, "name"),
         ({"duration": None}, "duration"),
         ({"duration": "never"}, "expiresAt"),

@@ -197,6 +197,11 @@ FOUND = {
     "^": ["^top"],
     "-": ["set[a-z]"],
     "]": ["set[a-z]"],
+    "👩‍🚀": ["👩‍🚀 crew"],
+    "\u200d": ["👩‍🚀 crew"],
+    "50\u00a0%": ["50\u00a0%"],
+    "\n": [],
+    "\x00": [],
     "nothing": [],
 }
 
@@ -215,6 +220,8 @@ async def test_a_search_finds_part_of_a_name_in_any_case_and_takes_signs_as_they
         "set[a-z]",
         "back\\slash",
         "^top",
+        "👩‍🚀 crew",
+        "50\u00a0%",
     )
     assert {text: sorted(await names(still, text=text, sort=sort)) for text in FOUND} == FOUND
 

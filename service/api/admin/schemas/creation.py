@@ -26,6 +26,7 @@ Networks = Annotated[tuple[Annotated[str, Meta(max_length=49)], ...], Meta(max_l
 Metadata = Annotated[
     dict[Annotated[str, Meta(min_length=1, max_length=64)], Annotated[str, Meta(max_length=256)]], Meta(max_length=20)
 ]
+_UNSEEN = frozenset({"Cf", "Zs"})  # joiners, which emoji are made with, marks of direction, blanks
 _UNFIT = frozenset({"Cc", "Cs", "Zl", "Zp"})  # in a name: controls, lone surrogates, ends of lines and paragraphs
 MaxUses = Annotated[int, Meta(ge=1, le=1_000_000_000)]
 Id = Annotated[str, Meta(pattern=rf"^{TOKEN_ID.pattern}\Z")]
@@ -79,11 +80,13 @@ def new_token(wanted: Terms, expires_at: int) -> NewToken:
 
 
 def clean_name(name: str) -> str:
-    """The name in its normal form. Raises InvalidRequest for one that is blank or has control characters."""
+    """The name in its normal form. Raises InvalidRequest for one in which is nothing to see, or a control character."""
     # One composition, or two names that nobody can tell apart would both be free.
     cleaned = unicodedata.normalize("NFC", name).strip()
-    is_plain = cleaned.isascii() and cleaned.isprintable()
-    if not cleaned or (not is_plain and any(unicodedata.category(sign) in _UNFIT for sign in cleaned)):
+    if cleaned and cleaned.isascii() and cleaned.isprintable():
+        return cleaned
+    kinds = {unicodedata.category(sign) for sign in cleaned}
+    if kinds <= _UNSEEN or kinds & _UNFIT:
         raise wrong("name", "give a name of 1 to 80 characters without control characters")
     return cleaned
 
