@@ -9,7 +9,6 @@ import subprocess
 import sys
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -236,7 +235,39 @@ def test_a_line_too_long_is_reported_and_the_rest_sent(stub: Stub, run: Run) -> 
     assert [asked.body for asked in stub.asked] == [b"{}\n", b"{}\n"]
 
 
-def test_an_import_that_breaks_off_says_how_far_it_came(stub: Stub, run: Run) -> None:
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """What an import waits, which takes no time here."""
+    waited: list[float] = []
+    monkeypatch.setattr(import_export.time, "sleep", waited.append)
+    return waited
+
+
+def test_an_import_waits_for_a_service_that_says_when_to_ask_again(stub: Stub, run: Run, pauses: list[float]) -> None:
+    stub.problem("POST", IMPORT, 503, "The token store is not answering.", headers={"Retry-After": "1"})
+    stub.problem("POST", IMPORT, 503, "Redis is loading its data.", headers={"Retry-After": "7"})
+    stub.on("POST", IMPORT, {"imported": 1, "byDigest": 0, "shortened": 0, "skipped": [skip(2)]})
+    result = run("import", "-", stdin="{}\n" * 2)
+    assert (result.exit_code, pauses, len(stub.asked)) == (1, [1, 7], 3)
+    assert {asked.body for asked in stub.asked} == {b"{}\n" * 2}
+    assert result.stderr == (
+        "1 imported.\n"
+        "2 lines were sent again, some of which the first time may have brought in.\n"
+        "token-service: 1 skipped\n"
+    )
+
+
+def test_an_import_waits_no_longer_than_two_minutes(stub: Stub, run: Run, pauses: list[float]) -> None:
+    stub.problem("POST", IMPORT, 503, "The token store is not answering.", headers={"Retry-After": "50"})
+    assert run("import", "-", stdin="{}\n").exit_code == 1
+    assert pauses == [50, 50]
+    stub.problem("POST", IMPORT, 503, "Some proxy's.", headers={"Retry-After": "Mon, 30 Nov 2026 00:00:00 GMT"})
+    stub.problem("POST", IMPORT, 503, "Some proxy's.", headers={"Retry-After": "Mon, 30 Nov 2026 00:00:00 GMT"})
+    assert run("import", "-", stdin="{}\n").exit_code == 1
+    assert pauses == [50, 50, 50]
+
+
+def test_an_import_that_breaks_off_says_how_far_it_came(stub: Stub, run: Run, pauses: list[float]) -> None:
     stub.on("POST", IMPORT, {"imported": 1000, "byDigest": 1, "shortened": 0, "skipped": []})
     stub.problem("POST", IMPORT, 503, "The token store is not answering.", headers={"Retry-After": "1"})
     result = run("import", "-", stdin="{}\n" * 1001)
@@ -296,16 +327,14 @@ def test_what_is_no_csv_is_named_by_its_line(stub: Stub, run: Run) -> None:
 
 def test_whoever_stops_an_import_is_told_how_to_go_on(stub: Stub, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     stub.on("POST", IMPORT, {"imported": 999, "byDigest": 0, "shortened": 0, "skipped": [skip(1)]})
-    send = import_export.Client.send
+    ask = import_export.Client.ask
 
-    def interrupted(
-        self: import_export.Client, method: str, path: str, shape: type[Any], body: bytes, **_: object
-    ) -> object:
+    def interrupted(self: import_export.Client, method: str, path: str, *, body: bytes, **_: object) -> object:
         if body == b"{}\n":
             raise KeyboardInterrupt
-        return send(self, method, path, shape, body)
+        return ask(self, method, path, body=body)
 
-    monkeypatch.setattr(import_export.Client, "send", interrupted)
+    monkeypatch.setattr(import_export.Client, "ask", interrupted)
     result = run("import", "-", stdin="{}\n" * 1001)
     assert result.exit_code != 0
     assert result.stderr == (

@@ -1,9 +1,11 @@
 """`export` and `import`: all tokens out as lines; tokens in from lines or columns, in parts that a request takes."""
 
 import csv
+import http.client
 import json
 import os
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from io import TextIOWrapper
 from pathlib import Path
@@ -32,6 +34,10 @@ _TOO_LONG: Imported = {
 MOST_BYTES = 1024 * 1024
 # Fewer than most requests could carry, so that the progress moves and Ctrl-C leaves little in doubt.
 MOST_LINES = 1000
+# So long an import waits for a service that says when to ask again: a Redis that starts anew reads a million tokens for
+# about a minute.
+_PATIENCE_SECONDS = 120
+_ASK_AGAIN: Final = (http.client.TOO_MANY_REQUESTS, http.client.SERVICE_UNAVAILABLE)
 # As databases export them: PostgreSQL writes t and f, those without such a type 1 and 0.
 _SWITCH = {"true": True, "t": True, "1": True, "false": False, "f": False, "0": False}
 
@@ -105,8 +111,9 @@ def import_tokens(file: BinaryIO, dry_run: bool, as_csv: bool, number_names: boo
     refused, add "secretIsClear": true where a secret only has that form. "expiresAt" may be epoch seconds, or null for
     never or the longest life allowed; "isActive", "createdAt" and "lastUsedAt" are kept.
 
-    What was taken in before is skipped, so an import that broke off can be run again. A dry run checks for names and
-    secrets that come twice in a thousand lines at a time. Exit 1 if a line was skipped.
+    Where the service says to ask again later it waits, for two minutes at most. What was taken in before is skipped, so
+    an import that broke off can be run again. A dry run checks for names and secrets that come twice in a thousand
+    lines at a time. Exit 1 if a line was skipped.
     """
     query = given({"dryRun": dry_run, "numberNames": number_names, "zone": zone})
     lines = rows_of(file) if as_csv or str(getattr(file, "name", "")).endswith(".csv") else lines_of(file)
@@ -116,6 +123,8 @@ def import_tokens(file: BinaryIO, dry_run: bool, as_csv: bool, number_names: boo
     notes = [f"{imported:,} {would_be}imported."]
     if shortened:
         notes.append(f"{shortened:,} without an end, as long as tokens may live here (TOKENS_MAX_LIFETIME_DAYS).")
+    if taken.repeated and skipped:
+        notes.append(f"{taken.repeated:,} lines were sent again, some of which the first time may have brought in.")
     if by_digest and not dry_run:
         notes.append(f"{by_digest:,} by digest, which only use can prove: try one with token-service verify.")
     return Report(
@@ -136,6 +145,7 @@ class _Taken:
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_COUNTED, 0))
     skipped: list[dict[str, Any]] = field(default_factory=list)
     last_line: int = 0
+    repeated: int = 0
 
     def add(self, part: Part, answer: Imported) -> None:
         for name in _COUNTED:
@@ -152,12 +162,7 @@ def _take(client: Client, cut: Iterable[Part], query: dict[str, Any]) -> _Taken:
     try:
         with progress() as show:
             for part in cut:
-                answer = (
-                    client.send("POST", f"{TOKENS}/import", Imported, part.body, query=query)
-                    if part.body
-                    else _TOO_LONG
-                )
-                taken.add(part, answer)
+                taken.add(part, _sent(client, part, query, taken, show) if part.body else _TOO_LONG)
                 show(str(taken))
     except (Failure, KeyboardInterrupt) as reason:
         if not isinstance(reason, Failure):
@@ -166,6 +171,23 @@ def _take(client: Client, cut: Iterable[Part], query: dict[str, Any]) -> _Taken:
             reason.add_note(f"Up to {taken}. Run it again after this:")
         raise
     return taken
+
+
+def _sent(client: Client, part: Part, query: dict[str, Any], taken: _Taken, show: Callable[[str], None]) -> Imported:
+    """The answer to a part, which is sent again where the service says when: what is in is skipped then."""
+    waited = 0
+    while True:
+        answer = client.ask("POST", f"{TOKENS}/import", query=query, body=part.body)
+        again = answer.headers.get("Retry-After", "") if answer.status in _ASK_AGAIN else ""
+        # Of a proxy between it may be a date, or anything.
+        seconds = max(1, int(again)) if again.isdecimal() and len(again) < 4 else 0
+        if not seconds or waited + seconds > _PATIENCE_SECONDS:
+            return client.members(answer, Imported)
+        if not waited:
+            taken.repeated += len(part.numbers)
+        show(f"{taken}; {answer.problem().get('detail', answer.status)} Waiting, {waited} s so far")
+        time.sleep(seconds)
+        waited += seconds
 
 
 def parts(lines: Iterable[tuple[int, bytes | None]]) -> Iterator[Part]:
