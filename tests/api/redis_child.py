@@ -34,8 +34,9 @@ class RedisChild:
             str(self.folder),
             "--appendonly",
             "yes",
+            # With everysec a write stays in memory while the disk is busy with the second before: `kill` would lose it.
             "--appendfsync",
-            "everysec",
+            "no",
             "--save",
             "",
             "--aof-use-rdb-preamble",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fnmatch import fnmatch
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from tests.dashboard.conftest import Open
 from tests.dashboard.payloads import hostile
 from tests.dashboard.screens import SCREENS, Screen, answer
 from tests.dashboard.service import Service
-from tests.dashboard.steps import BROKEN, OVERFLOW, leave, move
+from tests.dashboard.steps import BROKEN, OVERFLOW, leave, move, try_now
 from tests.dashboard.test_hostile_text import INTRUDERS
 
 AWAY = {"status": 503, "title": "Service Unavailable", "code": "store_unavailable", "request_id": "a8c1"}
@@ -68,8 +69,7 @@ def test_a_viewer_may_read_and_a_failure_is_said_and_mended(viewed: Page, screen
     move(page, screen.path)
     if screen.act is None:
         expect(page.get_by_role("alert")).to_contain_text("not answering")
-        answer(page, screen, "mended")
-        page.get_by_role("button", name="Try now").click()
+        try_now(page, partial(answer, page, screen, "mended"))
         expect(page.locator(screen.drawn).first).to_be_visible()
 
     expect(page.get_by_role("alert")).to_have_count(0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from urllib.error import HTTPError
 
@@ -15,7 +16,7 @@ from tests.cli.running import wait_for
 from tests.dashboard.axe import violations
 from tests.dashboard.conftest import Open, Start
 from tests.dashboard.service import TOKENS, Service
-from tests.dashboard.steps import BROKEN, OVERFLOW, choose, find, make, row, toast
+from tests.dashboard.steps import BROKEN, OVERFLOW, choose, find, make, row, toast, try_now
 
 
 def test_deactivating_asks_nothing_and_can_be_undone(window: Page, service: Service) -> None:
@@ -143,8 +144,7 @@ def test_while_redis_is_away_the_list_stays_and_changes_are_paused(window: Page,
     expect(row(window, "still shown")).to_be_visible()
     expect(window.get_by_role("button", name="Create token")).to_be_disabled()
     expect(window.get_by_role("button", name="Create token")).to_have_attribute("title", "Changes are paused.")
-    window.unroute("**/api/admin/**")
-    window.get_by_role("button", name="Try now").click()
+    try_now(window, partial(window.unroute, "**/api/admin/**"))
     expect(window.get_by_role("alert")).to_have_count(0)
     expect(window.get_by_role("button", name="Create token")).to_be_enabled()
 
@@ -156,8 +156,7 @@ def test_a_page_that_cannot_begin_says_why_below_its_bar_and_begins_when_it_can(
 
     expect(page.get_by_role("alert")).to_contain_text("Redis is not answering.")
     expect(page.get_by_role("link", name="Token Service, home")).to_be_visible()
-    page.unroute_all()
-    page.get_by_role("button", name="Try now").click()
+    try_now(page, page.unroute_all)
     expect(page.get_by_role("heading", name="Tokens", exact=True)).to_be_visible()
 
 
