@@ -42,7 +42,7 @@ class Node:
 
     def _launch(self, port: int = 0) -> None:
         self.port = port or held_port()
-        command = [find_server(None).path]
+        command = [find_server().path]
         if self._sentinel:
             configuration = self._folder / "sentinel.conf"
             if not port:

@@ -68,7 +68,7 @@ class Certificate:
                 "give PEM files of a certificate, with those above it, and of its key, not encrypted"
             ) from None
         except OSError as error:
-            raise Failure(
-                f"TOKENS_TLS_CERTIFICATE_FILE: cannot read {self._certificate} or {self._key}: {error.strerror}"
-            ) from None
+            # One file may hold both.
+            files = " or ".join(dict.fromkeys((self._certificate, self._key)))
+            raise Failure(f"TOKENS_TLS_CERTIFICATE_FILE: cannot read {files}: {error.strerror}") from None
         return context

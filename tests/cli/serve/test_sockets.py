@@ -248,7 +248,8 @@ def test_a_certificate_that_cannot_be_used_is_one_line(folder: Path) -> None:
     for file, its_key, why in (
         (certificate, strange, "key values mismatch"),
         (key, key, "give PEM files"),
-        (folder / "gone", key, "No such file"),
+        (folder / "gone", key, f"cannot read {folder}/gone or {key}: No such file"),
+        (folder / "gone", "", f"cannot read {folder}/gone: No such file"),
     ):
         with pytest.raises(Failure, match=f"^TOKENS_TLS_CERTIFICATE_FILE: .*{why}") as failure:
             Certificate(Settings(tls_certificate_file=str(file), tls_key_file=str(its_key))).check()

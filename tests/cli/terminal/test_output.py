@@ -55,8 +55,9 @@ def test_the_last_columns_go_before_anything_is_cut(capsys: pytest.CaptureFixtur
     assert capsys.readouterr().out.splitlines()[1] == f"{row[0]}  {row[1]}"
     output.print_table(("A", "B", "C", "D"), [row], optional=1)
     assert [len(cell) for cell in capsys.readouterr().out.splitlines()[1].split()] == [25, 25, 26]
-    output.print_table(("A", "B"), [("a", "b")], optional=1)
-    assert capsys.readouterr().out.splitlines()[1] == "a  b"
+    for whole in (("a", "b"), ("a" * 39, "b" * 39)):
+        output.print_table(("A", "B"), [whole], optional=1)
+        assert capsys.readouterr().out.splitlines()[1] == "  ".join(whole)
 
 
 @pytest.mark.usefixtures("terminal")

@@ -37,7 +37,7 @@ def cluster_url() -> Iterator[str]:
     path = folder / "s"
     with subprocess.Popen(
         [
-            find_server(None).path,
+            find_server().path,
             "--port",
             "0",
             "--unixsocket",
