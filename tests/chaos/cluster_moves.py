@@ -11,10 +11,11 @@ from redis.exceptions import ResponseError
 from service.store.servers.cluster import SLOTS
 from tests.api.running import wait_until
 from tests.chaos.conftest import Row
-from tests.chaos.tally import Used, Uses, beside, footprint
+from tests.chaos.tally import Used, Uses, footprint
 from tests.fault.grouped import Site, killed, move, stopped
 from tests.fault.replaced import nodes_replaced
 from tests.server_groups import PLAIN, Node, Six
+from tests.threads import beside
 
 NODE_TIMEOUT, USES, ADDRESSES = 1.0, 2000, 3
 

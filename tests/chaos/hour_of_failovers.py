@@ -13,9 +13,10 @@ from service.app import Service
 from service.settings import Settings
 from tests.api.running import wait_until
 from tests.chaos.conftest import Row
-from tests.chaos.tally import Used, beside, footprint
+from tests.chaos.tally import Used, footprint
 from tests.fault.grouped import Site, stopped
 from tests.server_groups import Six, Trio, role
+from tests.threads import beside
 
 FIRST, REST = 4, 56
 

@@ -11,11 +11,12 @@ import pytest
 
 from tests.api.running import wait_until
 from tests.chaos.conftest import Row
-from tests.chaos.tally import Ends, Uses, beside, footprint, setting
+from tests.chaos.tally import Ends, Uses, footprint
 from tests.fault.book import Book
 from tests.fault.grouped import Site, killed, stopped
 from tests.fault.replaced import sentinels_replaced, servers_replaced
 from tests.server_groups import DOWN_AFTER, Node, Trio
+from tests.threads import beside
 
 FAILOVERS, USES, ENDS, ADDRESSES = 20, 250, 15, 3
 # So many uses are asked for before the fault, and the rest through it.
@@ -86,7 +87,7 @@ class Failovers:
         work: list[Callable[[], None]] = [partial(self._uses.spend, tokens, pause_seconds=0.004)]
         work += [partial(one.end, ENDS, pause_seconds=0.03) for one in self._ends]
         over = threading.Event()
-        with beside(*work, *[partial(one.watch, over) for one in self._ends]), setting(over):
+        with beside(*work, *[partial(one.watch, over) for one in self._ends], over=over):
             asked = self._uses.said.total()
             wait_until(lambda: self._uses.said.total() >= asked + UNDER_WAY, what="the load to be under way")
             began = time.monotonic()

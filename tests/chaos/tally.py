@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterable
+from contextlib import closing
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
@@ -113,28 +113,6 @@ class Ends:
             back = {token["id"] for token in asked if asking.status("/validate", token["token"]) == 200}
         self.came_back |= back
         return len(back)
-
-
-@contextmanager
-def beside(*work: Callable[[], object]) -> Iterator[None]:
-    """Does all of these at once, each in a thread, and waits for them at the end."""
-    threads = [threading.Thread(target=one) for one in work]
-    for thread in threads:
-        thread.start()
-    try:
-        yield
-    finally:
-        for thread in threads:
-            thread.join()
-
-
-@contextmanager
-def setting(over: threading.Event) -> Iterator[None]:
-    """Sets it at the end, whatever happens."""
-    try:
-        yield
-    finally:
-        over.set()
 
 
 def footprint(site: Site) -> tuple[float, int]:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from functools import partial
 from http.client import HTTPConnection, HTTPException
 
 import msgspec
 
 from tests.api.running import wait_until
+from tests.threads import beside
 
 VALID, REVOKED = 200, 401
 
@@ -32,18 +34,10 @@ class Book:
         self._port = port
         self._asked = [(VALID, token) for token in good] + [(REVOKED, token) for token in revoked]
         self._over = threading.Event()
-        self._threads = [threading.Thread(target=self._ask, args=(number,)) for number in range(threads)]
+        self._threads = threads
 
-    @contextmanager
-    def open(self) -> Iterator[None]:
-        for thread in self._threads:
-            thread.start()
-        try:
-            yield
-        finally:
-            self._over.set()
-            for thread in self._threads:
-                thread.join()
+    def open(self) -> AbstractContextManager[None]:
+        return beside(*[partial(self._ask, number) for number in range(self._threads)], over=self._over)
 
     def _ask(self, turn: int) -> None:
         connection = HTTPConnection("127.0.0.1", self._port, timeout=60)

@@ -8,6 +8,7 @@ import pytest
 
 from tests.fault.conftest import Site
 from tests.fault.racing import race
+from tests.threads import beside
 
 # Of 10,000 racers each; `make chaos` has twenty.
 ROUNDS = 2
@@ -34,10 +35,5 @@ def test_scripts_that_are_forgotten_in_the_race_change_nothing(four: Site) -> No
         while not over.wait(0.01):
             four.redis.client.script_flush()
 
-    thread = threading.Thread(target=forget)
-    thread.start()
-    try:
+    with beside(forget, over=over):
         assert race(four.running.port, tokens=100, racers=20)[0] == [1] * 100
-    finally:
-        over.set()
-        thread.join()

@@ -9,8 +9,8 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from tests.api.world import fresh
 from tests.conftest import PASSWORD
 from tests.fault.conftest import Open, Site
 from tests.fault.volley import get, volley
+from tests.threads import beside
 
 TOKENS = "/api/admin/tokens"
 CONSUME = "/api/one-time-tokens/consume"
@@ -109,18 +110,10 @@ class Clients:
         self._over = threading.Event()
         self.answered = self.unknown = self.turned_away = 0
         self.failed: list[str] = []
-        self._threads = [threading.Thread(target=self._ask) for _ in range(count)]
+        self._count = count
 
-    @contextmanager
-    def asking(self) -> Iterator[None]:
-        for thread in self._threads:
-            thread.start()
-        try:
-            yield
-        finally:
-            self._over.set()
-            for thread in self._threads:
-                thread.join()
+    def asking(self) -> AbstractContextManager[None]:
+        return beside(*[self._ask] * self._count, over=self._over)
 
     def _ask(self) -> None:
         # All workers may be starting at once, for seconds on a busy machine; meanwhile the kernel keeps what comes.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import msgspec
@@ -16,6 +16,7 @@ from tests.api.world import fresh
 from tests.conftest import PASSWORD
 from tests.fault.conftest import Site
 from tests.fault.volley import consume, get, post, volley
+from tests.threads import beside
 
 TOKENS = "/api/admin/tokens"
 
@@ -63,8 +64,7 @@ async def _ask(line: Line, request: bytes) -> tuple[int, bytes]:
     return int(head.split(b" ")[1]), head.partition(b"x-request-id: ")[2].partition(b"-")[0]
 
 
-@contextmanager
-def load(site: Site, secret: str) -> Iterator[None]:
+def load(site: Site, secret: str) -> AbstractContextManager[None]:
     """Validations all the time, beside the test."""
     over = threading.Event()
 
@@ -72,13 +72,7 @@ def load(site: Site, secret: str) -> Iterator[None]:
         while not over.is_set():
             asyncio.run(volley(site.running.port, [get("/validate", secret)] * 400, connections=8))
 
-    thread = threading.Thread(target=press)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
+    return beside(press, over=over)
 
 
 class Trial(msgspec.Struct, frozen=True):
