@@ -195,6 +195,15 @@ def test_whoami_asks_the_service_for_whom_it_takes_the_session(nobody: Stub, run
     assert run("whoami").exit_code == 4
 
 
+def test_a_session_of_another_service_is_none_of_this_one(nobody: Stub, run: Run, tmp_path: Path) -> None:
+    run("login", "ada", stdin="pw\n")
+    (file,) = kept(tmp_path)
+    # As where the names of two files are one: they are cut from a hash.
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"url": "http://other.example"}))
+    asked = len(nobody.asked)
+    assert (run("whoami").exit_code, len(nobody.asked)) == (4, asked)
+
+
 def test_whoami_says_nothing_of_the_session_that_is_kept_where_another_token_asks(nobody: Stub, run: Run) -> None:
     run("login", "ada", stdin="pw\n")
     nobody.on("GET", "/validate", {}, headers={"X-Token-Subject": "bob", "X-Token-Kind": "session"})

@@ -6,6 +6,7 @@ import gc
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from types import SimpleNamespace
 
@@ -43,6 +44,8 @@ def test_it_watches_nobody_where_it_has_no_parent(monkeypatch: pytest.MonkeyPatc
 
 def test_it_serves_by_the_settings_it_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listener.logs, "configure", lambda _: None)
+    watches = threading.Event()
+    monkeypatch.setattr(listener, "_end_with_parent", watches.set)
     collects = []
 
     def create_app(settings: Settings, *, on_reload: tuple[object, ...]) -> object:
@@ -53,6 +56,7 @@ def test_it_serves_by_the_settings_it_is_given(monkeypatch: pytest.MonkeyPatch) 
     assert listener.application(SETTINGS, on_reload=(print,)) == (SETTINGS, (print,))
     # What is made then stays.
     assert collects == [False]
+    assert watches.wait(60)
 
 
 def test_a_bad_setting_tells_the_parent_not_to_try_again(

@@ -7,6 +7,7 @@ import gc
 import json
 import ssl
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import httptools
@@ -198,6 +199,15 @@ async def test_nothing_but_the_status_is_read(answer: bytes, wanted: tuple[Any, 
         receiver.answers = [answer]
         sender = Sender(Destinations(LOOPBACK, allow_private=True))
         assert await send(sender, f"http://hooks.example.com:{receiver.port}/") == Sent(*wanted)
+
+
+async def test_of_an_answer_that_is_long_only_the_beginning_is_read() -> None:
+    reader, answer, most = asyncio.StreamReader(), sender_module._Answer(), sender_module._ANSWER_BYTES
+    reader.feed_data(b"HTTP/1.1 200 OK\r\nContent-Length: 9999999\r\n\r\n" + b"x" * 3 * most)
+    reader.feed_eof()
+    await sender_module._read_rest(SimpleNamespace(reader=reader), answer)
+    assert (answer.status, len(await reader.read()) >= 2 * most) == (200, True)
+    answer.let_go()
 
 
 @pytest.mark.parametrize("answer", [None, b"HTTP/1.1 100 Continue\r\n\r\n" * 3])
