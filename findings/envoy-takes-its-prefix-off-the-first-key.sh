@@ -56,7 +56,7 @@ def proxy(store, removed):
     envoy = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     try:
         listens(port)
-        with redis.Redis(port=port, protocol=2, decode_responses=True) as client:
+        with redis.Redis(port=port, protocol=2, decode_responses=True, socket_timeout=60) as client:
             yield client
     finally:
         envoy.kill()

@@ -44,7 +44,8 @@ with ValkeyServer() as server:
     address = f"redis://127.0.0.1:{server.port}"
     writer = redis.Redis.from_url(address, decode_responses=True)
     writer.hset("token", mapping={"team": "red", "scope": "read"})
-    client = redis.Redis.from_url(address, protocol=3, decode_responses=True, cache_config=CacheConfig())
+    caching = {"protocol": 3, "cache_config": CacheConfig(), "socket_timeout": 60}
+    client = redis.Redis.from_url(address, decode_responses=True, **caching)
     print("redis-py")
     for caller in ("first", "second", "third"):
         fields = client.hgetall("token")
