@@ -18,8 +18,9 @@ from service.tokens.managed.name_holders import NameHolders
 from service.tokens.managed.seals import Seals
 from service.tokens.secret import mint_id
 
-# How many rows are taken in at once: half a millisecond of Redis' time and one of ours, in which others have turns.
-SLICE = 16
+# How many rows are taken in at once: a quarter of a millisecond of Redis' time, half a one beside a million tokens, and
+# half a one of ours, in which others have turns.
+SLICE = 8
 # A name of its own, as in `service.model`.
 _ACTIVE = Status.ACTIVE
 # As in `pacing.patiently`, which does not tell that it asked again.
