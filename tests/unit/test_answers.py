@@ -340,6 +340,7 @@ def test_bad_unknown_expired_inactive_and_revoked_are_answered_alike() -> None:
 def test_no_required_scope_breaks_out_of_the_challenge(scope: str) -> None:
     refused = answer(Verdict(Outcome.INSUFFICIENT_SCOPE, TOKEN, (scope,)), "r")
     assert dict(refused.headers)[b"www-authenticate"].endswith(b'scope="invalid"')
+    assert msgspec.json.decode(refused.body)["detail"] == "A scope that is asked for is malformed: no token has it."
 
 
 @pytest.mark.parametrize(("client", "cost"), [(("10.0.0.1", 1), 40), (("192.0.2.1", 1), 1), (None, 40)])

@@ -119,14 +119,14 @@ class ManagedApi(OperationGroup, tag="managed"):
         For good. Refused from the moment this answers. A token revokes those whose scopes and subject it has
         itself, with `tokens:admin` any.
         """
-        if bool(query.id) == bool(query.ids):
+        # An id that is listed twice is ended once, and not told as skipped.
+        ids = list(dict.fromkeys(part for part in query.ids.split(",") if part))
+        if bool(query.id) == bool(query.ids) or not (query.id or ids):
             raise wrong("id", "say which token to revoke: ?id=, or ?ids=a,b,c")
         if query.id:
             await self._tokens.revoke(query.id, caller.origin)
             call.token_id = query.id
             return Message("API token revoked successfully")
-        # An id that is listed twice is ended once, and not told as skipped.
-        ids = list(dict.fromkeys(part for part in query.ids.split(",") if part))
         return several(await self._bulk.revoke(ids, caller.origin), "revoked")
 
     @issues(

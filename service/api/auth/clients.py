@@ -17,7 +17,8 @@ class InvalidClient(Unauthorized):
     """The program that asks is not known, or may not ask this."""
 
     def __init__(self, *, presented: bool) -> None:
-        super().__init__("The client is not known or may not do this.", presented=presented)
+        asked = "Send a token as Authorization: Bearer, or HTTP Basic with a name and a password."
+        super().__init__("The client is not known or may not do this." if presented else asked, presented=presented)
         self.code = "invalid_client"
 
 

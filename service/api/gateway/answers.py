@@ -120,6 +120,8 @@ def answer(verdict: Verdict, request_id: str, *, basic: bool = False) -> Answer:
         # It goes into a quoted string of the challenge, and may be any text of whoever asks.
         scopes = [scope if _is_scope(scope) else "invalid" for scope in verdict.missing_scopes]
         detail = f"The token lacks the scope {' '.join(scopes)}."
+        if scopes != list(verdict.missing_scopes):
+            detail = "A scope that is asked for is malformed: no token has it."
         return _problem(403, outcome.value, detail, request_id, challenge("insufficient_scope", scopes))
     if outcome is Outcome.NETWORK_DENIED:
         return _problem(403, outcome.value, "The token may not be used from this address.", request_id)

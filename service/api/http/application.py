@@ -140,7 +140,7 @@ class Application:
         """The same without the field of its id."""
         path = self._router.find(call.scope)
         if path is None:
-            return problems.plain(404, "not_found", "There is nothing at this path.", call.request_id, [])
+            return problems.plain(404, "not_found", problems.NO_PATH, call.request_id, [])
         call.template = path.template
         endpoint = path.find(call.method)
         if endpoint is None:

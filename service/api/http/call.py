@@ -209,7 +209,7 @@ def decode(body: bytes, kind: type[T]) -> T:
         raise _wrong_field(error, kind) from None
     # RecursionError: a body of brackets alone can nest deeper than the stack allows.
     except (msgspec.DecodeError, ValueError, RecursionError):
-        raise InvalidRequest("The body is not valid JSON.") from None
+        raise InvalidRequest(f"The body is {'not valid JSON' if body.strip() else 'empty: write JSON'}.") from None
 
 
 def _members_of(body: bytes) -> int:
@@ -235,7 +235,7 @@ _members = json.JSONDecoder(object_pairs_hook=_refuse_twice)
 
 def _wrong_field(error: msgspec.ValidationError, kind: type) -> InvalidRequest:
     field, reason = place_and_reason(error, kind)
-    return InvalidRequest(f"{field}: {reason}." if field else f"{reason}.", fields=((field, reason),))
+    return InvalidRequest(f"{field or 'body'}: {reason}.", fields=((field, reason),))
 
 
 _WHOLE = re.compile(r"-?[0-9]+")

@@ -43,6 +43,7 @@ _STATUS_OF_CODE = {
 TITLES = {
     status: HTTPStatus(status).phrase for status in (400, 401, 403, 404, 405, 408, 409, 413, 415, 429, 431, 500, 503)
 } | {413: "Content Too Large"}
+NO_PATH = "There is nothing at this path. /openapi.json has all that there are."
 _OF_BODY = frozenset({b"content-type", b"content-length", NO_STORE[0]})
 
 

@@ -13,6 +13,7 @@ from service.api.auth.cookies import SessionCookies
 from service.api.http.access import ANYONE
 from service.api.http.call import Call, Json
 from service.api.http.operation import Operation, OperationGroup
+from service.api.http.problems import NO_PATH
 from service.api.http.timestamps import Instant, rfc3339
 from service.api.pages.files import static_file
 from service.dashboard.bundle import MEDIA_TYPES, below, load
@@ -85,7 +86,7 @@ class DashboardApi(OperationGroup):
         if "." not in path.rpartition("/")[2]:
             name, cache = "index.html", b"no-cache"
         elif version != present or name not in packed:
-            raise NotFound("There is nothing at this path.")
+            raise NotFound(NO_PATH)
         file = packed[name]
         if prefix and name == "index.html":
             # The page alone names its files by whole addresses; scripts import each other by relative ones.

@@ -172,7 +172,13 @@ def test_revoking_needs_an_id_that_was(world: World) -> None:
 def test_revoking_needs_tokens_that_are_named_in_one_way_and_nothing_else(world: World) -> None:
     first, second = world.create(), world.create()
     one, other = f"id={first['id']}", second["id"]
-    for query in (f"{one}&id={other}", f"{one}&ids={other}", f"ids={other}&ids={first['id']}", f"{one}&dryRun=true"):
+    for query in (
+        f"{one}&id={other}",
+        f"{one}&ids={other}",
+        f"ids={other}&ids={first['id']}",
+        f"{one}&dryRun=true",
+        "ids=,",
+    ):
         revoke(world, query).problem(400, "invalid_request")
     assert [world.validate(token["token"]).status for token in (first, second)] == [200, 200]
 

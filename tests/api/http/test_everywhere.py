@@ -76,6 +76,27 @@ def test_what_is_not_json_is_400(world: World, body: bytes) -> None:
     answer.problem(400, "invalid_request")
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status", "detail"),
+    [
+        ("POST", CONSUME, "", 400, "The body is empty: write JSON."),
+        ("POST", CONSUME, "{", 400, "The body is not valid JSON."),
+        ("POST", CONSUME, "[]", 400, "body: write an object."),
+        (
+            "POST",
+            "/validate/batch",
+            "",
+            401,
+            "Send a token as Authorization: Bearer, or HTTP Basic with a name and a password.",
+        ),
+        ("GET", "/nowhere", "", 404, "There is nothing at this path. /openapi.json has all that there are."),
+    ],
+)
+def test_what_is_to_be_done_is_said(world: World, method: str, path: str, body: str, status: int, detail: str) -> None:
+    answer = world.ask(method, path, body=body.encode(), headers={"Content-Type": "application/json"})
+    assert (answer.status, answer.json()["detail"]) == (status, detail)
+
+
 def test_a_member_given_twice_is_400(world: World) -> None:
     body = b'{"token":"a","token":"b"}'
     problem = world.post(CONSUME, body=body, headers={"Content-Type": "application/json"})
