@@ -4,6 +4,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import lru_cache
 from operator import add
 from typing import Annotated, NamedTuple
@@ -44,7 +45,9 @@ ALLOWED = "allowed"
 FIELDS = (ALLOWED, *(outcome.value for outcome in Outcome if outcome is not Outcome.ACTIVE))
 
 
-class Use(msgspec.Struct, gc=False):
+# No struct of msgspec, which takes five times as long to set a member.
+@dataclass(slots=True, eq=False, repr=False)
+class Use:
     """What one secret of a token was used for since the last flush, gathered here use by use.
 
     `used_at` in epoch seconds, 0 if it was only refused; the address and the agent are those of the last use.
