@@ -167,10 +167,11 @@ class Layout:
     """How a gateway writes what its heads say once: a pattern that takes them apart there, and the place of each.
 
     Every other piece is what stands between, with the name before and the line's end behind it. `key` are those of the
-    last `head`, mostly those of the next; `length` is its own where it says nothing once but a secret, else 0.
+    last `head`, mostly those of the next; `length` is its own, and `secret_length` that of its secret, where it says
+    nothing else once, else 0.
     """
 
-    __slots__ = ("head", "is_envoys", "is_of_secret", "key", "length", "places", "take_apart")
+    __slots__ = ("head", "is_envoys", "is_of_secret", "key", "length", "places", "secret_length", "take_apart")
 
     def __init__(self, written: tuple[Written, ...], lines: list[int], *, is_envoys: bool) -> None:
         """`lines`: on which each of them stood. Behind the path of Envoy nothing counts, which stands before them."""
@@ -184,7 +185,7 @@ class Layout:
         self.is_envoys = is_envoys
         self.key: Pieces = ()
         self.head: Head | None = None
-        self.length = 0
+        self.length = self.secret_length = 0
         for (word, form), number in zip(written, lines, strict=True):
             name = word.lower()
             sought = re.escape(b"%b: %b" % (word, SECRETS.get(name, b"")))
@@ -199,10 +200,7 @@ NOTHING_SAID = Layout((), [], is_envoys=False)
 
 
 class KnownHeads:
-    """Reads heads that mostly came before: whole, except for what each says once, or else by their lines.
-
-    Each is worked out once under its bytes. Reads only what the parser reads in just the same way.
-    """
+    """Reads heads that mostly came before: whole, except for what each says once, or else by their lines."""
 
     def __init__(self) -> None:
         self._targets = _Targets()
@@ -227,10 +225,11 @@ class KnownHeads:
         """A packet taken apart, and the head if it is known by what is not said once; no pieces where it differs."""
         if len(packet) == layout.length:
             before, behind = layout.key
-            secret = packet[len(before) : -len(behind)]
-            known = seen.get(secret)
+            # Of its length where both were there.
+            secret = packet.removeprefix(before).removesuffix(behind)
+            known = seen.get(secret) if len(secret) == layout.secret_length else None
             # Of a kind, and so of the form that the pattern asks for: what was seen in Basic credentials may be lines.
-            if known is not None and known.kind is not None and packet.startswith(before) and packet.endswith(behind):
+            if known is not None and known.kind is not None:
                 return (before, secret, behind), layout.head
         take_apart = layout.take_apart
         found = take_apart(packet)
@@ -243,7 +242,9 @@ class KnownHeads:
         if (head := self._heads.get(key)) is not None:
             if layout.head is None:
                 self._holding.append(layout)
-            layout.key, layout.head, layout.length = key, head, len(packet) if layout.is_of_secret else 0
+            layout.key, layout.head = key, head
+            if layout.is_of_secret:
+                layout.length, layout.secret_length = len(packet), len(pieces[1])
         return pieces, head
 
     def layout_of(self, packet: bytes, once: Named, *, is_envoys: bool) -> Layout:

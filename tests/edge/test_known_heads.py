@@ -156,6 +156,9 @@ def test_a_head_with_a_secret_that_was_seen_is_known_only_where_the_parser_reads
             read = Read(packet)
             assert (read.heads, read.messages, read.body, read.is_kept) == (1, 1, b"", True), packet
             assert [name for name, _ in read.fields] == [b"host", b"authorization", b"x-a"]
+    before, behind = layout.key
+    for part in (before, whole[len(before) :], whole[: -len(behind)]):
+        assert heads.find(part, layout, Everything())[1] is None
     heads.forget()
     assert heads.find(whole, layout, Everything())[1] is None
 
