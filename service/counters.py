@@ -6,9 +6,10 @@ Its own counters, found by their labels and guarded by a lock, would cost more t
 
 import gc
 import os
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from math import inf
 from pathlib import Path
 from time import time
 
@@ -27,16 +28,27 @@ _PROC = Path("/proc")
 class BufferedCounter:
     """A counter's increments. `counts` holds them by the values of its labels, so that hot code adds without a call."""
 
-    __slots__ = ("_counter", "counts")
+    __slots__ = ("_counter", "_parts", "counts")
 
     def __init__(self, counter: Counter) -> None:
         self._counter = counter
         self.counts: defaultdict[tuple[str | int, ...], int] = defaultdict(int)
+        self._parts: list[tuple[dict[str, int], tuple[str, ...]]] = []
 
     def inc(self, *labels: str | int, by: int = 1) -> None:
         self.counts[labels] += by
 
+    def part(self, firsts: Iterable[str], *others: str) -> dict[str, int]:
+        """Further counts, by the first label alone, where the others have these values: no key is made for each."""
+        part = dict.fromkeys(firsts, 0)
+        self._parts.append((part, others))
+        return part
+
     def flush(self) -> None:
+        for part, others in self._parts:
+            for first, count in part.items():
+                self.inc(first, *others, by=count)
+                part[first] = 0
         for labels, count in self.counts.items():
             self._counter.labels(*labels).inc(count)
         self.counts.clear()
@@ -56,35 +68,35 @@ class Decisions(msgspec.Struct, frozen=True):
 class BufferedHistogram:
     """A histogram's observations under one set of labels."""
 
-    __slots__ = ("_child", "_counts", "_exemplar", "_sum")
+    __slots__ = ("_child", "_exemplar", "_times", "observe")
 
     def __init__(self, child: Histogram) -> None:
         self._child = child
-        self._counts = [0] * (len(BUCKETS) + 1)
-        self._sum = 0.0
+        self._times: list[float] = []
+        # As it comes: to sort a tenth of a second takes a third of what it takes to find the bucket of each.
+        self.observe = self._times.append
         self._exemplar: Exemplar | None = None
-
-    def observe(self, seconds: float) -> None:
-        self._counts[bisect_left(BUCKETS, seconds)] += 1
-        self._sum += seconds
 
     def show(self, trace_id: str, seconds: float) -> None:
         """Of what was counted, let this be an example that can be followed; the last one before a flush is."""
         self._exemplar = Exemplar({"trace_id": trace_id}, seconds, time())
 
     def flush(self) -> None:
-        if not self._sum:
+        times, counted = self._times, 0
+        if not times:
             return
+        times.sort()
         # prometheus-client has no public way to add many observations at once; a contract test names these two.
-        for bucket, count in zip(self._child._buckets, self._counts, strict=True):
-            if count:
-                bucket.inc(count)
-        self._child._sum.inc(self._sum)
+        for bucket, bound in zip(self._child._buckets, (*BUCKETS, inf), strict=True):
+            within = bisect_right(times, bound)
+            if within > counted:
+                bucket.inc(within - counted)
+            counted = within
+        self._child._sum.inc(sum(times))
+        times.clear()
         if self._exemplar is not None:
             self._child._buckets[bisect_left(BUCKETS, self._exemplar.value)].set_exemplar(self._exemplar)
             self._exemplar = None
-        self._counts = [0] * len(self._counts)
-        self._sum = 0.0
 
 
 class Processes:

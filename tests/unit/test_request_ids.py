@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 import pytest
 
-from service.api.http.application import RequestIds
+from service.api.http.application import RequestIds, _numbered
 
 
 @pytest.mark.parametrize("number", [1, 0xFF, 1 << 32, (1 << 40) + 5])
 def test_ids_keep_their_length_however_many_there_were(number: int) -> None:
     """An answer prepared beforehand has its length counted with them."""
-    ids = RequestIds()
-    first = ids.new()
-    ids._number = number & ~0xFF
-    later = [ids.new() for _ in range(3)]
-    assert {len(one) for one in later} == {len(first)}
+    later = [*islice(_numbered(b"5a9c17e4b2", number), 600)]
+    assert {len(one) for one in later} == {len(RequestIds().new())}
+    assert len({*later}) == len(later)
 
 
 @pytest.mark.parametrize(
