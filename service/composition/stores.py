@@ -38,7 +38,7 @@ class Stores:
         self.shards = shards = Shards(settings.namespace, links, confirmation)
         self.monitor = Monitor(shards, clock, keyring.marks(settings.namespace), settings.durability)
         self.fence = Fence(stands=settings.one_time_fence)
-        self.credentials = CredentialStore(shards, self.fence)
+        self.credentials = CredentialStore(shards, self.fence, clock)
         self.subjects = SubjectStore(shards)
         self.sessions = SessionStore(shards)
         self.attempts = AttemptStore(shards)

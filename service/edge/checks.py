@@ -65,8 +65,8 @@ class IntrospectionCycle(OperationCycle):
         self._client, self._token = client, token
         # Anew, because a cycle serves one request after another.
         self._client_reply = self._token_reply = _NOT_YET
-        client.submit(client.command, self._take_client, retry=True)
-        token.submit(token.command, self._take_token, retry=True)
+        client.changes.find(client.command, self._take_client)
+        token.changes.find(token.command, self._take_token)
 
     def _take_client(self, reply: Reply) -> None:
         self._client_reply = reply
@@ -133,7 +133,7 @@ class SessionCheckCycle(OperationCycle):
             self._finish(MALFORMED)
             return
         self._digest = seen.digest
-        seen.submit(seen.command, self._answered, retry=True)
+        seen.changes.find(seen.command, self._answered)
 
     def _answered(self, reply: Reply) -> None:
         authority = self._fast_path.authority

@@ -74,6 +74,9 @@ class FastCycle:
         """Ask, or answer at once where nothing need be asked; each kind of cycle has its own."""
         raise NotImplementedError
 
+    def discard(self) -> None:
+        """Refer to itself no more: the connection goes, or takes another cycle, and this one may not answer first."""
+
     @property
     def _headers(self) -> Headers:
         head = self.head

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -26,8 +25,9 @@ from service.api.http.proxies import TrustedProxies
 from service.edge.known_heads import KnownHeads
 from service.identifiers import trace_of
 from service.metrics import Metrics
-from service.model import Credential, Kind, Verdict
+from service.model import Credential, Kind, Outcome, Verdict
 from service.store.credentials import CredentialStore
+from service.store.limits.subjects import Changes
 from service.tokens.authority import EXPIRED, MALFORMED, NETWORK_DENIED, UNKNOWN, VOIDED, Authority
 from service.tokens.credential import DecodedCredential
 from service.tokens.one_time import OneTimeTokens
@@ -46,7 +46,8 @@ _CONSTANT = (ABSENT, MALFORMED, UNKNOWN, EXPIRED, VOIDED, NETWORK_DENIED, UNAVAI
 
 
 class Seen(msgspec.Struct, gc=False):
-    """What was found out about a secret: how to read its record, and the `reply` that Redis gave last.
+    """What was found out about a secret: the `command` that reads its record, which goes by `changes`, and the `reply`
+    that Redis gave last.
 
     `decoded` is made of that reply; until the instant `until` the same bytes allow a request for the `required` scopes.
     `kind` is what the secret's form says; a secret of another system may have none.
@@ -55,7 +56,7 @@ class Seen(msgspec.Struct, gc=False):
     kind: Kind | None
     digest: bytes
     command: bytes
-    submit: Callable[..., None]
+    changes: Changes
     reply: bytes | None = None
     decoded: DecodedCredential | None = None
     known: object = None
@@ -116,7 +117,7 @@ class FastPath:
         accepted: Accepted,
     ) -> None:
         self.authority = authority
-        self.clock, self.count = authority.clock, authority.count
+        self.count = authority.count
         self.limited = authority.charging.limited
         self.store = store
         self.one_time = one_time
@@ -126,6 +127,7 @@ class FastPath:
         self.trusted, self.address_of = trusted, trusted.recent
         self.accepted = accepted
         self.validations = metrics.validations.counts
+        self.allowed = metrics.validations.part(Kind, Outcome.ACTIVE)
         self.observe = metrics.validation_timer("fast")
         self._show = metrics.validation_examples("fast")
         self.count_refusal = metrics.refused

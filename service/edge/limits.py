@@ -5,9 +5,12 @@ import resource
 
 from service.addresses import address_groups
 from service.api.http.proxies import TrustedProxies
+from service.edge.head import Refusal
 
 # Descriptors for Redis, webhooks, files and connections that are just being closed: an eighth of all, but at least.
 _SPARE = 16
+TOO_MANY = Refusal(503, "too_many_connections", "Too many connections from this address are open. Use fewer.")
+ALL_BUSY = Refusal(503, "overloaded", "As many connections as this server can have are busy. Try again.")
 
 
 class ConnectionLimits:

@@ -35,7 +35,7 @@ class BearerCycle(OperationCycle):
             self._start_over(self.head.plan)
             return
         self._caller = caller
-        caller.submit(caller.command, self._take_caller, retry=True)
+        caller.changes.find(caller.command, self._take_caller)
 
     def _take_caller(self, reply: Reply) -> None:
         if isinstance(reply, StoreUnavailable):

@@ -16,27 +16,13 @@ from uvicorn.server import ServerState
 from service.api.http.call import Headers
 from service.api.http.validate_paths import plan_of
 from service.edge.fast_cycle import FastCycle, OperationCycle
-from service.edge.head import (
-    HEAD_BYTES,
-    HEAD_FIELDS,
-    HOSTS,
-    TOO_LARGE,
-    UNUSUAL,
-    Refusal,
-    Refused,
-    Trailer,
-    check,
-    size_of,
-)
+from service.edge.head import HEAD_BYTES, HEAD_FIELDS, HOSTS, TOO_LARGE, UNUSUAL, Refused, Trailer, check, size_of
 from service.edge.known_heads import NOTHING_SAID, Head, Layout, Named, Pieces, said_once
-from service.edge.limits import ConnectionLimits
+from service.edge.limits import ALL_BUSY, TOO_MANY, ConnectionLimits
 from service.edge.operations import operation_of
 from service.edge.ordinary import OrdinaryCycle
 from service.edge.reading import ReadingProtocol
 from service.edge.validation import ValidationCycle
-
-_TOO_MANY = Refusal(503, "too_many_connections", "Too many connections from this address are open. Use fewer.")
-_ALL_BUSY = Refusal(503, "overloaded", "As many connections as this server can have are busy. Try again.")
 
 
 class EdgeProtocol(ReadingProtocol):
@@ -68,11 +54,11 @@ class EdgeProtocol(ReadingProtocol):
         self.unread_since = self.deadlines.now
         self.origin = self._limits.origin_of(self.client[0] if self.client else "")
         if not self._limits.enter(self.origin):
-            self.refuse(_TOO_MANY)
+            self.refuse(TOO_MANY)
         # A newcomer takes the place of whoever has waited for longest: connections that somebody holds open without
         # asking anything must not lock all others out.
         elif not self._limits.room_for(len(self.connections)) and not self.deadlines.close_idlest():
-            self.refuse(_ALL_BUSY)
+            self.refuse(ALL_BUSY)
         self.idle_since = self.deadlines.now
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -91,6 +77,7 @@ class EdgeProtocol(ReadingProtocol):
         # the loop for 5 ms.
         self.pipeline.clear()
         self._answering = self._change = self.cycle = None  # type: ignore[assignment]
+        self._own_cycle.discard()
         del self._own_cycle
 
     def data_received(self, data: bytes) -> None:
@@ -113,12 +100,17 @@ class EdgeProtocol(ReadingProtocol):
         """The cycle that answers this head: the connection's last one again if it is of the same kind, as mostly."""
         cycle: Any = self._own_cycle
         if cycle.__class__ is not head.kind:
-            cycle = self._own_cycle = head.kind(self, self.fast_path)
+            cycle = self._renewed(head.kind)
         if self._draining:
             cycle.keep_alive = False
         cycle.head, cycle.pieces, cycle.response_complete = head, pieces, False
         self.cycle = cycle
         return cycle
+
+    def _renewed(self, kind: type[FastCycle]) -> FastCycle:
+        self._own_cycle.discard()
+        self._own_cycle = kind(self, self.fast_path)
+        return self._own_cycle
 
     def _read_whole(self, packet: bytes, pieces: Pieces) -> tuple[Head, Pieces] | None:
         """Read what a packet asks by its lines, and remember it by the pieces that `find` made of it, if any."""
@@ -178,7 +170,7 @@ class EdgeProtocol(ReadingProtocol):
             self._next_cycle(named, kind, plan).start()
             return
         # The one before may be our own cycle, so this is another.
-        self._own_cycle = kind(self, self.fast_path)
+        self._renewed(kind)
         self._await_turn(self._next_cycle(named, kind, plan))
 
     def _await_turn(self, cycle: Any) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from functools import partial
 from time import perf_counter
+from typing import cast
 
 from service.api.auth.presented import presented
 from service.api.gateway.answers import (
@@ -24,16 +25,15 @@ from service.edge.fast_path import FastPath, Seen
 from service.edge.known_heads import NO_HEAD, SECRETS, SPENT
 from service.errors import StoreUnavailable
 from service.metrics import NO_KIND
-from service.model import Kind, Outcome, Verdict
+from service.model import Kind, Verdict
 from service.store.credentials import Charge
-from service.store.driver.replies import Reply
+from service.store.driver.replies import Answer, Reply
+from service.store.limits.subjects import Changes
 from service.tokens.authority import MALFORMED, UNKNOWN
 from service.tokens.charging import Limited
 from service.tokens.credential import DecodedCredential
 from service.tokens.secret import parse
 
-# A name of its own: reading a member off an enumeration takes as long as a comparison.
-_ACTIVE = Outcome.ACTIVE
 # Where a secret takes more reading: behind a scheme, or in what a gateway says that its client asked for.
 _ELSEWHERE = frozenset((b"authorization", b"x-original-uri", b"x-forwarded-uri"))
 
@@ -58,7 +58,7 @@ class Question:
 
 # For an idle connection, which must not keep its last secret.
 _NOTHING = Question(b"", None, required=(), agent=b"")
-_UNSEEN = Seen(None, b"", b"", lambda *_: None)
+_UNSEEN = Seen(None, b"", b"", cast(Changes, None))
 
 
 class ValidationCycle(FastCycle):
@@ -68,18 +68,22 @@ class ValidationCycle(FastCycle):
         super().__init__(protocol, fast_path)
         self._asked = _NOTHING
         self._seen = _UNSEEN
+        # Made once: to take a method off its instance for each question costs as much as two calls.
+        self._on_reply: Answer | None = self._answered
+
+    def discard(self) -> None:
+        self._on_reply = None
 
     def start(self) -> None:
         """Ask, or answer at once where nothing need be asked."""
-        self._started = perf_counter()
         head, fast_path = self.head, self._fast_path
         asked = self._asked = head.asked or self._work_out()
         if (place := asked.place) is None:
             seen = asked.seen
         else:
-            secret = self.pieces[place]
-            seen = fast_path.seen.get(secret) or fast_path.lookup_of(secret)
+            seen = fast_path.seen.get(self.pieces[place]) or fast_path.lookup_of(self.pieces[place])
         if seen is None:
+            self._started = perf_counter()
             if asked.refusal is None and head.plan[0]:
                 self._spend()
             else:
@@ -88,9 +92,11 @@ class ValidationCycle(FastCycle):
         self._seen = seen
         # A record that allowed this before has no limit, and if it is another one now the answer will tell.
         if seen.until or (limited := fast_path.limited.get(seen.digest)) is None:
-            submit = seen.submit
-            submit(seen.command, self._answered, retry=True)
+            changes = seen.changes
+            changes.find(seen.command, self._on_reply or self._answered)
+            self._started = changes.asked_at
         else:
+            self._started = perf_counter()
             self._charge(limited)
 
     def _work_out(self) -> Question:
@@ -162,9 +168,7 @@ class ValidationCycle(FastCycle):
 
     def _answered(self, reply: Reply) -> None:
         fast_path, asked, seen = self._fast_path, self._asked, self._seen
-        # Bound first, here as in what follows: Python finds what an instance holds quicker than a method of that name.
-        clock, authority = fast_path.clock, fast_path.authority
-        now, decoded = clock(), seen.decoded
+        authority, now, decoded = fast_path.authority, seen.changes.heard_at, seen.decoded
         if (
             decoded is not None
             and now < seen.until
@@ -204,11 +208,12 @@ class ValidationCycle(FastCycle):
     def _allow(self, decoded: DecodedCredential, now: float) -> None:
         """Allow what is neither limited nor spent: nearly every answer, so it makes no more calls than it must."""
         fast_path, head, pieces, asked = self._fast_path, self.head, self.pieces, self._asked
+        # Bound first: Python finds what an instance holds quicker than a method of that name.
         count, observe = fast_path.count, fast_path.observe
         place, address_of = head.forwarded_at, fast_path.address_of
         address = self._address() if place is None or not self._is_trusted else address_of(pieces[place])
         count(decoded, decoded.active, now, address, asked.agent)
-        fast_path.validations[decoded.credential.kind, _ACTIVE] += 1
+        fast_path.allowed[decoded.credential.kind] += 1
         seconds = perf_counter() - self._started
         observe(seconds)
         if head.trace_at is not None:
@@ -241,12 +246,6 @@ class ValidationCycle(FastCycle):
             verdict = UNAVAILABLE
         self._finish(verdict)
 
-    def _observe(self) -> None:
-        seconds = perf_counter() - self._started
-        self._fast_path.observe(seconds)
-        if (place := self.head.trace_at) is not None:
-            self._fast_path.show_trace(self.pieces[place], seconds)
-
     def _finish(self, verdict: Verdict, decoded: DecodedCredential | None = None) -> None:
         """Give any other answer; `decoded` is what a limited one goes by."""
         fast_path, credential, secret = self._fast_path, verdict.credential, self._secret
@@ -254,7 +253,9 @@ class ValidationCycle(FastCycle):
         fast_path.validations[kind or NO_KIND, verdict.outcome] += 1
         # What presented nothing asked nothing, and would make the histogram seem faster than Redis is.
         if secret:
-            self._observe()
+            fast_path.observe(seconds := perf_counter() - self._started)
+            if (place := self.head.trace_at) is not None:
+                fast_path.show_trace(self.pieces[place], seconds)
         request_id = self._request_id()
         if decoded is not None and verdict.active:
             lines = decoded.lines or fast_path.allowed_lines(decoded)

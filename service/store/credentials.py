@@ -8,12 +8,12 @@ from typing import Any, NamedTuple, Self
 
 from service.model import Kind, ManagedToken, RateLimit
 from service.store.driver.keys import Keys, shard_of_digest
-from service.store.driver.replies import Argument, Reply, packed_up_to
+from service.store.driver.replies import Answer, Argument, Reply, packed_up_to
 from service.store.driver.scripts import LETTERS, Script
 from service.store.driver.shards import Shard, Shards
 from service.store.fence import Fence
 from service.store.limits.counting import add_limits, counted, pool_of
-from service.store.limits.subjects import ChangesByShard, digest_of
+from service.store.limits.subjects import Changes, ChangesByShard, digest_of
 
 # Verdicts of lua/validate_limited.lua: on a credential that is not the one evaluated, and on a quota whose window is
 # another one by the time of Redis.
@@ -22,8 +22,8 @@ ANOTHER_RECORD, ANOTHER_WINDOW = 3, 4
 _STATES = frozenset({"expired", "inactive", "revoked"})
 
 
-# A packed command, and the `submit` of the link that takes it.
-Lookup = tuple[bytes, Callable[..., None]]
+# A packed command, and what takes it to be sent.
+Lookup = tuple[bytes, Callable[[bytes, Answer], None]]
 
 
 class Reason(NamedTuple):
@@ -94,14 +94,14 @@ class Charge(NamedTuple):
 class CredentialStore:
     """Finds credentials by digest. Each method is one round trip, shared by all that are in flight."""
 
-    def __init__(self, shards: Shards, fence: Fence) -> None:
+    def __init__(self, shards: Shards, fence: Fence, clock: Callable[[], float]) -> None:
         self._shards = shards
         self._fence = fence
         # Not marked for a retry: after a lost reply the request would be charged twice.
         self._limited = Script("validate_limited")
         # Every lookup that may decide on a limit hears whether those of a subject changed.
-        self.changes = changes = ChangesByShard(shards)
-        prepared = [(packed_up_to(b"GET", one.keys.credential_prefix), changes.of(one).submit) for one in shards]
+        self.changes = changes = ChangesByShard(shards, clock)
+        prepared = [(packed_up_to(b"GET", one.keys.credential_prefix), changes.of(one)) for one in shards]
         # By a digest's first byte, so that no validation works its shard out.
         self._prepared = [prepared[shard_of_digest(bytes([first]), len(prepared))] for first in range(256)]
 
@@ -112,10 +112,10 @@ class CredentialStore:
         reply: bytes | None = await shard.link.execute("GET", shard.keys.credential(digest), retry=True)
         return reply
 
-    def prepare(self, digest: bytes) -> Lookup:
-        """The same for the fast path, as bytes ready to be sent, and whom to send them by."""
-        opening, submit = self._prepared[digest[0]]
-        return opening + digest + b"\r\n", submit
+    def prepare(self, digest: bytes) -> tuple[bytes, Changes]:
+        """The same for the fast path, as bytes ready to be sent, and what finds them by it."""
+        opening, changes = self._prepared[digest[0]]
+        return opening + digest + b"\r\n", changes
 
     async def find_one_time(self, digest: bytes) -> bytes | None:
         """The sealed record of a one-time token, which stays unspent; VOID where it is."""

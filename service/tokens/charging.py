@@ -18,7 +18,7 @@ _COUNTED = (0, 1, 2)
 USES_EXHAUSTED = Verdict(Outcome.USES_EXHAUSTED)
 
 
-def _elsewhere(_: bytes, answer: Answer, *, retry: bool = False) -> None:
+def _elsewhere(_: bytes, answer: Answer) -> None:
     """Stands for `submit` where one command cannot charge it all: answers None, after which `charge` is asked."""
     # Later, as a link does: whoever asks has not returned from asking yet.
     asyncio.get_running_loop().call_soon(answer, None)

@@ -226,6 +226,7 @@ async def test_a_client_that_takes_some_of_an_answer_now_and_then_gets_all_of_it
         b"not HTTP\r\n\r\n",
         HALF_A_BODY,
         3 * GOOD,
+        3 * (b"GET /validate HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer %b\r\n\r\n" % (b"a" * 64)),
     ],
 )
 async def test_a_connection_that_is_over_leaves_nothing_to_the_garbage_collector(port: int, sent: bytes) -> None:

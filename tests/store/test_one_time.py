@@ -188,7 +188,7 @@ async def spent(store: OneTimeStore, number: int) -> Any:
 async def test_a_token_that_another_primary_issued_is_void_and_burnt(still: Service) -> None:
     link = Promoted(still.stores.shards[0].link)
     shards = Shards(still.settings.namespace, [link])
-    store, reading = OneTimeStore(shards, Fence()), CredentialStore(shards, Fence())
+    store, reading = OneTimeStore(shards, Fence()), CredentialStore(shards, Fence(), still.clock)
     for number in range(6):
         await issue(still, store, number)
     assert [await store.consume(digest(0), REQUEST), await spent(store, 1)] == [b"record 0", b"record 1"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from typing import Protocol
 
-from service.store.driver.replies import Answer, Reply
+from service.store.driver.replies import Answer, Reply, Waiting
 
 
 class Asked(Protocol):
@@ -21,7 +21,7 @@ class Link(Asked, Protocol):
 
     `replication_id` is that of the data its last reply came from, 20 bytes, empty while none is known; `sent_elsewhere`
     counts the commands that another node answered for this once. `beside` is a second connection to the same node, for
-    what holds up everything behind it. `turn` stands for all that is about to be sent together.
+    what holds up everything behind it. `turn` is what is about to be sent together, another list each time.
     """
 
     def submit(self, command: bytes, answer: Answer, *, retry: bool = False) -> None: ...
@@ -30,7 +30,7 @@ class Link(Asked, Protocol):
     def replication_id(self) -> bytes: ...
 
     @property
-    def turn(self) -> object: ...
+    def turn(self) -> list[Waiting]: ...
 
     @property
     def sent_elsewhere(self) -> int: ...

@@ -62,9 +62,8 @@ class Pipeline:
         self._replies: Replies | None = None
         # Held because a writer that nobody holds closes its transport.
         self._writer: asyncio.StreamWriter | None = None
-        self._queue: list[Waiting] = []
-        # Stands for the commands that will be sent together; replaced as soon as they are on their way.
-        self.turn: object = object()
+        # What will be sent together; another list as soon as they are on their way.
+        self.turn: list[Waiting] = []
         self._asked_at = 0.0
         self._reachable, self._closed = True, False
         self._reconnection = Reconnection(self._try_to_open)
@@ -83,11 +82,11 @@ class Pipeline:
     @property
     def idle(self) -> bool:
         """Does nobody wait for an answer?"""
-        return not self._queue and not (self._replies is not None and self._replies.waiting)
+        return not self.turn and not (self._replies is not None and self._replies.waiting)
 
     def submit(self, command: bytes, answer: Answer, *, retry: bool = False) -> None:
         """Ask with packed bytes; `answer` is called once, later, with the reply or an exception."""
-        queue = self._queue
+        queue = self.turn
         if len(queue) >= self._limit if queue else self._refuses():
             asyncio.get_running_loop().call_soon(answer, self._unavailable())
             return
@@ -107,9 +106,9 @@ class Pipeline:
         if self._refuses():
             self._fail(list(waiting))
             return
-        if not self._queue:
+        if not self.turn:
             self._begin_turn()
-        self._queue += waiting
+        self.turn += waiting
 
     def find_again(self) -> None:
         """Leave the present server for the one that `connect` finds now; an attempt under way begins anew."""
@@ -143,22 +142,22 @@ class Pipeline:
             future.set_result(reply)
 
         self.submit(packed(*args), answer, retry=retry)
-        if len(self._queue) >= _ENOUGH:
+        if len(self.turn) >= _ENOUGH:
             self._flush()
         asked_at = self._asked_at
         return future
 
     def _flush(self) -> None:
-        if not (queue := self._queue):
+        if not self.turn:
             return
         self._arm()
         replies = self._replies
         if replies is None:
             self._start_connecting()
             return
+        queue = self._take_turn()
         if queue[0][3] >= self._role.due:
             self._role.put_before(queue, replies)
-        self._take_queue()
         replies.waiting.extend(queue)
         replies.transport.write(queue[0][0] if len(queue) == 1 else b"".join([waiting[0] for waiting in queue]))
 
@@ -192,7 +191,7 @@ class Pipeline:
             log.warning("Redis must not be asked: %s" if refusal is error else "%s", refusal.cause)
         self._reachable, self._refusal = False, refusal
         self._on_error(type(error).__name__)
-        self._fail(self._take_queue())
+        self._fail(self._take_turn())
 
     async def _open(self) -> None:
         asked_at = asyncio.get_running_loop().time()
@@ -222,8 +221,8 @@ class Pipeline:
         # Once more only: a command that brings a server down must not be sent to whatever comes after it without end.
         again = [(command, answer, False, at) for command, answer, retry, at in lost if retry and not self._closed]
         self._fail([waiting for waiting in lost if self._closed or not waiting[2]], was_sent=True)
-        self._queue = again + self._queue
-        if self._queue:
+        self.turn = again + self._take_turn()
+        if self.turn:
             self._start_connecting()
 
     def _fail(self, waiting: list[Waiting], *, was_sent: bool = False) -> None:
@@ -235,9 +234,12 @@ class Pipeline:
     def _unavailable(self) -> StoreUnavailable:
         return copy(self._refusal) if self._refusal else unavailable()
 
-    def _take_queue(self) -> list[Waiting]:
-        queue, self._queue, self.turn = self._queue, [], object()
-        return queue
+    def _take_turn(self) -> list[Waiting]:
+        turn, self.turn = self.turn, []
+        taken = turn.copy()
+        # Whoever still knows the turn by its list must not hold those who asked in it.
+        turn.clear()
+        return taken
 
     def _arm(self, seconds: float = _TICK_SECONDS) -> None:
         if self._watch is None:
@@ -256,10 +258,10 @@ class Pipeline:
                 return
             self._is_late()
             self._give_up(replies, "TimeoutError")
-        if self._queue and self._queue[0][3] <= overdue:
+        if self.turn and self.turn[0][3] <= overdue:
             self._is_late()
-            self._fail(self._take_queue())
-        if self._queue or (self._replies is not None and self._replies.waiting):
+            self._fail(self._take_turn())
+        if self.turn or (self._replies is not None and self._replies.waiting):
             self._arm()
 
     def _is_late(self) -> None:
@@ -282,7 +284,7 @@ class Pipeline:
         self._reconnection.stop()
         if self._watch is not None:
             self._watch.cancel()
-        self._fail(self._take_queue())
+        self._fail(self._take_turn())
         if self._replies is not None:
             self._replies.transport.abort()
         self._replies = self._writer = None

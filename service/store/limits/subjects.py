@@ -7,6 +7,7 @@ those of the lookups behind it, so what is remembered of subjects is never older
 import asyncio
 from collections.abc import Callable
 from hashlib import sha256
+from time import perf_counter
 from typing import NamedTuple
 
 import msgspec
@@ -15,13 +16,15 @@ from service.errors import StoreUnavailable
 from service.model import RateLimit
 from service.store.driver.connection import Link
 from service.store.driver.keys import shard_of_name
-from service.store.driver.replies import Answer, Reply, decoded, packed
+from service.store.driver.replies import Answer, Reply, Waiting, decoded, packed
 from service.store.driver.scripts import Script
 from service.store.driver.shards import Shard, Shards
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(tuple[RateLimit, ...]).decode
 _UNHEARD = b"?"
+# So many lookups of one turn need not ask the link whether it takes more.
+_TAKEN_UNASKED = 1000
 
 
 class Shared(NamedTuple):
@@ -99,15 +102,22 @@ def digest_of(subject: str) -> bytes:
 
 
 class Changes:
-    """What one link hears."""
+    """What one link hears.
 
-    def __init__(self, shard: Shard, heard: Callable[[str | None], None]) -> None:
+    Two instants of the last turn, for all lookups in it: `asked_at`, when it began, of a clock for durations, and
+    `heard_at`, when its replies came, epoch seconds.
+    """
+
+    def __init__(self, shard: Shard, heard: Callable[[str | None], None], clock: Callable[[], float]) -> None:
         """`heard` is told whose limits changed; None where it may be anybody's."""
         self.known = _UNHEARD
         self._link: Link = shard.link
         self._command = packed("GET", shard.keys.limits_changed)
         self._heard = heard
-        self._turn: object = None
+        self._clock = clock
+        self._turn: list[Waiting] | None = None
+        self._due_from = 0.0
+        self.asked_at = self.heard_at = 0.0
 
     @property
     def count(self) -> bytes:
@@ -117,19 +127,30 @@ class Changes:
     def ask(self) -> None:
         """Once for all that is sent in this turn."""
         link = self._link
-        if (turn := link.turn) is not self._turn:
-            self._turn = turn
-            link.submit(self._command, self._learn, retry=True)
-
-    def submit(self, command: bytes, answer: Answer, *, retry: bool = False) -> None:
-        """As `Link.submit`, behind the question."""
-        link = self._link
-        # Here as well, because every lookup but the first of a turn would call for nothing.
         if link.turn is not self._turn:
+            self.asked_at = perf_counter()
+            link.submit(self._command, self._learn, retry=True)
+            # Where the link refused it, it is asked again with the next lookup.
+            self._turn = turn = link.turn or None
+            self._due_from = turn[-1][3] if turn else 0.0
+
+    def submit(self, command: bytes, answer: Answer) -> None:
+        """As `Link.submit`, behind the question."""
+        self.ask()
+        self._link.submit(command, answer)
+
+    def find(self, command: bytes, answer: Answer) -> None:
+        """The same of what may be asked twice."""
+        turn = self._link.turn
+        # Nearly every lookup finds the question in its turn, and saves the call.
+        if turn is self._turn and len(turn) < _TAKEN_UNASKED:
+            turn.append((command, answer, True, self._due_from))
+        else:
             self.ask()
-        link.submit(command, answer, retry=retry)
+            self._link.submit(command, answer, retry=True)
 
     def _learn(self, reply: Reply) -> None:
+        self.heard_at = self._clock()
         # Not heard: the next lookup asks again, also in the same turn.
         if isinstance(reply, Exception):
             self._turn = None
@@ -153,11 +174,11 @@ def _whose(before: bytes, now: bytes) -> str | None:
 class ChangesByShard:
     """Those of every shard. Shards that one link leads to are heard of by the first, where each is counted first."""
 
-    def __init__(self, shards: Shards) -> None:
+    def __init__(self, shards: Shards, clock: Callable[[], float]) -> None:
         self.heard: Callable[[str | None], None] = lambda _: None
         by_link: dict[Link, Changes] = {}
         for shard in shards:
-            by_link.setdefault(shard.link, Changes(shard, self._tell))
+            by_link.setdefault(shard.link, Changes(shard, self._tell, clock))
         self._each = [by_link[shard.link] for shard in shards]
 
     def _tell(self, subject: str | None) -> None:

@@ -81,7 +81,7 @@ class ShardLink:
         return self.node.execute(*args, retry=retry, operation=operation)
 
     @property
-    def turn(self) -> object:
+    def turn(self) -> list[Waiting]:
         return self.node.turn
 
     @property
