@@ -22,7 +22,7 @@ from service.api.gateway.answers import (
 from service.api.http.application import Application
 from service.api.http.call import Headers
 from service.api.http.proxies import TrustedProxies
-from service.edge.known_heads import KnownHeads
+from service.edge.known_heads import Head, KnownHeads
 from service.identifiers import trace_of
 from service.metrics import Metrics
 from service.model import Credential, Kind, Outcome, Verdict
@@ -36,7 +36,8 @@ from service.tokens.secret import parse
 _MOST_SEEN = 16_384
 # A secret of another system may be as long as a head.
 _LONGEST_SEEN = 1024
-_MOST_REQUIRED = 4096
+_MOST_REQUIRED = _MOST_HEADS = 4096
+_END_OF_HEAD = b"\r\n\r\n"
 _LET_GO_AT_ONCE = 256
 # A placeholder for the id: nothing else differs between the answers to one-time tokens without a subject.
 _ID = "stands-for-the-id"
@@ -89,6 +90,27 @@ class Prepared(msgspec.Struct, frozen=True):
         return b"%b%d%b" % (self.first_lines, self.length + len(request_id), self.last_lines)
 
 
+class HeadsOfBodies(dict[bytes, tuple[Head, int]]):
+    """Heads of operations by their very bytes, as the parser has read them, and how long a body each announces.
+
+    A client that asks again mostly says another body behind the same head.
+    """
+
+    def find(self, packet: bytes) -> tuple[Head, bytes] | None:
+        """The head and the body of a packet that is exactly one request with such a head; None for any other."""
+        written, _, body = packet.partition(_END_OF_HEAD)
+        known = self.get(written)
+        # Where there is a body, the end of the head came before it.
+        return (known[0], body) if known is not None and known[1] == len(body) else None
+
+    def keep(self, packet: bytes, head: Head, body: bytes) -> None:
+        """Know the head of a request that was read from this packet alone, with all of its body."""
+        written, _, rest = packet.partition(_END_OF_HEAD)
+        # Neither one that says something once, nor one of which the packet had a part, or had more behind it.
+        if rest == body != b"" and not head.places and len(self) < _MOST_HEADS and len(written) <= _LONGEST_SEEN:
+            self[written] = head, len(body)
+
+
 class Openings(dict[int, bytes]):
     """How an answer begins, by its status: the status line and the fields of uvicorn, which change each second."""
 
@@ -133,7 +155,7 @@ class FastPath:
         self.count_refusal = metrics.refused
         # What was worked out in the last second, by the bytes it came in: once for all requests of a busy token. No
         # secret stays longer, here or with a connection. Redis is asked for every request all the same.
-        self.heads = KnownHeads()
+        self.heads, self.heads_of_bodies = KnownHeads(), HeadsOfBodies()
         self.seen: dict[bytes, Seen] = {}
         self.is_usual = accepted.is_usual
         self._spent_lines = allowed_lines(_ANONYMOUS).split(_ID.encode(), 1)
@@ -154,7 +176,8 @@ class FastPath:
     def forget(self) -> None:
         """Let all secrets go; called once a second."""
         seen, self.seen = self.seen, {}
-        for passed in (self.heads.forget(), seen):
+        of_bodies, self.heads_of_bodies = self.heads_of_bodies, HeadsOfBodies()
+        for passed in (self.heads.forget(), of_bodies, seen):
             _let_go(passed)
         self._required.clear()
 

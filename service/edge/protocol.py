@@ -88,13 +88,22 @@ class EdgeProtocol(ReadingProtocol):
             return
         fast_path = self.fast_path
         pieces, head = fast_path.heads.find(data, self._layout, fast_path.seen)
-        if head is None:
-            if (read := self._read_whole(data, pieces)) is None:
-                super().data_received(data)
-                return
+        if head is None and (read := self._read_whole(data, pieces)) is not None:
             head, pieces = read
-        self.idle_since = None
-        self._take(head, pieces).start()
+        if head is not None:
+            self.idle_since = None
+            self._take(head, pieces).start()
+        elif (known := fast_path.heads_of_bodies.find(data)) is not None:
+            self.idle_since = None
+            self._change = cycle = self._take(known[0], ())
+            cycle.body = known[1]
+            cycle.start()
+        else:
+            super().data_received(data)
+            cycle = self._change
+            # Begun by this packet, for nothing was under way before, and what is answered by now has let its body go.
+            if isinstance(cycle, OperationCycle) and not cycle.awaits_body:
+                fast_path.heads_of_bodies.keep(data, cycle.head, cycle.body)
 
     def _take(self, head: Head, pieces: Pieces) -> Any:
         """The cycle that answers this head: the connection's last one again if it is of the same kind, as mostly."""

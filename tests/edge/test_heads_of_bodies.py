@@ -1,0 +1,133 @@
+"""Heads of requests with a body that came before: known by their bytes, and answered by the body behind them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from service.edge.fast_path import HeadsOfBodies
+from service.edge.known_heads import Head
+from service.edge.operations import CreateCycle
+from service.edge.reading import ReadingProtocol
+from tests.builders import create, sign_in
+from tests.edge.asking import GOOD, PATIENCE_SECONDS, until_closed
+from tests.edge.asking import first as first_head
+from tests.edge.conftest import Turned, edge
+from tests.edge.test_callers import COUNTED, METRICS, NO_LIMITS
+from tests.edge.test_half_closed import Late, half_closed
+
+pytestmark = pytest.mark.anyio
+
+
+def packet(secret: str, body: bytes) -> bytes:
+    head = (
+        f"POST /api/admin/tokens HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {secret}\r\nContent-Length: {len(body)}"
+    )
+    return head.encode() + b"\r\n\r\n" + body
+
+
+def creating(secret: str, name: str) -> bytes:
+    return packet(secret, b'{"name":"%b","duration":"7days"}' % name.encode())
+
+
+async def answer(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
+    """The status and the body of the next answer."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = int(head.partition(b"\r\ncontent-length: ")[2].partition(b"\r\n")[0])
+        return head[9:12], await reader.readexactly(length)
+
+
+async def test_a_head_that_came_before_is_not_parsed_again_and_each_body_is_answered_for_itself(
+    make_service: Callable[..., Any], turned: Turned, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # In the background heads are let go of each second.
+    service = await make_service(background=False)
+    parsed: list[bytes] = []
+    parse = ReadingProtocol.data_received
+
+    def watched(self: ReadingProtocol, data: bytes) -> None:
+        parsed.append(data)
+        parse(self, data)
+
+    monkeypatch.setattr(ReadingProtocol, "data_received", watched)
+    secret, issuer = (await sign_in(service)).decode(), (await create(service, "a0", scopes=("one-time:issue",))).secret
+    first, long, others = creating(secret, "a1"), creating(secret, "longer"), creating(issuer, "a1")
+    async with edge(service, turned, NO_LIMITS) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+
+        async def told(sent: bytes) -> bytes:
+            writer.write(sent)
+            status, body = await answer(reader)
+            # Whatever is created is what was asked for.
+            name = sent.partition(b'"name":"')[2][:2] or b"c1"
+            assert status != b"201" or body.partition(b'"name":"')[2].startswith(name)
+            return status
+
+        statuses = [await told(creating(secret, name)) for name in ("a1", "a2", "a1", "a3", "a3")]
+        assert (statuses, parsed) == ([b"201", b"201", b"409", b"201", b"409"], [first])
+        # Another length or another secret is another head; and of two requests in a packet each has a body of its own.
+        assert [await told(long), await told(others), await told(first)] == [b"201", b"403", b"409"]
+        assert parsed[1:] == [long, others]
+        assert [await told(creating(secret, "b1") + creating(secret, "b2")), (await answer(reader))[0]] == [b"201"] * 2
+        # Half of a body is none, also the second time.
+        for status in (b"201", b"409"):
+            writer.write(creating(secret, "c1")[:-5])
+            assert (await first_head(port, GOOD))[9:12] == b"200"
+            assert await told(creating(secret, "c1")[-5:]) == status
+        # Once it is let go of it is parsed.
+        service.fast_path.forget()
+        again = creating(secret, "c1")
+        assert [await told(again), parsed[-1]] == [b"409", again]
+        writer.close()
+        await writer.wait_closed()
+
+
+async def test_nothing_is_created_behind_a_known_head_where_the_client_may_have_left(
+    make_service: Callable[..., Any], turned: Turned
+) -> None:
+    service = await make_service(wrap=Late, background=False)
+    secret = (await sign_in(service)).decode()
+    asked = creating(secret, "a1")
+    named = {b"host": b"a", b"authorization": b"Bearer " + secret.encode()}
+    head = Head(CreateCycle, b"/api/admin/tokens", named, {}, head_only=False)
+    service.fast_path.heads_of_bodies.keep(asked, head, asked.partition(b"\r\n\r\n")[2])
+    async with edge(service, turned, NO_LIMITS) as port, asyncio.timeout(PATIENCE_SECONDS):
+        assert await half_closed(port, asked) == b""
+        while COUNTED not in (counted := await until_closed(port, METRICS)):
+            pass
+    assert COUNTED + b'"400"} 1.0' in counted
+
+
+def head_of(**places: int) -> Head:
+    return Head(CreateCycle, b"", {}, {name.encode(): place for name, place in places.items()}, head_only=False)
+
+
+def test_no_packet_is_known_but_a_whole_request_with_a_body_of_the_same_length() -> None:
+    heads, body = HeadsOfBodies(), b'{"a":"\r\n\r\n"}'
+    whole, head = packet("s", body), head_of()
+    heads.keep(whole, head, body)
+    assert heads.find(whole) == (head, body)
+    assert heads.find(whole[:-2] + b"\xff}") == (head, body[:-2] + b"\xff}")
+    others = [whole[:end] for end in range(len(whole))] + [whole + b"}", whole + whole, b"\r\n" + whole, whole.lower()]
+    assert [heads.find(other) for other in others] == [None] * len(others)
+
+
+def test_only_the_head_of_one_whole_request_with_a_body_is_kept_and_none_that_says_something_once() -> None:
+    heads, whole = HeadsOfBodies(), packet("s", b"{}")
+    heads.keep(whole, head_of(), b"{")
+    heads.keep(whole + whole, head_of(), b"{}")
+    heads.keep(packet("s", b""), head_of(), b"")
+    heads.keep(packet(1024 * "s", b"{}"), head_of(), b"{}")
+    heads.keep(whole, head_of(id=0), b"{}")
+    assert heads == {}
+
+
+def test_so_many_heads_are_kept_and_no_more() -> None:
+    heads = HeadsOfBodies()
+    for number in range(4100):
+        heads.keep(packet(f"{number}", b"{}"), head_of(), b"{}")
+    assert len(heads) == 4096
