@@ -6,7 +6,7 @@ import asyncio
 import time
 import types
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator
 from math import inf
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -109,14 +109,14 @@ class Overlapped:
 
     def __init__(self, most: int = UNDER_WAY) -> None:
         self._most = most
-        self._under_way: deque[tuple[asyncio.Future[list[Any]], Callable[[list[Any]], object]]] = deque()
+        self._under_way: deque[tuple[asyncio.Future[Any], Callable[[Any], object]]] = deque()
 
-    async def begin(self, parts: Iterable[Coroutine[Any, Any, T]], then: Callable[[list[T]], object] = bool) -> None:
-        """Let the parts of a step begin, and others have a turn. Raises what an earlier step did.
+    async def begin(self, step: Coroutine[Any, Any, T], then: Callable[[T], object] = bool) -> None:
+        """Let a step begin, and others have a turn. Raises what an earlier step did.
 
-        `then` gets what the parts returned, step after step in order; by default it is let go.
+        `then` gets what the steps returned, one after the other in order; by default it is let go.
         """
-        self._under_way.append((asyncio.gather(*[_Part(part) for part in parts]), then))
+        self._under_way.append((asyncio.ensure_future(_Part(step)), then))
         await self.pause()
         await self.end(self._most - 1)
 

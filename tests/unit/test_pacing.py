@@ -48,13 +48,13 @@ async def compute(seconds: float, *, waits: asyncio.Event | None = None, fails: 
 async def test_the_next_step_is_prepared_while_the_last_is_under_way(paused: list[float]) -> None:
     answered = asyncio.Event()
     async with Overlapped(2) as steps:
-        await steps.begin([compute(0.01, waits=answered)])
+        await steps.begin(compute(0.01, waits=answered))
         asyncio.get_running_loop().call_soon(answered.set)
-        await steps.begin([compute(0.01), compute(0.01)])
+        await steps.begin(compute(0.02))
         # What the work has computed itself, be it when an answer came, is no turn of others.
         assert not paused
         other = asyncio.ensure_future(compute(0.005))
-        await steps.begin([compute(0.01)])
+        await steps.begin(compute(0.01))
     await other
     assert paused == [pytest.approx(0.005)]
 
@@ -84,8 +84,9 @@ async def _pieces(done: list[str], name: str, *seconds: float) -> None:
 
 async def test_what_is_ready_at_once_shares_turns_of_the_loop(paused: list[float], waits: list[float]) -> None:
     done: list[str] = []
-    async with Overlapped() as steps:
-        await steps.begin([_pieces(done, name, 0.0001, 0.001, 0.001, 0.001) for name in "abcdefgh"])
+    async with Overlapped(9) as steps:
+        for name in "abcdefgh":
+            await steps.begin(_pieces(done, name, 0.0001, 0.001, 0.001, 0.001))
     assert sorted(done) == sorted(4 * "abcdefgh")
     # Behind a piece at the end of one turn and a piece at the beginning of the next, each with a short one before it.
     assert max(waits) < 0.0025
@@ -98,7 +99,8 @@ async def test_a_part_that_gives_way_does_not_wait_for_itself(paused: list[float
 
     with anyio.fail_after(10):
         async with Overlapped() as steps:
-            await steps.begin([part(), part()])
+            await steps.begin(part())
+            await steps.begin(part())
 
 
 async def test_whoever_waited_longest_for_a_turn_is_first(paused: list[float], waits: list[float]) -> None:
@@ -126,8 +128,8 @@ async def test_behind_a_step_that_failed_none_is_under_way(paused: list[float]) 
 
     async def two_steps() -> None:
         async with Overlapped(2) as steps:
-            await steps.begin([compute(0, fails=True)])
-            await steps.begin([compute(0, waits=answered)])
+            await steps.begin(compute(0, fails=True))
+            await steps.begin(compute(0, waits=answered))
 
     with pytest.raises(RuntimeError, match="as it was told"):
         await two_steps()

@@ -136,7 +136,7 @@ class ImportExportApi(OperationGroup, tag="managed"):
                     await steps.pause()
                     continue
                 taken = self._take(rows, caller.origin, dry_run, result, number_names=query.number_names)
-                await steps.begin([taken])
+                await steps.begin(taken)
         # Rows are taken in by shard, and those that cannot be read are told before them.
         result.skipped.sort(key=lambda skipped: skipped.line)
         return result

@@ -152,7 +152,7 @@ class Listing:
                         if by_index
                         else partial(self._count_admitted, evaluated, part, now)
                     )
-                    await steps.begin([patiently(counting)], counts.extend)
+                    await steps.begin(patiently(counting), counts.append)
         return sum(counts)
 
     async def _count_admitted(self, query: Query, rows: list[Row], now: float) -> int:

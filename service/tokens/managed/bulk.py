@@ -90,9 +90,9 @@ class BulkResult(msgspec.Struct, frozen=True):
     remaining: int = 0
     next: Continuation | None = None
 
-    def note(self, token_ids: Sequence[str], known: Sequence[Record], told: Sequence[list[str]]) -> None:
+    def note(self, token_ids: Sequence[str], known: Sequence[Record], told: Sequence[str]) -> None:
         """Tokens whose change was tried; of the others there is no record."""
-        codes = dict(zip([record.token.token_id for record in known], *told, strict=True))
+        codes = dict(zip([record.token.token_id for record in known], told, strict=True))
         for token_id in token_ids:
             if code := codes.get(token_id, NotFound.code):
                 self.skipped.append((token_id, code))
@@ -160,7 +160,7 @@ class Bulk:
             for start in range(0, len(token_ids), change.at_once):
                 step = token_ids[start : start + change.at_once]
                 known = [record for record in await self._records.read_many(step) if record]
-                await steps.begin([change.make(known)], partial(result.note, step, known))
+                await steps.begin(change.make(known), partial(result.note, step, known))
         return result
 
     async def _slice(self, query: Query | None, change: Change, part: Part) -> BulkResult:
@@ -188,7 +188,7 @@ class Bulk:
                     step = rows[start : start + min(change.at_once, most)]
                     known = [record for _, record in step]
                     ids = [record.token.token_id for record in known]
-                    await steps.begin([change.make(known)], partial(result.note, ids, known))
+                    await steps.begin(change.make(known), partial(result.note, ids, known))
                     left, most, reached = left - len(step), most - len(step), place(step[-1][0])
                     if not left:
                         return result
