@@ -2,11 +2,11 @@
 
 from binascii import a2b_base64
 from collections.abc import Callable, Sequence
-from itertools import compress
-from operator import attrgetter, ne
+from operator import attrgetter
 from typing import Annotated, Any, Generic, TypeVar
 
 import msgspec
+from msgspec.structs import astuple
 
 from service import keyring
 from service.model import ManagedToken, RateLimit
@@ -87,8 +87,7 @@ _STORED = tuple(
     if field.name in LETTERS
 )
 _BY_LETTER = {letter: (_PLACES[name], read) for name, letter, read in _STORED}
-_STORED_DEFAULTS = tuple(_DEFAULTS[name] for name, *_ in _STORED)
-_stored_values = attrgetter(*(name for name, *_ in _STORED))
+_LETTERS = tuple(letter for _, letter, _ in _STORED)
 _SEAL, _DIGEST = LETTERS["seal"].encode(), LETTERS["digest"].encode()
 _Sealed = msgspec.defstruct(
     "_Sealed",
@@ -111,6 +110,8 @@ _BLANK: dict[str, Any] = dict.fromkeys(("name", "last_eight", "created_by"), "")
 }
 # The same of all fields in order: by their places a token is made in three quarters of the time that names take.
 _BLANK_VALUES = [_BLANK.get(name, default) for name, default in _DEFAULTS.items()]
+# Of these an absent field says as much. The first is the id, which is not stored.
+_STORED_DEFAULTS = tuple(_BLANK_VALUES[1:])
 
 
 class Record(msgspec.Struct, frozen=True, gc=False):
@@ -133,21 +134,22 @@ def decode_digest(text: str) -> bytes:
 def encode(token: ManagedToken, *, seal: str) -> list[Argument]:
     """Fields and values in turn, as HSET wants them: those that say something, and the seal."""
     said: list[Argument] = [_SEAL, bytes.fromhex(seal)]
-    values = _stored_values(token)
-    for (_, letter, _), value in compress(zip(_STORED, values, strict=True), map(ne, values, _STORED_DEFAULTS)):
-        # Not `isinstance`: a bool is an int to Python, and hiredis packs none.
-        said += (letter, value) if value.__class__ is int else _written(letter, value)
+    for letter, default, value in zip(_LETTERS, _STORED_DEFAULTS, astuple(token)[1:], strict=True):
+        # Most say nothing, and of these most are the very default.
+        if value is not default and value != default:
+            # Not `isinstance`: a bool is an int to Python, and hiredis packs none.
+            said += (letter, value) if value.__class__ is int else _written(letter, value)
     return said
 
 
 def encode_changes(old: ManagedToken, new: ManagedToken, *, seal: str) -> list[Argument]:
     """The same for the fields in which two records differ; what is left of a longer value before is emptied."""
     said: list[Argument] = [_SEAL, bytes.fromhex(seal)]
-    values = _stored_values(old), _stored_values(new)
-    for (_, letter, _), before, value in compress(zip(_STORED, *values, strict=True), map(ne, *values)):
-        written = _written(letter, value)
-        stale = [field for field in _written(letter, before)[::2] if field not in written[::2]]
-        said += (*written, *(part for field in stale for part in (field, b"")))
+    for letter, before, value in zip(_LETTERS, astuple(old)[1:], astuple(new)[1:], strict=True):
+        if value is not before and value != before:
+            written = _written(letter, value)
+            stale = [field for field in _written(letter, before)[::2] if field not in written[::2]]
+            said += (*written, *(part for field in stale for part in (field, b"")))
     return said
 
 

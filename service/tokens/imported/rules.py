@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from hashlib import sha256, sha512
 from typing import NamedTuple
 
@@ -38,6 +39,8 @@ class Rule(NamedTuple):
 WHOLE = Rule("sha256", "whole")
 
 
+# Asked row by row, of which most follow one rule.
+@lru_cache(64)
 def rule_of(algorithm: str, of: str, *, is_clear: bool) -> Rule:
     """The rule of a row; of a secret in clear only what a part of it can be. Raises InvalidRequest."""
     name = of.partition(":")[0]

@@ -67,14 +67,13 @@ def imported_secret(line: ImportedToken, reading: Reading) -> ImportedSecret:
 
 def _kept(line: ImportedToken) -> tuple[bytes, Rule, str]:
     """What is known of the secret: its digest, what that is one of, and its last characters."""
-    given = {"secret": line.secret, "sha256": line.sha256, "sha512": line.sha512}
-    (field, text), *more = [(field, text) for field, text in given.items() if text is not None] or [("", "")]
-    if more or not field:
+    if (line.secret, line.sha256, line.sha512).count(None) != 2:
         raise wrong("secret", "give one of the secret, its sha256 and its sha512")
-    if field != "secret":
-        return digest_of(field, text), rule_of(field, line.of, is_clear=False), ""
-    refuse_digest(text, is_clear=line.secret_is_clear)
-    return sha256(text.encode()).digest(), rule_of("sha256", line.of, is_clear=True), last_eight_of(text)
+    if (secret := line.secret) is not None:
+        refuse_digest(secret, is_clear=line.secret_is_clear)
+        return sha256(secret.encode()).digest(), rule_of("sha256", line.of, is_clear=True), last_eight_of(secret)
+    field, text = ("sha512", line.sha512) if line.sha256 is None else ("sha256", line.sha256)
+    return digest_of(field, text or ""), rule_of(field, line.of, is_clear=False), ""
 
 
 def _end(line: ImportedToken, reading: Reading) -> int:
