@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from service.api.admin import import_export
 from service.app import Service
 from service.errors import StoreUnavailable
 from service.tokens.secret import with_checksum
@@ -207,6 +208,35 @@ async def test_of_lines_that_are_not_taken_in_a_thousand_are_told_and_the_others
     answer = (await send(admin, [b"x"] * 1020)).json()
     assert (len(answer["skipped"]), answer["moreSkipped"]) == (1000, 20)
     assert [row["line"] for row in answer["skipped"]] == [*range(1, 1001)]
+
+
+async def test_a_line_is_as_long_as_a_token_may_be_at_most(service: Service) -> None:
+    admin = await sign_in(service)
+    # The longest that an export can write, with nothing but signs of four bytes in its texts.
+    metadata = {f"{number:02}" + "\U0001f511" * 62: "\U0001f511" * 256 for number in range(20)}
+    longest = {"description": "\U0001f511" * 500, "metadata": metadata, "scopes": [f"{n:064}" for n in range(50)]}
+    new = {"name": "\U0001f511" * 80, "secret": "s" * 1024, "duration": "1month", **longest}
+    line = json.dumps(new, ensure_ascii=False).encode()
+    assert (await send(admin, [line, b"{" + b" " * 40 * 1024 + b"}", {}])).json()["skipped"] == [
+        {"line": 2, "name": "", "code": "payload_too_large", "message": "A line may have 40 KiB."},
+        {"line": 3, "name": "", "code": "invalid_request", "message": "name: is missing."},
+    ]
+    back = (await admin.get(EXPORT)).body
+    assert [row["code"] for row in (await send(admin, [back])).json()["skipped"]] == ["exists"]
+
+
+async def test_lines_are_read_a_few_bytes_at_a_time(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between two long ones others have a turn."""
+    read: list[int] = []
+    slices = import_export._read
+
+    def counted(lines: list[tuple[int, bytes]], *of: Any) -> Any:
+        read.append(len(lines))
+        return slices(lines, *of)
+
+    monkeypatch.setattr(import_export, "_read", counted)
+    await send(await sign_in(service), [b"x" * 30_000] * 4 + [b"x"] * 4)
+    assert read == [1, 1, 1, 1, 4]
 
 
 async def test_a_secret_that_was_made_here_gets_no_second_token(service: Service) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from service.cli import main
 from service.cli.commands.tokens import import_export
-from service.cli.commands.tokens.import_export import MOST_BYTES, Part, lines_of, parts, rows_of
+from service.cli.commands.tokens.import_export import LINE_BYTES, MOST_BYTES, Part, lines_of, parts, rows_of
 from service.cli.terminal import output
 from tests.cli.conftest import Run
 from tests.cli.running import COMMAND, DEADLINE, own_environment, wait_for
@@ -159,9 +159,9 @@ def test_a_file_is_cut_at_a_thousand_lines() -> None:
 
 
 def test_a_file_is_cut_at_a_mebibyte() -> None:
-    whole = (b"x" * 299_999 + b"\n") * 7
+    whole = (b"x" * 29_999 + b"\n") * 70
     found = list(parts(lines_of(BytesIO(whole))))
-    assert [part.numbers for part in found] == [[1, 2, 3], [4, 5, 6], [7]]
+    assert [part.numbers for part in found] == [[*range(1, 35)], [*range(35, 69)], [69, 70]]
     assert all(len(part.body) <= MOST_BYTES for part in found)
     assert b"".join(part.body for part in found) == whole
 
@@ -171,7 +171,7 @@ def test_blank_lines_are_counted_but_not_sent_and_the_last_needs_no_end() -> Non
     assert list(parts(lines_of(BytesIO(b"")))) == []
 
 
-@pytest.mark.parametrize("size", [MOST_BYTES, MOST_BYTES + 1, 3 * MOST_BYTES])
+@pytest.mark.parametrize("size", [LINE_BYTES, LINE_BYTES + 1, 3 * LINE_BYTES])
 def test_a_line_too_long_is_left_out_wherever_it_is(size: int) -> None:
     assert list(parts(lines_of(BytesIO(b"{}\n" + b"x" * size + b"\n[]\n")))) == [
         Part([1], b"{}\n"),
@@ -182,17 +182,17 @@ def test_a_line_too_long_is_left_out_wherever_it_is(size: int) -> None:
 
 
 def test_the_longest_line_that_fits_is_sent() -> None:
-    line = b"x" * (MOST_BYTES - 1)
+    line = b"x" * (LINE_BYTES - 1)
     assert list(parts(lines_of(BytesIO(line + b"\n")))) == [Part([1], line + b"\n")]
     assert list(parts(lines_of(BytesIO(line)))) == [Part([1], line + b"\n")]
 
 
 def test_the_longest_row_that_fits_is_sent() -> None:
-    # In columns, because a field of CSV may have 128 KiB. Each is `"c": "...", ` as JSON, braces and the end stand for
+    # Each is `"c": "...", ` as JSON, braces and the end stand for
     # the last comma and one byte more.
-    row = b",".join([b"x" * (MOST_BYTES // 16 - 9)] * 15) + b"," + b"x" * (MOST_BYTES // 16 - 10)
+    row = b",".join([b"x" * (LINE_BYTES // 16 - 9)] * 15) + b"," + b"x" * (LINE_BYTES // 16 - 10)
     heading = b",".join([b"%c" % (97 + place) for place in range(16)])
-    assert [len(part.body) for part in parts(rows_of(BytesIO(heading + b"\n" + row)))] == [MOST_BYTES]
+    assert [len(part.body) for part in parts(rows_of(BytesIO(heading + b"\n" + row)))] == [LINE_BYTES]
     assert list(parts(rows_of(BytesIO(heading + b"\n" + row + b"x")))) == [Part([2], b"")]
 
 
@@ -228,7 +228,7 @@ def test_skipped_lines_are_named_by_their_number_in_the_file(stub: Stub, run: Ru
 
 def test_a_line_too_long_is_reported_and_the_rest_sent(stub: Stub, run: Run) -> None:
     stub.on("POST", IMPORT, {"imported": 1, "byDigest": 0, "shortened": 0, "skipped": []})
-    result = run("import", "-", "--json", stdin="{}\n" + "x" * MOST_BYTES + "\n{}\n")
+    result = run("import", "-", "--json", stdin="{}\n" + "x" * LINE_BYTES + "\n{}\n")
     report = json.loads(result.stdout)
     assert (result.exit_code, report["imported"], report["dryRun"]) == (1, 2, False)
     assert [(one["line"], one["code"]) for one in report["skipped"]] == [(2, "payload_too_large")]

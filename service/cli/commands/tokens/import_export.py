@@ -28,10 +28,12 @@ _TOO_LONG: Imported = {
     "imported": 0,
     "byDigest": 0,
     "shortened": 0,
-    "skipped": [{"line": 1, "name": "", "code": "payload_too_large", "message": "A line may have 1 MiB."}],
+    "skipped": [{"line": 1, "name": "", "code": "payload_too_large", "message": "A line may have 40 KiB."}],
 }
 # What the service takes in one request: BULK_BYTES in api/http/call.py.
 MOST_BYTES = 1024 * 1024
+# And in one line: LINE_BYTES in api/admin/import_export.py.
+LINE_BYTES = 40 * 1024
 # Fewer than most requests could carry, so that the progress moves and Ctrl-C leaves little in doubt.
 MOST_LINES = 1000
 # So long an import waits for a service that says when to ask again: a Redis that starts anew reads a million tokens for
@@ -209,16 +211,16 @@ def parts(lines: Iterable[tuple[int, bytes | None]]) -> Iterator[Part]:
 def lines_of(file: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
     """Each line that is not blank, with its end and number; None for one that is too long, read past its end."""
     number = 0
-    while line := file.readline(MOST_BYTES):
+    while line := file.readline(LINE_BYTES):
         number += 1
         if line.endswith(b"\n"):
             if line.strip():
                 yield number, line
-        elif len(line) < MOST_BYTES:
+        elif len(line) < LINE_BYTES:
             # The last line of a file may lack its end.
             yield number, line + b"\n"
         else:
-            while (rest := file.readline(MOST_BYTES)) and not rest.endswith(b"\n"):
+            while (rest := file.readline(LINE_BYTES)) and not rest.endswith(b"\n"):
                 pass
             yield number, None
 
@@ -233,7 +235,7 @@ def rows_of(file: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
         for row in reader:
             members = {name: _value(name, field) for name, field in row.items() if field or name == "expiresAt"}
             line = json.dumps(members).encode() + b"\n"
-            yield reader.line_num, line if len(line) <= MOST_BYTES else None
+            yield reader.line_num, line if len(line) <= LINE_BYTES else None
     except UnicodeDecodeError:
         raise Failure("the file is not UTF-8: if it is UTF-16, iconv -f UTF-16 -t UTF-8 makes it so") from None
     except csv.Error as error:
