@@ -28,7 +28,16 @@ class ReadingProtocol(HttpToolsProtocol):
     """Refuses what is too large, too slow or no HTTP, and closes; what becomes of a head is told by `EdgeProtocol`."""
 
     # What each packet asks of. uvicorn's own attributes are so many that each is read from a dictionary.
-    __slots__ = ("_blank_bytes", "_in_head", "_refusal", "body_since", "deadlines", "fast_path", "idle_since")
+    __slots__ = (
+        "_blank_bytes",
+        "_in_head",
+        "_refusal",
+        "_unparsed",
+        "body_since",
+        "deadlines",
+        "fast_path",
+        "idle_since",
+    )
 
     def __init__(
         self,
@@ -88,7 +97,11 @@ class ReadingProtocol(HttpToolsProtocol):
         return True
 
     def data_received(self, data: bytes) -> None:
-        self._read(self._unparsed + data)
+        # As nearly all packets are.
+        if len(data) <= _PARSED_BYTES and not self._unparsed and not self.pipeline:
+            self._parse(data)
+        else:
+            self._read(self._unparsed + data)
 
     def _read(self, data: bytes) -> None:
         """Read the beginning of a packet, or of its body all; the rest when others had their turn, and not before what
