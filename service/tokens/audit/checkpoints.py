@@ -103,7 +103,8 @@ class Checkpoints:
         last = await self._store.last_checkpoint(stream)
         if known is not None and macs.sealed_with(last) < macs.sealed_with(known):
             self.rolled_back[stream] = known.entry_id
-            log.error("the audit log was set back behind %s", stream.public_id(known.entry_id))
+            text = "the audit log was set back behind %s: what was ended since may work again, so end it anew"
+            log.error(text, stream.public_id(known.entry_id))
         if last is not None:
             self._heads[stream] = last
         return last

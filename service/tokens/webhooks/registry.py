@@ -108,7 +108,8 @@ class Webhooks:
         self.known = {webhook_id: known for webhook_id, known in decoded.items() if known is not None}
         tampered = decoded.keys() - self.known.keys()
         if found := tampered - self.tampered:
-            log.warning("webhooks whose record was changed outside the service are told nothing: %s", sorted(found))
+            text = "webhooks whose record was changed outside the service are told nothing, add them anew: %s"
+            log.warning(text, sorted(found))
         self.tampered = tampered
 
     def _open(self, webhook_id: str, record: bytes) -> Known | None:

@@ -225,7 +225,7 @@ async def test_a_delivery_is_sent_again_whatever_became_of_it(make_service: Call
 
 
 async def test_a_webhook_that_somebody_else_wrote_is_shown_as_such_and_deleted(
-    make_service: Callable[..., Any],
+    make_service: Callable[..., Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     service = await make_service(webhook_allow_private=True, background=False)
     async with receiving() as receiver:
@@ -243,6 +243,8 @@ async def test_a_webhook_that_somebody_else_wrote_is_shown_as_such_and_deleted(
             webhook_id: (True, False, ""),
             "\xff/": (True, False, ""),
         }
+        text = "webhooks whose record was changed outside the service are told nothing, add them anew: "
+        assert text + str([webhook_id, "\xff/"]) in caplog.text
         path = f"{WEBHOOKS}/{webhook_id}"
         for answer in (
             await admin.post(f"{path}/rotate"),

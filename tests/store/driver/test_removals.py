@@ -155,14 +155,16 @@ async def sent_again(server: Server, sent: Removals) -> list[tuple[Any, ...]]:
     return server.asked
 
 
-async def test_questions_push_no_removal_out_of_what_is_sent_again() -> None:
+async def test_questions_push_no_removal_out_of_what_is_sent_again(caplog: pytest.LogCaptureFixture) -> None:
     server = Server(EXISTS=1)
     sent = removals(server, "fsync")
     await sent.send_again()
     await sent.execute("DEL", "key")
     for _ in range(3):
         await sent.confirm()
+    assert caplog.messages == []
     assert await sent_again(server, sent) == [("DEL", "key")]
+    assert caplog.messages == ["another primary: what was ended in the last ten minutes was sent to it once more"]
 
 
 def fault(*, was_sent: bool) -> StoreUnavailable:

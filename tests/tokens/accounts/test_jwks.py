@@ -103,7 +103,9 @@ async def test_an_algorithm_that_no_key_may_have_asks_nobody(keys: Jwks, provide
     assert provider.asked == 0
 
 
-async def test_old_keys_serve_for_an_hour_without_their_provider_and_no_longer(keys: Jwks, provider: Provider) -> None:
+async def test_old_keys_serve_for_an_hour_without_their_provider_and_no_longer(
+    keys: Jwks, provider: Provider, caplog: pytest.LogCaptureFixture
+) -> None:
     await found(keys)
     provider.away = True
     provider.now += STALE_SECONDS - 1
@@ -112,6 +114,7 @@ async def test_old_keys_serve_for_an_hour_without_their_provider_and_no_longer(k
     with pytest.raises(StoreUnavailable) as refused:
         await found(keys)
     assert refused.value.code == "keys_unavailable"
+    assert "the keys of administrators' JWTs cannot be read: " in caplog.text
     asked = provider.asked
     for _ in range(10):  # nor is the provider stormed
         with pytest.raises(StoreUnavailable):

@@ -291,7 +291,9 @@ async def test_whoever_lost_the_race_to_seal_much_leaves_it_to_the_other(
     assert await faults(one) == []
 
 
-async def test_an_audit_log_set_back_is_noticed_by_a_process_that_saw_the_later_one(still: Service) -> None:
+async def test_an_audit_log_set_back_is_noticed_by_a_process_that_saw_the_later_one(
+    still: Service, caplog: pytest.LogCaptureFixture
+) -> None:
     await write(still, 20)
     await still.rules.audit.checkpoints.seal()
     before = [(shard, key, await read(shard, key)) for shard in still.stores.shards for key in keys_of(shard)]
@@ -300,6 +302,7 @@ async def test_an_audit_log_set_back_is_noticed_by_a_process_that_saw_the_later_
     for shard, key, items in before:
         await put(shard, key, items)
     assert set(await faults(still)) == {"rolled_back"}
+    assert re.search("set back behind [^ ]+: what was ended since may work again, so end it anew", caplog.text)
 
 
 async def test_an_audit_log_sealed_under_the_previous_server_key_stays_intact(

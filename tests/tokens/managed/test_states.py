@@ -186,8 +186,10 @@ async def test_what_ends_a_secret_is_written_down_though_a_list_is_no_list(still
         "token.deactivated": lambda: update(still, created.token, active=False),
         "token.rotated": lambda: managed.rotation.rotate(token_id, ADMIN),
     }
-    with pytest.raises(WrongType):
+    with pytest.raises(WrongType) as caught:
         await changes[action]()
+    told = "Redis has something of another type under a key of ours: see who else writes there, and rename it"
+    assert caught.value.cause == told
     assert await outcome(still, created.secret) == "unknown"
     assert await actions(still) == ["token.created", action]
     assert (await managed.tokens.get(token_id)).version == created.token.version + 1
