@@ -167,11 +167,10 @@ class Layout:
     """How a gateway writes what its heads say once: a pattern that takes them apart there, and the place of each.
 
     Every other piece is what stands between, with the name before and the line's end behind it. `key` are those of the
-    last `head`, mostly those of the next; `length` is its own, and `secret_length` that of its secret, where it says
-    nothing else once, else 0.
+    last `head`, mostly those of the next; `length` is its own where it says nothing once but a secret, else 0.
     """
 
-    __slots__ = ("head", "is_envoys", "is_of_secret", "key", "length", "places", "secret_length", "take_apart")
+    __slots__ = ("form", "head", "is_envoys", "is_of_secret", "key", "length", "places", "secret_length", "take_apart")
 
     def __init__(self, written: tuple[Written, ...], lines: list[int], *, is_envoys: bool) -> None:
         """`lines`: on which each of them stood. Behind the path of Envoy nothing counts, which stands before them."""
@@ -193,6 +192,7 @@ class Layout:
             end, last = rb"\r\n", number
             self.places[name] = 2 * (len(self.places) + is_envoys) + 1
         self.is_of_secret = len(written) == 1 and not is_envoys and self.places.keys() <= SECRETS.keys()
+        self.form = re.compile(written[0][1] if self.is_of_secret else b"").fullmatch
         self.take_apart = re.compile(b"%b(%b.*)" % (pattern, end), re.DOTALL).fullmatch
 
 
@@ -227,13 +227,13 @@ class KnownHeads:
             before, behind = layout.key
             # Of its length where both were there.
             secret = packet.removeprefix(before).removesuffix(behind)
-            known = seen.get(secret) if len(secret) == layout.secret_length else None
-            # Of a kind, and so of the form that the pattern asks for: what was seen in Basic credentials may be lines.
-            if known is not None and known.kind is not None:
+            known = seen.get(secret)
+            # What was seen and is of a kind has the form; in Basic credentials there may be lines.
+            is_secret = layout.form(secret) if known is None else known.kind
+            if is_secret is not None and len(secret) == layout.secret_length:
                 return (before, secret, behind), layout.head
         take_apart = layout.take_apart
-        found = take_apart(packet)
-        if found is None:
+        if (found := take_apart(packet)) is None:
             return (), None
         pieces = found.groups()
         key = pieces[::2]

@@ -137,30 +137,51 @@ def test_a_head_is_known_only_where_the_parser_reads_the_same_beside_what_is_sai
     assert {Read(packet).fields[4][1] for packet in found} >= {b"1-2", b"11-2", b"1-1", b"P1-2", b"-2"}
 
 
-def test_a_head_with_a_secret_that_was_seen_is_known_only_where_the_parser_reads_the_same() -> None:
-    head = b"GET /validate HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer %b\r\nX-A: b\r\n\r\n"
-    whole, another = (head % mint(Kind.MANAGED).encode() for _ in range(2))
+@pytest.mark.parametrize(
+    ("field", "kind"),
+    [
+        (b"/validate HTTP/1.1\r\nAuthorization: Bearer", Kind.MANAGED),
+        (b"/validate/one-time HTTP/1.1\r\nX-Token:", Kind.ONE_TIME),
+    ],
+)
+@pytest.mark.parametrize("seen", [Everything(), {}])
+def test_a_head_with_nothing_but_a_secret_is_known_only_where_the_parser_reads_the_same(
+    field: bytes, kind: Kind, seen: dict[bytes, Seen]
+) -> None:
+    whole, another = (b"GET %b %b\r\nHost: a\r\nX-A: b\r\n\r\n" % (field, mint(kind).encode()) for _ in range(2))
     heads, layout = known(whole)
     heads.find(whole, layout, {})
     assert layout.length == len(whole)
     for packet in (whole, another):
-        found = heads.find(packet, layout, Everything())
-        assert found[1] is not None
+        pieces, head = heads.find(packet, layout, seen)
+        assert head is not None
         # As the pattern takes it apart.
-        assert found == heads.find(packet, layout, {})
+        assert (apart := layout.take_apart(packet)) is not None
+        assert pieces == apart.groups()
+    before, _, behind = pieces
+    names = [name for name, _ in Read(whole).fields]
     lines = [b"\r\nContent-Length: 1\r\n", b"\r\n\r\nGET / HTTP/1.1\r\n"]
-    pieces = [b"", *(bytes([byte]) for byte in b"\0\n\r !#1:,Px\x80"), b"\r\n", *lines]
-    for at, piece, cut in product(range(len(whole) + 1), pieces, {0, 1, *map(len, lines)}):
+    instead = [b"", *(bytes([byte]) for byte in b"\0\n\r !#1:,Px\x80"), b"\r\n", *lines]
+    for at, piece, cut in product(range(len(whole) + 1), instead, {0, 1, *map(len, lines)}):
         packet = whole[:at] + piece + whole[at + cut :]
-        if heads.find(packet, layout, Everything())[1] is not None:
+        if heads.find(packet, layout, seen)[1] is not None:
             read = Read(packet)
             assert (read.heads, read.messages, read.body, read.is_kept) == (1, 1, b"", True), packet
-            assert [name for name, _ in read.fields] == [b"host", b"authorization", b"x-a"]
-    before, behind = layout.key
+            assert [name for name, _ in read.fields] == names
     for part in (before, whole[len(before) :], whole[: -len(behind)]):
-        assert heads.find(part, layout, Everything())[1] is None
+        assert heads.find(part, layout, seen)[1] is None
     heads.forget()
-    assert heads.find(whole, layout, Everything())[1] is None
+    assert heads.find(whole, layout, seen)[1] is None
+
+
+@pytest.mark.parametrize("seen", [Everything(), {}])
+def test_a_head_does_not_end_in_a_secret_that_is_as_much_longer_as_its_end(seen: dict[bytes, Seen]) -> None:
+    head = b"GET /validate HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer %b\r\n\r\n"
+    whole, longer = (head % mint(kind).encode() for kind in (Kind.SESSION, Kind.MANAGED))
+    heads, layout = known(whole)
+    heads.find(whole, layout, {})
+    assert layout.length == len(whole) == len(longer[:-4])
+    assert heads.find(longer[:-4], layout, seen)[1] is None
 
 
 @pytest.mark.parametrize(

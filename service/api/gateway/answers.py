@@ -200,7 +200,7 @@ def _identity_of(credential: Credential) -> tuple[bytes, ...]:
     subject = _ascii(credential.subject)
     # ASCII by the pattern of a scope.
     scopes = " ".join(credential.scopes).encode() or b"-"
-    identity = _ascii(credential.token_id), subject, scopes, _KINDS[credential.kind], subject, subject
+    identity = credential.token_id.encode(), subject, scopes, _KINDS[credential.kind], subject, subject
     if credential.kind is not _MANAGED:
         return identity
     # Many names have nothing but spaces to be encoded.
