@@ -108,7 +108,11 @@ class DashboardApi(OperationGroup):
         """Trade a password for the cookie."""
         self._cookies.require_kept(call)
         wanted = await call.json(SignIn)
-        signed_in = await self._sessions.sign_in(wanted.username, wanted.password, anonymous(call, "dashboard"))
+        origin = anonymous(call, "dashboard")
+        signed_in = await self._sessions.sign_in(wanted.username, wanted.password, origin)
+        if replaced := self._cookies.read(call):
+            # The browser forgets it with this answer, and whoever else has it is not to go on by it.
+            await self._sessions.end(replaced, origin)
         age = signed_in.expires_at - int(self._clock())
         account = self._account(wanted.username, signed_in.expires_at, signed_in.token_id)
         return Json(account, headers=self._cookies.keep(call, signed_in.secret, age))

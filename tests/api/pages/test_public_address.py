@@ -187,6 +187,26 @@ async def test_a_page_that_cannot_work_is_told_why_and_what_to_set(
         assert (answer.status_code, bool(re.search(said, answer.json()["detail"]))) == (403, True), answer.text
 
 
+async def test_a_session_whose_place_another_one_takes_has_ended(make_service: Make) -> None:
+    """Whoever has copied its cookie must not go on by it for a day, unseen by the one who signed in again."""
+    service = await make_service(background=False)
+    asked = {"X-Requested-With": "tokens-dashboard", "Origin": "http://localhost"}
+    async with asking(service, "http://localhost") as client:
+
+        async def sign_in(password: str) -> int:
+            body = {"username": "admin", "password": password}
+            return (await client.post(SESSION, json=body, headers=asked)).status_code
+
+        assert await sign_in(PASSWORD) == 200
+        first = {"Cookie": f"tokens={client.cookies['tokens']}"}
+        assert await sign_in("not the password") == 401
+        assert (await client.get(SESSION)).status_code == 200
+        assert await sign_in(PASSWORD) == 200
+        assert (await client.get(SESSION)).status_code == 200
+        client.cookies.clear()
+        assert (await client.get(SESSION, headers=first)).status_code == 401
+
+
 async def test_over_loopback_the_session_of_either_cookie_is_read_and_elsewhere_the_secure_one(
     make_service: Make,
 ) -> None:
