@@ -10,10 +10,8 @@ import json
 import os
 import re
 import select
-import shutil
 import stat
 import sys
-import textwrap
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -22,6 +20,7 @@ from typing import IO
 import click
 
 from service.cli.failure import Failure
+from service.cli.terminal.columns import fit, pad, width_of, wrapped
 
 _COLOURS = {
     "active": "green",
@@ -35,8 +34,6 @@ _COLOURS = {
     "fail": "red",
 }
 _INSTANT = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d):\d\d(?:\.\d+)?Z")
-_NARROWEST = 10
-_READABLE = 30
 # What spreadsheets take for the beginning of a formula, by OWASP's page on CSV injection.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 # What may have to be escaped: to ask of each letter takes seconds of a hundred thousand tokens.
@@ -127,27 +124,14 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[object]], *, op
         return
     cells = [list(headings), *([_shorter(cell) for cell in line] for line in cells)]
     if optional is None:
-        cells = _wrapped(cells)
-    widths = [max(_width(line[column]) for line in cells) for column in range(len(headings))]
+        cells = wrapped(cells)
+    widths = [max(width_of(line[column]) for line in cells) for column in range(len(headings))]
     if optional is not None:
-        _fit(widths, optional)
+        fit(widths, optional)
     for number, line in enumerate(cells):
         # Not strict: where columns were left out there are fewer widths than cells.
-        padded = [_pad(cell, width) for cell, width in zip(line, widths, strict=False)]
+        padded = [pad(cell, width) for cell, width in zip(line, widths, strict=False)]
         click.echo("  ".join([_coloured(cell) if number else _bold(cell) for cell in padded]).rstrip())
-
-
-def _wrapped(cells: list[list[str]]) -> list[list[str]]:
-    """The lines with what is too long in their last column on lines of its own below, if there is room to read it."""
-    before = [max(_width(line[column]) for line in cells) + 2 for column in range(len(cells[0]) - 1)]
-    room = shutil.get_terminal_size().columns - sum(before)
-    if room < _READABLE:
-        return cells
-    lines = []
-    for line in cells:
-        first, *others = textwrap.wrap(line[-1], room, break_long_words=False, break_on_hyphens=False) or [""]
-        lines += [[*line[:-1], first], *([*[""] * len(before), other] for other in others)]
-    return lines
 
 
 def print_csv(headings: Sequence[str], parts: Iterable[Sequence[Sequence[object]]]) -> None:
@@ -170,9 +154,9 @@ def print_facts(facts: Sequence[tuple[str, object]]) -> None:
         for label, value in facts:
             click.echo(f"{label}\t{_text(value)}")
         return
-    width = max(_width(label) for label, _ in facts)
+    width = max(width_of(label) for label, _ in facts)
     for label, value in facts:
-        click.echo(f"{_pad(label, width)}  {_coloured(_shorter(_text(value)))}")
+        click.echo(f"{pad(label, width)}  {_coloured(_shorter(_text(value)))}")
 
 
 def note(text: str) -> None:
@@ -209,31 +193,6 @@ def _text(value: object) -> str:
 def _shorter(cell: str) -> str:
     """Instants to the minute, as people read them."""
     return _INSTANT.sub(r"\1 \2Z", cell)
-
-
-def _fit(widths: list[int], optional: int) -> None:
-    """Make the columns fit the terminal together: fewer of them first, narrower ones then."""
-    # The last column has no gap behind it.
-    room = shutil.get_terminal_size().columns + 2
-    for _ in range(optional):
-        if sum(widths) + 2 * len(widths) > room:
-            widths.pop()
-    while sum(widths) + 2 * len(widths) > room and max(widths) > _NARROWEST:
-        widths[widths.index(max(widths))] -= 1
-
-
-def _width(text: str) -> int:
-    # Letters of East Asia take two cells, and an accent that is combined with the letter before it none (UAX 11).
-    return sum(
-        0 if unicodedata.combining(sign) else 2 if unicodedata.east_asian_width(sign) in "WF" else 1 for sign in text
-    )
-
-
-def _pad(text: str, width: int) -> str:
-    while _width(text) > width:
-        # Two, because from the second time on one of them is the ellipsis.
-        text = text[:-2] + "…"
-    return text + " " * (width - _width(text))
 
 
 def _coloured(cell: str) -> str:
