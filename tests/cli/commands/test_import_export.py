@@ -14,7 +14,7 @@ import pytest
 
 from service.cli import main
 from service.cli.commands.tokens import import_export
-from service.cli.commands.tokens.import_export import LINE_BYTES, MOST_BYTES, Part, lines_of, parts, rows_of
+from service.cli.commands.tokens.import_file import LINE_BYTES, MOST_BYTES, Part, lines_of, parts, rows_of
 from service.cli.terminal import output
 from tests.cli.conftest import Run
 from tests.cli.running import COMMAND, DEADLINE, own_environment, wait_for

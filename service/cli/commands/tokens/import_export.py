@@ -1,21 +1,19 @@
-"""`export` and `import`: all tokens out as lines; tokens in from lines or columns, in parts that a request takes."""
+"""`export` and `import`: all tokens out as lines; tokens in from lines or columns, request by request."""
 
-import csv
 import http.client
-import json
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from io import TextIOWrapper
 from pathlib import Path
-from typing import Any, BinaryIO, Final, NamedTuple
+from typing import Any, BinaryIO, Final
 
 import click
 
 from service.cli.client.answers import Imported
 from service.cli.client.http import Client, connect
 from service.cli.client.references import TOKENS
+from service.cli.commands.tokens.import_file import Part, lines_of, parts, rows_of
 from service.cli.failure import Failure, failing
 from service.cli.terminal.options import given
 from service.cli.terminal.output import progress
@@ -30,25 +28,10 @@ _TOO_LONG: Imported = {
     "shortened": 0,
     "skipped": [{"line": 1, "name": "", "code": "payload_too_large", "message": "A line may have 40 KiB."}],
 }
-# What the service takes in one request: BULK_BYTES in api/http/call.py.
-MOST_BYTES = 1024 * 1024
-# And in one line: LINE_BYTES in api/admin/import_export.py.
-LINE_BYTES = 40 * 1024
-# Fewer than most requests could carry, so that the progress moves and Ctrl-C leaves little in doubt.
-MOST_LINES = 1000
 # So long an import waits for a service that says when to ask again: a Redis that starts anew reads a million tokens for
 # about a minute.
 _PATIENCE_SECONDS = 120
 _ASK_AGAIN: Final = (http.client.TOO_MANY_REQUESTS, http.client.SERVICE_UNAVAILABLE)
-# As databases export them: PostgreSQL writes t and f, those without such a type 1 and 0.
-_SWITCH = {"true": True, "t": True, "1": True, "false": False, "f": False, "0": False}
-
-
-class Part(NamedTuple):
-    """Lines for one request, and the number of each in the file, from 1; no `body` for a line that fits in none."""
-
-    numbers: list[int]
-    body: bytes
 
 
 @click.command("export", cls=ReportCommand)
@@ -190,72 +173,3 @@ def _sent(client: Client, part: Part, query: dict[str, Any], taken: _Taken, show
         show(f"{taken}; {answer.problem().get('detail', answer.status)} Waiting, {waited} s so far")
         time.sleep(seconds)
         waited += seconds
-
-
-def parts(lines: Iterable[tuple[int, bytes | None]]) -> Iterator[Part]:
-    numbers: list[int] = []
-    body = bytearray()
-    for number, line in lines:
-        if numbers and (line is None or len(numbers) == MOST_LINES or len(body) + len(line) > MOST_BYTES):
-            yield Part(numbers, bytes(body))
-            numbers, body = [], bytearray()
-        if line is None:
-            yield Part([number], b"")
-            continue
-        numbers.append(number)
-        body += line
-    if numbers:
-        yield Part(numbers, bytes(body))
-
-
-def lines_of(file: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
-    """Each line that is not blank, with its end and number; None for one that is too long, read past its end."""
-    number = 0
-    while line := file.readline(LINE_BYTES):
-        number += 1
-        if line.endswith(b"\n"):
-            if line.strip():
-                yield number, line
-        elif len(line) < LINE_BYTES:
-            # The last line of a file may lack its end.
-            yield number, line + b"\n"
-        else:
-            while (rest := file.readline(LINE_BYTES)) and not rest.endswith(b"\n"):
-                pass
-            yield number, None
-
-
-def rows_of(file: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
-    """The same of columns under a heading that names members. Raises Failure for what is no UTF-8 or no CSV."""
-    # Spreadsheets put a byte order mark before the first heading.
-    text = TextIOWrapper(file, encoding="utf-8-sig", newline="")
-    # A name that the service refuses, so that a row with too many fields is told and not cut short.
-    reader = csv.DictReader(text, restkey="more columns than the heading has", restval="")
-    try:
-        for row in reader:
-            members = {name: _value(name, field) for name, field in row.items() if field or name == "expiresAt"}
-            line = json.dumps(members).encode() + b"\n"
-            yield reader.line_num, line if len(line) <= LINE_BYTES else None
-    except UnicodeDecodeError:
-        raise Failure("the file is not UTF-8: if it is UTF-16, iconv -f UTF-16 -t UTF-8 makes it so") from None
-    except csv.Error as error:
-        # The reader's own count: the other one is of the row before.
-        raise Failure(f"line {reader.reader.line_num} is no CSV: {error}") from None
-    finally:
-        # The caller closes the file.
-        text.detach()
-
-
-def _value(name: str, field: Any) -> Any:
-    """A field as the JSON of a line has it; what does not fit is left for the service to refuse."""
-    # An empty end is said, and means never; any other empty field is left out.
-    if name == "expiresAt" and not field:
-        return None
-    if name in ("scopes", "allowedNetworks"):
-        return field.split()
-    if name in ("isActive", "secretIsClear"):
-        return _SWITCH.get(field.lower(), field)
-    # With a sign, because some systems write -1 for never.
-    if name in ("maxUses", "expiresAt", "createdAt", "lastUsedAt") and field.lstrip("-").isdecimal():
-        return int(field)
-    return field
