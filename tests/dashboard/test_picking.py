@@ -43,6 +43,23 @@ def test_several_are_paused_and_those_that_cannot_be_woken_are_named(window: Pag
     assert service.show(str(first["id"]))["status"] == "active"
 
 
+def test_what_is_picked_is_let_go_or_switched_on(window: Page, service: Service) -> None:
+    (token,) = make(service, "one-of-many")
+    service.ask("PATCH", TOKENS, {"id": token["id"], "isActive": False})
+    find(window, "one-of-many")
+    box = window.get_by_label("Select one-of-many")
+    box.check()
+    window.get_by_role("button", name="Clear selection").click()
+    expect(box).not_to_be_checked()
+    expect(window.get_by_role("region", name="Selected tokens")).to_be_hidden()
+
+    box.check()
+    window.get_by_role("button", name="Activate", exact=True).click()
+
+    expect(toast(window)).to_contain_text("one-of-many activated.")
+    assert service.show(str(token["id"]))["status"] == "active"
+
+
 def test_all_that_a_filter_finds_are_changed_only_if_their_number_is_still_right(
     open_page: Open, start_service: Start
 ) -> None:

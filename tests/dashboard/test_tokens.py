@@ -262,7 +262,8 @@ def test_who_may_only_read_is_told_and_finds_every_change_switched_off(window: P
     window.get_by_role("button", name="Actions for only looked at").click()
     for name in ("Deactivate", "Rotate…", "Revoke…"):
         expect(window.get_by_role("menuitem", name=name)).to_be_disabled()
-    expect(window.get_by_role("menuitem", name="Open")).to_be_enabled()
+    window.get_by_role("menuitem", name="Open").click()
+    expect(window.get_by_role("heading", name="only looked at")).to_be_visible()
 
 
 def test_no_screen_scrolls_sideways_however_narrow_or_enlarged(open_page: Open, service: Service) -> None:
