@@ -127,7 +127,10 @@ class _Workers(Multiprocess):
         self.processes_num = wanted - 1
         super().init_processes()
         self.processes_num = wanted
-        self.started = all(process.wait_until_ready(WORKER_START_SECONDS) for process in self.processes)
+        self._await_ready(WORKER_START_SECONDS)
+
+    def _await_ready(self, seconds: float) -> None:
+        self.started = all(process.wait_until_ready(seconds) for process in self.processes)
         if self.started:
             self._ready()
 
@@ -138,6 +141,9 @@ class _Workers(Multiprocess):
         for ended, process in zip(before, self.processes, strict=True):
             if process is not ended:
                 log.error("worker %d ended with status %s: %d takes its place", ended.pid, ended.exitcode, process.pid)
+        # One that took longer to begin, as on a busy machine, or ended and was replaced before it did.
+        if not self.started and not self.should_exit.is_set():
+            self._await_ready(1.0)
 
     def handle_signals(self) -> None:
         """Pass SIGHUP on: a worker reads its accounts again without leaving its connections."""

@@ -42,6 +42,41 @@ def test_it_watches_nobody_where_it_has_no_parent(monkeypatch: pytest.MonkeyPatc
     listener._end_with_parent()
 
 
+def test_workers_are_announced_once_all_answer_however_long_the_last_one_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = iter([True, True, False, True, False, True, True])
+    asked = []
+
+    class Beginning:
+        """A process that runs, and answers or not yet."""
+
+        pid, exitcode = 1, None
+
+        def __init__(self, *_: object) -> None: ...
+
+        def start(self) -> None: ...
+
+        def is_alive(self, timeout: float) -> bool:
+            return timeout > 0
+
+        def wait_until_ready(self, seconds: float) -> bool:
+            asked.append(seconds)
+            return next(answers)
+
+    monkeypatch.setattr("uvicorn.supervisors.multiprocess.Process", Beginning)
+    # Of this process the signals are the test run's.
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    ready: list[bool] = []
+    config = listener._config(listener.application, Settings(workers=2), None)
+    workers = listener._Workers(config, [], lambda: ready.append(True))
+    workers.init_processes()
+    workers.keep_subprocess_alive()
+    assert (workers.started, ready) == (False, [])
+    for _ in range(2):
+        workers.keep_subprocess_alive()
+        assert (workers.started, ready) == (True, [True])
+    assert asked == [30.0, 30.0, 30.0, 1.0, 1.0, 1.0, 1.0]
+
+
 def test_it_serves_by_the_settings_it_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listener.logs, "configure", lambda _: None)
     watches = threading.Event()
