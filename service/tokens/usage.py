@@ -4,7 +4,7 @@ tokens are used than are written in one at most four.
 
 import asyncio
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import islice
@@ -13,6 +13,7 @@ from service.addresses import read_address
 from service.errors import StoreUnavailable
 from service.model import Kind, Outcome, Verdict
 from service.store.managed.records import PIECE
+from service.store.pacing import give_way
 from service.store.usage import SLICE, UsageStore, Use
 from service.tokens.credential import DecodedCredential
 
@@ -26,6 +27,8 @@ _AT_ONCE = 4096
 _SECONDS_TO_WAIT = 3
 # How many tokens may wait so: forty megabytes.
 _MOST_WAITING = 2**17
+# To let tens of thousands go in one step would hold the loop for milliseconds.
+_DROPPED_AT_ONCE = 1000
 
 
 @dataclass(eq=False, repr=False)
@@ -93,24 +96,25 @@ class Usage:
 
     async def _flush(self, count: int) -> None:
         # Noted in one step: what is first used while Redis is written to belongs to the next flush.
-        due = list(islice(self._gathered, count))
+        due = deque(islice(self._gathered, count))
         waited = [max(0, earlier - count) for earlier in self._waited]
         self._waited = deque([*waited[1:], len(self._gathered) - count])
         limited, self._limited = self._limited, set()
         for token_id in limited:
             self.on_limited(token_id)
-        rest = iter(due)
         try:
             await self._touch()
-            await self._write(rest)
+            await self._write(due)
             allowed, self._allowed = self._allowed, 0
             refused, self._refused = self._refused, defaultdict(int)
             if allowed or refused:
                 await self._store.add_total(int(self.clock()), allowed, refused)
         except StoreUnavailable:
-            for digest in rest:
-                del self._gathered[digest]
             self.on_dropped()
+            while due:
+                for _ in range(min(_DROPPED_AT_ONCE, len(due))):
+                    del self._gathered[due.popleft()]
+                await give_way()
 
     async def _touch(self) -> None:
         """Put the end of the sessions off that were used; their uses are told in the totals alone."""
@@ -121,10 +125,10 @@ class Usage:
             over = [sessions.popitem() for _ in range(min(SLICE, len(sessions)))]
             await self._store.touch_sessions({key: idle_end(now, self.idle_seconds, end) for key, (_, end) in over})
 
-    async def _write(self, due: Iterable[bytes]) -> None:
+    async def _write(self, due: deque[bytes]) -> None:
         # Slice by slice: a second may bring tens of thousands, and requests go on between. What is written is let
         # go, so that what is counted meanwhile takes its room.
-        while taken := [self._gathered.pop(digest) for digest in islice(due, SLICE)]:
+        while taken := [self._gathered.pop(due.popleft()) for _ in range(min(SLICE, len(due)))]:
             self._allowed += sum([use.allowed for use in taken])
             for use in taken:
                 # Cut here, so that no long header becomes the key of what `_agent` remembers.

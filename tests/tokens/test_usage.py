@@ -275,6 +275,22 @@ async def test_a_flush_that_redis_does_not_take_is_dropped_and_those_behind_it_a
     assert await totals_of(still, [token.token_id for token, _ in made], 1) == [[0], [0], [0], [1], [1]]
 
 
+async def test_what_is_dropped_is_let_go_a_part_at_a_time(still: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.tokens.usage.SLICE", 1)
+    monkeypatch.setattr("service.tokens.usage._DROPPED_AT_ONCE", 2)
+    usage, left = still.rules.usage, list[int]()
+
+    async def others() -> None:
+        left.append(len(usage._gathered))
+
+    monkeypatch.setattr("service.tokens.usage.give_way", others)
+    monkeypatch.setattr(still.stores.usage, "add", Mock(side_effect=StoreUnavailable("away")))
+    for number in range(6):
+        await use(still, (await make(still, f"token {number}"))[1], 1)
+    await usage.flush()
+    assert left == [3, 1, 0]
+
+
 async def test_sessions_do_not_wait_behind_many_tokens(still: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("service.tokens.usage._AT_ONCE", 0)
     monkeypatch.setattr(still.rules.usage, "idle_seconds", 600)
