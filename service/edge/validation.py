@@ -94,7 +94,7 @@ class ValidationCycle(FastCycle):
         if seen.until or (limited := fast_path.limited.get(seen.digest)) is None:
             changes = seen.changes
             changes.find(seen.command, self._on_reply or self._answered)
-            self._started = changes.asked_at
+            self._started = changes.began
         else:
             self._started = perf_counter()
             self._charge(limited)
@@ -168,7 +168,7 @@ class ValidationCycle(FastCycle):
 
     def _answered(self, reply: Reply) -> None:
         fast_path, asked, seen = self._fast_path, self._asked, self._seen
-        authority, now, decoded = fast_path.authority, seen.changes.heard_at, seen.decoded
+        authority, now, decoded = fast_path.authority, seen.changes.asked_at, seen.decoded
         if (
             decoded is not None
             and now < seen.until

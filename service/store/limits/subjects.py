@@ -104,8 +104,7 @@ def digest_of(subject: str) -> bytes:
 class Changes:
     """What one link hears.
 
-    Two instants of the last turn, for all lookups in it: `asked_at`, when it began, of a clock for durations, and
-    `heard_at`, when its replies came, epoch seconds.
+    When the last turn began, for all lookups in it: `asked_at` in epoch seconds, `began` by a clock for durations.
     """
 
     def __init__(self, shard: Shard, heard: Callable[[str | None], None], clock: Callable[[], float]) -> None:
@@ -117,7 +116,7 @@ class Changes:
         self._clock = clock
         self._turn: list[Waiting] | None = None
         self._due_from = 0.0
-        self.asked_at = self.heard_at = 0.0
+        self.began = self.asked_at = 0.0
 
     @property
     def count(self) -> bytes:
@@ -128,7 +127,7 @@ class Changes:
         """Once for all that is sent in this turn."""
         link = self._link
         if link.turn is not self._turn:
-            self.asked_at = perf_counter()
+            self.began, self.asked_at = perf_counter(), self._clock()
             link.submit(self._command, self._learn, retry=True)
             # Where the link refused it, it is asked again with the next lookup.
             self._turn = turn = link.turn or None
@@ -150,7 +149,6 @@ class Changes:
             self._link.submit(command, answer, retry=True)
 
     def _learn(self, reply: Reply) -> None:
-        self.heard_at = self._clock()
         # Not heard: the next lookup asks again, also in the same turn.
         if isinstance(reply, Exception):
             self._turn = None
