@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any
 
 import msgspec
@@ -38,6 +39,8 @@ _MOST_SEEN = 16_384
 _LONGEST_SEEN = 1024
 _MOST_REQUIRED = _MOST_HEADS = 4096
 _END_OF_HEAD = b"\r\n\r\n"
+# A query of these signs is read by everybody in the same way, whatever it says.
+_WITH_QUERY = re.compile(rb"([A-Z]+ )([^ ?]+)(\?[A-Za-z0-9=&,_-]*)( HTTP/1\.1\r\n.*)", re.DOTALL).fullmatch
 _LET_GO_AT_ONCE = 256
 # A placeholder for the id: nothing else differs between the answers to one-time tokens without a subject.
 _ID = "stands-for-the-id"
@@ -90,24 +93,33 @@ class Prepared(msgspec.Struct, frozen=True):
         return b"%b%d%b" % (self.first_lines, self.length + len(request_id), self.last_lines)
 
 
-class HeadsOfBodies(dict[bytes, tuple[Head, int]]):
-    """Heads of operations by their very bytes, as the parser has read them, and how long a body each announces.
+class HeadsOfOperations(dict[bytes, tuple[Head, int]]):
+    """Heads by their very bytes, except for a query, as the parser has read them, and how long a body each announces.
 
-    A client that asks again mostly says another body behind the same head.
+    A client that asks again mostly says another body behind the same head, or another query.
     """
 
     def find(self, packet: bytes) -> tuple[Head, bytes] | None:
         """The head and the body of a packet that is exactly one request with such a head; None for any other."""
-        written, _, body = packet.partition(_END_OF_HEAD)
-        known = self.get(written)
-        # Where there is a body, the end of the head came before it.
-        return (known[0], body) if known is not None and known[1] == len(body) else None
+        written, end, body = packet.partition(_END_OF_HEAD)
+        known, plan = self.get(written), b""
+        # A query may make a head too large.
+        if known is None and len(written) <= _LONGEST_SEEN and (found := _WITH_QUERY(written)):
+            method, path, query, rest = found.groups()
+            known, plan = self.get(method + path + rest), path + query
+        if known is None or known[1] != len(body) or not end:
+            return None
+        head, _ = known
+        return Head(head.kind, plan, head.named, {}, head_only=False) if plan else head, body
 
     def keep(self, packet: bytes, head: Head, body: bytes) -> None:
         """Know the head of a request that was read from this packet alone, with all of its body."""
         written, _, rest = packet.partition(_END_OF_HEAD)
         # Neither one that says something once, nor one of which the packet had a part, or had more behind it.
-        if rest == body != b"" and not head.places and len(self) < _MOST_HEADS and len(written) <= _LONGEST_SEEN:
+        if rest == body and not head.places and len(self) < _MOST_HEADS and len(written) <= _LONGEST_SEEN:
+            if found := _WITH_QUERY(written):
+                written = found[1] + found[2] + found[4]
+                head = Head(head.kind, found[2], head.named, {}, head_only=False)
             self[written] = head, len(body)
 
 
@@ -155,7 +167,7 @@ class FastPath:
         self.count_refusal = metrics.refused
         # What was worked out in the last second, by the bytes it came in: once for all requests of a busy token. No
         # secret stays longer, here or with a connection. Redis is asked for every request all the same.
-        self.heads, self.heads_of_bodies = KnownHeads(), HeadsOfBodies()
+        self.heads, self.heads_of_operations = KnownHeads(), HeadsOfOperations()
         self.seen: dict[bytes, Seen] = {}
         self.is_usual = accepted.is_usual
         self._spent_lines = allowed_lines(_ANONYMOUS).split(_ID.encode(), 1)
@@ -176,8 +188,8 @@ class FastPath:
     def forget(self) -> None:
         """Let all secrets go; called once a second."""
         seen, self.seen = self.seen, {}
-        of_bodies, self.heads_of_bodies = self.heads_of_bodies, HeadsOfBodies()
-        for passed in (self.heads.forget(), of_bodies, seen):
+        of_operations, self.heads_of_operations = self.heads_of_operations, HeadsOfOperations()
+        for passed in (self.heads.forget(), of_operations, seen):
             _let_go(passed)
         self._required.clear()
 

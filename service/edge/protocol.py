@@ -93,7 +93,7 @@ class EdgeProtocol(ReadingProtocol):
         if head is not None:
             self.idle_since = None
             self._take(head, pieces).start()
-        elif (known := fast_path.heads_of_bodies.find(data)) is not None:
+        elif (known := fast_path.heads_of_operations.find(data)) is not None:
             self.idle_since = None
             self._change = cycle = self._take(known[0], ())
             cycle.body = known[1]
@@ -101,9 +101,9 @@ class EdgeProtocol(ReadingProtocol):
         else:
             super().data_received(data)
             cycle = self._change
-            # Begun by this packet, for nothing was under way before, and what is answered by now has let its body go.
-            if isinstance(cycle, OperationCycle) and not cycle.awaits_body:
-                fast_path.heads_of_bodies.keep(data, cycle.head, cycle.body)
+            # Nothing was under way before: what is not answered now was begun by this packet.
+            if isinstance(cycle, OperationCycle) and not (cycle.response_complete or cycle.awaits_body):
+                fast_path.heads_of_operations.keep(data, cycle.head, cycle.body)
 
     def _take(self, head: Head, pieces: Pieces) -> Any:
         """The cycle that answers this head: the connection's last one again if it is of the same kind, as mostly."""

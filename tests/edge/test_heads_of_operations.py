@@ -1,4 +1,4 @@
-"""Heads of requests with a body that came before: known by their bytes, and answered by the body behind them."""
+"""Heads of operations that came before: known by their bytes, and answered by the query and the body they come with."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from service.edge.fast_path import HeadsOfBodies
+from service.edge.fast_path import HeadsOfOperations
 from service.edge.known_heads import Head
-from service.edge.operations import CreateCycle
+from service.edge.operations import CreateCycle, RevokeCycle
 from service.edge.reading import ReadingProtocol
 from tests.builders import create, sign_in
 from tests.edge.asking import GOOD, PATIENCE_SECONDS, until_closed
@@ -27,6 +27,10 @@ def packet(secret: str, body: bytes) -> bytes:
         f"POST /api/admin/tokens HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {secret}\r\nContent-Length: {len(body)}"
     )
     return head.encode() + b"\r\n\r\n" + body
+
+
+def deleting(secret: str, query: str) -> bytes:
+    return f"DELETE /api/admin/tokens?{query} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {secret}\r\n\r\n".encode()
 
 
 def creating(secret: str, name: str) -> bytes:
@@ -72,7 +76,17 @@ async def test_a_head_that_came_before_is_not_parsed_again_and_each_body_is_answ
         # Another length or another secret is another head; and of two requests in a packet each has a body of its own.
         assert [await told(long), await told(others), await told(first)] == [b"201", b"403", b"409"]
         assert parsed[1:] == [long, others]
+        # What was answered on this connection says nothing of what it asks for in the ordinary way.
+        assert [await told(GOOD), await told(GOOD)] == [b"200"] * 2
         assert [await told(creating(secret, "b1") + creating(secret, "b2")), (await answer(reader))[0]] == [b"201"] * 2
+        # Each query is another token that ends, and one that says it in another way is parsed.
+        tokens = [(await create(service, f"d{number}")).token for number in range(3)]
+        del parsed[:]
+        ending = [deleting(secret, f"id={token.token_id}") for token in tokens]
+        assert [await told(each) for each in (*ending, deleting(secret, "id=%30"))] == [*3 * [b"200"], b"404"]
+        assert parsed == [ending[0], deleting(secret, "id=%30")]
+        revoked = [(await service.rules.managed.tokens.get(token.token_id)).revoked_at > 0 for token in tokens]
+        assert revoked == [True] * 3
         # Half of a body is none, also the second time.
         for status in (b"201", b"409"):
             writer.write(creating(secret, "c1")[:-5])
@@ -94,7 +108,7 @@ async def test_nothing_is_created_behind_a_known_head_where_the_client_may_have_
     asked = creating(secret, "a1")
     named = {b"host": b"a", b"authorization": b"Bearer " + secret.encode()}
     head = Head(CreateCycle, b"/api/admin/tokens", named, {}, head_only=False)
-    service.fast_path.heads_of_bodies.keep(asked, head, asked.partition(b"\r\n\r\n")[2])
+    service.fast_path.heads_of_operations.keep(asked, head, asked.partition(b"\r\n\r\n")[2])
     async with edge(service, turned, NO_LIMITS) as port, asyncio.timeout(PATIENCE_SECONDS):
         assert await half_closed(port, asked) == b""
         while COUNTED not in (counted := await until_closed(port, METRICS)):
@@ -103,31 +117,49 @@ async def test_nothing_is_created_behind_a_known_head_where_the_client_may_have_
 
 
 def head_of(**places: int) -> Head:
-    return Head(CreateCycle, b"", {}, {name.encode(): place for name, place in places.items()}, head_only=False)
+    said = {name.encode(): place for name, place in places.items()}
+    return Head(CreateCycle, b"/api/admin/tokens", {}, said, head_only=False)
 
 
 def test_no_packet_is_known_but_a_whole_request_with_a_body_of_the_same_length() -> None:
-    heads, body = HeadsOfBodies(), b'{"a":"\r\n\r\n"}'
-    whole, head = packet("s", body), head_of()
-    heads.keep(whole, head, body)
-    assert heads.find(whole) == (head, body)
-    assert heads.find(whole[:-2] + b"\xff}") == (head, body[:-2] + b"\xff}")
-    others = [whole[:end] for end in range(len(whole))] + [whole + b"}", whole + whole, b"\r\n" + whole, whole.lower()]
+    heads = HeadsOfOperations()
+    for body in (b'{"a":"\r\n\r\n"}', b""):
+        whole, head = packet("s", body), head_of()
+        heads.keep(whole, head, body)
+        assert heads.find(whole) == (head, body)
+        others = [whole[:end] for end in range(len(whole))]
+        others += [whole + b"}", whole + whole, b"\r\n" + whole, whole.lower(), whole.replace(b"POST", b"PUT")]
+        assert [heads.find(other) for other in others] == [None] * len(others)
+    whole = packet("s", b"{}")
+    heads.keep(whole, head_of(), b"{}")
+    assert heads.find(whole[:-2] + b"\xff}") == (*(heads.find(whole) or ())[:1], b"\xff}")
+
+
+def test_a_query_of_plain_signs_is_another_plan_of_the_same_head_and_any_other_is_for_the_parser() -> None:
+    heads, whole, named = HeadsOfOperations(), deleting("s", "id=1"), {b"host": b"a"}
+    heads.keep(whole, Head(RevokeCycle, b"/api/admin/tokens?id=1", named, {}, head_only=False), b"")
+    for query in ("id=2", "ids=a,b_-&c", "", "id=1"):
+        head, body = heads.find(deleting("s", query)) or (head_of(), None)
+        url = f"/api/admin/tokens?{query}".encode()
+        assert (head.kind, head.plan, head.named, head.places, body) == (RevokeCycle, url, named, {}, b"")
+    head, _ = heads.find(whole.replace(b"?id=1", b"")) or (head_of(), None)
+    assert head.plan == b"/api/admin/tokens"
+    others = [deleting("s", f"id={sign}") for sign in [*"%#?/+:;. \r\n\x00\xe9", 1000 * "a"]]
+    others.append(whole.replace(b"tokens?", b"tokens/?"))
     assert [heads.find(other) for other in others] == [None] * len(others)
 
 
-def test_only_the_head_of_one_whole_request_with_a_body_is_kept_and_none_that_says_something_once() -> None:
-    heads, whole = HeadsOfBodies(), packet("s", b"{}")
+def test_only_the_head_of_one_whole_request_is_kept_and_none_that_says_something_once() -> None:
+    heads, whole = HeadsOfOperations(), packet("s", b"{}")
     heads.keep(whole, head_of(), b"{")
     heads.keep(whole + whole, head_of(), b"{}")
-    heads.keep(packet("s", b""), head_of(), b"")
     heads.keep(packet(1024 * "s", b"{}"), head_of(), b"{}")
     heads.keep(whole, head_of(id=0), b"{}")
     assert heads == {}
 
 
 def test_so_many_heads_are_kept_and_no_more() -> None:
-    heads = HeadsOfBodies()
+    heads = HeadsOfOperations()
     for number in range(4100):
         heads.keep(packet(f"{number}", b"{}"), head_of(), b"{}")
     assert len(heads) == 4096
