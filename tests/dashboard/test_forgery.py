@@ -41,12 +41,15 @@ def attacks(url: str, token_id: str) -> dict[str, str]:
         "frame": f'<iframe src="{url}/dashboard/" onload="document.title = \'tried\'"></iframe>',
         "window": f"""<script>
           const other = window.open("{url}/dashboard/");
-          setTimeout(() => {{
-            let got = "nothing";
-            try {{ got = other.document.title; }} catch {{ got = "refused"; }}
+          const look = (tries) => {{
+            let got = "refused";
+            // Until the dashboard is there the window is an empty one, of which its opener knows the title.
+            try {{ got = other.document.title || "empty"; }} catch {{ tries = 0; }}
+            if (tries) return setTimeout(look, 100, tries - 1);
             try {{ other.postMessage({off}, "*"); }} catch {{ got += " message"; }}
             document.title = "tried: " + got;
-          }}, 500);
+          }};
+          look(600);
         </script>""",
     }
 
