@@ -4,7 +4,6 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import lru_cache
 from operator import add
 from typing import Annotated, NamedTuple
@@ -45,9 +44,9 @@ ALLOWED = "allowed"
 FIELDS = (ALLOWED, *(outcome.value for outcome in Outcome if outcome is not Outcome.ACTIVE))
 
 
-# No struct of msgspec, which takes five times as long to set a member.
-@dataclass(slots=True, eq=False, repr=False)
-class Use:
+# Out of the garbage collector's reach: of tens of thousands that come and go each second a pass took up to 20 ms. To
+# set a member takes 20 ns more than of a class with slots, and to make one 100 ns less.
+class Use(msgspec.Struct, eq=False, gc=False):
     """What one secret of a token was used for since the last flush, gathered here use by use.
 
     `used_at` in epoch seconds, 0 if it was only refused; the address and the agent are those of the last use.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Callable
 from itertools import chain
 from typing import Any
@@ -240,6 +241,11 @@ async def test_usage_of_a_token_that_is_gone_makes_no_key(still: Service, store:
     await store.add([use(token_id)], NOW)
     assert await all_keys(still) == before
     assert await store.series(token_id, NOW, 2, DAY) == [Count(TODAY - DAY, 0, 0), Count(TODAY, 0, 0)]
+
+
+def test_the_garbage_collector_visits_no_use() -> None:
+    """Tens of thousands come and go each second: a pass through them would stop every request."""
+    assert not gc.is_tracked(Use("0" * 16, b"d" * 32))
 
 
 async def test_old_days_and_hours_are_dropped_and_the_keys_go_with_the_last_use(
