@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable
 from typing import Protocol
+
+from redis.asyncio.connection import AbstractConnection
 
 from service.store.driver.replies import Answer, Reply, Waiting
 
@@ -37,3 +40,18 @@ class Link(Asked, Protocol):
 
     @property
     def beside(self) -> Link: ...
+
+
+async def ask(connection: AbstractConnection, *command: str | int) -> Reply:
+    """One command on a connection that nobody else uses. Raises RedisError or OSError."""
+    await send(connection, *command)
+    return await connection.read_response()
+
+
+async def send(connection: AbstractConnection, *command: str | int) -> None:
+    """Send one, whose reply is read apart. Raises RedisError or OSError."""
+    await connection.send_command(*command)
+    # The driver sends by `wait_for`, which before Python 3.12 drops a cancellation that comes in the turn in which all
+    # is sent: whoever was told to end would go on, and open a connection that nobody closes.
+    if (task := asyncio.current_task()) is not None and task.cancelling():
+        raise asyncio.CancelledError

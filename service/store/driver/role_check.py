@@ -6,6 +6,7 @@ from contextlib import suppress
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ResponseError
 
+from service.store.driver.connection import ask
 from service.store.driver.replies import Refused, Replies, Reply, Waiting, packed, role_fault
 
 _ROLE, _REPLICATION = packed("ROLE"), packed("INFO", "replication")
@@ -37,8 +38,7 @@ class RoleCheck:
         Raises RedisError or OSError, the connection closed.
         """
         try:
-            await connection.send_command("INFO", "replication")
-            self._learn(await connection.read_response())
+            self._learn(await ask(connection, "INFO", "replication"))
         except ResponseError as error:
             self._learn(error)
         except BaseException:

@@ -12,11 +12,11 @@ from redis.crc import key_slot
 from redis.exceptions import ResponseError
 
 from service.store.driver.causes import NO_CONNECTION
-from service.store.driver.connection import Link
+from service.store.driver.connection import Link, ask
 from service.store.driver.keys import TAGS
 from service.store.driver.replies import Answer, NotPrimary, Redirect, Reply, Waiting, give, unavailable
 from service.store.servers.node import Node
-from service.store.servers.opening import Opener, ask
+from service.store.servers.opening import Opener
 from service.store.servers.url import Address
 
 log = logging.getLogger(__name__)

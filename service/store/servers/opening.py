@@ -21,6 +21,7 @@ from redis.exceptions import BusyLoadingError, InvalidResponse, ResponseError
 from redis.maint_notifications import MaintNotificationsConfig
 
 from service.store.driver.causes import NO_CONNECTION, TlsOptionsUnusable, tls_reason
+from service.store.driver.connection import ask
 from service.store.driver.replies import Reply, loading, role_fault
 from service.store.driver.server_clock import ServerClock
 from service.store.servers.url import Address
@@ -135,12 +136,6 @@ async def _connected(connection: AbstractConnection) -> AbstractConnection:
         await connection.disconnect(nowait=True)
         raise
     return connection
-
-
-async def ask(connection: AbstractConnection, *command: str | int) -> Reply:
-    """One command on a connection that nobody else uses. Raises RedisError or OSError."""
-    await connection.send_command(*command)
-    return await connection.read_response()
 
 
 async def first_of(attempts: Sequence[Connect]) -> AbstractConnection:

@@ -15,8 +15,9 @@ from redis.exceptions import ResponseError
 
 from service.store.decoding import in_pairs
 from service.store.driver.causes import NO_CONNECTION
+from service.store.driver.connection import ask, send
 from service.store.driver.replies import NotPrimary
-from service.store.servers.opening import Opener, ask
+from service.store.servers.opening import Opener
 from service.store.servers.url import Address
 
 log = logging.getLogger(__name__)
@@ -156,7 +157,7 @@ class Sentinels:
             if message is None:
                 if silent:
                     raise NoConnection("the sentinel is silent")
-                await connection.send_command("PING")
+                await send(connection, "PING")
             silent = message is None
             # No message tells that a replica which was ordered to take over did not, so it is asked.
             if message is None and self._heir is not None:

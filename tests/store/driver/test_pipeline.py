@@ -6,6 +6,7 @@ import asyncio
 import logging
 import math
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -14,6 +15,7 @@ from redis.exceptions import AuthenticationError, NoScriptError, ResponseError
 
 from service.embedded import EmbeddedRedis
 from service.errors import StoreFull, StoreUnavailable
+from service.store.driver.connection import ask
 from service.store.driver.pipeline import Pipeline
 from service.store.driver.replies import NotPrimary, translate
 from service.store.driver.role_check import RoleCheck
@@ -185,6 +187,34 @@ async def test_a_batch_closed_while_it_connects_fails_what_waits() -> None:
     await pipeline.aclose()
     with pytest.raises(StoreUnavailable):
         await waiting
+
+
+async def test_one_that_is_closed_in_any_turn_of_its_connecting_opens_nothing(redis_server: EmbeddedRedis) -> None:
+    for turns in range(60):
+        pipeline = Pipeline(connector(redis_server.url), timeout_seconds=10)
+        waiting = asyncio.ensure_future(pipeline.execute("PING"))
+        before = asyncio.all_tasks()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        connecting = asyncio.all_tasks() - before
+        await pipeline.aclose()
+        await asyncio.wait([waiting, *connecting])
+        assert not pipeline.up
+        assert isinstance(waiting.exception() or StoreUnavailable(""), StoreUnavailable)
+
+
+async def test_whoever_is_told_to_end_while_a_command_is_sent_ends() -> None:
+    class Sent:
+        async def send_command(self, *_: object) -> None:
+            # As `wait_for` of Python 3.11, where all is sent in the turn in which it is cancelled.
+            with suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
+
+    asking = asyncio.ensure_future(ask(Sent(), "PING"))  # type: ignore[arg-type]
+    await asyncio.sleep(0)
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
 
 
 async def test_a_connection_that_closed_while_it_was_made_is_tried_again(redis_server: EmbeddedRedis) -> None:
