@@ -87,15 +87,16 @@ class ReadingProtocol(HttpToolsProtocol):
 
         Who has left altogether is seen to do the same: nothing may be made or changed of which nobody hears.
         """
-        # Answers come in turn: where this one came, no other change is under way or waits for its turn.
-        if self._change is not None and not self._change.response_complete:
+        # Over TLS no half of a connection can be closed. Answers come in turn: where this one came, no other change is
+        # under way or waits for its turn.
+        if self.scheme == "https" or (self._change is not None and not self._change.response_complete):
             return False
         # Whoever watches for the client let reading go on. This is seen again behind what came before it.
         if self._unparsed:
             self.flow.pause_reading()
             return True
-        # Idle, or amid a head or a body; over TLS no half of a connection can be closed.
-        if self.idle_since is not None or self._in_head or self.body_since is not None or self.scheme == "https":
+        # Idle, or amid a head or a body.
+        if self.idle_since is not None or self._in_head or self.body_since is not None:
             return False
         self.cycle.keep_alive = False
         return True

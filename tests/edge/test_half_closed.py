@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
 from service.app import Service
+from service.edge.reading import ReadingProtocol
 from tests.builders import create, sign_in
 from tests.edge.asking import PATIENCE_SECONDS, until_closed
 from tests.edge.conftest import Turned, edge
@@ -77,6 +79,14 @@ async def test_a_question_whose_beginning_came_before_an_earlier_answer_is_answe
 )
 async def test_what_is_no_whole_request_is_not_waited_for(port: int, sent: bytes) -> None:
     assert await half_closed(port, sent) == b""
+
+
+@pytest.mark.parametrize("unparsed", [b"", b"GET /livez"])
+def test_over_tls_no_connection_is_kept_for_its_answer(unparsed: bytes) -> None:
+    """No half of one can be closed there, and asyncio warns of whoever would keep it."""
+    connection: Any = Mock(scheme="https", _unparsed=unparsed, _change=None, idle_since=None, _in_head=False)
+    connection.body_since = None
+    assert ReadingProtocol.eof_received(connection) is False
 
 
 class Late(Wrapped):
