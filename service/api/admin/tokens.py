@@ -27,7 +27,7 @@ from service.api.admin.schemas.tokens import (
 from service.api.admin.token_views import TokenViews
 from service.api.auth.callers import Caller, require
 from service.api.http.access import ADMINISTER, READ, WRITE
-from service.api.http.call import Call
+from service.api.http.call import BULK_BYTES, Call
 from service.api.http.operation import Operation, OperationGroup, PathId
 from service.api.http.timestamps import instant_or_none
 from service.errors import wrong
@@ -40,8 +40,6 @@ from service.tokens.rights import cut_life
 
 # The fast path leads here, too.
 MANAGED_PATH = "/api/admin/tokens"
-# A thousand ids do not fit into an ordinary body; to read one of a mebibyte could hold the loop for 50 ms.
-_IDS_BYTES = 40 * 1024
 
 
 class ManagedApi(OperationGroup, tag="managed"):
@@ -77,7 +75,8 @@ class ManagedApi(OperationGroup, tag="managed"):
         # A date that is too late is refused and not cut: whoever names a day expects that one.
         return new_token(wanted, cut_life(origin, expires_at, now) if wanted.duration else expires_at)
 
-    @Operation("PATCH", MANAGED_PATH, WRITE, "changeTokens", body_bytes=_IDS_BYTES, pending=True, problems=(404, 409))
+    # BULK_BYTES, because a thousand ids do not fit into an ordinary body.
+    @Operation("PATCH", MANAGED_PATH, WRITE, "changeTokens", body_bytes=BULK_BYTES, pending=True, problems=(404, 409))
     async def change(
         self, call: Call, caller: Caller, body: ChangeToken
     ) -> TokenChanged | SliceChanged | TokensChanged:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
@@ -142,15 +141,6 @@ def test_several_are_changed_by_their_ids_and_the_rest_skipped_with_its_reason(w
         missing: "not_found",
     }
     assert [world.validate(token["token"]).status for token in (first, second)] == [401, 401]
-
-
-def test_a_thousand_ids_are_read_however_they_are_set_out_and_no_mebibyte(world: World) -> None:
-    body = json.dumps({"ids": [f"{number:016x}" for number in range(1000)], "isActive": False}, indent=4).encode()
-    kind = {"content-type": "application/json"}
-    answer = world.ask("PATCH", TOKENS, body=body, headers=kind, bearer=world.admin)
-    assert (answer.status, len(answer.json()["skipped"])) == (200, 1000)
-    answer = world.ask("PATCH", TOKENS, body=body + b" " * 20_000, headers=kind, bearer=world.admin)
-    answer.problem(413, "payload_too_large")
 
 
 def test_a_filter_changes_exactly_as_many_as_were_expected_or_none(world: World) -> None:
