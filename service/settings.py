@@ -49,7 +49,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     host: Annotated[str, _says("addresses or unix:/paths to listen on, comma separated")] = "127.0.0.1"
     port: Annotated[int, _says("port to listen on; 0 takes a free one", ge=0, le=65535)] = 8080
-    tls_certificate_file: Annotated[str, _says("certificate for TLS and those above it, PEM; re-read on SIGHUP")] = ""
+    tls_cert_file: Annotated[str, _says("certificate for TLS and those above it, PEM; re-read on SIGHUP")] = ""
     tls_key_file: Annotated[str, _says("key of that certificate, PEM; empty: in the same file")] = ""
     workers: Annotated[int, _says("processes that share the port", ge=1, le=256)] = 1
     # Empty would be whichever directory this is started in.
@@ -256,8 +256,8 @@ def _check_places(settings: Settings) -> None:
     fit = [host.startswith(f"{UNIX}/") if host.startswith(UNIX) else is_host(host) for host in settings.hosts]
     if not fit or not all(fit):
         raise SettingsError(f"TOKENS_HOST={shortened(settings.host)}: write addresses or unix:/path, comma separated")
-    if settings.tls_key_file and not settings.tls_certificate_file:
-        raise SettingsError("TOKENS_TLS_KEY_FILE needs TOKENS_TLS_CERTIFICATE_FILE")
+    if settings.tls_key_file and not settings.tls_cert_file:
+        raise SettingsError("TOKENS_TLS_KEY_FILE needs TOKENS_TLS_CERT_FILE")
     try:
         _ = settings.accounts_path, None if settings.redis_url else settings.data_path
     except RuntimeError:

@@ -154,7 +154,7 @@ def test_a_home_that_is_no_whole_path_is_none(monkeypatch: pytest.MonkeyPatch, h
 @pytest.mark.parametrize("host", ["", " , ", "unix:", "unix:here.sock,::1", "::1,here..org", "h" * 64])
 def test_what_is_no_place_to_listen_on_is_refused(host: str) -> None:
     assert refusal(HOST=host).startswith("TOKENS_HOST=")
-    assert refusal(TLS_KEY_FILE="/key.pem") == "TOKENS_TLS_KEY_FILE needs TOKENS_TLS_CERTIFICATE_FILE"
+    assert refusal(TLS_KEY_FILE="/key.pem") == "TOKENS_TLS_KEY_FILE needs TOKENS_TLS_CERT_FILE"
 
 
 def test_an_empty_data_directory_is_not_the_one_that_this_is_started_in() -> None:

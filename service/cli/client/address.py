@@ -53,5 +53,5 @@ def _local() -> Address:
     # With 0 it is on any free port, which nobody but its log knows.
     if not _PORT.fullmatch(port) or not 0 < int(port) <= 65535:
         raise WrongUsage(f"TOKENS_PORT={port}: write a number from 1 to 65535, or set TOKENS_URL")
-    scheme = "https" if os.environ.get("TOKENS_TLS_CERTIFICATE_FILE", "").strip() else "http"
+    scheme = "https" if os.environ.get("TOKENS_TLS_CERT_FILE", "").strip() else "http"
     return Address(scheme, LOOPBACK_OF_ANY.get(host, host), int(port), "")

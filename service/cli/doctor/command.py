@@ -76,7 +76,7 @@ def _examine() -> list[Finding]:
     found.append(server_key(settings))
     found += asyncio.run(redis_of(settings))
     found.append(accounts(settings))
-    if settings.tls_certificate_file:
+    if settings.tls_cert_file:
         found.append(certificate(settings))
     return found + ports(settings)
 
@@ -173,7 +173,7 @@ def _place(settings: Settings, host: str, held: ExitStack) -> Finding:
     try:
         held.enter_context(listen(host, settings.port))
     except Failure as failure:
-        scheme = "https" if settings.tls_certificate_file else "http"
+        scheme = "https" if settings.tls_cert_file else "http"
         running = _running_version(Address(scheme, LOOPBACK_OF_ANY.get(host, host), settings.port, ""))
         if running is None:
             return _port(FAILED, str(failure.message))
@@ -199,9 +199,9 @@ def certificate(settings: Settings) -> Finding:
         Certificate(settings).check()
     except Failure as failure:
         return Finding("certificate", FAILED, str(failure.message))
-    first = load_pem_x509_certificate(Path(settings.tls_certificate_file).read_bytes())
+    first = load_pem_x509_certificate(Path(settings.tls_cert_file).read_bytes())
     ends_at, now = first.not_valid_after_utc, datetime.now(UTC)
-    said = f"{settings.tls_certificate_file} is valid from {first.not_valid_before_utc:%F %R} to {ends_at:%F %R} UTC"
+    said = f"{settings.tls_cert_file} is valid from {first.not_valid_before_utc:%F %R} to {ends_at:%F %R} UTC"
     if not first.not_valid_before_utc <= now <= ends_at:
         return Finding("certificate", FAILED, f"{said}, and clients refuse it today: put another in its place")
     return Finding("certificate", OK, said)

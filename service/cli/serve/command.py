@@ -50,7 +50,7 @@ def serve(host: str | None, port: int | None, workers: int | None, allow_short: 
 
 def _serve(settings: Settings, *, allow_short: bool) -> None:
     with _ended_by_signals() as held:
-        certificate = Certificate(settings) if settings.tls_certificate_file else None
+        certificate = Certificate(settings) if settings.tls_cert_file else None
         if certificate is not None:
             certificate.check()
         # First of all: neither a setting that is wrong nor a port that is taken may start a Redis or make an account.

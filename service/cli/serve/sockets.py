@@ -175,4 +175,4 @@ def _place(settings: Settings, listener: socket.socket) -> str:
     if listener.family == socket.AF_UNIX:
         return f"{UNIX}{listener.getsockname()}"
     host, port, *_ = listener.getsockname()
-    return f"{'https' if settings.tls_certificate_file else 'http'}://{bracketed(host)}:{port}"
+    return f"{'https' if settings.tls_cert_file else 'http'}://{bracketed(host)}:{port}"

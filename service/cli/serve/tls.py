@@ -31,8 +31,8 @@ class Certificate:
     """What connections are made with; handed to each worker process before it has read the files."""
 
     def __init__(self, settings: Settings) -> None:
-        self._certificate = settings.tls_certificate_file
-        self._key = settings.tls_key_file or settings.tls_certificate_file
+        self._certificate = settings.tls_cert_file
+        self._key = settings.tls_key_file or settings.tls_cert_file
         self._context: ssl.SSLContext | None = None
 
     def context(self, *_: object) -> ssl.SSLContext:
@@ -64,11 +64,11 @@ class Certificate:
         except ssl.SSLError as error:
             reason = (error.reason or "no PEM").lower().replace("_", " ")
             raise Failure(
-                f"TOKENS_TLS_CERTIFICATE_FILE: {self._certificate} with the key of {self._key}: {reason}; "
+                f"TOKENS_TLS_CERT_FILE: {self._certificate} with the key of {self._key}: {reason}; "
                 "give PEM files of a certificate, with those above it, and of its key, not encrypted"
             ) from None
         except OSError as error:
             # One file may hold both.
             files = " or ".join(dict.fromkeys((self._certificate, self._key)))
-            raise Failure(f"TOKENS_TLS_CERTIFICATE_FILE: cannot read {files}: {error.strerror}") from None
+            raise Failure(f"TOKENS_TLS_CERT_FILE: cannot read {files}: {error.strerror}") from None
         return context

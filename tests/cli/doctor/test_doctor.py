@@ -86,7 +86,7 @@ def test_our_own_is_known_also_where_its_certificate_has_ended(found: Found, tmp
 
         thread = Thread(target=answer)
         thread.start()
-        files = {"TOKENS_TLS_CERTIFICATE_FILE": str(certificate), "TOKENS_TLS_KEY_FILE": str(key)}
+        files = {"TOKENS_TLS_CERT_FILE": str(certificate), "TOKENS_TLS_KEY_FILE": str(key)}
         assert found(TOKENS_PORT=str(port), **files)[1]["port"] == ("ok", f"token-service 9.9.9 answers at {port}")
         thread.join()
 
@@ -200,7 +200,7 @@ def test_a_port_is_free_or_has_a_stranger(found: Found) -> None:
 def test_all_that_it_would_listen_on_is_checked(found: Found, tmp_path: Path) -> None:
     certificate, key = self_signed(tmp_path, "localhost")
     listen = {"TOKENS_HOST": f"127.0.0.1,unix:{tmp_path}/x.sock", "TOKENS_PORT": "0"}
-    tls = {"TOKENS_TLS_CERTIFICATE_FILE": str(certificate)}
+    tls = {"TOKENS_TLS_CERT_FILE": str(certificate)}
     checks = found(**listen, **tls, TOKENS_TLS_KEY_FILE=str(key))[1]
     assert (checks["certificate"][0], f"{certificate} is valid from" in checks["certificate"][1]) == ("ok", True)
     # The last of the two.
@@ -214,7 +214,7 @@ def test_all_that_it_would_listen_on_is_checked(found: Found, tmp_path: Path) ->
 def test_a_certificate_is_refused_on_the_days_on_which_clients_refuse_it(found: Found, tmp_path: Path) -> None:
     for age in (timedelta(days=3), timedelta(days=-1)):
         certificate, key = self_signed(tmp_path, "localhost", age=age)
-        code, checks = found(TOKENS_TLS_CERTIFICATE_FILE=str(certificate), TOKENS_TLS_KEY_FILE=str(key))
+        code, checks = found(TOKENS_TLS_CERT_FILE=str(certificate), TOKENS_TLS_KEY_FILE=str(key))
         assert (code, checks["certificate"][0]) == (1, "failed")
         assert "clients refuse it today" in checks["certificate"][1]
 

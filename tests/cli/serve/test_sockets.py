@@ -56,7 +56,7 @@ def connected(place: Path | tuple[str, int]) -> socket.socket:
 def test_a_handshake_that_never_ends_is_cut(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tls, "HANDSHAKE_SECONDS", 0.01)
     files = self_signed(folder, "localhost")
-    certificate = Certificate(Settings(tls_certificate_file=str(files[0]), tls_key_file=str(files[1])))
+    certificate = Certificate(Settings(tls_cert_file=str(files[0]), tls_key_file=str(files[1])))
     config = listener._config(listener.application, Settings(), certificate)
 
     async def ask() -> bytes:
@@ -77,7 +77,7 @@ def test_tls_on_both_families_and_a_unix_socket_with_a_certificate_that_is_renew
     path = folder / "http.sock"
     with socket.socket(socket.AF_UNIX) as left_behind:
         left_behind.bind(str(path))
-    named = {"TOKENS_TLS_CERTIFICATE_FILE": str(files[0]), "TOKENS_TLS_KEY_FILE": str(files[1])}
+    named = {"TOKENS_TLS_CERT_FILE": str(files[0]), "TOKENS_TLS_KEY_FILE": str(files[1])}
     with running(folder, "--workers", "2", TOKENS_HOST=f"127.0.0.1, ::1, unix:{path}", **named) as service:
         assert service.said.count(f":{service.port} ") == 2
         assert f"unix:{path} " in service.said
@@ -251,6 +251,6 @@ def test_a_certificate_that_cannot_be_used_is_one_line(folder: Path) -> None:
         (folder / "gone", key, f"cannot read {folder}/gone or {key}: No such file"),
         (folder / "gone", "", f"cannot read {folder}/gone: No such file"),
     ):
-        with pytest.raises(Failure, match=f"^TOKENS_TLS_CERTIFICATE_FILE: .*{why}") as failure:
-            Certificate(Settings(tls_certificate_file=str(file), tls_key_file=str(its_key))).check()
+        with pytest.raises(Failure, match=f"^TOKENS_TLS_CERT_FILE: .*{why}") as failure:
+            Certificate(Settings(tls_cert_file=str(file), tls_key_file=str(its_key))).check()
         assert "\n" not in str(failure.value)
