@@ -1,7 +1,5 @@
 """Asks a service of the same process over ASGI: a test may have sixteen shards and a clock to turn."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import AsyncIterator, Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """What tests start from: tokens, signed-in users, and looks at what Redis holds."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """What every test stands on: a private Redis for the run, a namespace and a clock for each test."""
 
-from __future__ import annotations
-
 import gc
 import shutil
 import tempfile

@@ -1,7 +1,5 @@
 """A link over a redis-py client, so that the store runs on fakeredis."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable
 from typing import Any

@@ -1,7 +1,5 @@
 """A real listener over the application, with a protocol of choice."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

@@ -1,7 +1,5 @@
 """Ports for programs that must be told one before they start."""
 
-from __future__ import annotations
-
 import atexit
 import socket
 

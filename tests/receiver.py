@@ -1,7 +1,5 @@
 """A receiver of webhooks for tests: says what it is told to, and remembers what came."""
 
-from __future__ import annotations
-
 import asyncio
 import ssl
 from collections.abc import AsyncIterator

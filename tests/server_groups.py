@@ -3,8 +3,6 @@
 They are started without waiting, for a group needs two seconds of its own and hardly any CPU; `ready` waits.
 """
 
-from __future__ import annotations
-
 import shutil
 import signal
 import subprocess
@@ -12,7 +10,7 @@ import tempfile
 from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from redis import Redis
 from redis.exceptions import RedisError, ResponseError
@@ -120,7 +118,7 @@ class Trio(Group):
         self.sentinels: list[Node] = []
         self._settled = False
 
-    def ready(self) -> Trio:
+    def ready(self) -> Self:
         """Wait until each sentinel knows the others and the replica, and the replica has everything."""
         if self._settled:
             return self
@@ -211,7 +209,7 @@ class Six(Group):
         """New ones that know nobody yet."""
         return [self.start(*self._told, cluster=True) for _ in range(6)]
 
-    def ready(self) -> Six:
+    def ready(self) -> Self:
         """Join the nodes and wait until the cluster takes writes and each replica has everything."""
         if self._settled:
             return self

@@ -1,7 +1,5 @@
 """What goes on in threads beside a test, until it is over."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """Running services for the tests of the wire: one process, four of them, and one with stricter settings."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import uuid4

@@ -1,7 +1,5 @@
 """Every answer checked against the OpenAPI document: it must be one that the document describes."""
 
-from __future__ import annotations
-
 import re
 from typing import Any
 from urllib.parse import urlsplit

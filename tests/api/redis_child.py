@@ -1,7 +1,5 @@
 """A Redis of one test's own, to be killed, frozen and filled."""
 
-from __future__ import annotations
-
 import shutil
 import signal
 import subprocess

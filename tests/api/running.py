@@ -1,7 +1,5 @@
 """The service as a user starts it: `python -m service serve` in a process of its own, told by its environment."""
 
-from __future__ import annotations
-
 import os
 import re
 import select

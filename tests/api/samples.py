@@ -1,7 +1,5 @@
 """One request for every operation of the service, and what is known of each: the matrix of refusals is made of it."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -5,8 +5,6 @@ taken is not asked: some rules (a date ahead, one of several fields) stand in no
 gateway's questions.
 """
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

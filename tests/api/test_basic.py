@@ -1,7 +1,5 @@
 """A client with a name and a password that could not be evaluated is told to come again, and never that it is bad."""
 
-from __future__ import annotations
-
 import base64
 from collections.abc import Callable
 from typing import Any
@@ -16,7 +14,6 @@ from tests.asgi import Answer, Person
 from tests.conftest import PASSWORD
 from tests.links import Wrapped
 
-pytestmark = pytest.mark.anyio
 FORMS = ("/oauth2/introspect", "/oauth2/revoke")
 REVIEW = {"spec": {"token": "x"}}
 

@@ -1,7 +1,5 @@
 """Programs that know HTTP Basic alone, as they are installed: they ask without, are offered Basic, and ask again."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

@@ -1,7 +1,5 @@
 """The wire of derived tokens, each answer held against the document."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

@@ -1,14 +1,10 @@
 """Before anybody has an account the page is told so, and what to do is on it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 
 import httpx2
 import pytest
-
-pytestmark = pytest.mark.anyio
 
 
 @pytest.mark.parametrize("has_accounts", [True, False])

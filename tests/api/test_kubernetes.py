@@ -1,7 +1,5 @@
 """The wire of /k8s/tokenreview: what an API server asks, and the answer it expects."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 
@@ -46,7 +44,6 @@ def test_no_audience_is_claimed_that_nobody_configured(world: World) -> None:
     assert (status["user"]["username"], "audiences" in status) == ("uma", False)
 
 
-@pytest.mark.anyio
 async def test_of_the_audiences_asked_for_those_configured_are_claimed(make_service: Callable[..., Any]) -> None:
     service = await make_service(background=False, kubernetes_audiences="api, vault")
     admin = await sign_in(service)

@@ -1,7 +1,5 @@
 """A client that leaves ends what was looked up for it, and a stop what it did not wait out."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable
 from typing import Any
@@ -12,8 +10,6 @@ from service.app import Service
 from tests.asgi import sign_in
 from tests.builders import DEADLINE, create
 from tests.links import Wrapped
-
-pytestmark = pytest.mark.anyio
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,5 @@
 """With TOKENS_METRICS_PORT the metrics are on that port alone."""
 
-from __future__ import annotations
-
 import asyncio
 import socket
 from collections.abc import Callable
@@ -17,8 +15,6 @@ from service.edge.protocol import EdgeProtocol
 from service.errors import StartRefused
 from tests.listening import listening
 from tests.ports import held_port
-
-pytestmark = pytest.mark.anyio
 
 
 async def get(port: int, path: str, host: str = "127.0.0.1") -> bytes:

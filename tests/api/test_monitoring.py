@@ -1,7 +1,5 @@
 """Prometheus' view: the exposition passes its own checks, and the alerts ring when they should and not before."""
 
-from __future__ import annotations
-
 import json
 import re
 import shutil

@@ -1,7 +1,5 @@
 """The wire of OAuth: RFC 7662 introspection, RFC 7009 revocation, RFC 8414 metadata."""
 
-from __future__ import annotations
-
 import time
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The wire of one-time tokens: issued, shown once, spent once."""
 
-from __future__ import annotations
-
 import re
 import time
 from datetime import UTC, datetime

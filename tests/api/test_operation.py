@@ -1,7 +1,5 @@
 """The wire of operation: health, readiness, metrics and the document of everything."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

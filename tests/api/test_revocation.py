@@ -1,7 +1,5 @@
 """Revocation is final: every way of revoking, from every state a token can be in, against every later change."""
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable
 from hashlib import sha256
 from typing import Any
@@ -21,7 +19,6 @@ from tests.asgi import Person, sign_in
 from tests.builders import ADMIN, DAY, audit, create, dump
 from tests.conftest import SERVER_KEY, Clock
 
-pytestmark = pytest.mark.anyio
 SELF = "/api/tokens/self"
 CONSUME = "/api/one-time-tokens/consume"
 OVERLAP = 3600

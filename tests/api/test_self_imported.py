@@ -1,7 +1,5 @@
 """Self-service by secrets of other systems, imported in clear or as their SHA-256: as good as one's own."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from hashlib import sha256
@@ -13,7 +11,6 @@ from service.app import Service
 from tests.asgi import Person, sign_in
 from tests.conftest import SERVER_KEY
 
-pytestmark = pytest.mark.anyio
 SELF = "/api/tokens/self"
 # Some look like tokens of this service: a session, a one-time token, a managed one with a wrong checksum.
 SECRETS = ["sk_live_51H8xyzABCdef", "a.jwt-like.secret-of-theirs", "z" * 64, "f" * 32, "rtk_" + "f" * 64]

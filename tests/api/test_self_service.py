@@ -1,7 +1,5 @@
 """Self-service: the holder of a managed token, by the token itself."""
 
-from __future__ import annotations
-
 import asyncio
 from typing import Any
 
@@ -12,7 +10,6 @@ from tests.api.world import TOKENS, World
 from tests.asgi import Answer, Person, sign_in
 from tests.builders import ADMIN, all_keys, audit
 
-pytestmark = pytest.mark.anyio
 SELF = "/api/tokens/self"
 
 

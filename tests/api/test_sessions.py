@@ -1,7 +1,5 @@
 """The wire of session tokens: a password traded for a day, checked, ended."""
 
-from __future__ import annotations
-
 import re
 import time
 from itertools import count

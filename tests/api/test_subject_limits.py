@@ -1,7 +1,5 @@
 """The wire of the limits that all tokens of a subject share, each answer held against the document."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

@@ -1,7 +1,5 @@
 """What is taken away and not confirmed as TOKENS_DURABILITY asks: a repeat says no more than the first try."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -12,7 +10,6 @@ from service.settings import Settings
 from service.store.driver import confirmation
 from tests.asgi import Answer, Person, sign_in
 
-pytestmark = pytest.mark.anyio
 TOKENS, SELF, SESSIONS = "/api/admin/tokens", "/api/tokens/self", "/api/admin/sessions"
 FORM = {"content-type": "application/x-www-form-urlencoded"}
 

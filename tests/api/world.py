@@ -1,7 +1,5 @@
 """A running service with people signed in: what most tests of the wire stand on."""
 
-from __future__ import annotations
-
 from itertools import count
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What the benchmark and the soak conclude from numbers and answers; no server is started."""
 
-from __future__ import annotations
-
 import asyncio
 from dataclasses import replace
 

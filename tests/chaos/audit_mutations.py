@@ -1,11 +1,7 @@
 """Changes of the audit log by somebody with full access to Redis, each of which verification must find."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
-
-import pytest
 
 from tests.chaos.conftest import Row
 from tests.tokens.audit.tampering import mutate
@@ -13,7 +9,6 @@ from tests.tokens.audit.tampering import mutate
 MUTATIONS = 2000
 
 
-@pytest.mark.anyio
 async def test_two_thousand_mutations_are_found(make_service: Callable[..., Any], namespace: str, row: Row) -> None:
     await mutate(make_service, namespace, MUTATIONS, seed=10_000)
     row(f"{MUTATIONS} changes of the audit log", "all found", "all found")

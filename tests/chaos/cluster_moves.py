@@ -1,7 +1,5 @@
 """A cluster whose nodes fail over, come and go, and whose slots move, while tokens are used."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterator
 

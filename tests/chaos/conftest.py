@@ -1,7 +1,5 @@
 """`make chaos`: its rows are gathered while it runs and printed as a table at the end."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

@@ -1,13 +1,9 @@
 """An hour with a failover a minute, one right after another: none of them leaves a task, a descriptor or memory behind."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from functools import partial
-
-import pytest
 
 from service.app import Service
 from service.settings import Settings
@@ -55,7 +51,6 @@ async def fewest_tasks() -> int:
     return min(counted)
 
 
-@pytest.mark.anyio
 async def test_sixty_failovers_leave_nothing_behind(
     trio: Trio, six: Six, settings: dict[str, str], make_settings: Callable[..., Settings], row: Row
 ) -> None:

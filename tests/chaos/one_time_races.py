@@ -1,7 +1,5 @@
 """Racers for one-time tokens on a service of four processes, over and over."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import closing
 

@@ -1,7 +1,5 @@
 """Twenty failovers by sentinels, a third of them with writes that no replica has, while tokens are used and ended."""
 
-from __future__ import annotations
-
 import threading
 import time
 from collections.abc import Callable, Iterator

@@ -1,7 +1,5 @@
 """Who was told what: one-time tokens that worked, and tokens that were accepted after their end."""
 
-from __future__ import annotations
-
 import threading
 import time
 from collections import Counter

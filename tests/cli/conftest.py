@@ -1,7 +1,5 @@
 """Commands run in this process, in an environment that has nothing of the machine's own."""
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Callable, Iterator

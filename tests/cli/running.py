@@ -1,7 +1,5 @@
 """The real service as a process of its own, started as a user starts it."""
 
-from __future__ import annotations
-
 import os
 import re
 import select

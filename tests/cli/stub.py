@@ -1,7 +1,5 @@
 """A service that answers what a test tells it to, and remembers what it was asked."""
 
-from __future__ import annotations
-
 import json
 import threading
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """With --json what went wrong is one JSON object on standard error, with the same exit code as in words."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

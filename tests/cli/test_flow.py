@@ -1,7 +1,5 @@
 """The commands for many tokens, against the real service."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import shutil

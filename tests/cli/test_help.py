@@ -1,7 +1,5 @@
 """What the command line says of itself, and how little it takes to say it."""
 
-from __future__ import annotations
-
 import json
 import os
 import signal

@@ -1,7 +1,5 @@
 """Other programs beside the tests: the service as a process of its own, and checkers of files."""
 
-from __future__ import annotations
-
 import os
 import re
 import select

@@ -1,7 +1,5 @@
 """The service's sources as a contract test reads them: modules by name, what they import, the strings they hold."""
 
-from __future__ import annotations
-
 import ast
 import re
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """The service beside its Redis, as the compose file sets them up: run by hand, without containers."""
 
-from __future__ import annotations
-
 import json
 import re
 import shutil

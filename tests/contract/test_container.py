@@ -1,7 +1,5 @@
 """The image and the unit, as far as a machine without a container engine can tell."""
 
-from __future__ import annotations
-
 import configparser
 import json
 import os

@@ -1,7 +1,5 @@
 """The OpenAPI document, walked whole: what generators of clients and readers of examples rely on."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterator

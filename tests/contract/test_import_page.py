@@ -1,7 +1,5 @@
 """The page on importing names only members that a line may have, and rules that there are."""
 
-from __future__ import annotations
-
 import re
 
 import msgspec

@@ -1,7 +1,5 @@
 """The Kubernetes manifests: valid by Kubernetes' own schemas, and in step with the image and the settings."""
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

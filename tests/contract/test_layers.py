@@ -1,7 +1,5 @@
 """The house: imports point down, apis never meet, files stay small, and each layer keeps what is its own."""
 
-from __future__ import annotations
-
 import ast
 import re
 from pathlib import Path

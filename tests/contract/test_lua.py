@@ -1,7 +1,5 @@
 """The Lua scripts: a header that says what each key and argument is, a body that keeps to it, forty lines at most."""
 
-from __future__ import annotations
-
 import re
 from itertools import pairwise
 from pathlib import Path

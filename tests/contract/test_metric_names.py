@@ -1,7 +1,5 @@
 """The metrics by name, type and labels: those of the contract, and ours beside them."""
 
-from __future__ import annotations
-
 import ast
 import asyncio
 import json

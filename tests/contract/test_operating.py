@@ -1,7 +1,5 @@
 """Every command of the operator's guide is run, in order, in one shell, beside real services and their Redis."""
 
-from __future__ import annotations
-
 import math
 import os
 import re

@@ -1,7 +1,5 @@
 """The package and its chores: what is installed, what make promises."""
 
-from __future__ import annotations
-
 import importlib
 import os
 import re

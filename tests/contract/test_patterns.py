@@ -1,7 +1,5 @@
 """A pattern ends at the end: Python's `$` lets a newline pass there, which no lookup would ever match."""
 
-from __future__ import annotations
-
 import ast
 import json
 from typing import Any

@@ -1,7 +1,5 @@
 """Every command in the README is run, in order, in one shell, against a service started as the README says."""
 
-from __future__ import annotations
-
 import os
 import re
 import shutil

@@ -1,7 +1,5 @@
 """The rooms: folders form no cycle, none is too full, and each says in a few lines what lives in it."""
 
-from __future__ import annotations
-
 import ast
 from collections import Counter
 from graphlib import CycleError, TopologicalSorter

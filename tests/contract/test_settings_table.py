@@ -1,7 +1,5 @@
 """The README's table of settings is what the code has, row by row."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from service.settings import described

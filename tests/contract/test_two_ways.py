@@ -1,7 +1,5 @@
 """/validate has two ways, the fast path and the ordinary route: the same bytes come out of both."""
 
-from __future__ import annotations
-
 import asyncio
 import itertools
 import re
@@ -23,7 +21,6 @@ from service.tokens.managed.tokens import NewToken
 from service.tokens.secret import with_checksum
 from tests.listening import listening
 
-pytestmark = pytest.mark.anyio
 ORIGIN = Origin("admin", "192.0.2.1", "api", "r")
 # What differs between any two answers: the second they were given in, and the ids made for them.
 VARYING_FACTS = ("request_id", "seconds")

@@ -1,7 +1,5 @@
 """Operations that have two ways, too: the same bytes, counts and log lines of both."""
 
-from __future__ import annotations
-
 import asyncio
 import itertools
 import logging
@@ -24,7 +22,6 @@ from tests.contract.test_two_ways import (
     ways,  # noqa: F401 - a fixture
 )
 
-pytestmark = pytest.mark.anyio
 FORM = "Content-Type: application/x-www-form-urlencoded"
 JSON = "Content-Type: application/json"
 # Of tokens that are issued once for each way, and what is a second less where one passed between the two.

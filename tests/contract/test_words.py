@@ -1,7 +1,5 @@
 """The words: plain English by mechanism, one word per idea; those that only their author knew are gone."""
 
-from __future__ import annotations
-
 import ast
 import io
 import re

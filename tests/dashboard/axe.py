@@ -1,7 +1,5 @@
 """axe-core over a page, in every scheme and width."""
 
-from __future__ import annotations
-
 from importlib.resources import files
 from typing import Any, Literal
 

@@ -1,7 +1,5 @@
 """How Chromium is started, and what is noticed of every page."""
 
-from __future__ import annotations
-
 import shutil
 
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Playwright, Request

@@ -3,8 +3,6 @@
 Not for CI: the browsers weigh half a gigabyte. The tests of every flow run in Chromium.
 """
 
-from __future__ import annotations
-
 import shutil
 import sys
 import tempfile

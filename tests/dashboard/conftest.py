@@ -1,7 +1,5 @@
 """One Chromium and one service a worker; each test has a context of its own, watched until it ends."""
 
-from __future__ import annotations
-
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator

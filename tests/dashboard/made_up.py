@@ -1,7 +1,5 @@
 """A use of weeks, made up for the pictures: what the API would answer then."""
 
-from __future__ import annotations
-
 import json
 import random
 from datetime import UTC, datetime, timedelta

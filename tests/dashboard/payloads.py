@@ -1,7 +1,5 @@
 """Two hundred strings that would like to be more than text."""
 
-from __future__ import annotations
-
 _CALLS = ["alert(1)", "window.pwned=1", "fetch('/api/admin/tokens',{method:'DELETE'})", "document.title='pwned'"]
 _AROUND = [
     "<script>{}</script>",

@@ -1,7 +1,5 @@
 """The screens behind the list, each with made-up answers in which somebody else's words stand wherever they may."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial

@@ -3,8 +3,6 @@
 The service and the tokens are real; their use, which takes weeks to come about, is made up on the way to the page.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import shutil

@@ -1,7 +1,5 @@
 """The service behind the page: what a test arranges and asks over the API, beside the browser."""
 
-from __future__ import annotations
-
 import json
 import urllib.request
 from http.cookies import SimpleCookie

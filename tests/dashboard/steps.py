@@ -1,7 +1,5 @@
 """What the flows do again and again, in the words of the page."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 

@@ -1,7 +1,5 @@
 """axe on every screen: no violation, light and dark, 1280 and 390 px."""
 
-from __future__ import annotations
-
 import pytest
 from playwright.sync_api import Page, expect
 

@@ -1,7 +1,5 @@
 """The page behind real proxies: at the root and below a path, by http and https, with and without the browser's Host."""
 
-from __future__ import annotations
-
 import datetime
 import shutil
 import tempfile

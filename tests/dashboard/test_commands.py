@@ -1,7 +1,5 @@
 """Every button of the page has its operation in the reference and its command, and every call has a button."""
 
-from __future__ import annotations
-
 import re
 from typing import NamedTuple
 

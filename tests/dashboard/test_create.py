@@ -1,7 +1,5 @@
 """Creating a token and taking its secret away, by pointer and by keyboard alone."""
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

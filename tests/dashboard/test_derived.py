@@ -1,7 +1,5 @@
 """Derived tokens under the one they come from: listed, visited, ended one by one or all, and with what they come from."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from playwright.sync_api import Page, expect

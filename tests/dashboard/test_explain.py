@@ -1,7 +1,5 @@
 """Why a token is refused: asked with its secret, which leaves the page at once, and with its name."""
 
-from __future__ import annotations
-
 import json
 
 from playwright.sync_api import Page, expect

@@ -1,7 +1,5 @@
 """Six pages of an attacker, visited by a signed-in administrator, change nothing."""
 
-from __future__ import annotations
-
 import json
 import threading
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Whatever people and clients call themselves is shown as text and runs nothing."""
 
-from __future__ import annotations
-
 import unicodedata
 from collections.abc import Iterator
 from urllib.error import HTTPError

@@ -1,7 +1,5 @@
 """What the page's files may not hold, read without a browser."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from importlib.resources import files

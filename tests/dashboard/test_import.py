@@ -1,7 +1,5 @@
 """A file of lines tried out, taken in, and exported again."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

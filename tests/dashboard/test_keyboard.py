@@ -1,7 +1,5 @@
 """Every flow again without a pointer, and the single keys."""
 
-from __future__ import annotations
-
 import re
 
 from playwright.sync_api import Page, expect

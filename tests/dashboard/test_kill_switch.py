@@ -1,7 +1,5 @@
 """The kill switch: counted and shown first, then paused with Undo or revoked after the number was typed."""
 
-from __future__ import annotations
-
 from playwright.sync_api import Page, expect
 
 from tests.dashboard.service import Service

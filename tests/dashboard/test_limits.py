@@ -1,7 +1,5 @@
 """Limits that the tokens of a subject share: set, changed, removed and brought back, and the fields of a limit."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from playwright.sync_api import Page, Route, expect

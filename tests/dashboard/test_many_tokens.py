@@ -1,7 +1,5 @@
 """Ten thousand tokens are listed and searched without the page stalling."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import shutil

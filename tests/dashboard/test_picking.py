@@ -1,7 +1,5 @@
 """Many rows of the list at once: ticked one by one, a page of them, or all that a filter finds."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from playwright.sync_api import Page, Route, expect

@@ -1,7 +1,5 @@
 """What holds on every screen behind the list: accessible, no wider than a phone, text as text, a viewer, a failure."""
 
-from __future__ import annotations
-
 from fnmatch import fnmatch
 from functools import partial
 from typing import Any

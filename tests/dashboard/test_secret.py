@@ -1,7 +1,5 @@
 """A secret is on the page while its panel is open, and nowhere afterwards."""
 
-from __future__ import annotations
-
 import re
 import shutil
 import tempfile

@@ -1,7 +1,5 @@
 """Who is signed in: one session ended, all of a user's ended, and the environment's name in the bar."""
 
-from __future__ import annotations
-
 import json
 import urllib.request
 

@@ -1,7 +1,5 @@
 """Signing in and out."""
 
-from __future__ import annotations
-
 from playwright.sync_api import Route, expect
 
 from tests.dashboard.conftest import Open

@@ -1,7 +1,5 @@
 """What the help screen shows to be copied is executed here as it stands there, or says that it is not."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

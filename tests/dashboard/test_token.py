@@ -1,7 +1,5 @@
 """One token's screen, the audit and the help, by pointer."""
 
-from __future__ import annotations
-
 import json
 import re
 from datetime import UTC, datetime, timedelta

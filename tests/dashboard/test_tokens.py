@@ -1,7 +1,5 @@
 """The list by pointer: switched, revoked, found, sorted, paged, and what is shown when it cannot be."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta

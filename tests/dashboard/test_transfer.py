@@ -1,7 +1,5 @@
 """What the browser is sent: for the first view, and for the whole dashboard."""
 
-from __future__ import annotations
-
 from playwright.sync_api import Response, expect
 
 from tests.dashboard.conftest import Open

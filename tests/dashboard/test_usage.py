@@ -1,7 +1,5 @@
 """The usage of the whole service, with real tokens."""
 
-from __future__ import annotations
-
 from functools import partial
 
 from playwright.sync_api import Route, expect

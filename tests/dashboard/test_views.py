@@ -1,7 +1,5 @@
 """What the list shows and how: further filters and columns in the address, views kept in the browser, and CSV."""
 
-from __future__ import annotations
-
 import csv
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Webhooks: added with a secret shown once, tested, and deleted."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread

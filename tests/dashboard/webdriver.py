@@ -1,8 +1,6 @@
 """Firefox and WebKit as the system has them, driven by WebDriver: Firefox by its own Marionette, over TCP; WebKit by
 WebKitWebDriver, over HTTP, on a display of Xvfb."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

@@ -1,7 +1,5 @@
 """Bytes to a listening service, and what comes back."""
 
-from __future__ import annotations
-
 import asyncio
 import re
 

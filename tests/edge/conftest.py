@@ -1,7 +1,5 @@
 """A service behind the edge's protocol, and a clock for its deadlines."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager

@@ -1,7 +1,5 @@
 """Callers that a Bearer token makes known on the fast path: a store that is away, and clients that leave meanwhile."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable
 from typing import Any
@@ -18,7 +16,6 @@ from tests.edge.conftest import Turned, edge
 from tests.edge.test_session_check import Saying
 from tests.links import Wrapped
 
-pytestmark = pytest.mark.anyio
 NO_LIMITS = ConnectionLimits(TrustedProxies(), per_address=0)
 METRICS = b"GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 COUNTED = b'tokens_http_requests_total{method="POST",route="/api/admin/tokens",status='

@@ -1,7 +1,5 @@
 """Connections have an end: so many in all and from one address, and none whose client takes no answer."""
 
-from __future__ import annotations
-
 import asyncio
 import gc
 import re
@@ -20,7 +18,6 @@ from tests.edge.asking import GOOD, PATIENCE_SECONDS, first
 from tests.edge.conftest import Turned, edge
 from tests.links import Wrapped
 
-pytestmark = pytest.mark.anyio
 Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 PROXY = "127.0.0.9"
 OPENAPI = b"GET /openapi.json HTTP/1.1\r\nHost: a\r\n\r\n"

@@ -1,7 +1,5 @@
 """Clients that close their half of a connection behind a request, as `nc -N` and simple health checks do."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable
 from typing import Any
@@ -16,8 +14,6 @@ from tests.edge.asking import PATIENCE_SECONDS, until_closed
 from tests.edge.conftest import Turned, edge
 from tests.edge.test_callers import COUNTED, METRICS, NO_LIMITS, creating
 from tests.links import Wrapped
-
-pytestmark = pytest.mark.anyio
 
 
 async def half_closed(port: int, sent: bytes) -> bytes:

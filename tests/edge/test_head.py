@@ -1,7 +1,5 @@
 """What a client may send and how slowly; what is refused is refused by name, and before any operation sees it."""
 
-from __future__ import annotations
-
 import asyncio
 
 import pytest
@@ -14,7 +12,6 @@ from tests.conftest import PASSWORD
 from tests.edge.asking import GOOD, PATIENCE_SECONDS, first, send, taken, until_closed
 from tests.edge.conftest import Turned
 
-pytestmark = pytest.mark.anyio
 ORIGIN = Origin("admin", "192.0.2.1", "api", "r")
 METRICS = b"GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 

@@ -1,7 +1,5 @@
 """Heads of operations that came before: known by their bytes, and answered by the query and the body they come with."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable
 from typing import Any
@@ -18,8 +16,6 @@ from tests.edge.asking import first as first_head
 from tests.edge.conftest import Turned, edge
 from tests.edge.test_callers import COUNTED, METRICS, NO_LIMITS
 from tests.edge.test_half_closed import Late, half_closed
-
-pytestmark = pytest.mark.anyio
 
 
 def packet(secret: str, body: bytes) -> bytes:

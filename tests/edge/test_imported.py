@@ -1,7 +1,5 @@
 """Secrets of other systems on the fast path: the one lookup that finds one is enough, as with ours."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from hashlib import sha256
 from typing import Any
@@ -15,8 +13,6 @@ from service.tokens.managed.import_admission import ImportedSecret, last_eight_o
 from service.tokens.managed.tokens import NewToken
 from tests.asgi import TEST
 from tests.edge.asking import first
-
-pytestmark = pytest.mark.anyio
 
 UUID, HEX = "5f0c2a60-8d52-4b7e-9c55-0d6a2f0f1b2c", "0123456789abcdef" * 2
 STRANGER = "6f0c2a60-8d52-4b7e-9c55-0d6a2f0f1b2c"

@@ -1,7 +1,5 @@
 """A head that comes alone in one packet is read by what came before: as the parser reads it, or by the parser."""
 
-from __future__ import annotations
-
 import asyncio
 import re
 from itertools import islice, permutations, product
@@ -295,7 +293,6 @@ def head_of(fields: int = 0) -> Head:
     return Head(ValidationCycle, None, {b"%d" % number: b"" for number in range(fields)}, {}, head_only=False)
 
 
-@pytest.mark.anyio
 async def test_what_is_known_takes_no_more_room_than_it_may() -> None:
     heads, layout = known(HEAD)
     for number in range(5000):
@@ -351,7 +348,6 @@ def test_no_line_stays_that_holds_a_secret() -> None:
     assert not lines._targets
 
 
-@pytest.mark.anyio
 @pytest.mark.parametrize("beginning", BEGINNINGS)
 async def test_a_packet_is_no_head_where_another_message_goes_on(port: int, beginning: str) -> None:
     before, statuses = BEGINNINGS[beginning]

@@ -1,7 +1,5 @@
 """Secrets stay in memory no longer than a second, or until the answer."""
 
-from __future__ import annotations
-
 import asyncio
 import gc
 import re
@@ -24,7 +22,6 @@ from tests.edge.asking import PATIENCE_SECONDS
 from tests.edge.test_known_heads import head_of
 
 
-@pytest.mark.anyio
 async def test_secrets_are_let_go_each_second_and_behind_the_last_connection() -> None:
     told: list[float] = []
     clock = iter(range(10))
@@ -41,7 +38,6 @@ async def test_secrets_are_let_go_each_second_and_behind_the_last_connection() -
     assert told == [4, 8, 9]
 
 
-@pytest.mark.anyio
 @pytest.mark.parametrize("since", ["idle_since", "head_since", "body_since"])
 async def test_what_came_while_the_process_stood_still_is_read_before_its_connection_is_given_up(since: str) -> None:
     clock = iter([0, 1, 100, 100.25])
@@ -56,7 +52,6 @@ async def test_what_came_while_the_process_stood_still_is_read_before_its_connec
     assert waiting.transport.close.called or waiting.refuse.called
 
 
-@pytest.mark.anyio
 async def test_many_heads_are_let_go_in_steps_between_which_others_have_a_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("service.edge.fast_path._LET_GO_AT_ONCE", 2)
 
@@ -91,7 +86,6 @@ def held() -> str:
     return repr([*map(vars, cycles), *heads, *asked, *read])
 
 
-@pytest.mark.anyio
 async def test_a_connection_keeps_no_secret_behind_its_answer(service: Service, port: int) -> None:
     made = await create(service, "a", scopes=("introspect",))
     gone = (await create(service, "b")).token.token_id.encode()

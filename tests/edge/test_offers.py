@@ -1,7 +1,5 @@
 """An offer to upgrade changes nothing: the answers are those to the same requests without it (RFC 9110, 7.8)."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import shutil
@@ -15,7 +13,6 @@ from service.tokens.managed.tokens import NewToken
 from tests.conftest import PASSWORD
 from tests.edge.asking import GOOD, first, send, until_closed
 
-pytestmark = pytest.mark.anyio
 ORIGIN = Origin("admin", "192.0.2.1", "api", "r")
 LAST = b"GET /readyz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 H2C = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA\r\n"

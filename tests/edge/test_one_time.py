@@ -1,7 +1,5 @@
 """The PHP generator on the fast path refuses whom the ordinary way refuses, and leaves to it what it cannot tell."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +12,6 @@ from tests.edge.asking import first
 from tests.edge.conftest import Turned, edge
 from tests.links import Wrapped
 
-pytestmark = pytest.mark.anyio
 ASKED = b"GET /api-v1/fastertokengenerator.php HTTP/1.1\r\nHost: a.test\r\n\r\n"
 NO_LIMITS = ConnectionLimits(TrustedProxies(), per_address=0)
 

@@ -1,7 +1,5 @@
 """A whole answer leaves in one write, and none with a field that would end its line."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from types import SimpleNamespace
@@ -12,8 +10,6 @@ from starlette.responses import Response
 from uvicorn.protocols.http.flow_control import FlowControl
 
 from service.edge.ordinary import OrdinaryCycle
-
-pytestmark = pytest.mark.anyio
 
 
 class Wire(asyncio.Transport):

@@ -1,7 +1,5 @@
 """Packets with more in them than one request: none fills the memory, holds others up, or is answered in part."""
 
-from __future__ import annotations
-
 import asyncio
 import re
 from collections import Counter
@@ -13,7 +11,6 @@ from service.edge.ordinary import OrdinaryCycle
 from service.edge.validation import ValidationCycle
 from tests.edge.asking import PATIENCE_SECONDS
 
-pytestmark = pytest.mark.anyio
 COUNT = 2000
 FORM = b"application/x-www-form-urlencoded"
 LAST = b"GET /livez HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"

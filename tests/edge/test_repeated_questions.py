@@ -1,7 +1,5 @@
 """The same question again and again, on one connection: what it was found to mean counts no longer than it is true."""
 
-from __future__ import annotations
-
 import asyncio
 import re
 from collections.abc import AsyncIterator
@@ -19,7 +17,6 @@ from tests.builders import ADDRESS, at, create, sign_in
 from tests.conftest import Clock
 from tests.edge.asking import PATIENCE_SECONDS
 
-pytestmark = pytest.mark.anyio
 VARIES = re.compile(rb"date: [^\r]+|x-request-id: [^\r]+|ratelimit: [^\r]+|retry-after: [^\r]+|content-length: \d+")
 
 

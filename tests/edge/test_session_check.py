@@ -1,7 +1,5 @@
 """What the reply of Redis to a session check means: only "there is none" is a no."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable
 from typing import Any
@@ -14,8 +12,6 @@ from service.errors import StoreUnavailable
 from tests.edge.asking import PATIENCE_SECONDS
 from tests.edge.conftest import Turned, edge
 from tests.links import Wrapped
-
-pytestmark = pytest.mark.anyio
 
 
 class Saying(Wrapped):

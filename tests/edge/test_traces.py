@@ -1,13 +1,10 @@
 """The trace of a question on the fast path, as an example beside its time."""
 
-from __future__ import annotations
-
 import pytest
 
 from service.app import Service
 from tests.edge.asking import first
 
-pytestmark = pytest.mark.anyio
 ID = "4bf92f3577b34da6a3ce929d0e0e4736"
 
 

@@ -1,7 +1,5 @@
 """What comes behind a head is no part of it: trailer fields change nothing, and no body keeps a server busy."""
 
-from __future__ import annotations
-
 import asyncio
 
 import pytest
@@ -11,7 +9,6 @@ from service.model import Origin
 from service.tokens.managed.tokens import NewToken
 from tests.edge.asking import GOOD, PATIENCE_SECONDS, first, send, taken
 
-pytestmark = pytest.mark.anyio
 ORIGIN = Origin("admin", "192.0.2.1", "api", "r")
 SIGN_IN = b"POST /api/token HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
 

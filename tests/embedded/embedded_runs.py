@@ -1,7 +1,5 @@
 """Runs of the managed Redis: in this process, in others, refused; what its tests start from."""
 
-from __future__ import annotations
-
 import fcntl
 import json
 import select

@@ -1,7 +1,5 @@
 """The life of the managed Redis, with the real server of the wheel: start, share, end."""
 
-from __future__ import annotations
-
 import fcntl
 import os
 import signal

@@ -1,7 +1,5 @@
 """What the managed Redis asks of its machine: a program, a private directory, a key, a socket path."""
 
-from __future__ import annotations
-
 import errno
 import importlib.util
 import os

@@ -1,7 +1,5 @@
 """Load on several processes at once, and a book of every answer it got."""
 
-from __future__ import annotations
-
 import threading
 import time
 from collections import Counter

@@ -1,7 +1,5 @@
 """Services that tests may hurt: each with a Redis of its own, of one process or of four."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path

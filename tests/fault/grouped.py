@@ -1,7 +1,5 @@
 """Processes of ours on several Redis servers, and what may happen to those."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any

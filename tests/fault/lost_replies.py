@@ -1,7 +1,5 @@
 """Replies of Redis that are executed and never arrive, and what becomes of the tokens then."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager

@@ -3,8 +3,6 @@
 Each is an ASGI application for `POST /consume/<token>`; REDIS names the unix socket or URL.
 """
 
-from __future__ import annotations
-
 import os
 
 from redis.asyncio import Redis

@@ -4,8 +4,6 @@ Those of one token stand next to each other. With interleaved tokens the same ra
 `test_harness.py` shows that this one does not.
 """
 
-from __future__ import annotations
-
 import asyncio
 import json
 

@@ -1,7 +1,5 @@
 """Every server of a group replaced by one at another address, one after another, while the group goes on."""
 
-from __future__ import annotations
-
 from tests.api.running import wait_until
 from tests.server_groups import KEPT, NAME, Node, Six, Trio, role
 

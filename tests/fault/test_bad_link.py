@@ -1,7 +1,5 @@
 """A network between the service and Redis that is slow, silent, torn or lying; and a Redis that pauses or forgets."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import pytest

@@ -1,7 +1,5 @@
 """What the service says to Redis: only keys of the families in keys.py, and never a walk over all of them."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """The metrics of several processes add up, whichever of them is asked."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable
 from typing import Any

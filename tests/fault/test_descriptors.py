@@ -1,7 +1,5 @@
 """A process with few descriptors, all taken by connections that say nothing: whoever asks is answered all the same."""
 
-from __future__ import annotations
-
 import resource
 import socket
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """Failovers under load: by sentinels and in a cluster, nothing but 503 between the old primary and the new one."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -265,7 +263,6 @@ def alone() -> Iterator[Node]:
     group.close()
 
 
-@pytest.mark.anyio
 @pytest.mark.parametrize(
     ("url", "reason"),
     [

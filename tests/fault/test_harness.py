@@ -1,7 +1,5 @@
 """The harness itself: planted faults must be caught, or its tests prove nothing."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import gc

@@ -1,7 +1,5 @@
 """A reply that Redis sent and nobody got: the same caller asks again and loses nothing, another gains nothing."""
 
-from __future__ import annotations
-
 import pytest
 
 from tests.fault.conftest import Linked, Site

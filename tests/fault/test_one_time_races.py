@@ -1,7 +1,5 @@
 """A one-time token works at most once: whoever races for it, by whatever door, in however many processes."""
 
-from __future__ import annotations
-
 import threading
 
 import pytest

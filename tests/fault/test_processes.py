@@ -1,7 +1,5 @@
 """Processes that die, stop and start: nothing that was answered is lost, and no request when it is done in order."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import re

@@ -3,8 +3,6 @@
 A client waits a second at most; the promise is an answer within 300 ms.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 
 import pytest

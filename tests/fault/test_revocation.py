@@ -1,13 +1,11 @@
 """A request that is sent after a revoke, a deactivation or a consumption has returned is refused, in every process."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 import pytest
@@ -32,7 +30,7 @@ class Everywhere:
         self._processes = processes
         self._lines: list[Line] = []
 
-    async def __aenter__(self) -> Everywhere:
+    async def __aenter__(self) -> Self:
         met: dict[bytes, Line] = {}
         spare = []
         while len(met) < self._processes:

@@ -1,7 +1,5 @@
 """A secret appears in the one answer that issues it, and nowhere else: not in Redis, a log, an error or a metric."""
 
-from __future__ import annotations
-
 import asyncio
 import base64
 import json

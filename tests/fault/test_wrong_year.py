@@ -1,7 +1,5 @@
 """A process of another year, by the real libfaketime, beside a right one: it unmakes no token and says what is wrong."""
 
-from __future__ import annotations
-
 import signal
 from collections.abc import Iterator
 from pathlib import Path

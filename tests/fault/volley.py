@@ -1,7 +1,5 @@
 """Many requests at once over a few connections, in order: neighbours in the list are in flight together."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Iterator, Sequence
 

@@ -1,7 +1,5 @@
 """What stands behind a gateway in these tests: an application that echoes, and a counter of connections."""
 
-from __future__ import annotations
-
 import json
 import socket
 import threading

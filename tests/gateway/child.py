@@ -1,7 +1,5 @@
 """A gateway, or whatever stands in its place, as a child process with its configuration in a folder of its own."""
 
-from __future__ import annotations
-
 import os
 import pwd
 import shutil

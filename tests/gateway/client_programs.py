@@ -4,8 +4,6 @@ Where it can be said they are patient: a machine that is busy elsewhere makes no
 Each answers every request that passes with {"token": the caller, "spoofed": whether a client's word arrived}.
 """
 
-from __future__ import annotations
-
 import shutil
 import subprocess
 import sys

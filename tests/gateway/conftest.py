@@ -1,7 +1,5 @@
 """Real gateways with the configurations of deploy/gateways/, between a client, the service and an application."""
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Iterator, Mapping

@@ -1,7 +1,5 @@
 """What stands behind the gateways of these tests says nothing of its own while they are well."""
 
-from __future__ import annotations
-
 import socket
 import struct
 import threading

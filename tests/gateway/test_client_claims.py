@@ -1,7 +1,5 @@
 """What a client says of itself counts behind no gateway: identity, address, and keys that would repeat a use."""
 
-from __future__ import annotations
-
 import socket
 import subprocess
 import sys

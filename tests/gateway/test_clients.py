@@ -1,7 +1,5 @@
 """What every file of deploy/clients/ must do in its framework: ask, know the caller, refuse in the service's words."""
 
-from __future__ import annotations
-
 import asyncio
 import runpy
 from collections.abc import Iterator

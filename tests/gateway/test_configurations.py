@@ -1,7 +1,5 @@
 """What can be said of every configuration without running it, those of gateways that cannot run here too."""
 
-from __future__ import annotations
-
 import itertools
 import re
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """What every gateway must do with the configuration we give for it: ask, pass requests on, refuse in our words."""
 
-from __future__ import annotations
-
 import pytest
 
 from tests.api.running import wait_until

@@ -1,7 +1,5 @@
 """HAProxy passes a client's trailer fields on behind its own X-Forwarded-For: they are no header fields."""
 
-from __future__ import annotations
-
 import socket
 from collections.abc import Iterator
 

@@ -1,7 +1,5 @@
 """Makes, compiles and uses four clients; says what each did, and fails if one did something else."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

@@ -1,7 +1,5 @@
 """Moves a token of each system to a service and uses it by its client's own header; fails where one is refused."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

@@ -1,11 +1,10 @@
 """A TCP proxy before Redis that breaks what passes: slow, silent, refused, reset, cut short, swallowed."""
 
-from __future__ import annotations
-
 import asyncio
 import socket
 from collections.abc import Callable
 from types import TracebackType
+from typing import Self
 
 from tests.listening import stop
 
@@ -32,7 +31,7 @@ class FaultProxy:
     def url(self) -> str:
         return f"redis://127.0.0.1:{self._port}/0"
 
-    async def __aenter__(self) -> FaultProxy:
+    async def __aenter__(self) -> Self:
         await self.listen()
         return self
 

@@ -1,7 +1,5 @@
 """One run through everything the store does, for tests that look at each script on its way."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import msgspec

@@ -1,7 +1,5 @@
 """Counters of tries at a password: reserved before, counted when wrong, each harmless when it is repeated."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +10,6 @@ from service.app import Service
 from service.store.attempts import AttemptStore
 from tests.builders import all_keys
 
-pytestmark = pytest.mark.anyio
 COUNTER = b"c" * 32
 HOLD = 5000
 WINDOW = 900_000

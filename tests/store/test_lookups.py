@@ -1,7 +1,5 @@
 """Lookups behind the question whether limits of subjects changed, as the fast path asks them."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator, Iterator
 from itertools import count
 from time import perf_counter
@@ -18,7 +16,6 @@ from service.store.limits.subjects import Changes
 from tests.builders import until
 from tests.links import connector
 
-pytestmark = pytest.mark.anyio
 LOOKUP = packed("GET", "t-lookups:absent")
 
 

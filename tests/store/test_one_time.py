@@ -1,7 +1,5 @@
 """One-time tokens in Redis: burnt once, kept for a retry, and limited by issuer."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable
 from typing import Any
@@ -16,7 +14,6 @@ from service.store.one_time import RETRY_MILLISECONDS, IssueLimit, OneTimeStore
 from tests.builders import all_keys
 from tests.links import Wrapped
 
-pytestmark = pytest.mark.anyio
 REQUEST, OTHER = b"r" * 32, b"q" * 32
 
 NO_LIMITS = [IssueLimit(b"%d" % number * 32, 0) for number in range(3)]

@@ -1,7 +1,5 @@
 """The hash of a record: letters for names, values in pieces, and the same record whatever way it came about."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +11,6 @@ from service.store.managed import records
 from service.store.managed.records import Record
 from tests.builders import ADMIN, create
 
-pytestmark = pytest.mark.anyio
 DIGEST = bytes(range(32))
 TOKEN = ManagedToken("00a1b2c3d4e5f607", "ci", "89abcdef", DIGEST, "admin", 1_700_000_000_000_001)
 VALUES: dict[str, Any] = {

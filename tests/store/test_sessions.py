@@ -1,7 +1,5 @@
 """Sessions in Redis: made, ended one by one and all at once, and gone with their time."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +11,6 @@ from service.store.audit import Entry
 from service.store.sessions import SessionStore
 from tests.builders import DAY, all_keys, audit
 
-pytestmark = pytest.mark.anyio
 BODY = b'{"at":1,"action":"a","actor":"a","target":"t","address":"","channel":"","request_id":""}'
 ENTRY = Entry(1000, BODY, "0" * 32)
 ADA = b"a" * 32

@@ -1,7 +1,5 @@
 """Usage in Redis: added, never lost to another process, and gone with its token."""
 
-from __future__ import annotations
-
 import asyncio
 import gc
 from collections.abc import Callable
@@ -17,7 +15,6 @@ from service.store.usage import DAY, DAYS_KEPT, HOUR, HOURS_KEPT, SLICE, Count, 
 from tests.builders import all_keys, create
 from tests.links import Wrapped
 
-pytestmark = pytest.mark.anyio
 NOW = 1_795_214_400  # 2026-11-20T22:40:00Z
 TODAY = NOW // DAY * DAY
 

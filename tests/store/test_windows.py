@@ -1,7 +1,5 @@
 """Windows of a calendar: on days with a clock change, at the ends of months, and where a zone is not known."""
 
-from __future__ import annotations
-
 import zoneinfo
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo

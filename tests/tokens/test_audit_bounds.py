@@ -1,7 +1,5 @@
 """What a crowd, the calendar or strangers do pushes no change by a person out of the audit log."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -15,7 +13,6 @@ from service.tokens.audit.reader import AuditFilter
 from tests.builders import ADMIN, DAY, create, sign_in
 from tests.conftest import Clock
 
-pytestmark = pytest.mark.anyio
 FEWEST = 1000  # entries that the setting can ask for
 
 

@@ -1,7 +1,5 @@
 """The authority: every outcome, and no record accepted that this service did not write for this very secret."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 
@@ -17,7 +15,6 @@ from tests.builders import ADDRESS, ADMIN, DAY, create, outcome, sign_in
 from tests.conftest import SERVER_KEY
 from tests.links import Recording
 
-pytestmark = pytest.mark.anyio
 EVERY = tuple(Kind)
 
 

@@ -1,7 +1,5 @@
 """Many secrets at once: what is kept of them between two questions, and what changes while one is answered."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable
 from hashlib import sha256
@@ -18,8 +16,6 @@ from service.tokens.managed.tokens import NewToken
 from service.tokens.secret import mint
 from tests.builders import ADMIN, DAY, create
 from tests.links import Recording
-
-pytestmark = pytest.mark.anyio
 
 
 def batch_of(service: Service) -> Batch:

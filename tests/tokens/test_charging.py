@@ -1,7 +1,5 @@
 """Rate limits and uses: exact however many ask at once, and spent by nothing but an admitted request."""
 
-from __future__ import annotations
-
 import asyncio
 from collections import Counter
 from collections.abc import Callable
@@ -15,8 +13,6 @@ from service.store.credentials import Charge
 from service.tokens.charging import Limited
 from tests.builders import ADMIN, create, outcome
 from tests.conftest import Clock
-
-pytestmark = pytest.mark.anyio
 
 
 async def outcomes(service: Service, secret: str, count: int) -> Counter[Outcome]:

@@ -1,7 +1,5 @@
 """Hygiene: active tokens that nobody uses, counted now and then by one process for all."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -17,7 +15,6 @@ from tests.asgi import TEST, Person, holder, sign_in
 from tests.conftest import Clock
 from tests.links import Wrapped
 
-pytestmark = pytest.mark.anyio
 DAY = 86400
 
 

@@ -1,7 +1,5 @@
 """Requests with an Idempotency-Key: a repeat gets the very same secret, which is stored nowhere."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -18,7 +16,6 @@ from tests.builders import ADMIN, DAY, actions, create, dump, outcome
 from tests.conftest import SERVER_KEY
 from tests.links import Wrapped
 
-pytestmark = pytest.mark.anyio
 REQUEST = Repeatable("key-1", b'{"name":"ci"}')
 TEN_MINUTES = 600
 

@@ -1,7 +1,5 @@
 """Rate limits and uses where it is hard: on a full server, and under several processes at once."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections import Counter
@@ -20,7 +18,6 @@ from service.store.driver.pipeline import Pipeline
 from tests.builders import create, month_day, outcome
 from tests.links import connector
 
-pytestmark = pytest.mark.anyio
 PROCESSES, REQUESTS, LIMIT = 4, 10_000, 1_000
 
 

@@ -1,7 +1,5 @@
 """One-time tokens: used at most once, whoever asks and however often."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable
 from typing import Any
@@ -16,8 +14,6 @@ from service.store.one_time import RETRY_MILLISECONDS
 from tests.builders import ADDRESS, all_keys
 from tests.conftest import Clock
 from tests.links import Wrapped
-
-pytestmark = pytest.mark.anyio
 
 
 async def issue(service: Service, **more: Any) -> bytes:

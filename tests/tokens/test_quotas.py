@@ -1,7 +1,5 @@
 """Quotas that a calendar fills again: exact at the border of a window, by the time of Redis, whoever asks."""
 
-from __future__ import annotations
-
 import asyncio
 from collections import Counter
 from collections.abc import Callable
@@ -17,8 +15,6 @@ from service.store.limits import windows
 from service.store.limits.windows import NoSuchZone, window_of
 from tests.builders import ADMIN, DAY, create, month_day, outcome
 from tests.conftest import Clock
-
-pytestmark = pytest.mark.anyio
 
 
 def quota(size: int, calendar: Calendar | None = None) -> RateLimit:

@@ -1,7 +1,5 @@
 """Sessions: made with a password, ended by their holder, by an administrator, by time or by a changed account."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
@@ -20,8 +18,6 @@ from tests.builders import ADDRESS, ADMIN, DAY, actions, at, audit, create, outc
 from tests.conftest import PASSWORD
 from tests.links import Wrapped
 from tests.tokens.test_limits import full
-
-pytestmark = pytest.mark.anyio
 
 
 async def test_a_right_password_is_traded_for_a_session_of_a_day(still: Service) -> None:

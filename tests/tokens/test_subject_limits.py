@@ -1,7 +1,5 @@
 """Limits that all tokens of a subject share: one pool, exact wherever it lies, and in force at once."""
 
-from __future__ import annotations
-
 import asyncio
 from collections import Counter
 from collections.abc import Callable
@@ -18,8 +16,6 @@ from service.store.driver.pipeline import Pipeline
 from service.tokens.managed.derivation import Narrowed
 from tests.builders import ADMIN, create, month_day, outcome
 from tests.links import connector
-
-pytestmark = pytest.mark.anyio
 
 
 def month(size: int) -> RateLimit:

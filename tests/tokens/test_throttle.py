@@ -1,7 +1,5 @@
 """Rate limits on guessing passwords: per account, per address, and never against whoever signed in from there before."""
 
-from __future__ import annotations
-
 import asyncio
 import base64
 import threading
@@ -30,8 +28,6 @@ from service.tokens.audit.refusals import MOST_ADDRESSES
 from tests.builders import ADDRESS, actions, all_keys, at, audit, create, outcome, sign_in, until
 from tests.conftest import PASSWORD
 from tests.links import Recording
-
-pytestmark = pytest.mark.anyio
 
 
 async def guess(service: Service, username: str = "vera", address: str = ADDRESS) -> int:

@@ -1,7 +1,5 @@
 """Usage: every check counted once, under its token, its day and its hour."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable
 from typing import Any
@@ -18,7 +16,6 @@ from tests.asgi import TEST
 from tests.builders import sign_in
 from tests.conftest import Clock
 
-pytestmark = pytest.mark.anyio
 DAY = 86400
 
 

@@ -1,15 +1,9 @@
 """The report on the audit log: complete in its verdict, bounded in what it names."""
 
-from __future__ import annotations
-
 import asyncio
-
-import pytest
 
 from service.app import Service
 from tests.asgi import TEST
-
-pytestmark = pytest.mark.anyio
 
 
 async def write(service: Service, count: int) -> None:

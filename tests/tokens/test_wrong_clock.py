@@ -1,7 +1,5 @@
 """A process whose clock is wrong: it ends nothing that lives, and issues nothing that is dead."""
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -13,7 +11,6 @@ from service.store.managed.query import Query
 from tests.builders import ADDRESS, ADMIN, DAY, create, create_many, outcome, sign_in
 from tests.conftest import Clock
 
-pytestmark = pytest.mark.anyio
 Make = Callable[..., Awaitable[Service]]
 
 

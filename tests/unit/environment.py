@@ -1,7 +1,5 @@
 """Environments that settings are read from, and what is said of those that stop the start."""
 
-from __future__ import annotations
-
 import pytest
 
 from service.settings import SettingsError, read

@@ -1,7 +1,5 @@
 """The accounts file: what is read, what is refused and with which words; when sessions are over."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """Networks are kept as what they mean."""
 
-from __future__ import annotations
-
 import pytest
 
 from service.addresses import is_host, read_networks, resolved_by

@@ -1,7 +1,5 @@
 """What a gateway's request presents, and the bytes that answer it."""
 
-from __future__ import annotations
-
 import re
 from base64 import b64encode
 

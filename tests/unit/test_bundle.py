@@ -1,7 +1,5 @@
 """The page's files as they are served: two scripts in an order that works, and light."""
 
-from __future__ import annotations
-
 import gzip
 import re
 

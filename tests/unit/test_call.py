@@ -1,7 +1,5 @@
 """Reading requests: odd JSON, forms and addresses end as InvalidRequest, never as another exception."""
 
-from __future__ import annotations
-
 import sys
 from typing import Annotated, Any
 

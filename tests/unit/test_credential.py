@@ -1,7 +1,5 @@
 """A decoded credential: which scopes it covers and which addresses it admits."""
 
-from __future__ import annotations
-
 import pytest
 
 from service.model import Credential, Outcome, RateLimit

@@ -1,7 +1,5 @@
 """A list's cursor goes to the client and comes back: whatever comes back in its place is a bad request."""
 
-from __future__ import annotations
-
 from base64 import urlsafe_b64encode
 
 import msgspec

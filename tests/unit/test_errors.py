@@ -1,7 +1,5 @@
 """What msgspec refuses is said in words that a caller can act on."""
 
-from __future__ import annotations
-
 import gc
 from typing import Annotated, Any, Literal
 

@@ -1,7 +1,5 @@
 """What a process does by itself: a fault in one task is told, and the task goes on."""
 
-from __future__ import annotations
-
 import asyncio
 import gc
 import sys
@@ -17,8 +15,6 @@ from service.store.driver.keys import Stream
 from service.store.monitoring.monitor import Monitor
 from service.tokens.managed.sweeper import Sweeper
 from tests.builders import until
-
-pytestmark = pytest.mark.anyio
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,5 @@
 """Log lines: one JSON object each, whatever the message holds."""
 
-from __future__ import annotations
-
 import json
 import logging
 import sys

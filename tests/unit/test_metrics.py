@@ -1,7 +1,5 @@
 """Metrics: what is counted as integers arrives whole, labels come from closed sets, several workers are one."""
 
-from __future__ import annotations
-
 import asyncio
 import gc
 import multiprocessing

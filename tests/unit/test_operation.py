@@ -73,7 +73,6 @@ def test_a_handler_of_the_call_alone_is_the_endpoint_itself() -> None:
     assert things.endpoints({Person: ada})[1].handler == things.show
 
 
-@pytest.mark.anyio
 async def test_a_handler_gets_what_it_names() -> None:
     handler = Things().endpoints({Person: ada})[0].handler
     answered = await handler(call(b'{"name": "orders"}', b"limit=7"))
@@ -81,7 +80,6 @@ async def test_a_handler_gets_what_it_names() -> None:
     assert (await handler(call(b" \n"))).body == b'{"said":"ada, 3, none"}'
 
 
-@pytest.mark.anyio
 async def test_what_a_stranger_sends_is_not_read() -> None:
     with pytest.raises(Unauthorized):
         await Things().endpoints({Person: nobody})[0].handler(call(b"{", b"limit=x"))

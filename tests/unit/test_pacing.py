@@ -14,8 +14,6 @@ from service.store.managed.listing_slices import Row, in_order
 from service.store.pacing import Overlapped, ahead, give_way, let_go, share_turn
 from tests.builders import until
 
-pytestmark = pytest.mark.anyio
-
 
 @pytest.fixture
 def paused(monkeypatch: pytest.MonkeyPatch) -> list[float]:

@@ -1,7 +1,5 @@
 """Which peers are believed, and which client they speak for."""
 
-from __future__ import annotations
-
 import pytest
 
 from service.api.http.proxies import TrustedProxies

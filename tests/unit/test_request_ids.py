@@ -1,7 +1,5 @@
 """Ids for requests that bring none."""
 
-from __future__ import annotations
-
 from itertools import islice
 
 import pytest

@@ -1,7 +1,5 @@
 """Secrets: their forms, the checksum, and what the derived keys bind together."""
 
-from __future__ import annotations
-
 import hmac
 import string
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Settings that hold a secret or a password: as files, long enough, refused without being repeated, never printed."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

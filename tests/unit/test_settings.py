@@ -1,7 +1,5 @@
 """Settings: a bad value or an unknown name stops the start and names its variable."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """Where a webhook may go: no address that only this machine or its neighbours can reach, in any notation."""
 
-from __future__ import annotations
-
 import pytest
 
 from service.errors import InvalidRequest

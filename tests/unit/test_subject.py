@@ -1,7 +1,5 @@
 """Whom a token speaks for: `-` alone, which means nobody in header fields, is refused wherever a subject enters."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Instants on the wire, there and back."""
 
-from __future__ import annotations
-
 from datetime import UTC
 
 import pytest

@@ -1,7 +1,5 @@
 """The trace of a request: read from `traceparent` as W3C has it, logged, and shown as an example beside the metrics."""
 
-from __future__ import annotations
-
 import logging
 
 import pytest
@@ -37,7 +35,6 @@ def test_a_traceparent_is_read_or_passed_over(field: str, found: tuple[str, bool
     assert trace_of(field.encode()) == found
 
 
-@pytest.mark.anyio
 async def test_the_last_trace_that_is_kept_stands_beside_its_bucket_once() -> None:
     metrics = Metrics()
     metrics.validation_timer("fast")(0.02)
@@ -53,7 +50,6 @@ async def test_the_last_trace_that_is_kept_stands_beside_its_bucket_once() -> No
     assert ID not in (await metrics.render(""))[0].decode()
 
 
-@pytest.mark.anyio
 async def test_a_request_is_logged_and_shown_with_its_trace(still: Service, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     for flags in ("01", "00"):

@@ -1,7 +1,5 @@
 """Files that are nobody else's business."""
 
-from __future__ import annotations
-
 import os
 import stat
 from collections.abc import Callable

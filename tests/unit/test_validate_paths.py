@@ -1,7 +1,5 @@
 """Which form of /validate a path means."""
 
-from __future__ import annotations
-
 import time
 
 import pytest

@@ -1,7 +1,5 @@
 """What a token was used for is asked for together with its record, where it alone is shown."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 
@@ -11,8 +9,6 @@ from service.app import Service
 from tests.asgi import sign_in
 from tests.builders import create
 from tests.links import Wrapped
-
-pytestmark = pytest.mark.anyio
 
 
 class Noting(Wrapped):

@@ -1,7 +1,5 @@
 """The audit log over HTTP: filters, cursors, exports that no spreadsheet runs, and its verification."""
 
-from __future__ import annotations
-
 import csv
 import io
 import json
@@ -13,7 +11,6 @@ import pytest
 from service.app import Service
 from tests.asgi import TEST, Person, holder, sign_in
 
-pytestmark = pytest.mark.anyio
 AUDIT = "/api/admin/audit"
 MEMBERS = ["id", "at", "action", "actor", "target", "address", "channel", "requestId", "before", "after"]
 

@@ -1,7 +1,5 @@
 """The kill switch on the wire."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest
@@ -10,7 +8,6 @@ from service.app import Service
 from tests.api.world import TOKENS, World
 from tests.asgi import Person, holder, sign_in
 
-pytestmark = pytest.mark.anyio
 BOTH = pytest.mark.parametrize("end", ["revoke", "deactivate"])
 
 

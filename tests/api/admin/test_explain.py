@@ -1,7 +1,5 @@
 """Explaining: each check, the same bytes as /validate, and nothing spent, counted or shown."""
 
-from __future__ import annotations
-
 import logging
 import re
 from collections.abc import Awaitable, Callable
@@ -16,7 +14,6 @@ from tests.asgi import Answer, Person, holder, sign_in
 from tests.builders import DAY, audit, create, dump
 from tests.conftest import SERVER_KEY, Clock
 
-pytestmark = pytest.mark.anyio
 EXPLAIN = "/api/admin/tokens/explain"
 LIMIT = {"limit": 3, "periodSeconds": 86400}
 

@@ -1,7 +1,5 @@
 """Import and export over HTTP: lines in, lines out, and nobody but administrators."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +12,6 @@ from service.errors import StoreUnavailable
 from service.tokens.secret import with_checksum
 from tests.asgi import Answer, Person, holder, sign_in
 
-pytestmark = pytest.mark.anyio
 EXPORT = "/api/admin/tokens/export"
 IMPORT = "/api/admin/tokens/import"
 NDJSON = "application/x-ndjson"

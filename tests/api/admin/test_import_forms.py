@@ -1,7 +1,5 @@
 """What other systems keep of a secret: taken in where a presented token can be found by it, and refused where not."""
 
-from __future__ import annotations
-
 import json
 import re
 import subprocess
@@ -19,7 +17,6 @@ from tests.asgi import Person, sign_in
 from tests.conftest import Clock
 from tests.contract.sources import ROOT
 
-pytestmark = pytest.mark.anyio
 TERMS = {"duration": "1month"}
 SALTED = (
     "$2b$12$abcdefghijklmnopqrstuv1234567890123456789012345678901",

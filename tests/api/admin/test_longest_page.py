@@ -1,7 +1,5 @@
 """The longest page of a list, made part by part, so that others have turns between."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 
@@ -12,8 +10,6 @@ from service.app import Service
 from tests.asgi import sign_in
 from tests.builders import create
 from tests.links import Wrapped
-
-pytestmark = pytest.mark.anyio
 
 
 async def test_others_have_turns_while_the_longest_page_is_made(

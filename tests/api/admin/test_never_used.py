@@ -1,14 +1,11 @@
 """The filter `neverUsed` on the wire, at every door that takes a filter."""
 
-from __future__ import annotations
-
 import pytest
 
 from service.app import Service
 from tests.api.world import TOKENS
 from tests.asgi import Person, sign_in
 
-pytestmark = pytest.mark.anyio
 NEVER = {"neverUsed": True}
 
 

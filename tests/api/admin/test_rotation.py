@@ -1,7 +1,5 @@
 """Rotation on the wire, and requests that may be repeated."""
 
-from __future__ import annotations
-
 import re
 
 import pytest
@@ -24,7 +22,6 @@ async def validate(service: Service, *secrets: str) -> list[int]:
     return [(await Person(service, secret).get("/validate")).status for secret in secrets]
 
 
-@pytest.mark.anyio
 async def test_rotating_answers_as_creating_does(service: Service) -> None:
     admin = await sign_in(service)
     created = await admin.create("ci", description="d")
@@ -44,7 +41,6 @@ async def test_rotating_answers_as_creating_does(service: Service) -> None:
     assert await validate(service, created["token"], rotated["token"]) == [401, 200]
 
 
-@pytest.mark.anyio
 async def test_the_detail_shows_the_overlap_and_the_last_use_of_the_old_secret(service: Service) -> None:
     admin = await sign_in(service)
     created = await admin.create("ci")
@@ -59,7 +55,6 @@ async def test_the_detail_shows_the_overlap_and_the_last_use_of_the_old_secret(s
     assert list(shown)[-4:] == ["rotations", "oldSecretLastUsedAt", "parentId", "derived"]
 
 
-@pytest.mark.anyio
 async def test_a_token_that_was_shown_before_is_shown_as_time_has_left_it(service: Service, clock: Clock) -> None:
     admin = await sign_in(service)
     end = rfc3339(int(clock()) + 1200)
@@ -77,7 +72,6 @@ async def test_a_token_that_was_shown_before_is_shown_as_time_has_left_it(servic
     assert await shown() == ["expired", False, True]
 
 
-@pytest.mark.anyio
 async def test_a_rotation_answers_with_the_usage_that_there_was(service: Service) -> None:
     admin = await sign_in(service)
     created = await admin.create("used")
@@ -88,7 +82,6 @@ async def test_a_rotation_answers_with_the_usage_that_there_was(service: Service
         assert rotated["usage14d"] == [0] * 13 + [1]
 
 
-@pytest.mark.anyio
 async def test_the_overlap_can_be_ended(service: Service) -> None:
     admin = await sign_in(service)
     created = await admin.create("ci")
@@ -102,7 +95,6 @@ async def test_the_overlap_can_be_ended(service: Service) -> None:
     assert shown["oldSecretValidUntil"] is None
 
 
-@pytest.mark.anyio
 @pytest.mark.parametrize("change", ["deactivate", "revoke"])
 async def test_an_overlap_is_not_shown_for_a_token_that_is_off(service: Service, change: str) -> None:
     admin = await sign_in(service)
@@ -114,7 +106,6 @@ async def test_an_overlap_is_not_shown_for_a_token_that_is_off(service: Service,
     assert await validate(service, created["token"]) == [401]
 
 
-@pytest.mark.anyio
 @pytest.mark.parametrize("path", [f"{TOKENS}/ID/rotate", TOKENS])
 async def test_a_repeated_request_gets_the_same_secret_and_another_body_a_conflict(service: Service, path: str) -> None:
     admin = await sign_in(service)
@@ -138,7 +129,6 @@ def _another(path: str) -> dict[str, object]:
     return {"overlapSeconds": 61} if "rotate" in path else {"description": "other"}
 
 
-@pytest.mark.anyio
 @pytest.mark.parametrize("key", ["x" * 65, "two words", "\u00e9"])
 async def test_an_odd_idempotency_key_is_refused_and_nothing_made(service: Service, key: str) -> None:
     admin = await sign_in(service)
@@ -149,7 +139,6 @@ async def test_an_odd_idempotency_key_is_refused_and_nothing_made(service: Servi
     assert (await admin.get(TOKENS)).json()["total"] == 0
 
 
-@pytest.mark.anyio
 async def test_who_may_rotate(service: Service) -> None:
     admin = await sign_in(service)
     created = await admin.create("ci")

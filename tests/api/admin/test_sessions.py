@@ -1,17 +1,12 @@
 """Sign-ins over HTTP: listed, ended one by one, and the accounts."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
-
-import pytest
 
 from service.app import Service
 from tests.asgi import sign_in
 from tests.builders import all_keys
 
-pytestmark = pytest.mark.anyio
 SESSIONS = "/api/admin/sessions"
 
 

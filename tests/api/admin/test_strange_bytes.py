@@ -1,7 +1,5 @@
 """What somebody else wrote beside our own in Redis: it is passed over, and everything of ours is still answered."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from itertools import product
 from typing import Any
@@ -10,8 +8,6 @@ import pytest
 
 from service.app import Service
 from tests.asgi import Answer, Person, sign_in
-
-pytestmark = pytest.mark.anyio
 
 # Nothing the service writes: no text, nothing, what only looks like a number, one below all, one that no int() takes.
 VALUES = (b"\xff\0garbage", b"", b"nan", b"-1", b"9" * 5000)

@@ -1,7 +1,5 @@
 """The wire of managed tokens: changed one by one, several at once, and revoked for good."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

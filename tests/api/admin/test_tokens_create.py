@@ -1,7 +1,5 @@
 """The wire of managed tokens: who may, what is created, and what is refused."""
 
-from __future__ import annotations
-
 import json
 import re
 import time

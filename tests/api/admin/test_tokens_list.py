@@ -1,7 +1,5 @@
 """The wire of managed tokens: the list, its filters, orders and pages, one token, and the counts."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlencode

@@ -1,7 +1,5 @@
 """Usage as administrators see it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 
@@ -9,8 +7,6 @@ import pytest
 
 from service.app import Service
 from tests.asgi import Person, holder, sign_in
-
-pytestmark = pytest.mark.anyio
 
 
 async def test_usage_has_exactly_the_members_of_the_contract_and_the_hours(service: Service) -> None:

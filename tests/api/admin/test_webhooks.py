@@ -1,7 +1,5 @@
 """Webhooks over HTTP: added, listed, removed, and told to a receiver by the service itself."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from collections.abc import Callable
@@ -19,7 +17,6 @@ from tests.builders import until
 from tests.conftest import Clock
 from tests.receiver import TAKEN, Received, receiving, resolving
 
-pytestmark = pytest.mark.anyio
 WEBHOOKS = "/api/admin/webhooks"
 PUBLIC = resolving("93.184.216.34")
 HOOK = {"url": "https://hooks.example.com/tokens", "events": ["token.created", "token.revoked"]}

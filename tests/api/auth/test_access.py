@@ -1,7 +1,5 @@
 """Who may call what: every operation with every kind of caller, and what the document says of it."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from itertools import count
@@ -88,7 +86,6 @@ async def ask(person: Person, sample: Sample) -> int:
     return answer.status
 
 
-@pytest.mark.anyio
 @pytest.mark.parametrize("kind", sorted(EVERYONE))
 async def test_every_operation_is_open_to_those_it_is_for_and_to_nobody_else(service: Service, kind: str) -> None:
     wrong = {}
@@ -102,7 +99,6 @@ async def test_every_operation_is_open_to_those_it_is_for_and_to_nobody_else(ser
     assert wrong == {}
 
 
-@pytest.mark.anyio
 async def test_the_table_has_every_operation_and_what_is_not_described_is_open_to_all(service: Service) -> None:
     described = [operation for operation in service.application.operations if not operation.hidden]
     templates = {(operation.method, re.sub(r":\w+}", "}", operation.path)) for operation in described}
@@ -113,7 +109,6 @@ async def test_the_table_has_every_operation_and_what_is_not_described_is_open_t
     assert {operation.access for operation in service.application.operations if operation.hidden} == {ANYONE}
 
 
-@pytest.mark.anyio
 async def test_the_document_says_who_may(service: Service) -> None:
     paths = (await Person(service).get("/openapi.json")).json()["paths"]
     for sample in SAMPLES:

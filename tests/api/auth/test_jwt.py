@@ -1,7 +1,5 @@
 """Administrators' JWTs at the door."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +14,6 @@ from tests.api.world import TOKENS
 from tests.asgi import Person
 from tests.builders import audit
 
-pytestmark = pytest.mark.anyio
 SECRET = "a secret of the identity provider, long enough"
 KEY = OctKey.import_key(SECRET)
 

@@ -1,7 +1,5 @@
 """What the holder of a token may do to others: hand on, see or edit nothing that it does not hold itself."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +11,6 @@ from service.app import Service
 from tests.api.world import TOKENS
 from tests.asgi import Answer, Person, sign_in
 
-pytestmark = pytest.mark.anyio
 DAY = 86400
 LIMIT = {"limit": 6000, "periodSeconds": 60, "burst": 1000}
 # What a token of these terms lacks, for each kind of right.

@@ -1,7 +1,5 @@
 """The wire of /validate/batch: many tokens looked at in one question, none of them spent."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

@@ -1,7 +1,5 @@
 """What a 200 says of whom a token stands for, as fields and as lines."""
 
-from __future__ import annotations
-
 from urllib.parse import quote
 
 import pytest

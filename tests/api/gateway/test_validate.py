@@ -1,7 +1,5 @@
 """The wire of /validate: which credential, which answer, and the same to a byte however it is asked."""
 
-from __future__ import annotations
-
 from urllib.parse import unquote
 
 import pytest

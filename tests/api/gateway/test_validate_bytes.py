@@ -1,7 +1,5 @@
 """The wire of /validate byte by byte: bodies that never come, many questions on one connection, and its two ways."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

@@ -1,7 +1,5 @@
 """The wire of /validate/one-time: the gateway's question that spends what it allows."""
 
-from __future__ import annotations
-
 import pytest
 
 from tests.api.gateway.test_validate import BARE, INVALID, METHODS, identity

@@ -1,7 +1,5 @@
 """The wire of /validate: networks, limits and uses, and what each costs."""
 
-from __future__ import annotations
-
 import re
 
 import pytest

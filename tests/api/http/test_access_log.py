@@ -1,7 +1,5 @@
 """The access log: which token a request was about."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +8,6 @@ import pytest
 
 from tests.asgi import Person, sign_in
 
-pytestmark = pytest.mark.anyio
 TOKENS = "/api/admin/tokens"
 
 

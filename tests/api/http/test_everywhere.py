@@ -1,7 +1,5 @@
 """What holds on every path: media types, sizes, ids, problems, methods, challenges."""
 
-from __future__ import annotations
-
 import json
 import re
 

@@ -1,7 +1,5 @@
 """What goes wrong on this side: said in a few words, counted, logged under the request's id, and never a verdict."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +12,6 @@ from tests.asgi import Person, sign_in
 from tests.builders import create
 from tests.links import Wrapped
 
-pytestmark = pytest.mark.anyio
 STATS = "/api/admin/tokens/stats"
 
 

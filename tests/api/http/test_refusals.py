@@ -1,7 +1,5 @@
 """Every operation refuses: a wrong scope, a wrong role, what cannot be read, what is too large, and without Redis."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What other settings change: only known issuers, no trusted proxy, tokens without an end."""
 
-from __future__ import annotations
-
 from tests.api.test_oauth import introspect
 from tests.api.test_one_time import GENERATOR, ISSUE
 from tests.api.world import World

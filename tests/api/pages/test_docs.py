@@ -1,7 +1,5 @@
 """The API reference: served whole from this host, and gone where it is switched off."""
 
-from __future__ import annotations
-
 import gzip
 import re
 import threading
@@ -12,8 +10,6 @@ from typing import Any
 
 import httpx2
 import pytest
-
-pytestmark = pytest.mark.anyio
 
 
 def test_the_vendored_files_are_the_ones_that_are_named() -> None:

@@ -1,7 +1,5 @@
 """Under which address the service is known: in its documents, to its dashboard, and in the dashboard's cookie."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from typing import Any
@@ -10,8 +8,6 @@ import httpx2
 import pytest
 
 from tests.conftest import PASSWORD
-
-pytestmark = pytest.mark.anyio
 
 PROXY = "10.0.0.1"
 METADATA = "/.well-known/oauth-authorization-server"

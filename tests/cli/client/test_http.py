@@ -1,7 +1,5 @@
 """How the answers of a service, and none, reach whoever ran a command."""
 
-from __future__ import annotations
-
 import socket
 from collections.abc import Iterator
 from threading import Thread

@@ -1,7 +1,5 @@
 """The accounts file as the command line edits it."""
 
-from __future__ import annotations
-
 import json
 import stat
 import threading

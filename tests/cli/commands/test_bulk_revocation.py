@@ -1,7 +1,5 @@
 """Many tokens ended at once, with the number that was agreed to."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What is counted of all tokens together, and whether the log is whole."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

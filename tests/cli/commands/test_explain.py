@@ -1,7 +1,5 @@
 """`explain`: what it asks, and what it shows."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

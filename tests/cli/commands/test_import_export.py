@@ -1,7 +1,5 @@
 """All tokens out, and tokens in."""
 
-from __future__ import annotations
-
 import json
 import signal
 import socket

@@ -1,7 +1,5 @@
 """Commands that issue or change a token."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

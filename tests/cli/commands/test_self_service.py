@@ -1,7 +1,5 @@
 """What the holder of a token may do, sessions of others, and the end of an overlap."""
 
-from __future__ import annotations
-
 import json
 import time
 

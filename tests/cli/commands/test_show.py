@@ -1,7 +1,5 @@
 """Commands that look at tokens."""
 
-from __future__ import annotations
-
 import csv
 import json
 import re

@@ -1,7 +1,5 @@
 """Signing in and out, and where the session is kept meanwhile."""
 
-from __future__ import annotations
-
 import json
 import stat
 import time

@@ -1,7 +1,5 @@
 """Commands that decide whether tokens are accepted, and the question before what cannot be undone."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

@@ -1,7 +1,5 @@
 """Somebody says that Redis may be empty."""
 
-from __future__ import annotations
-
 import json
 
 from tests.cli.conftest import Run

@@ -1,7 +1,5 @@
 """Limits that the tokens of a subject share, by the command line."""
 
-from __future__ import annotations
-
 import pytest
 
 from tests.cli.conftest import Run

@@ -1,7 +1,5 @@
 """A secret that is shown once and cannot be printed: whoever asked is told what to do about it."""
 
-from __future__ import annotations
-
 import json
 import os
 import shlex

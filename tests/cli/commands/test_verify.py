@@ -1,7 +1,5 @@
 """`verify` and `healthcheck`: answers that scripts decide by."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

@@ -1,7 +1,5 @@
 """Other services that are told of changes."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

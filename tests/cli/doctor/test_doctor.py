@@ -1,7 +1,5 @@
 """The doctor: each thing that can be wrong, and nothing changed by looking."""
 
-from __future__ import annotations
-
 import os
 import socket
 import ssl

@@ -1,7 +1,5 @@
 """The doctor's look at Redis: reached, fit for tokens, of the same time."""
 
-from __future__ import annotations
-
 import shutil
 import tempfile
 import time

@@ -1,7 +1,5 @@
 """What keeps Redis from being used: readiness and the doctor say so in the same words, asked of a real server."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import shutil

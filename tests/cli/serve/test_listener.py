@@ -1,7 +1,5 @@
 """What `serve` does before uvicorn: the socket, the settings for the workers, the first account."""
 
-from __future__ import annotations
-
 import os
 import re
 import signal

@@ -1,7 +1,5 @@
 """`serve` as a process: first and second start, several workers, every way to end."""
 
-from __future__ import annotations
-
 import fcntl
 import os
 import re

@@ -1,7 +1,5 @@
 """What `serve` listens on, asked from outside: two address families, a unix socket, TLS, systemd's sockets."""
 
-from __future__ import annotations
-
 import asyncio
 import http.client
 import json

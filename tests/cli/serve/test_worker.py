@@ -1,7 +1,5 @@
 """One of several worker processes: it ends with its parent, and a bad setting ends it in a way the parent knows."""
 
-from __future__ import annotations
-
 import gc
 import multiprocessing
 import os

@@ -1,7 +1,5 @@
 """What commands print, for people, for pipes and for programs."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

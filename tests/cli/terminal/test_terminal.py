@@ -1,7 +1,5 @@
 """Questions on a real terminal."""
 
-from __future__ import annotations
-
 import os
 import pty
 import select

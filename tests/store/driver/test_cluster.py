@@ -1,7 +1,5 @@
 """Scripts on a server in cluster mode, which refuses keys of another slot; undeclared ones are found by contract."""
 
-from __future__ import annotations
-
 import shutil
 import subprocess
 import tempfile
@@ -27,7 +25,7 @@ from tests.links import Recording, connector
 from tests.ports import held_port
 from tests.store.scenario import COVERED, live_through
 
-pytestmark = [pytest.mark.anyio, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,5 @@
 """A Redis that is loading its data: told as such, asked nothing, and used as soon as it is done."""
 
-from __future__ import annotations
-
 import asyncio
 import shutil
 import tempfile
@@ -22,7 +20,6 @@ from tests.builders import until
 from tests.links import connector
 from tests.listening import stop
 
-pytestmark = pytest.mark.anyio
 LOADING = b"-LOADING Redis is loading the dataset in memory\r\n"
 
 

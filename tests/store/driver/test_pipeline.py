@@ -1,7 +1,5 @@
 """The batch: one connection for all, each reply to the one who asked, and one failure never another's."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import math
@@ -21,8 +19,6 @@ from service.store.driver.replies import NotPrimary, translate
 from service.store.driver.role_check import RoleCheck
 from tests.builders import until
 from tests.links import connector
-
-pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 """The batch before a Redis that is slow, silent, refusing, resetting, or half gone: never a wrong answer."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
@@ -14,8 +12,6 @@ from service.store.driver.pipeline import Pipeline
 from tests.builders import until
 from tests.links import connector
 from tests.store.proxy import FaultProxy
-
-pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 """A primary that became a replica: noticed by the next look at its role, and asked nothing until it is one again."""
 
-from __future__ import annotations
-
 import asyncio
 import math
 from collections.abc import AsyncIterator, Iterator
@@ -16,8 +14,6 @@ from service.store.driver.role_check import RoleCheck
 from tests.api.redis_child import RedisChild
 from tests.builders import until
 from tests.links import connector
-
-pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture(scope="module")

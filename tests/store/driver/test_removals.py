@@ -1,7 +1,5 @@
 """What takes away: confirmed as the settings ask, by one wait for all of a turn, and sent again to another primary."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Iterator
 from typing import Any
@@ -15,7 +13,6 @@ from service.store.driver.replies import Redirect
 from service.store.driver.scripts import Script
 from tests.builders import until
 
-pytestmark = pytest.mark.anyio
 WAIT, WAITAOF = ("WAIT", 1, 150), ("WAITAOF", 1, 0, 150)
 
 

@@ -1,7 +1,5 @@
 """Scripts are called by their digest, and sent whole to a server that does not know them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from importlib.resources import files
 from typing import Any
@@ -14,7 +12,6 @@ from tests.builders import create
 from tests.links import Forgetful, Recording
 from tests.store.scenario import COVERED, live_through
 
-pytestmark = pytest.mark.anyio
 LUA = {path.name.removesuffix(".lua") for path in files("service.store").joinpath("lua").iterdir()}
 
 

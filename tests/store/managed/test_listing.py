@@ -1,7 +1,5 @@
 """Lists: each order, each filter, and searches by part of a name or the end of a token."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +12,6 @@ from service.store.managed.query import Query
 from tests.builders import ADMIN, DAY, at, create, create_many, outcome
 from tests.store.managed.test_listing_walks import pages
 
-pytestmark = pytest.mark.anyio
 EVERY = frozenset(Status)
 
 

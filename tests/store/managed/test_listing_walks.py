@@ -1,7 +1,5 @@
 """Walks from page to page: every token exactly once, in order, though others come and go meanwhile."""
 
-from __future__ import annotations
-
 import random
 from collections.abc import AsyncIterator, Callable
 from itertools import count
@@ -16,7 +14,6 @@ from service.store.managed.query import Query
 from tests.builders import ADMIN, create, create_many, outcome
 from tests.links import Wrapped
 
-pytestmark = pytest.mark.anyio
 SORTS = ["created_at", "name", "last_used_at", "expires_at"]
 EVERY = frozenset(Status)
 

@@ -1,7 +1,5 @@
 """Lists of very many: no scan holds the service, each goes on from where it was, and one that takes long ends early."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -18,7 +16,6 @@ from tests.builders import ADMIN, DAY, create, create_many, outcome
 from tests.links import Recording
 from tests.store.managed.test_listing_walks import pages
 
-pytestmark = pytest.mark.anyio
 SORTS = ["created_at", "name", "last_used_at", "expires_at"]
 SCOPES = tuple(f"orders:{number:08}" for number in range(5))
 

@@ -1,7 +1,5 @@
 """Names are unique across all shards, and a name that nobody bears is free."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -19,8 +17,6 @@ from service.store.managed.tokens import ManagedStore
 from service.tokens.managed.name_holders import NameHolders
 from tests.builders import ADMIN, DAY, all_keys, create
 from tests.links import Wrapped
-
-pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture

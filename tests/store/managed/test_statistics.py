@@ -1,19 +1,14 @@
 """Statistics: exact before and after a sweep, whatever time has ended meanwhile."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import msgspec
-import pytest
 
 from service.app import Service
 from service.metrics import EXPIRY_WINDOWS
 from service.model import Statistics, Status
 from service.store.managed.statistics import TokenCounts
 from tests.builders import ADDRESS, ADMIN, DAY, create, sign_in
-
-pytestmark = pytest.mark.anyio
 
 
 async def told(service: Service) -> dict[str, int]:

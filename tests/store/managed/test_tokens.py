@@ -1,7 +1,5 @@
 """Managed tokens in Redis: each change is whole, or did not happen."""
 
-from __future__ import annotations
-
 import asyncio
 from typing import Any
 
@@ -17,7 +15,6 @@ from service.store.managed.records import Remembered, Retention
 from service.store.managed.tokens import End, ManagedStore
 from tests.builders import DAY, all_keys, audit, create, dump
 
-pytestmark = pytest.mark.anyio
 ENTRY = Entry(
     1000, b'{"at":1,"action":"a","actor":"a","target":"t","address":"","channel":"","request_id":""}', "0" * 32
 )

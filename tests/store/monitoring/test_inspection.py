@@ -1,7 +1,5 @@
 """What must be true of the server behind a connection: checked on what servers say, and on real ones."""
 
-from __future__ import annotations
-
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -17,8 +15,6 @@ from service.store.monitoring.inspection import inspect
 from service.store.servers.links import no_servers
 from tests.builders import until
 from tests.links import Recording, Wrapped, connector
-
-pytestmark = pytest.mark.anyio
 
 
 class Telling(Wrapped):

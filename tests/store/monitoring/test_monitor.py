@@ -1,7 +1,5 @@
 """The watch over Redis: what forbids it, said once, and the number of shards settled for good."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections import Counter
@@ -19,7 +17,6 @@ from service.store.monitoring.monitor import Monitor
 from tests.conftest import SERVER_KEY, Clock
 from tests.links import Recording, Wrapped
 
-pytestmark = pytest.mark.anyio
 MARKS = Keyring(SERVER_KEY).marks("t")
 
 

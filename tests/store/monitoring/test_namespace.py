@@ -1,7 +1,5 @@
 """A namespace and its server key: another one is noticed, and a change of keys is no fault."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +13,6 @@ from tests.builders import create, outcome
 from tests.conftest import SERVER_KEY
 from tests.links import Wrapped
 
-pytestmark = pytest.mark.anyio
 Make = Callable[..., Any]
 OTHER = "another server key of the tests, long enough"
 

@@ -1,7 +1,5 @@
 """Opening connections: a dead address holds nobody up, and TLS settings are read once."""
 
-from __future__ import annotations
-
 import asyncio
 import socket
 import ssl
@@ -13,8 +11,6 @@ from redis.exceptions import RedisError
 
 from service.store.servers.opening import Connect, Opener, first_of
 from service.store.servers.url import Address
-
-pytestmark = pytest.mark.anyio
 
 
 class Brought(AbstractConnection):

@@ -1,7 +1,5 @@
 """What a node of a cluster did not execute is sent on: as MOVED and ASK say, once each, and never round for ever."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

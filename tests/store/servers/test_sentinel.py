@@ -3,8 +3,6 @@
 What they announce: the replica that was ordered to take over, before they call it the primary.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
@@ -14,8 +12,6 @@ import pytest
 
 from service.store.servers.sentinel import Sentinels
 from service.store.servers.url import Address
-
-pytestmark = pytest.mark.anyio
 
 
 def at(host: str) -> Address:

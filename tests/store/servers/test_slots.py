@@ -1,7 +1,5 @@
 """The map of a cluster, read from replies as servers give them."""
 
-from __future__ import annotations
-
 import binascii
 
 import pytest

@@ -1,7 +1,5 @@
 """The URL of Redis: all that it says is used, and what cannot be is refused before anything is opened."""
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

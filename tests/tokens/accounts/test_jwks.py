@@ -1,7 +1,5 @@
 """The keys of administrators' JWTs: what is kept, when it is asked for again, and until when it is trusted."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import ssl
@@ -23,7 +21,6 @@ from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 from service.errors import StoreUnavailable
 from service.tokens.accounts.jwks import ASK_AGAIN_SECONDS, FRESH_SECONDS, STALE_SECONDS, Jwks, read_keys, url_reader
 
-pytestmark = pytest.mark.anyio
 KEYS = {kid: ECKey.generate_key("P-256") for kid in ("one", "two")}
 
 

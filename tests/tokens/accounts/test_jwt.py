@@ -1,7 +1,5 @@
 """Administrators' JWTs: what is read, and all that is refused."""
 
-from __future__ import annotations
-
 import base64
 import hmac
 import json
@@ -22,7 +20,6 @@ from service.settings import Settings, SettingsError, masked
 from service.tokens.accounts.jwks import STALE_SECONDS
 from service.tokens.accounts.jwt import LEEWAY_SECONDS, administrators
 
-pytestmark = pytest.mark.anyio
 NOW = 1_800_000_000
 SECRET = "a secret of the identity provider, long enough"
 ISSUER, AUDIENCE = "https://id.example", "token-service"

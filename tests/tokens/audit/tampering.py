@@ -1,7 +1,5 @@
 """What somebody with full access to Redis can do to the audit log, drawn at random."""
 
-from __future__ import annotations
-
 import asyncio
 import random
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Checkpoints over the audit log: whatever is done to a covered entry shows, and trimming alone does not."""
 
-from __future__ import annotations
-
 import asyncio
 import itertools
 import re
@@ -21,8 +19,6 @@ from service.tokens.audit.macs import make_checkpoint
 from service.tokens.audit.verification import Report
 from tests.builders import ADMIN, create, create_many, outcome
 from tests.tokens.audit.tampering import faults, keys_of, mutate, order_of, put, read, write
-
-pytestmark = pytest.mark.anyio
 
 
 async def test_an_untouched_audit_log_is_intact_sealed_or_not(still: Service) -> None:

@@ -1,7 +1,5 @@
 """The audit log: every change tells who, what and from where, nothing secret, and shows if it was altered."""
 
-from __future__ import annotations
-
 import msgspec
 import pytest
 
@@ -11,8 +9,6 @@ from service.keyring import Keyring, encode_digest
 from service.model import AuditEntry, Origin, RateLimit
 from tests.builders import ADMIN, actions, audit, create, sign_in
 from tests.conftest import PASSWORD, SERVER_KEY
-
-pytestmark = pytest.mark.anyio
 
 
 async def test_an_entry_says_who_did_what_to_what_and_from_where(still: Service) -> None:

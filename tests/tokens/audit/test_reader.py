@@ -1,7 +1,5 @@
 """The audit log: every change and sign-in, listed in one order whatever the shards, and sealed."""
 
-from __future__ import annotations
-
 import asyncio
 import re
 from collections.abc import Callable
@@ -17,8 +15,6 @@ from service.tokens.audit.reader import AuditFilter, Event, Position
 from service.tokens.managed.tokens import NewToken
 from tests.asgi import TEST
 from tests.conftest import PASSWORD, Clock
-
-pytestmark = pytest.mark.anyio
 
 
 async def make(service: Service, name: str, origin: Origin = TEST, **terms: Any) -> str:

@@ -1,7 +1,5 @@
 """Changes of several tokens: each whole, each told; what cannot be changed is skipped with why."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 
@@ -16,7 +14,6 @@ from service.tokens.managed.bulk import Ending, Part
 from tests.builders import ADMIN, DAY, actions, create, create_many, outcome
 from tests.links import Recording
 
-pytestmark = pytest.mark.anyio
 NEVER_WAS = "00" + "f" * 14
 
 

@@ -1,7 +1,5 @@
 """The kill switch: what it ends, what it says it would end, and that nothing else is touched."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +13,6 @@ from service.store.managed.query import Query
 from service.tokens.managed.bulk import Ending, Part
 from tests.builders import ADMIN, actions, create, create_many, outcome, sign_in
 
-pytestmark = pytest.mark.anyio
 BOB = Origin(actor="bob", address="192.0.2.2", channel="api", request_id="r2")
 EVERYTHING = Query()
 

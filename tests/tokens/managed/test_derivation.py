@@ -1,7 +1,5 @@
 """Derived tokens: never wider than their parent, and refused with the answer that ends any token above them."""
 
-from __future__ import annotations
-
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
@@ -20,7 +18,6 @@ from tests.asgi import Person, sign_in
 from tests.builders import ADMIN, all_keys, audit, create, outcome
 from tests.links import Recording
 
-pytestmark = pytest.mark.anyio
 SELF = "/api/tokens/self"
 FORM = {"content-type": "application/x-www-form-urlencoded"}
 TOKENS = "/api/admin/tokens"

@@ -1,7 +1,5 @@
 """Imports whose name is contended or lives in another shard: one token gets it, and a revoked one is found by it."""
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable
 from hashlib import sha256, sha512
 from typing import Any
@@ -21,7 +19,6 @@ from tests.asgi import TEST
 from tests.builders import create, outcome
 from tests.links import Wrapped
 
-pytestmark = pytest.mark.anyio
 Make = Callable[..., Any]
 
 

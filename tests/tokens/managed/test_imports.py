@@ -1,7 +1,5 @@
 """Import and export: records go out and come back exactly, and secrets of other systems open the door."""
 
-from __future__ import annotations
-
 import asyncio
 import string
 from collections.abc import Awaitable, Callable
@@ -27,7 +25,6 @@ from tests.builders import create
 from tests.conftest import Clock
 from tests.links import Recording, Wrapped
 
-pytestmark = pytest.mark.anyio
 DAY = 86400
 Make = Callable[..., Any]
 

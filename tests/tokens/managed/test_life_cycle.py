@@ -1,7 +1,5 @@
 """The life of a managed token: created under a name of its own, its fields edited; its credential follows at once."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +13,6 @@ from service.model import Kind, Outcome, RateLimit, Status
 from service.store.managed.tokens import ManagedStore
 from tests.builders import ADMIN, DAY, actions, audit, create, outcome, refused, update
 
-pytestmark = pytest.mark.anyio
 NEVER_WAS = "00" + "f" * 14
 
 

@@ -1,7 +1,5 @@
 """Ending an overlap while the token changes: tried again, but not for ever, and never half done."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest
@@ -12,8 +10,6 @@ from service.model import Outcome
 from service.store.managed.tokens import ManagedStore
 from service.tokens.managed.tokens import Created
 from tests.builders import ADMIN, create, outcome
-
-pytestmark = pytest.mark.anyio
 
 
 async def rotated(service: Service) -> tuple[Created, Created]:

@@ -1,11 +1,9 @@
 """Changes of managed tokens in a random order, and every answer held against a small book of what must be true."""
 
-from __future__ import annotations
-
 import random
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
@@ -13,7 +11,6 @@ from service.app import Service
 from tests.asgi import Answer, Person, sign_in
 from tests.builders import actions, month_day
 
-pytestmark = pytest.mark.anyio
 TOKENS = "/api/admin/tokens"
 SELF = "/api/tokens/self"
 SCOPES = ("orders:read", "orders:write", "self:derive")
@@ -32,7 +29,7 @@ class Line:
     subject: str
     limit: int
     max_uses: int
-    parent: Line | None = None
+    parent: Self | None = None
     active: bool = True
     revoked: bool = False
     left: int = 0
@@ -43,7 +40,7 @@ class Line:
     audited: Counter[str] = field(default_factory=Counter)
 
     @property
-    def charged(self) -> Line:
+    def charged(self) -> Self:
         """Whose limit and uses a request takes."""
         return self.parent.charged if self.parent else self
 

@@ -1,7 +1,5 @@
 """Rotation: a new secret under the same id, the old one for an overlap, and never a third that works."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable
 from typing import Any
@@ -16,7 +14,6 @@ from service.store.managed.query import Query
 from service.tokens.managed.tokens import Created
 from tests.builders import ADMIN, DAY, actions, all_keys, create, outcome
 
-pytestmark = pytest.mark.anyio
 OVERLAP = 3600
 
 

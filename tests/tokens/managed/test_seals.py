@@ -1,7 +1,5 @@
 """The seal on a record: what somebody who writes to Redis without the server key changes or puts back gives no right."""
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -18,7 +16,6 @@ from service.store.managed.query import Query
 from service.tokens.managed.tokens import Created
 from tests.builders import ADMIN, DAY, create, outcome
 
-pytestmark = pytest.mark.anyio
 OVERLAP = 3600
 # What scripts write without the server key; a new field is either sealed or named here, with a reason in records.py.
 COUNTED = {"uses_left", "last_used_at", "last_address", "last_agent", "predecessor_used_at", "contests"}

@@ -1,7 +1,5 @@
 """A token's states: switched off and on, ended by somebody or by time; refused from the moment a change returned."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -13,8 +11,6 @@ from service.model import Outcome, Status
 from service.store.driver.replies import WrongType
 from service.store.managed.tokens import ManagedStore
 from tests.builders import ADMIN, DAY, actions, audit, create, outcome, refused, update
-
-pytestmark = pytest.mark.anyio
 
 
 async def test_switched_off_it_is_refused_and_switched_on_it_works_again(still: Service) -> None:

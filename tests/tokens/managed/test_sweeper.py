@@ -1,7 +1,5 @@
 """The sweep: what time has ended is moved and told once, and removed without a trace after its retention."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable
 from typing import Any
@@ -20,7 +18,7 @@ from tests.builders import ADDRESS, ADMIN, DAY, actions, all_keys, audit, create
 from tests.links import Wrapped
 
 # What has ended is decided by the clock of Redis.
-pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("fake_clock")]
+pytestmark = pytest.mark.usefixtures("fake_clock")
 
 
 async def listed(service: Service) -> list[tuple[str, Status]]:

@@ -1,7 +1,5 @@
 """Webhooks on the wire: signed, to the very address that was looked at, and never a step further."""
 
-from __future__ import annotations
-
 import asyncio
 import gc
 import json
@@ -20,7 +18,6 @@ from service.tokens.webhooks.ssrf import Destinations, resolve
 from tests.certificates import self_signed
 from tests.receiver import receiving, resolving
 
-pytestmark = pytest.mark.anyio
 SECRET = "whsec_c2l4dGVlbiBieXRlcyBsb25n"
 BODY = json.dumps({"type": "token.created", "data": {"name": "Grüße"}}, ensure_ascii=False)
 LOOPBACK = resolving("127.0.0.1")

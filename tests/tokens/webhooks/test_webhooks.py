@@ -1,7 +1,5 @@
 """Webhooks: every event to every receiver that wants it, at least once, by one process at a time, for a day."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -30,7 +28,6 @@ from tests.links import Wrapped
 from tests.receiver import TAKEN, Receiver, receiving, resolving
 from tests.store.scenario import list_as_due
 
-pytestmark = pytest.mark.anyio
 DAY = 86400
 Make = Callable[..., Awaitable[Service]]
 ALL = tuple(EventType)
