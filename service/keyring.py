@@ -119,6 +119,10 @@ class Keyring:
         """What may be stored of a secret, by the present key first."""
         return [keys.digest(kind, secret) for keys in self._keys]
 
+    def pseudonyms(self, *parts: str) -> list[bytes]:
+        """What names and addresses may stand under, in the same order."""
+        return [keys.pseudonym(*parts) for keys in self._keys]
+
     def imported_digests(self, kept: bytes) -> list[bytes]:
         """What may be stored of a secret that another system made, by the present key first."""
         return [keys.imported_digest(kept) for keys in self._keys]

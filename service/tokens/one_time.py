@@ -140,8 +140,10 @@ class OneTimeTokens:
             return self._counted(MALFORMED)
         if required:
             return self._counted(await self._authority.peek(secret, (Kind.ONE_TIME,), required=required))
-        mark = self._keyring.pseudonym("request", request) if request else b""
-        for digest in self._authority.digests(Kind.ONE_TIME, secret):
+        digests = self._authority.digests(Kind.ONE_TIME, secret)
+        # Each by the key of its digest, so that a process with another present key finds the answer that is kept.
+        marks = self._keyring.pseudonyms("request", request) if request else [b""] * len(digests)
+        for digest, mark in zip(digests, marks, strict=True):
             sealed = await self._store.consume(digest, mark)
             if sealed is not None:
                 return self.spent(digest, sealed, may_be_kept=bool(mark))

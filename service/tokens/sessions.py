@@ -109,14 +109,16 @@ class Sessions:
     async def end(self, secret: bytes, origin: Origin) -> bool:
         """End the session of this secret, usable or not; False if there is none. Two round trips."""
         ended = False
-        for digest in self._authority.digests(Kind.SESSION, secret):
+        for place, digest in enumerate(self._authority.digests(Kind.SESSION, secret)):
             decoded = await self._authority.read(digest)
             if decoded is not None:
                 subject = decoded.credential.subject
                 session_origin = msgspec.structs.replace(origin, actor=subject)
                 entry = self._audit_log.entry("session.revoked", session_origin, decoded.credential.token_id)
+                # By the same server key as its digest, beside which it was made.
+                user = self._authority.accounts.pseudonyms(subject)[place]
                 # In this order: `ended or await` would skip what lies under the previous server key.
-                ended = await self._store.end(self._authority.accounts.pseudonym(subject), digest, entry) or ended
+                ended = await self._store.end(user, digest, entry) or ended
             else:
                 await self._store.confirm_gone(digest)
         self._decisions.revoked.inc(Kind.SESSION, by=ended)
@@ -157,7 +159,9 @@ class Sessions:
     async def end_all(self, username: str, origin: Origin) -> int:
         """Log a user out everywhere, also where signing in is under way; how many sessions were ended."""
         entry = self._audit_log.entry("session.revoked", origin, username, after={"sessions": "all"})
-        ended = await self._store.end_all(self._authority.accounts.pseudonym(username), entry)
+        ended = 0
+        for user in self._authority.accounts.pseudonyms(username):
+            ended += await self._store.end_all(user, entry._replace(body=b"") if ended else entry)
         self._decisions.revoked.inc(Kind.SESSION, by=ended)
         return ended
 

@@ -12,7 +12,7 @@ from service.errors import RateLimited, StoreUnavailable
 from service.model import Kind, Outcome
 from service.store.one_time import RETRY_MILLISECONDS
 from tests.builders import ADDRESS, all_keys
-from tests.conftest import Clock
+from tests.conftest import SERVER_KEY, Clock
 from tests.links import Wrapped
 
 
@@ -76,6 +76,20 @@ async def test_a_request_key_serves_each_token_apart(still: Service) -> None:
     one, two = await issue(still), await issue(still)
     assert [await consume(still, secret, "key") for secret in (one, two, one, two)] == [Outcome.ACTIVE] * 4
     assert await consume(still, one, "Key") is Outcome.UNKNOWN
+
+
+async def test_while_the_server_key_changes_a_retry_elsewhere_gets_the_first_answer(
+    make_service: Callable[..., Any],
+) -> None:
+    new_key = "the next server key, long enough too"
+    one = await make_service(background=False, secret_key_previous=new_key)
+    other = await make_service(background=False, secret_key=new_key, secret_key_previous=SERVER_KEY)
+    for here, there in ((one, other), (other, one)):
+        secret = await issue(here)
+        assert [await consume(each, secret, "attempt-1") for each in (here, there, here)] == [Outcome.ACTIVE] * 3
+        assert await consume(there, secret, "attempt-2") is Outcome.UNKNOWN
+        secret = await issue(here)
+        assert [await consume(each, secret, "attempt-1") for each in (there, here)] == [Outcome.ACTIVE] * 2
 
 
 async def test_a_lost_reply_with_a_request_key_burns_no_token(make_service: Callable[..., Any]) -> None:

@@ -1,6 +1,7 @@
 """Sessions: made with a password, ended by their holder, by an administrator, by time or by a changed account."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from service.store import sessions as session_store
 from service.tokens.accounts.accounts import Account, read_accounts
 from service.tokens.accounts.login import InvalidCredentials
 from tests.builders import ADDRESS, ADMIN, DAY, actions, at, audit, create, outcome, sign_in, until
-from tests.conftest import PASSWORD
+from tests.conftest import PASSWORD, SERVER_KEY
 from tests.links import Wrapped
 from tests.tokens.test_limits import full
 
@@ -92,6 +93,25 @@ async def test_all_sessions_of_one_user_end_and_nobody_elses(still: Service) -> 
     assert (await still.rules.managed.queries.statistics()).sessions == 1
     assert await still.rules.sessions.end_all("admin", at(ADDRESS)) == 0
     assert await outcome(still, await sign_in(still)) == "active"
+
+
+@pytest.mark.parametrize("shards", [1, 16])
+async def test_while_the_server_key_changes_each_process_ends_the_sessions_of_the_others(
+    make_service: Callable[..., Any], shards: int
+) -> None:
+    """Some have the new key as their present one, some as their previous one: it is the other way round there."""
+    new_key = "the next server key, long enough too"
+    one = await make_service(shards=shards, background=False, secret_key_previous=new_key)
+    other = await make_service(shards=shards, background=False, secret_key=new_key, secret_key_previous=SERVER_KEY)
+    for here, there in ((one, other), (other, one)):
+        for name in ("admin", "vera", "uma"):
+            secrets = [await sign_in(there, name) for _ in range(3)] + [await sign_in(here, name)]
+            assert await here.rules.sessions.end(secrets[0], at(ADDRESS))
+            assert await outcome(there, secrets[0]) == "unknown"
+            assert await here.rules.sessions.end_all(name, at(ADDRESS)) == 3
+            assert {await outcome(there, secret) for secret in secrets} == {Outcome.UNKNOWN}
+        assert (await here.rules.managed.queries.statistics()).sessions == 0
+    assert Counter(await actions(one)) == {"session.created": 24, "session.revoked": 12}
 
 
 async def test_on_a_full_server_a_user_is_logged_out_everywhere_all_the_same(still: Service) -> None:

@@ -104,7 +104,13 @@ class Accounts:
 
     def pseudonym(self, username: str) -> bytes:
         """What Redis knows a user by; their name is not in its keys."""
-        return self._keyring.pseudonym("user", normalise(username))
+        return self.pseudonyms(username)[0]
+
+    def pseudonyms(self, username: str) -> list[bytes]:
+        """What Redis may know a user by, the present name first: while the server key changes, a process that still
+        has the other one as its present key knows them by another.
+        """
+        return self._keyring.pseudonyms("user", normalise(username))
 
     def replace(self, accounts: Mapping[str, Account]) -> list[str]:
         """Put new accounts in force; the names whose sessions are over with it."""
