@@ -283,9 +283,9 @@ def test_a_service_that_can_tell_nobody_that_it_listens_answers_all_the_same(fol
             [*COMMAND, "serve"], env=own_environment(folder, **told), stdout=full, stderr=subprocess.DEVNULL
         )
     try:
-        wait_for(lambda: place.exists() or service.poll() is not None, "the socket")
         with socket.socket(socket.AF_UNIX) as client:
-            client.connect(str(place))
+            # Not as soon as the name is there: between bind and listen nobody is let in.
+            wait_for(lambda: client.connect_ex(str(place)) == 0 or service.poll() is not None, "the socket")
             client.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
             assert client.recv(65536).startswith(b"HTTP/1.1 200 ")
     finally:
