@@ -1,6 +1,6 @@
 """OAuth 2.0 introspection (RFC 7662), revocation (RFC 7009), metadata (RFC 8414), Kubernetes reviews."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from functools import partial
 
 import msgspec
@@ -11,9 +11,9 @@ from service.api.auth.clients import Clients, InvalidClient
 from service.api.http.access import ANYONE, INTROSPECT, REVOKE
 from service.api.http.call import Call, Json
 from service.api.http.operation import Operation, OperationGroup
-from service.api.http.problems import Problem, challenge
+from service.api.http.problems import challenge
 from service.api.http.public_address import METADATA, PublicAddress
-from service.errors import InvalidRequest
+from service.errors import InvalidRequest, ServiceError
 from service.model import Kind, Verdict
 from service.tokens.authority import Authority
 from service.tokens.managed.revocation import Revocation
@@ -111,9 +111,19 @@ class ReviewAnswer(msgspec.Struct):
     status: ReviewStatus
 
 
+def refusal(error: ServiceError) -> Response | None:
+    """The answer where RFC 6749 section 5.2 has a word for it; any other is a problem, as everywhere."""
+    if isinstance(error, InvalidClient):
+        # With the schemes that a client may authenticate by.
+        return Json(OAuthError("invalid_client"), 401, ((b"www-authenticate", challenge(basic=True)),))
+    if isinstance(error, InvalidRequest) and error.code == InvalidRequest.code:
+        return Json(OAuthError(error.code, error.detail), 400)
+    return None
+
+
 # What a program asks with a form, and how it is refused.
-_asked = partial(Operation, "POST", form=_FORM, problems=(429,))
-_REFUSED = {400: (OAuthError, Problem), 401: OAuthError}
+_asked = partial(Operation, "POST", form=_FORM, problems=(429,), refusal=refusal)
+_REFUSED = {400: OAuthError, 401: OAuthError}
 
 
 class OAuthApi(OperationGroup, tag="oauth"):
@@ -136,13 +146,8 @@ class OAuthApi(OperationGroup, tag="oauth"):
         # tell whoever asks about a secret that it was good once.
         # Read before the client is admitted, who may name itself in it.
         form = await call.form()
-        try:
-            await self._clients.admit(call, form)
-        except InvalidClient:
-            return _invalid_client()
-        if "token" not in form:
-            return Json(OAuthError("invalid_request", "token is missing"), 400)
-        verdict = await self._authority.peek(form["token"].encode(), tuple(Kind))
+        await self._clients.admit(call, form)
+        verdict = await self._authority.peek(_token_of(form), tuple(Kind))
         return Json(claims_of(verdict))
 
     @_asked("/oauth2/revoke", REVOKE, "revokeToken", answers={200: None, **_REFUSED})
@@ -160,13 +165,8 @@ class OAuthApi(OperationGroup, tag="oauth"):
         origin = anonymous(call, "oauth")
         # A client_id alone names a public client (RFC 6749, 2.1), which proves nothing and is asked for nothing.
         if call.header(b"authorization") or form.get("client_secret"):
-            try:
-                origin = await self._clients.admit(call, form)
-            except InvalidClient:
-                return _invalid_client()
-        if "token" not in form:
-            return Json(OAuthError("invalid_request", "token is missing"), 400)
-        await self._revocation.revoke(form["token"].encode(), origin)
+            origin = await self._clients.admit(call, form)
+        await self._revocation.revoke(_token_of(form), origin)
         return Json(b"")
 
     @Operation("GET", METADATA, ANYONE, "showServerMetadata")
@@ -229,6 +229,7 @@ def claims_of(verdict: Verdict) -> Introspection:
     )
 
 
-def _invalid_client() -> Response:
-    # 401 with the schemes that a client may authenticate by (RFC 6749, 5.2).
-    return Json(OAuthError("invalid_client"), 401, ((b"www-authenticate", challenge(basic=True)),))
+def _token_of(form: Mapping[str, str]) -> bytes:
+    if "token" not in form:
+        raise InvalidRequest("token is missing")
+    return form["token"].encode()

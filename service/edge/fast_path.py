@@ -22,6 +22,7 @@ from service.api.gateway.answers import (
 )
 from service.api.http.application import Application
 from service.api.http.call import Headers
+from service.api.http.problems import TITLES
 from service.api.http.proxies import TrustedProxies
 from service.edge.known_heads import Head, KnownHeads
 from service.identifiers import trace_of
@@ -34,6 +35,8 @@ from service.tokens.credential import DecodedCredential
 from service.tokens.one_time import OneTimeTokens
 from service.tokens.secret import parse
 
+# uvicorn's, which has Python's words, and those of 413 and 422 are of an earlier HTTP before 3.13.
+STATUS_LINES = STATUS_LINE | {status: f"HTTP/1.1 {status} {title}\r\n".encode() for status, title in TITLES.items()}
 _MOST_SEEN = 16_384
 # A secret of another system may be as long as a head.
 _LONGEST_SEEN = 1024
@@ -133,7 +136,7 @@ class Openings(dict[int, bytes]):
         self.default_headers = default_headers
 
     def __missing__(self, status: int) -> bytes:
-        self[status] = STATUS_LINE[status] + lines_of(self.default_headers)
+        self[status] = STATUS_LINES[status] + lines_of(self.default_headers)
         return self[status]
 
 

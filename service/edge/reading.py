@@ -5,14 +5,14 @@ from typing import Any
 
 import httptools
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from service.api.gateway.answers import lines_of
 from service.api.http.problems import problem_body
 from service.edge.deadlines import Deadlines
 from service.edge.fast_cycle import OperationCycle
-from service.edge.fast_path import FastPath
+from service.edge.fast_path import STATUS_LINES, FastPath
 from service.edge.head import HEAD_BYTES, TOO_LARGE, UNWANTED_BYTES, Refusal, Refused
 
 # What is read of blank lines before a head; of these one is nothing.
@@ -289,5 +289,5 @@ class ReadingProtocol(HttpToolsProtocol):
             *([(b"retry-after", b"1")] if refusal.status == 503 else []),
         ]
         default_headers = self.server_state.default_headers
-        self.transport.write(STATUS_LINE[refusal.status] + lines_of(default_headers + headers) + b"\r\n" + body)
+        self.transport.write(STATUS_LINES[refusal.status] + lines_of(default_headers + headers) + b"\r\n" + body)
         self.transport.close()

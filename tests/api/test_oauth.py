@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.api.admin.test_tokens_create import epoch
+from tests.api.wire import Raw
 from tests.api.world import World
 
 INTROSPECT = "/oauth2/introspect"
@@ -135,18 +136,42 @@ def test_any_other_caller_is_an_invalid_client(world: World) -> None:
 
 
 @pytest.mark.parametrize("path", [INTROSPECT, REVOKE])
-def test_a_form_without_token_is_an_invalid_request(world: World, path: str) -> None:
-    answer = world.post(path, form={"other": "x"}, bearer=world.admin)
+@pytest.mark.parametrize(
+    ("body", "description"),
+    [
+        (b"other=x", "token is missing"),
+        (b"", "token is missing"),
+        (b"token=a&token=b", "A field is given twice."),
+        (b"token=a&client_id=b&client_id=b", "A field is given twice."),
+        (b"token=%ff", "The query or form is not valid UTF-8 percent-encoding."),
+        (b"token=\xff", "The query or form is not valid UTF-8 percent-encoding."),
+        (b"token=a" + b"&" * 200, "The query or form has more than 200 fields."),
+    ],
+)
+def test_a_wrong_form_is_an_invalid_request_as_rfc_6749_has_it(
+    world: World, path: str, body: bytes, description: str
+) -> None:
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    answer = world.post(path, body=body, headers=form, bearer=world.admin)
+    assert (answer.status, answer.media_type, answer.header("cache-control")) == (400, "application/json", "no-store")
+    assert answer.json() == {"error": "invalid_request", "error_description": description}
+
+
+@pytest.mark.parametrize("path", [INTROSPECT, REVOKE])
+def test_two_callers_are_an_invalid_request_there_too(world: World, path: str) -> None:
+    bearer = f"Authorization: Bearer {world.admin}\r\n"
+    with Raw(world.running.port) as raw:
+        raw.send(f"POST {path} HTTP/1.1\r\nHost: a\r\n{bearer}{bearer}Content-Length: 0\r\n\r\n".encode())
+        answer = raw.answer()
     assert (answer.status, answer.json()["error"]) == (400, "invalid_request")
 
 
 @pytest.mark.parametrize("path", [INTROSPECT, REVOKE])
-def test_a_form_must_be_one(world: World, path: str) -> None:
+def test_what_rfc_6749_has_no_word_for_is_a_problem(world: World, path: str) -> None:
     world.post(path, {"token": "x"}, bearer=world.admin).problem(415, "unsupported_media_type")
     form = {"Content-Type": "application/x-www-form-urlencoded"}
-    for body in (b"token=a&token=b", b"token=%ff", b"token=\xff"):
-        world.post(path, body=body, headers=form, bearer=world.admin).problem(400, "invalid_request")
     world.post(path, body=b"token=" + b"x" * 16384, headers=form).problem(413, "payload_too_large")
+    world.get(path).problem(405, "method_not_allowed")
 
 
 def test_the_holder_of_a_token_may_revoke_it_by_the_token_alone(world: World) -> None:

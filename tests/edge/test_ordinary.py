@@ -9,6 +9,7 @@ import pytest
 from starlette.responses import Response
 from uvicorn.protocols.http.flow_control import FlowControl
 
+from service.edge.fast_path import Openings
 from service.edge.ordinary import OrdinaryCycle
 
 
@@ -68,6 +69,15 @@ async def test_head_and_body_leave_in_one_write(method: str, keep_alive: bool, e
     await cycle.run_asgi(None)  # type: ignore[arg-type]
     assert wire.written == [b"HTTP/1.1 200 OK\r\ndate: now\r\ncontent-length: 4" + end]
     assert (cycle.response_complete, wire.closed) == (True, not keep_alive)
+
+
+@pytest.mark.parametrize(("status", "line"), [(413, b"413 Content Too Large"), (404, b"404 Not Found")])
+async def test_a_status_line_has_the_words_of_rfc_9110(status: int, line: bytes) -> None:
+    """Whichever way answers; Python had an earlier one's for 413."""
+    cycle, wire = cycle_of(Response(b"body", status))
+    await cycle.run_asgi(None)  # type: ignore[arg-type]
+    for written in (wire.written[0], Openings([])[status]):
+        assert written.startswith(b"HTTP/1.1 " + line + b"\r\n")
 
 
 @pytest.mark.parametrize("keep_alive", [True, False])

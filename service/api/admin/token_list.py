@@ -56,13 +56,17 @@ class TokenListApi(OperationGroup, tag="managed"):
             if msgspec.structs.replace(query, limit=PAGE, cursor=None) != ListQuery(parent=query.parent):
                 raise wrong("parent", "give no other filter and no order beside it")
             return await self._views.derived(query.parent, query.limit, query.cursor)
+        ids = tuple(filter(None, query.ids.split(",")))
+        # None at all would find every token.
+        if query.ids and not ids:
+            raise wrong("ids", "name one at least")
         wanted = msgspec.structs.replace(
             self._views.query(query),
             sort=_SORTS[query.sort.removeprefix("-")],
             descending=query.sort.startswith("-"),
             limit=query.limit,
             after=read_cursor(query.cursor, query.sort),
-            ids=tuple(filter(None, query.ids.split(","))),
+            ids=ids,
         )
         page = self._queries.page(wanted)
         # By creation each status has a list of its own, of which no page takes long; and to watch for the client to

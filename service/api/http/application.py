@@ -163,7 +163,9 @@ class Application:
             return response
         except ServiceError as error:
             call.outcome = error.code
-            return problems.respond(error, call.request_id, retry_after=operation.retry_after, doubts=found)
+            return operation.refusal(error) or problems.respond(
+                error, call.request_id, retry_after=operation.retry_after, doubts=found
+            )
         except ClientDisconnect:
             # Nobody reads it; the status is for the count and the log.
             return Response(status_code=call.scope.get("refused", 400))

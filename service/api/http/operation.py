@@ -16,6 +16,7 @@ from starlette.responses import Response
 from service.api.http.access import Access
 from service.api.http.call import BODY_BYTES, Call, Json, convert_query
 from service.api.http.problems import Pending
+from service.errors import ServiceError
 
 Handler = Callable[[Call], Awaitable[Response]]
 # Finds one parameter of a handler, such as the caller or the body.
@@ -36,6 +37,7 @@ class Operation(msgspec.Struct, frozen=True):
     request decides, None for none. `streams` names further media types of a 200, and `body_media_type` that of a body
     which is text and no JSON. With `body_optional` an empty body stands for one of defaults alone.
     Without `refuses_body` any body will do.
+    `refusal` answers what a protocol has an answer of its own to; where that is None it is a problem.
     `retry_after`: may a 503 invite the client to ask again by itself? `takes` is what the handler is called with, by
     name; with `is_plain` that is the call alone, and what it returns a response.
     """
@@ -63,6 +65,7 @@ class Operation(msgspec.Struct, frozen=True):
     streams: tuple[str, ...] = ()
     answer_headers: tuple[str, ...] = ()
     hidden: bool = False
+    refusal: Callable[[ServiceError], Response | None] = lambda _: None
     retry_after: bool = True
     takes: Mapping[str, Any] = {}
     is_plain: bool = False

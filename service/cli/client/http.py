@@ -114,10 +114,9 @@ class Client:
                 while piece := response.read(_CHUNK_BYTES):
                     lines, end, begun = (begun + piece).rpartition(b"\n")
                     yield lines + end
-                if response.length:
-                    # A read in parts takes an end that came too early for the end.
-                    raise http.client.IncompleteRead(b"", response.length)
-                yield begun
+                # A read in parts takes an end that came too early for the end. Without a length half a line shows it.
+                if response.length or begun:
+                    raise http.client.IncompleteRead(begun, response.length)
         except (OSError, http.client.HTTPException) as error:
             raise self._unreachable(error) from None
 
@@ -150,6 +149,7 @@ class Client:
         try:
             connection.request(method, target, content, headers)
             with connection.getresponse() as response:
+                _require_length(response)
                 yield response
         finally:
             connection.close()
@@ -199,6 +199,14 @@ class Client:
 
 def _read(response: http.client.HTTPResponse) -> Answer:
     return Answer(response.status, response.headers, response.read())
+
+
+def _require_length(response: http.client.HTTPResponse) -> None:
+    """Raises HTTPException for a length that is none, which `http.client` reads as one that is not told."""
+    lengths = response.headers.get_all("Content-Length", [])
+    fit = len(set(lengths)) <= 1 and all(length.isascii() and length.isdigit() for length in lengths)
+    if not fit and not response.chunked:
+        raise http.client.HTTPException
 
 
 def refusal(answer: Answer, address: Address) -> Failure:

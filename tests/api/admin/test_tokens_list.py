@@ -167,6 +167,7 @@ def test_the_total_is_right_where_it_can_be_had_without_reading_every_record(wor
         ("cursor=%00", "cursor"),
         ("q=" + "x" * 81, "q"),
         ("ids=" + "0" * 3401, "ids"),
+        ("ids=,", "ids"),
     ],
 )
 def test_a_wrong_parameter_is_named(world: World, query: str, field: str) -> None:

@@ -149,10 +149,30 @@ def test_made_request_ids_differ(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/nowhere", "/api", TOKENS + "/", "/api/token/", "/LIVEZ", "//livez", "/validatex"]
+    "path",
+    [
+        *("/", "/nowhere", "/api", TOKENS + "/", "/api/token/", "/LIVEZ", "//livez", "/validatex"),
+        # Who keeps clients from /api/admin/ by the path as it is written must not be passed by.
+        *("/api/admin%2Ftokens", "/api%2fadmin/tokens", "/api/admin/tokens%2Fstats", "/api%252Ftoken"),
+    ],
 )
 def test_an_unknown_path_is_404_and_never_a_redirect(world: World, path: str) -> None:
     world.get(path).problem(404, "not_found")
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        # The same path: these signs are encoded without need.
+        *(("/live%7a", 200), ("/api/admin/%74okens", 401)),
+        # A validation is one however its slashes are written.
+        *(("/validate%2F", 401), ("/validate%2Fone-time", 401), ("/validate/envoy/a%2F..%2Fb", 401)),
+    ],
+)
+def test_other_encoded_signs_stand_for_themselves(world: World, path: str, status: int) -> None:
+    with Raw(world.running.port) as raw:
+        raw.send(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        assert raw.answer().status == status
 
 
 @pytest.mark.parametrize(
