@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from service.errors import NotFound
+from service.errors import NotFound, wrong
 from service.model import ManagedToken, Origin, Quota, RateLimit
 from service.store.credentials import Charge, CredentialStore
 from service.store.driver.many_tokens import all_of
@@ -17,11 +17,26 @@ from service.store.limits.subjects import Shared, SubjectStore
 from service.store.limits.windows import window_of
 from service.tokens.audit.log import AuditLog
 
+MOST_LIMITS = 4
+# The name of a limit that was given none.
+DEFAULT_LIMIT = "default"
 # How far the clock here may lag behind that of Redis, by which the script goes.
 _CLOCKS_APART_MILLISECONDS = 1000
 _REMEMBERED = 65_536
 # Put before the name of a shared limit where it is listed with a token's own limits, whose names have no colon.
 _MARK = "subject:"
+
+
+def with_rate(limits: tuple[RateLimit, ...], rate: RateLimit | None) -> tuple[RateLimit, ...]:
+    """These limits with another one called `default`, or with none. Raises InvalidRequest where they are too many."""
+    named = {limit.name: limit for limit in limits}
+    if rate is None:
+        named.pop(DEFAULT_LIMIT, None)
+    else:
+        named[DEFAULT_LIMIT] = rate
+    if len(named) > MOST_LIMITS:
+        raise wrong("rateLimit", f"the token has {MOST_LIMITS} limits already: give all as rateLimits")
+    return tuple(named.values())
 
 
 def forecast(limits: tuple[RateLimit, ...], dues: list[float], now: float, cost: int = 1) -> Charge:

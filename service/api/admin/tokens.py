@@ -8,7 +8,7 @@ from msgspec import UNSET
 
 from service.api.admin.idempotency import issues, repeatable
 from service.api.admin.schemas.creation import CreateToken, clean_name, clean_networks, expiry, new_token
-from service.api.admin.schemas.limits import to_limits
+from service.api.admin.schemas.limits import either, to_limits, to_rate
 from service.api.admin.schemas.tokens import (
     ChangeToken,
     Filter,
@@ -170,6 +170,10 @@ def _changes(wanted: ChangeToken) -> dict[str, Any]:
         changes["active"] = wanted.is_active
     if isinstance(wanted.name, str):
         changes["name"] = clean_name(wanted.name)
+    if wanted.rate_limit is not UNSET and wanted.rate_limits is not UNSET:
+        raise either()
+    if not isinstance(wanted.rate_limit, msgspec.UnsetType):
+        changes["rate"] = wanted.rate_limit and to_rate(wanted.rate_limit)
     if not isinstance(wanted.rate_limits, msgspec.UnsetType):
         changes["rate_limits"] = to_limits(wanted.rate_limits)
     if not isinstance(wanted.allowed_networks, msgspec.UnsetType):

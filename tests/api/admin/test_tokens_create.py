@@ -24,6 +24,7 @@ SHOWN = {
     "description",
     "status",
     "scopes",
+    "rateLimit",
     "rateLimits",
     "subject",
     "metadata",

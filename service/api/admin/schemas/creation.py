@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Meta
 
 from service.addresses import read_networks
-from service.api.admin.schemas.limits import Limits, to_limits
+from service.api.admin.schemas.limits import Limits, Rate, one_or_several
 from service.api.http.timestamps import Instant, parse_rfc3339
 from service.errors import wrong
 from service.identifiers import SUBJECT, TOKEN_ID
@@ -40,6 +40,7 @@ class Terms(msgspec.Struct, rename="camel", kw_only=True):
     description: Description = ""
     subject: Subject | None = None
     scopes: Scopes = ()
+    rate_limit: Rate | None = None
     rate_limits: Limits = ()
     # Not shared: msgspec makes each struct an empty one of its own.
     metadata: Metadata = {}
@@ -72,7 +73,7 @@ def new_token(wanted: Terms, expires_at: int) -> NewToken:
         wanted.description,
         wanted.subject or "",
         wanted.scopes,
-        to_limits(wanted.rate_limits) if wanted.rate_limits else (),
+        one_or_several(wanted.rate_limit, wanted.rate_limits),
         clean_networks(wanted.allowed_networks),
         wanted.max_uses or 0,
         wanted.metadata,

@@ -5,11 +5,11 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from service.errors import wrong
+from service.errors import InvalidRequest, wrong
 from service.model import Calendar, Quota, RateLimit
 from service.store.limits.windows import NoSuchZone, zone_of
+from service.tokens.limits import DEFAULT_LIMIT, MOST_LIMITS
 
-MOST_LIMITS = 4
 _MOST_OF_RATE = 1_000_000
 
 
@@ -32,13 +32,24 @@ class Limit(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="cam
     period_seconds: Annotated[int, Meta(ge=1, le=86400)] | UnsetType = UNSET
     burst: Annotated[int, Meta(ge=1, le=_MOST_OF_RATE)] | UnsetType | None = UNSET
     # It stands between quotes in the RateLimit fields, where none of these needs an escape.
-    name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,32}\Z")] = "default"
+    name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,32}\Z")] = DEFAULT_LIMIT
     calendar: CalendarRefill | UnsetType = UNSET
 
 
 Limits = Annotated[
     tuple[Limit, ...], Meta(max_length=MOST_LIMITS, description="all hold: one that refuses a request charges none")
 ]
+
+
+class Rate(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """The rate limit called `default`, for whoever wants one and no more: the others are in `rateLimits`.
+
+    `limit` requests in `periodSeconds`, `burst` of them at once (default: limit).
+    """
+
+    limit: Annotated[int, Meta(ge=1, le=_MOST_OF_RATE)]
+    period_seconds: Annotated[int, Meta(ge=1, le=86400)]
+    burst: Annotated[int, Meta(ge=1, le=_MOST_OF_RATE)] | None = None
 
 
 class LimitShown(msgspec.Struct, rename="camel"):
@@ -81,6 +92,33 @@ def to_limits(limits: tuple[Limit, ...]) -> tuple[RateLimit, ...]:
         if name in names[:place]:
             raise wrong(f"rateLimits[{place}].name", f"two limits are called {name}: give each a name of its own")
     return tuple(_read(limit, f"rateLimits[{place}]") for place, limit in enumerate(limits))
+
+
+def to_rate(rate: Rate) -> RateLimit:
+    """The same of a token's one rate."""
+    return _read(Limit(rate.limit, rate.period_seconds, rate.burst), "rateLimit")
+
+
+def default_rate(limits: tuple[RateLimit, ...]) -> Rate | None:
+    """The rate called `default`; None where there is none, or a quota has this name."""
+    for limit in limits:
+        if limit.name == DEFAULT_LIMIT and limit.calendar is None:
+            return Rate(limit.limit, limit.period_seconds, limit.at_once)
+    return None
+
+
+def one_or_several(rate: Rate | UnsetType | None, limits: tuple[Limit, ...]) -> tuple[RateLimit, ...]:
+    """A token's limits, given as one rate or as a list. Raises InvalidRequest for both, which may contradict."""
+    if not rate:
+        return to_limits(limits)
+    if limits:
+        raise either()
+    return (to_rate(rate),)
+
+
+def either() -> InvalidRequest:
+    """The refusal of limits that are given in both ways."""
+    return wrong("rateLimit", "give either rateLimit, which is the limit called default, or rateLimits")
 
 
 def _read(limit: Limit, path: str) -> RateLimit:

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from service.api.admin.schemas.creation import Description, Id, MaxUses, Metadata, Name, Networks, Scopes, Subject
-from service.api.admin.schemas.limits import Limits, LimitShown, limit_shown
+from service.api.admin.schemas.limits import Limits, LimitShown, Rate, default_rate, limit_shown
 from service.api.http.timestamps import Instant, rfc3339, rfc3339_or_none
 from service.errors import wrong
 from service.model import ManagedToken, Quota, Scope, Status
@@ -29,7 +29,8 @@ class TokenShown(msgspec.Struct, rename="camel"):
     """A managed token; its secret is masked except the last eight characters.
 
     `derived` counts the living tokens that are derived from it directly; `parentId` is that of one that is derived.
-    `subjectLimits` are those that it shares with all tokens of its subject.
+    `rateLimit` is the rate called `default` among its `rateLimits`. `subjectLimits` are those that it shares with all
+    tokens of its subject.
     """
 
     id: str
@@ -43,6 +44,7 @@ class TokenShown(msgspec.Struct, rename="camel"):
     description: str
     status: Status
     scopes: Sequence[str]
+    rate_limit: Rate | None
     rate_limits: list[LimitShown]
     subject_limits: list[LimitShown]
     subject: str
@@ -172,7 +174,7 @@ class ChangeToken(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
     """A change of one token (`id`), of several (`ids`) or of all that a filter finds (`filter` and `expected`).
 
     Of the last, one request changes as many as a second allows, and `limit` at most; the next one goes on with the
-    answer's `nextCursor` as `cursor`.
+    answer's `nextCursor` as `cursor`. `rateLimit` changes the limit called `default` and no other; null takes it away.
     """
 
     id: Id | UnsetType = UNSET
@@ -186,6 +188,7 @@ class ChangeToken(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
     description: Description | UnsetType = UNSET
     subject: Subject | UnsetType | None = UNSET
     scopes: Scopes | UnsetType = UNSET
+    rate_limit: Rate | UnsetType | None = UNSET
     rate_limits: Limits | UnsetType = UNSET
     metadata: Metadata | UnsetType = UNSET
     expires_at: Instant | UnsetType | None = UNSET
@@ -220,6 +223,7 @@ def shown(
         token.description,
         status,
         token.scopes,
+        default_rate(token.rate_limits),
         [*map(limit_shown, quotas)],
         [*map(limit_shown, shared)],
         token.subject,
