@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.api.http.call import Call, convert_query, decode, parse_pairs
+from service.api.http.bodies import decode
+from service.api.http.call import Call, convert_query, parse_pairs
 from service.api.http.problems import respond
 from service.errors import InvalidRequest
 

@@ -13,7 +13,8 @@ from service.api.admin.schemas.tokens import Filter
 from service.api.admin.token_views import TokenViews
 from service.api.auth.callers import Caller
 from service.api.http.access import ADMINISTER, IN_PERSON
-from service.api.http.call import BODY_BYTES, BULK_BYTES, Call
+from service.api.http.bodies import BODY_BYTES, BULK_BYTES
+from service.api.http.call import Call
 from service.api.http.operation import Operation, OperationGroup
 from service.api.http.timestamps import parse_zone
 from service.api.pages.files import Download

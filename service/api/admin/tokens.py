@@ -27,7 +27,8 @@ from service.api.admin.schemas.tokens import (
 from service.api.admin.token_views import TokenViews
 from service.api.auth.callers import Caller, require
 from service.api.http.access import ADMINISTER, READ, WRITE
-from service.api.http.call import BULK_BYTES, Call
+from service.api.http.bodies import BULK_BYTES
+from service.api.http.call import Call
 from service.api.http.operation import Operation, OperationGroup, PathId
 from service.api.http.timestamps import instant_or_none
 from service.errors import wrong

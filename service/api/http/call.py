@@ -4,7 +4,6 @@ How an operation is declared is in `operation.py`. Failures become answers in `p
 """
 
 import asyncio
-import json
 import re
 from collections.abc import Coroutine
 from functools import cache
@@ -19,17 +18,13 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope
 
 from service.api.http.access import ANYONE
-from service.errors import InvalidRequest, place_and_reason, wrong
+from service.api.http.bodies import BODY_BYTES, decode, decode_long, wrong_field
+from service.errors import InvalidRequest, wrong
 from service.tokens.credential import DecodedCredential
 
 Headers = list[tuple[bytes, bytes]]
 
-# Room for the longest form there is, and too little to fill memory by many connections.
-BODY_BYTES = 16 * 1024
-BULK_BYTES = 1024 * 1024
 MOST_PAIRS = 200
-# A longer body mostly has nested members, and is not checked by counting colons.
-_LONGEST_FLAT = 1024
 # The size of a page in every list: where the request names none, and the largest.
 PAGE, LARGEST_PAGE = 50, 200
 PageSize = Annotated[int, Meta(ge=1, le=LARGEST_PAGE)]
@@ -157,14 +152,14 @@ class Call:
 
     async def json(self, kind: type[T]) -> T:
         """The body as this type. Raises InvalidRequest: wrong media type, not JSON, a wrong or unknown field."""
-        return self.decode(await self.body(), kind)
+        return await self.decode(await self.body(), kind)
 
-    def decode(self, body: bytes, kind: type[T]) -> T:
+    async def decode(self, body: bytes, kind: type[T]) -> T:
         """A body that was read already, as this type. Raises InvalidRequest."""
         media_type = self.header(b"content-type")
         if media_type is not None and media_type.split(b";")[0].strip().lower() != b"application/json":
             raise InvalidRequest("Send the body as application/json.", code="unsupported_media_type")
-        return decode(body, kind)
+        return decode(body, kind) if len(body) <= BODY_BYTES else await decode_long(body, kind)
 
     async def form(self) -> dict[str, str]:
         """The fields of an application/x-www-form-urlencoded body; a repeated field is refused (RFC 6749, 3.1)."""
@@ -194,50 +189,6 @@ def parse_pairs(raw: bytes) -> list[tuple[str, str]]:
         raise InvalidRequest("The query or form is not valid UTF-8 percent-encoding.") from None
 
 
-def decode(body: bytes, kind: type[T]) -> T:
-    """JSON bytes as this type; a member given twice is refused, because two readers may take different ones.
-
-    Raises InvalidRequest with the field's path.
-    """
-    try:
-        colons = body.count(b":")
-        # Each member has a colon: where as many different ones are found as there are colons, none is given twice.
-        if colons > 1 and (len(body) > _LONGEST_FLAT or _members_of(body) != colons):
-            _members.decode(body.decode())
-        return msgspec.json.decode(body, type=kind)
-    except msgspec.ValidationError as error:
-        raise _wrong_field(error, kind) from None
-    # RecursionError: a body of brackets alone can nest deeper than the stack allows.
-    except (msgspec.DecodeError, ValueError, RecursionError):
-        raise InvalidRequest(f"The body is {'not valid JSON' if body.strip() else 'empty: write JSON'}.") from None
-
-
-def _members_of(body: bytes) -> int:
-    """How many members a body has, 0 if it is no object that can be read without more."""
-    try:
-        told = msgspec.json.decode(body)
-    except (msgspec.DecodeError, ValueError, RecursionError):
-        return 0
-    return len(told) if isinstance(told, dict) else 0
-
-
-def _refuse_twice(pairs: list[tuple[str, Any]]) -> None:
-    names = [name for name, _ in pairs]
-    if len(set(names)) != len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        twice = twice.encode("utf-8", "replace").decode()  # json lets half a surrogate pair through
-        raise InvalidRequest(f"The member {twice!r} is given twice.", fields=((twice, "given twice"),))
-
-
-# Made once: `json.loads` with a hook makes a decoder for each body.
-_members = json.JSONDecoder(object_pairs_hook=_refuse_twice)
-
-
-def _wrong_field(error: msgspec.ValidationError, kind: type) -> InvalidRequest:
-    field, reason = place_and_reason(error, kind)
-    return InvalidRequest(f"{field or 'body'}: {reason}.", fields=((field, reason),))
-
-
 _WHOLE = re.compile(r"-?[0-9]+")
 # To read the types of a class takes as long as all else about a query.
 _fields = cache(msgspec.structs.fields)
@@ -253,7 +204,7 @@ def convert_query(call: Call, kind: type[T]) -> T:
     try:
         query = msgspec.convert(pairs, kind, strict=False)
     except msgspec.ValidationError as error:
-        raise _wrong_field(error, kind) from None
+        raise wrong_field(error, kind) from None
     for field in _fields(kind):  # type: ignore[arg-type]
         text, value = pairs.get(field.encode_name), getattr(query, field.name)
         if text is not None and value is None:  # it says "null"

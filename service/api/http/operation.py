@@ -14,7 +14,8 @@ import msgspec
 from starlette.responses import Response
 
 from service.api.http.access import Access
-from service.api.http.call import BODY_BYTES, Call, Json, convert_query
+from service.api.http.bodies import BODY_BYTES
+from service.api.http.call import Call, Json, convert_query
 from service.api.http.problems import Pending
 from service.errors import ServiceError
 
@@ -182,4 +183,5 @@ async def _query(kind: type, call: Call) -> Any:
 
 async def _body(operation: Operation, call: Call) -> Any:
     body = await call.body(operation.body_bytes)
-    return operation.body() if operation.body_optional and not body.strip() else call.decode(body, operation.body)
+    empty = operation.body_optional and not body.strip()
+    return operation.body() if empty else await call.decode(body, operation.body)

@@ -10,7 +10,7 @@ from msgspec import Meta
 from service.api.admin.schemas.creation import Description, Id, MaxUses, Metadata, Name, Networks, Scopes, Subject
 from service.api.admin.schemas.imported import ImportedToken, Reading, imported_secret
 from service.api.admin.schemas.limits import Limits, from_limits, to_limits
-from service.api.http.call import decode
+from service.api.http.bodies import decode
 from service.api.http.timestamps import Instant, parse_rfc3339, rfc3339, rfc3339_or_none
 from service.errors import InvalidRequest
 from service.model import ManagedToken

@@ -8,7 +8,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 from service.cli.failure import Failure
 
-# What the service takes in one request: BULK_BYTES in api/http/call.py.
+# What the service takes in one request: BULK_BYTES in api/http/bodies.py.
 MOST_BYTES = 1024 * 1024
 # And in one line: LINE_BYTES in api/admin/import_export.py.
 LINE_BYTES = 40 * 1024

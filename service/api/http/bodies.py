@@ -1,0 +1,130 @@
+"""JSON bodies as types: what is no JSON, a wrong or unknown field and a member given twice are refused."""
+
+import json
+from typing import Any, TypeVar
+
+import msgspec
+
+from service.errors import InvalidRequest, place_and_reason
+from service.store.pacing import give_way
+
+# Room for the longest form there is, and too little to fill memory by many connections.
+BODY_BYTES = 16 * 1024
+BULK_BYTES = 1024 * 1024
+# A longer body mostly has nested members, and is not checked by counting colons.
+_LONGEST_FLAT = 1024
+# No body that is taken has more quotation marks outside its texts, nor more escapes: that of a thousand ids and all
+# terms of a token has 2,500, and written in escapes alone 35,000.
+_MOST_MARKS = 2 * 1500
+_MOST_ESCAPES = 65_536
+# RecursionError: a body of brackets alone can nest deeper than the stack allows.
+_UNREADABLE = (msgspec.DecodeError, ValueError, RecursionError)
+T = TypeVar("T")
+
+
+def decode(body: bytes, kind: type[T]) -> T:
+    """JSON bytes as this type; a member given twice is refused, because two readers may take different ones.
+
+    Raises InvalidRequest with the field's path.
+    """
+    if len(body) <= BODY_BYTES:
+        _refuse_repeated(body)
+        return _typed(body, kind)
+    if _is_overfull(body):
+        raise _overfull(body, kind)
+    # In this order: of a long one that is wrong somewhere nothing is read behind that.
+    read = _typed(body, kind)
+    _refuse_repeated(body)
+    return read
+
+
+async def decode_long(body: bytes, kind: type[T]) -> T:
+    """The same of up to BULK_BYTES, in steps of about a millisecond between which others have a turn."""
+    is_overfull = _is_overfull(body)
+    await give_way()
+    if is_overfull:
+        raise _overfull(body, kind)
+    # Blanks at the ends are read twice as slowly as elsewhere. Python strips two kinds that JSON does not know.
+    if b"\v" not in body and b"\f" not in body:
+        body = body.strip()
+        await give_way()
+    read = _typed(body, kind)
+    await give_way()
+    _refuse_repeated(body)
+    return read
+
+
+def wrong_field(error: msgspec.ValidationError, kind: type) -> InvalidRequest:
+    """The refusal of what is not as this type has it, with the field's path."""
+    field, reason = place_and_reason(error, kind)
+    return InvalidRequest(f"{field or 'body'}: {reason}.", fields=((field, reason),))
+
+
+def _typed(body: bytes, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.ValidationError as error:
+        raise wrong_field(error, kind) from None
+    except _UNREADABLE:
+        raise _no_json(body) from None
+
+
+def _no_json(body: bytes) -> InvalidRequest:
+    return InvalidRequest(f"The body is {'not valid JSON' if body.strip() else 'empty: write JSON'}.")
+
+
+def _is_overfull(body: bytes) -> bool:
+    """Has it more in it than any that is taken? To read it would take up to 90 ms."""
+    escapes, marks = body.count(b"\\"), body.count(b'"')
+    if escapes > _MOST_ESCAPES or marks <= _MOST_MARKS:
+        return escapes > _MOST_ESCAPES
+    # Of those inside a text each is escaped; the end of a text behind a backslash of its own is taken for one, too.
+    return marks - escapes > _MOST_MARKS or marks - body.count(b'\\"') > _MOST_MARKS
+
+
+def _overfull(body: bytes, kind: type) -> InvalidRequest:
+    """The refusal of such a body: what is wrong with its beginning, where that tells."""
+    *texts, rest = body.split(b'"', _MOST_MARKS)
+    if len(texts) == _MOST_MARKS:
+        # Cut behind a value: behind a name it would be no JSON.
+        beginning = b'"'.join(texts[:-2] if rest.lstrip().startswith(b":") else texts) + b'"'
+        for end in (b"]}", b"}}"):
+            try:
+                msgspec.json.decode(beginning + end, type=kind)
+            except msgspec.ValidationError as error:
+                return wrong_field(error, kind)
+            except _UNREADABLE:
+                continue
+    return InvalidRequest("The body has more texts or escapes in it than any that is taken.")
+
+
+def _refuse_repeated(body: bytes) -> None:
+    try:
+        colons = body.count(b":")
+        # Each member has a colon: where as many different ones are found as there are colons, none is given twice.
+        if colons > 1 and (len(body) > _LONGEST_FLAT or _members_of(body) != colons):
+            _seek_repeated(body)
+    except _UNREADABLE:
+        raise _no_json(body) from None
+
+
+def _members_of(body: bytes) -> int:
+    """How many members a body has, 0 if it is no object that can be read without more."""
+    try:
+        told = msgspec.json.decode(body)
+    except _UNREADABLE:
+        return 0
+    return len(told) if isinstance(told, dict) else 0
+
+
+def _seek_repeated(body: bytes) -> None:
+    # The members of each object, the inner ones first; gathered without a call of Python's for each, for an ordinary
+    # body may have five thousand objects.
+    objects: list[list[tuple[str, Any]]] = []
+    json.JSONDecoder(object_pairs_hook=objects.append).decode(body.decode())
+    for members in objects:
+        if len(members) > 1 and len(dict(members)) < len(members):
+            last = {name: place for place, (name, _) in enumerate(members)}
+            twice = next(name for place, (name, _) in enumerate(members) if last[name] != place)
+            twice = twice.encode("utf-8", "replace").decode()  # json lets half a surrogate pair through
+            raise InvalidRequest(f"The member {twice!r} is given twice.", fields=((twice, "given twice"),))
