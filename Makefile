@@ -83,8 +83,9 @@ screenshots: .venv/dev.stamp system-packages ## take pictures of the dashboard i
 browsers: .venv/dev.stamp system-packages ## use the dashboard in Firefox and WebKit, from signing in to signing out (ARGS=firefox)
 	@$(VENV_PYTHON) -m tests.dashboard.browsers $(ARGS)
 
+# Podman's own format has no HEALTHCHECK and drops it.
 image: ## build the container image token-service:latest (ENGINE=podman)
-	$(ENGINE) build --tag token-service:latest --build-arg REVISION=$$(git rev-parse HEAD) .
+	BUILDAH_FORMAT=docker $(ENGINE) build --tag token-service:latest --build-arg REVISION=$$(git rev-parse HEAD) .
 
 system-packages: # what a target needs of APT_PACKAGES: installed when root on Debian, else named
 	@missing=$$(PATH="$$PATH:/usr/sbin"; for name in $(APT_PACKAGES); do \

@@ -71,6 +71,15 @@ def test_the_image_calls_commands_that_exist() -> None:
     assert command in COMMANDS
 
 
+def test_podman_is_told_to_keep_the_health_check(tmp_path: Path) -> None:
+    engine = tmp_path / "engine"
+    engine.write_text("#!/bin/sh\necho $1 as $BUILDAH_FORMAT\n")
+    engine.chmod(0o755)
+    command = ["make", "--silent", "image", f"ENGINE={engine}"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "build as docker\n" in done.stdout
+
+
 def test_every_setting_in_the_deployments_is_one_of_the_service() -> None:
     secret = {f"TOKENS_{name.upper()}_FILE" for name in settings.BY_FILE}
     for file in ("Dockerfile", "deploy/compose.yaml", "deploy/systemd/token-service.service"):
