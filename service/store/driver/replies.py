@@ -133,12 +133,15 @@ def loading() -> Loading:
 
 
 def role_fault(role: Reply) -> NotPrimary | None:
-    """Check the reply to ROLE: None for a primary; a server that does not tell is none."""
-    if isinstance(role, Exception):
-        return NotPrimary("Redis does not tell its role: allow the service's user the command ROLE.")
-    if role[0] == b"sentinel":
-        return NotPrimary("This is a sentinel: write redis+sentinel://, its address and /NAME of the primary.")
-    return None if role[0] == b"master" else NotPrimary(f"This Redis is a {role[0].decode()}: connect to the master.")
+    """Check the reply to ROLE: None for a primary; a server that does not tell is none, whatever it says instead."""
+    match role:
+        case [b"master", *_]:
+            return None
+        case [b"sentinel", *_]:
+            return NotPrimary("This is a sentinel: write redis+sentinel://, its address and /NAME of the primary.")
+        case [bytes() as other, *_]:
+            return NotPrimary(f"This Redis is a {other.decode(errors='replace')}: connect to the master.")
+    return NotPrimary("Redis does not tell its role: allow the service's user the command ROLE.")
 
 
 class Replies(asyncio.Protocol):

@@ -60,6 +60,6 @@ class RoleCheck:
         queue[:0] = [*asked, (_REPLICATION, self._learn, False, now)]
 
     def _learn(self, facts: Reply) -> None:
-        _, found, rest = (b"", b"", b"") if isinstance(facts, Exception) else facts.partition(_ID)
+        _, found, rest = facts.partition(_ID) if isinstance(facts, bytes) else (b"", b"", b"")
         with suppress(ValueError):
             self.replication_id = bytes.fromhex(rest[:_ID_CHARACTERS].decode("ascii", "replace")) if found else b""

@@ -1,7 +1,10 @@
 """The batch before a Redis that is slow, silent, refusing, resetting, or half gone: never a wrong answer."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import math
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from functools import partial
 from urllib.parse import urlsplit
 
 import pytest
@@ -9,9 +12,13 @@ import pytest
 from service.embedded import EmbeddedRedis
 from service.errors import StoreUnavailable
 from service.store.driver.pipeline import Pipeline
+from service.store.driver.replies import NotPrimary
+from service.store.driver.role_check import RoleCheck
 from tests.builders import until
 from tests.links import connector
 from tests.store.proxy import FaultProxy
+
+Opener = Callable[[float], Awaitable[Pipeline]]
 
 
 @pytest.fixture
@@ -23,6 +30,21 @@ async def proxy(redis_server: EmbeddedRedis) -> AsyncIterator[FaultProxy]:
 @pytest.fixture
 def errors() -> list[str]:
     return []
+
+
+@pytest.fixture
+async def pipelines(proxy: FaultProxy) -> AsyncIterator[Opener]:
+    """Opens one that looks at the role so many seconds after the last time, and is as patient."""
+    async with AsyncExitStack() as stack:
+
+        async def made(seconds: float) -> Pipeline:
+            check = partial(RoleCheck, seconds=seconds)
+            pipeline = Pipeline(connector(proxy.url, timeout_seconds=10), timeout_seconds=10, check=check)
+            stack.push_async_callback(pipeline.aclose)
+            assert await pipeline.execute("PING") == b"PONG"
+            return pipeline
+
+        yield made
 
 
 @pytest.fixture
@@ -171,11 +193,32 @@ async def test_bytes_that_are_no_reply_end_the_connection(
     assert await pipeline.execute("ECHO", "y") == b"y"
 
 
-async def test_a_reply_that_nobody_asked_for_ends_the_connection(proxy: FaultProxy, pipeline: Pipeline) -> None:
+async def test_a_reply_that_nobody_asked_for_ends_the_connection(proxy: FaultProxy, pipelines: Opener) -> None:
+    # It would take the reply of a role that is asked for in the same turn.
+    pipeline = await pipelines(math.inf)
     proxy.garbage = b"$1\r\na\r\n$1\r\nb\r\n"
     assert await pipeline.execute("ECHO", "a") == b"a"
     await until(lambda: not pipeline.up)
     assert await pipeline.execute("ECHO", "y", retry=True) == b"y"
+
+
+@pytest.mark.parametrize("role", [b"$1\r\na\r\n", b":1\r\n", b"$-1\r\n", b"*0\r\n", b"*1\r\n:1\r\n"])
+async def test_no_reply_counts_behind_what_is_no_role(proxy: FaultProxy, pipelines: Opener, role: bytes) -> None:
+    pipeline = await pipelines(0)
+    proxy.garbage = role + b":1\r\n$1\r\na\r\n"
+    with pytest.raises(NotPrimary, match="does not tell its role"):
+        await pipeline.execute("ECHO", "a")
+    await until(lambda: answers(pipeline))
+
+
+async def test_a_server_that_does_not_tell_its_replication_is_of_no_known_data(
+    proxy: FaultProxy, pipelines: Opener
+) -> None:
+    pipeline = await pipelines(0)
+    assert pipeline.replication_id
+    proxy.garbage = b"*1\r\n$6\r\nmaster\r\n:1\r\n$1\r\na\r\n"
+    assert await pipeline.execute("ECHO", "a") == b"a"
+    assert pipeline.replication_id == b""
 
 
 async def test_what_comes_while_nobody_waits_ends_the_connection(proxy: FaultProxy, pipeline: Pipeline) -> None:
