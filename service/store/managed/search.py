@@ -5,9 +5,13 @@ blank in its place, so that a change writes, replicates and logs its own row alo
 search of a million names asks for about three hundred slices.
 """
 
+import asyncio
 import re
 import unicodedata
-from collections.abc import AsyncIterator
+from collections import deque
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any
 
 from service.model import ManagedToken
 from service.store.decoding import Member
@@ -18,6 +22,8 @@ from service.store.driver.shards import Shard, Shards
 _BLOCKS = 1024
 # What a slice reads. Validations wait behind it, so it takes a sixth of a millisecond of Redis' time.
 _SLICE_BYTES = 200_000
+# So many slices are asked for at once: Redis is at one while what another has found is being read.
+_UNDER_WAY = 2
 # How many blocks a slice is offered at most; it says how many of them it has read.
 _OFFERED = 256
 # No token is created later than this: what a row of a block has room for.
@@ -26,6 +32,10 @@ _LAST = 10**16 - 1
 _AT_ONCE = 250
 # Of a find its id and its creation, of hundreds of them in one go.
 _FIND = re.compile(r"^([0-9a-f]{16})([0-9]{16})$", re.MULTILINE)
+
+
+# The blocks that a slice was offered, and what it finds.
+_Asked = deque[tuple[tuple[bytes, ...], asyncio.Future[list[Any]]]]
 
 
 class Blocks:
@@ -62,15 +72,16 @@ class NameSearch:
         self._blocks = Blocks(len(shards))
         self._find = Script("find_names", retry=True)
 
-    async def find(self, text: str) -> AsyncIterator[list[Member]]:
+    async def find(self, text: str) -> AsyncGenerator[list[Member]]:
         """What has this text, in any case, with its creation in epoch microseconds.
 
         Each once and in no order: some at a time.
         """
-        async for finds in self._slices(text, [0, _LAST], "all"):
-            for start in range(0, len(finds), _AT_ONCE):
-                found = _FIND.findall(b"\n".join(finds[start : start + _AT_ONCE]).decode("latin-1"))
-                yield [Member(token_id, number) for token_id, created in found if (number := int(created))]
+        async with aclosing(self._slices(text, [0, _LAST], "all")) as slices:
+            async for finds in slices:
+                for start in range(0, len(finds), _AT_ONCE):
+                    found = _FIND.findall(b"\n".join(finds[start : start + _AT_ONCE]).decode("latin-1"))
+                    yield [Member(token_id, number) for token_id, created in found if (number := int(created))]
 
     async def nearest(self, text: str, created: int, *, descending: bool) -> int | None:
         """The first creation from this one on, that included, of a token that has this text; None without one."""
@@ -83,18 +94,28 @@ class NameSearch:
                 bounds[moved], is_found = int(found), True
         return bounds[moved] if is_found else None
 
-    async def _slices(self, text: str, bounds: list[int], wanted: str) -> AsyncIterator[list[bytes]]:
+    async def _slices(self, text: str, bounds: list[int], wanted: str) -> AsyncGenerator[list[bytes]]:
         folded = fold(text)
         if "\x00" in folded or "\n" in folded:
             return  # no name has such a sign, and rows are kept apart by them
-        offered = _OFFERED
         for shard in self._shards:
-            left = self._blocks.keys(shard)
-            while left:
-                span = [f"{bound:016}" for bound in bounds]
-                keys = left[:offered]
-                read, *finds = await self._find.run(shard.link, keys, folded, _SLICE_BYTES, *span, wanted)
-                yield finds
-                left = left[read:]
-                # Blocks are about as long as each other, and to name one that is not read costs Redis time as well.
-                offered = min(_OFFERED, 2 * read)
+            left, offered, most, asked = self._blocks.keys(shard), _OFFERED, 1, _Asked()
+            try:
+                while left or asked:
+                    while left and len(asked) < most:
+                        keys, left = left[:offered], left[offered:]
+                        span = [f"{bound:016}" for bound in bounds]
+                        finding = self._find.run(shard.link, keys, folded, _SLICE_BYTES, *span, wanted)
+                        asked.append((keys, asyncio.ensure_future(finding)))
+                    keys, coming = asked.popleft()
+                    read, *finds = await coming
+                    yield finds
+                    left = keys[read:] + left
+                    # Blocks are about as long as each other, and to name one that is not read costs Redis time as well.
+                    offered = min(_OFFERED, 2 * read)
+                    # The bounds of the nearest one are told by the slice before.
+                    most = _UNDER_WAY if wanted == "all" else 1
+            finally:
+                for _, unread in asked:
+                    unread.cancel()
+                await asyncio.gather(*[unread for _, unread in asked], return_exceptions=True)

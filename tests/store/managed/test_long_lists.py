@@ -13,7 +13,7 @@ from service.model import Status
 from service.store.managed.query import Query
 from service.store.managed.search import Blocks
 from tests.builders import ADMIN, DAY, create, create_many, outcome
-from tests.links import Recording
+from tests.links import Recording, Wrapped
 from tests.store.managed.test_listing_walks import pages
 
 SORTS = ["created_at", "name", "last_used_at", "expires_at"]
@@ -228,6 +228,39 @@ async def test_a_search_asks_for_few_bytes_at_a_time_and_no_record_of_another(
     assert asked["find_names"] > 100
     # The first is named many; the others about as many as will be read, for each that is named takes Redis time.
     assert max(named[1:]) <= 20 < named[0]
+
+
+async def test_redis_searches_names_while_what_it_found_before_is_read(
+    make_service: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    under_way, counts = 0, set[int]()
+
+    class Counting(Wrapped):
+        async def execute(self, *args: Any, **how: Any) -> Any:
+            nonlocal under_way
+            under_way += 1
+            counts.add(under_way)
+            try:
+                return await super().execute(*args, **how)
+            finally:
+                under_way -= 1
+
+    service = await make_service(background=False, wrap=Counting)
+    await create_many(service, *[f"token {number}" for number in range(50)])
+    monkeypatch.setattr("service.store.managed.search._SLICE_BYTES", 2500)
+    names = service.rules.managed.bulk._listing._names
+    counts.clear()
+    assert sum([len(found) async for found in names.find("token")]) == 50
+    assert max(counts) == 2
+    # To search for the nearest goes by what the slice before has found.
+    counts.clear()
+    assert await names.nearest("token", 0, descending=False)
+    assert counts == {1}
+    # Whoever has found enough leaves nothing behind that Redis is still asked for.
+    found = names.find("token")
+    assert await anext(found)
+    await found.aclose()
+    assert under_way == 0
 
 
 @pytest.mark.parametrize("lost", ["read_index", "HGETALL", "HMGET"])
