@@ -204,7 +204,8 @@ def _unknown(name: str, hints: Mapping[str, Any]) -> str:
 
 def _read_secret(name: str, path: str) -> str:
     try:
-        text = Path(path).read_text(encoding="utf-8").strip()
+        # What Windows puts before a text would be a part of the secret.
+        text = Path(path).read_text(encoding="utf-8-sig").strip()
     except OSError as error:
         raise SettingsError(f"{name}: cannot read {path!r}: {os.strerror(error.errno or 0)}") from None
     except UnicodeDecodeError:
@@ -217,6 +218,9 @@ def _read_secret(name: str, path: str) -> str:
 
 def _convert(name: str, text: str, hint: Any) -> Any:
     text = text.strip()
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
+        # As docker takes them from a file of --env-file: compose and a shell have none, and so another secret.
+        raise SettingsError(f"{name} stands in quotes, which would be a part of it: take them away")
     base = get_args(hint)[0]
     if base is bool:
         if text.lower() not in _SWITCH:

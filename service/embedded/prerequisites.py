@@ -81,8 +81,9 @@ def private_folder(data_dir: Path, *, group_may_write: bool) -> Path:
                 "name another TOKENS_DATA_DIR, or let its group write with TOKENS_DATA_DIR_GROUP=on"
             )
     except OSError as error:
+        reason = "it is a file" if isinstance(error, FileExistsError) else error.strerror
         raise EmbeddedError(
-            f"cannot use the data directory {data_dir}: {error.strerror}; name another TOKENS_DATA_DIR"
+            f"cannot use the data directory {data_dir}: {reason}; name another TOKENS_DATA_DIR"
         ) from error
     return folder
 

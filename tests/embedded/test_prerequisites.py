@@ -62,6 +62,12 @@ def test_a_path_too_long_for_a_socket_gets_one_in_a_private_runtime_directory(
         assert path.parent.stat().st_mode & 0o777 == 0o700
 
 
+def test_a_file_in_the_place_of_the_data_directory_is_told_as_one(tmp_path: Path) -> None:
+    (place := tmp_path / "data").touch()
+    with pytest.raises(EmbeddedError, match=f"^cannot use the data directory {place}: it is a file; name another "):
+        prerequisites.private_folder(place, group_may_write=False)
+
+
 def test_a_runtime_directory_that_others_may_write_in_is_not_used(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

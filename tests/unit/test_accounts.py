@@ -28,6 +28,10 @@ def test_an_account_is_read_with_its_role(tmp_path: Path) -> None:
     assert accounts == {"ada": Account(HASH, Role.ADMIN), "Jürgen Ö": Account(HASH, Role.USER)}
 
 
+def test_a_file_from_windows_is_read_as_any_other(tmp_path: Path) -> None:
+    assert set(read_accounts(write(tmp_path, f'\ufeff[accounts.ada]\r\npassword_hash = "{HASH}"\r\n'))) == {"ada"}
+
+
 def test_an_empty_file_holds_no_accounts(tmp_path: Path) -> None:
     assert read_accounts(write(tmp_path, "")) == {}
 

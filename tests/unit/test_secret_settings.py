@@ -21,6 +21,22 @@ def test_a_secret_may_come_as_a_file(tmp_path: Path, field: str) -> None:
     assert getattr(settings, field) == KEY
 
 
+def test_a_file_from_windows_holds_the_same_secret(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text(KEY + "\r\n", encoding="utf-8-sig")
+    assert read({"TOKENS_SECRET_KEY_FILE": str(tmp_path / "secret")}).secret_key == KEY
+
+
+@pytest.mark.parametrize("quote", ["'", '"'])
+@pytest.mark.parametrize("name", ["SECRET_KEY", "ADMIN_PASSWORD", "ADMIN_JWT_ISSUER", "HOST", "PORT", "DOCS"])
+def test_quotes_that_were_left_around_a_value_are_refused_without_it(tmp_path: Path, name: str, quote: str) -> None:
+    """A service that is started with them has another secret than those without."""
+    assert refusal(**{name: f" {quote}{KEY}{quote}\n"}) == (
+        f"TOKENS_{name} stands in quotes, which would be a part of it: take them away"
+    )
+    (tmp_path / "secret").write_text(f"{quote}{KEY}{quote}")
+    assert "TOKENS_SECRET_KEY_FILE stands in quotes" in refusal(SECRET_KEY_FILE=str(tmp_path / "secret"))
+
+
 def test_only_secrets_come_as_files() -> None:
     assert "TOKENS_HOST_FILE is not a setting" in refusal(HOST_FILE="/etc/hostname")
     assert read({"TOKENS_ACCOUNTS_FILE": "/etc/accounts.toml"}).accounts_file == "/etc/accounts.toml"

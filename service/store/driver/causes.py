@@ -18,10 +18,6 @@ _NO_REDIS = "what answers at its address is no Redis, but a web server or the li
 _TOLD = {"Connection closed": _CLOSED, "Invalid Database": _NO_REDIS}
 
 
-class TlsOptionsUnusable(OSError):
-    """The ssl_ options of a URL name files or values that cannot be used; its text says why."""
-
-
 _CAUSES = {
     InvalidResponse: _NO_REDIS,
     ConnectionResetError: _CLOSED,
@@ -56,10 +52,6 @@ def _cause(error: BaseException) -> str:
     for one in _with_its_causes(error):
         if isinstance(one, ssl.SSLCertVerificationError):
             return f"its certificate is not accepted: {one.verify_message.rstrip('.')}"
-        if isinstance(one, TlsOptionsUnusable):
-            return (
-                f"the ssl_ options of its URL cannot be used: {one}; give PEM files, and ssl_password if they need it"
-            )
         if isinstance(one, ssl.SSLError) and "alert" in (told := tls_reason(one)):
             return f"it ended the handshake by TLS ({told}): it may want a certificate of the client's (ssl_certfile)"
         if isinstance(one, NoPermissionError):
@@ -75,7 +67,8 @@ def _cause(error: BaseException) -> str:
 
 def tls_reason(error: ssl.SSLError) -> str:
     """What OpenSSL says, as words; what Python raises by itself has its own."""
-    return (getattr(error, "reason", None) or str(error.args[-1])).lower().replace("_", " ")
+    told = str(error.args[-1]).removeprefix("[SSL] ").partition(" (_ssl.c")[0]
+    return (getattr(error, "reason", None) or told).lower().replace("_", " ")
 
 
 def not_permitted(text: str) -> str:

@@ -1,6 +1,7 @@
 """Opening connections: an explicit policy, TLS settings read once, several addresses side by side, a primary's role."""
 
 import asyncio
+import os
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -20,7 +21,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import BusyLoadingError, InvalidResponse, ResponseError
 from redis.maint_notifications import MaintNotificationsConfig
 
-from service.store.driver.causes import NO_CONNECTION, TlsOptionsUnusable, tls_reason
+from service.store.driver.causes import NO_CONNECTION, tls_reason
 from service.store.driver.connection import ask
 from service.store.driver.replies import Reply, loading, role_fault
 from service.store.driver.server_clock import ServerClock
@@ -30,6 +31,7 @@ from service.store.servers.url import Address
 # RFC 8305 recommends 0.25 s for any host of the Internet and 0.01 s at least; Redis is near.
 _HEAD_START_SECONDS = 0.05
 _SHORTEST_CONNECT_SECONDS = 1.0
+_FILES = ("ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile")
 # Opens one connection.
 Connect = Callable[[], Awaitable[AbstractConnection]]
 _Attempt = asyncio.Future[AbstractConnection]
@@ -61,10 +63,9 @@ class Opener:
     """
 
     def __init__(self, options: Mapping[str, Any], *, timeout_seconds: float) -> None:
-        """`options` are a URL's, by the driver's names."""
+        """`options` are a URL's, by the driver's names. Raises ValueError for those of TLS that cannot be used."""
         self._path = options.get("path", "")
         self._make = _Tls if options.get("connection_class") is SSLConnection else _Tcp
-        self._tls: RedisSSLContext | None = None
         self.connect_seconds = max(4 * timeout_seconds, _SHORTEST_CONNECT_SECONDS)
         given = {name: value for name, value in options.items() if name not in ("connection_class", "path")}
         if self._make is _Tls:
@@ -84,6 +85,9 @@ class Opener:
             # Where it was on, it handed out connections that the server had closed.
             "maint_notifications_config": MaintNotificationsConfig(enabled=False),
         }
+        # Once, because to load the system's certificates takes up to 0.2 s, and here: a file that is not there is a
+        # wrong setting, and no Redis that is away.
+        self._tls = _tls_of(self._options) if self._make is _Tls else None
 
     async def open(self, addresses: Sequence[Address]) -> AbstractConnection:
         """A connection to the first that answers. Raises RedisError or OSError: that of the address tried first."""
@@ -107,21 +111,28 @@ class Opener:
     async def _reach_number(self, address: Address, number: str) -> AbstractConnection:
         connection = self._make(host=address.host, port=address.port, **self._options)
         connection.number = number
-        if isinstance(connection, _Tls):
-            # To load the system's certificates takes up to 0.2 s: once, and beside the loop.
-            self._tls = self._tls or connection.ssl_context
+        if isinstance(connection, _Tls) and self._tls is not None:
             connection.ssl_context = self._tls
-            await asyncio.to_thread(_read, self._tls)
         return await _connected(connection)
 
 
-def _read(tls: RedisSSLContext) -> None:
+def _tls_of(options: Mapping[str, Any]) -> RedisSSLContext:
+    for name in _FILES:
+        try:
+            # Asked one by one: OpenSSL does not say which of them it cannot read, and of no directory that it is none.
+            if path := options.get(name):
+                os.scandir(path).close() if name == "ssl_ca_path" else open(path, "rb").close()
+        except OSError as error:
+            raise ValueError(f"{name} is {path!r}, which cannot be read: {error.strerror}") from None
+    context = _Tls(**options).ssl_context
     try:
-        tls.get()
-    except ssl.SSLError as error:
-        raise TlsOptionsUnusable(tls_reason(error)) from None
+        context.get()
     except (OSError, ValueError) as error:
-        raise TlsOptionsUnusable(getattr(error, "strerror", None) or str(error)) from None
+        reason = tls_reason(error) if isinstance(error, ssl.SSLError) else str(error)
+        raise ValueError(
+            f"its ssl_ options cannot be used: {reason.rstrip('.')}; give PEM files, and ssl_password if they need it"
+        ) from None
+    return context
 
 
 async def _connected(connection: AbstractConnection) -> AbstractConnection:

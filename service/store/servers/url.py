@@ -157,6 +157,8 @@ def _check_place(scheme: str, path: str, options: dict[str, Any]) -> None:
 def _check_tls(options: dict[str, Any]) -> None:
     if options.get("ssl_cert_reqs", "required") not in _CERTIFICATES_ASKED_FOR:
         raise ValueError(f"ssl_cert_reqs is one of {', '.join(_CERTIFICATES_ASKED_FOR)}")
+    if "ssl_keyfile" in options and "ssl_certfile" not in options:
+        raise ValueError("ssl_keyfile needs ssl_certfile")
     if options.get("ssl_min_version", TLSVersion.TLSv1_2.value) not in _TLS_VERSIONS:
         known = ", ".join(f"{number} ({name})" for number, name in _TLS_VERSIONS.items())
         raise ValueError(f"ssl_min_version is one of {known}")

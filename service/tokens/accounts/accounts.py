@@ -28,7 +28,7 @@ class Account(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def read_accounts(path: Path) -> dict[str, Account]:
     """The accounts of a file by name. Raises AccountsError, also for a password in clear."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
         document = tomllib.loads(text)
     except OSError as error:
         raise AccountsError(f"{path}: {error.strerror}") from None

@@ -70,11 +70,6 @@ def as_user(child: RedisChild, *rules: str) -> str:
     return child.url.replace("unix://", "unix://service:secret@")
 
 
-def unusable(reason: str) -> str:
-    """What is said of ssl_ options that name what cannot be used."""
-    return f"the ssl_ options of its URL cannot be used: {reason}; give PEM files, and ssl_password if they need it"
-
-
 @contextlib.contextmanager
 def answering(handle: Callable[[socket.socket], object]) -> Iterator[int]:
     """The port of a server that does this with each connection and closes it; one client's haste is no fault."""
@@ -175,9 +170,6 @@ def test_what_the_connection_fails_of_is_said_alike(child: RedisChild, say: Say,
                 f"redis://127.0.0.1:{resetting}",
                 "it closed the connection: does it want TLS (rediss://), or a certificate of the client's (ssl_certfile)?",
             ),
-            (f"rediss://127.0.0.1:{tls}?ssl_ca_certs=/nowhere/ca.pem", unusable("No such file or directory")),
-            (f"rediss://127.0.0.1:{tls}?ssl_ca_certs={key}", unusable("no certificate or crl found")),
-            (f"rediss://127.0.0.1:{tls}?ssl_ciphers=none", unusable("no cipher can be selected.")),
         ):
             checks, doctor = say(url)
             (check,) = checks

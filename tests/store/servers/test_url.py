@@ -1,6 +1,7 @@
 """The URL of Redis: all that it says is used, and what cannot be is refused before anything is opened."""
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +10,10 @@ from redis.asyncio.connection import SSLConnection
 from service.app import create_app
 from service.settings import Settings, SettingsError
 from service.store.servers.url import Address, Kind, place_of
+from tests.certificates import self_signed
 from tests.links import connector
+
+PEM = "give PEM files, and ssl_password if they need it"
 
 
 @pytest.mark.parametrize(
@@ -25,8 +29,8 @@ from tests.links import connector
             {"host": "h", "ssl_cert_reqs": "none", "ssl_min_version": 772},
         ),
         (
-            "rediss://h?ssl_ca_certs=/etc/ca.pem&ssl_check_hostname=no",
-            {"host": "h", "ssl_ca_certs": "/etc/ca.pem", "ssl_check_hostname": False},
+            "rediss://h?ssl_ca_path=/etc&ssl_check_hostname=no",
+            {"host": "h", "ssl_ca_path": "/etc", "ssl_check_hostname": False},
         ),
     ],
 )
@@ -56,6 +60,7 @@ def test_what_a_url_says_reaches_the_driver(url: str, expected: dict[str, Any]) 
         ("redis://h?ssl_ca_certs=/etc/ca.pem", "ssl_ca_certs needs a URL that begins with rediss://"),
         ("rediss://h?ssl_cert_reqs=maybe", "ssl_cert_reqs is one of none, optional, required"),
         ("rediss://h?ssl_min_version=1", "ssl_min_version is one of 771 \\(TLS 1.2\\), 772"),
+        ("rediss://h?ssl_keyfile=/etc/key.pem", "ssl_keyfile needs ssl_certfile"),
         ("http://localhost", "begin with redis://"),
         ("redis://localhost:port", "."),
         ("", "."),
@@ -73,6 +78,42 @@ def test_the_service_says_which_setting_it_was() -> None:
     settings = Settings(redis_url="redis://h?socket_timeout=x", secret_key="k" * 32)
     with pytest.raises(SettingsError, match=r"^TOKENS_REDIS_URL: take the option 'socket_timeout' away; .*[^.]$"):
         create_app(settings)
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (
+            "ssl_ca_certs={0}/none.pem",
+            "ssl_ca_certs is '{0}/none.pem', which cannot be read: No such file or directory",
+        ),
+        ("ssl_ca_certs={0}", "ssl_ca_certs is '{0}', which cannot be read: Is a directory"),
+        ("ssl_ca_path={0}/none", "ssl_ca_path is '{0}/none', which cannot be read: No such file or directory"),
+        ("ssl_ca_path={0}/empty", "ssl_ca_path is '{0}/empty', which cannot be read: Not a directory"),
+        (
+            "ssl_certfile={0}/none.pem",
+            "ssl_certfile is '{0}/none.pem', which cannot be read: No such file or directory",
+        ),
+        (
+            "ssl_certfile={0}/certificate.pem&ssl_keyfile={0}/none.pem",
+            "ssl_keyfile is '{0}/none.pem', which cannot be read: No such file or directory",
+        ),
+        ("ssl_ca_certs={0}/empty", f"its ssl_ options cannot be used: no certificate or crl found; {PEM}"),
+        ("ssl_ca_certs={0}/key.pem", f"its ssl_ options cannot be used: no certificate or crl found; {PEM}"),
+        ("ssl_certfile={0}/certificate.pem", f"its ssl_ options cannot be used: pem lib; {PEM}"),
+        ("ssl_ciphers=none", f"its ssl_ options cannot be used: no cipher can be selected; {PEM}"),
+    ],
+)
+@pytest.mark.parametrize("servers", ["rediss://h", "rediss+sentinel://h/NAME", "rediss+cluster://h"])
+def test_files_of_tls_that_cannot_be_used_refuse_the_start_and_are_named(
+    tmp_path: Path, servers: str, options: str, reason: str
+) -> None:
+    """They were taken for a Redis that is away, which is waited for."""
+    self_signed(tmp_path, "h")
+    (tmp_path / "empty").touch()
+    with pytest.raises(SettingsError) as caught:
+        create_app(Settings(redis_url=f"{servers}?{options.format(tmp_path)}", secret_key="k" * 32))
+    assert str(caught.value) == f"TOKENS_REDIS_URL: {reason.format(tmp_path)}"
 
 
 @pytest.mark.parametrize(
