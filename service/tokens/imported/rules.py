@@ -119,6 +119,10 @@ class ImportedSecrets:
         """What is stored here for what another system kept by a rule."""
         return self._keyring.imported_digest(_message(rule, kept))
 
+    def earlier_digests(self, rule: Rule, kept: bytes) -> list[bytes]:
+        """What was stored for it under the previous server key, if there is one."""
+        return self._keyring.imported_digests(_message(rule, kept))[1:]
+
     def digests(self, secret: bytes) -> list[bytes]:
         """All under which this secret may be stored, by the rules in use and either server key; in most cases none."""
         if not (self.rules or self.unread) or _PRESENTED.fullmatch(secret) is None:

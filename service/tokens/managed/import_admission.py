@@ -126,12 +126,16 @@ class ImportAdmission:
         return self._shards.of_digest(self._authority.imported.digest(row.rule, row.kept)).index
 
     def own_digests(self, row: Exported | ImportedSecret) -> list[bytes]:
-        """Under which the secret of a row may be here already: as one that this service made itself."""
+        """Under which the secret of a row may be here already: as one that this service made itself, or took in under
+        the previous server key.
+        """
         if isinstance(row, Exported):
             return []
-        kind = parse(row.secret)
+        earlier, kind = self._authority.imported.earlier_digests(row.rule, row.kept), parse(row.secret)
         # One that is for one use has ended before anybody misses it.
-        return [] if kind is None or kind is Kind.ONE_TIME else self._authority.digests(kind, row.secret)
+        if kind is None or kind is Kind.ONE_TIME:
+            return earlier
+        return earlier + self._authority.digests(kind, row.secret)
 
     def latest_end(self) -> int:
         """The latest that a token taken in now may end, epoch seconds; 0 if it need not."""

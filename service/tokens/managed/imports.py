@@ -103,7 +103,10 @@ class Imports:
         return taken
 
     async def _refuse_own(self, rows: list[Exported | ImportedSecret], taken: list[Skipped | None]) -> None:
-        """Refuse secrets of tokens that were made here: by a second token they would work on behind the end of that."""
+        """Refuse secrets of tokens that are or were here: by a second token they would work on behind the end of that.
+
+        The write sees by itself those that were taken in under the present server key.
+        """
         asked = [
             (place, digest)
             for place, row in enumerate(rows)

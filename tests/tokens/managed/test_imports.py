@@ -22,7 +22,7 @@ from service.tokens.managed.imports import DryRun
 from service.tokens.managed.tokens import NewToken
 from tests.asgi import TEST
 from tests.builders import create
-from tests.conftest import Clock
+from tests.conftest import SERVER_KEY, Clock
 from tests.links import Recording, Wrapped
 
 DAY = 86400
@@ -419,6 +419,32 @@ async def test_a_lost_answer_loses_and_doubles_nothing(make_service: Make, shard
     rows = [imported(service, f"{number}-of-another-system", f"gate {number}") for number in range(20)]
     assert await take(service, *rows) == ["imported"] * 20
     assert len(await everything(service)) == 21
+
+
+@pytest.mark.parametrize("shards", [1, 16])
+async def test_what_was_taken_in_before_a_change_of_the_server_key_is_not_taken_in_twice(
+    make_service: Make, shards: int
+) -> None:
+    """Else a second token would make a secret good again behind the end of the first."""
+    before = await make_service(shards=shards, background=False)
+    secrets = [f"{number}-of-another-system" for number in range(4)]
+    rows = [imported(before, secret, f"gate {number}") for number, secret in enumerate(secrets)]
+    assert await take(before, *rows) == ["imported"] * 4
+    for token_id in list(await everything(before))[:2]:
+        await before.rules.managed.tokens.revoke(token_id, TEST)
+    ended = [await outcome(before, secret) for secret in secrets]
+    after = await make_service(
+        shards=shards,
+        background=False,
+        secret_key="the next server key, long enough too",
+        secret_key_previous=SERVER_KEY,
+    )
+    renamed = [replace(row, new=replace(row.new, name=f"{row.new.name} again")) for row in rows]
+    assert await take(after, *renamed, dry_run=DryRun()) == ["secret_taken"] * 4
+    assert await take(after, *renamed) == ["secret_taken"] * 4
+    await after.rules.managed.imports.detect_imported()
+    assert [await outcome(after, secret) for secret in secrets] == ended
+    assert sorted(ended) == [Outcome.ACTIVE] * 2 + [Outcome.UNKNOWN] * 2
 
 
 @pytest.mark.slow
