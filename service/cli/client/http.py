@@ -190,6 +190,12 @@ class Client:
         # Both connecting and reading end so: a host that drops packets is as silent as a service that hangs.
         if isinstance(error, TimeoutError):
             return NoAnswer(f"no answer from {self.address}: is the service overloaded, or TOKENS_URL another's?")
+        # Who is reset while connecting is told of a refusal: this came behind the question.
+        if isinstance(error, ConnectionResetError | BrokenPipeError):
+            return NoAnswer(
+                f"{self.address} closed the connection without an answer: what it was asked may be done all the same, "
+                "or TOKENS_URL is another's"
+            )
         if not isinstance(error, OSError):
             # What it says instead is not repeated: a terminal would obey it.
             return NoAnswer(f"what answers at {self.address} speaks no HTTP: check TOKENS_URL")

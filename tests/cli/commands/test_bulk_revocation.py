@@ -205,7 +205,7 @@ def test_a_lost_answer_leaves_open_how_many(stub: Stub, run: Run) -> None:
     stub.on("POST", REVOKE, status=0)
     result = run("revoke", "--all", "--yes")
     assert result.exit_code == 1
-    assert result.stderr.startswith("At least 0 tokens revoked of 3; then:\ntoken-service: cannot reach ")
+    assert result.stderr.startswith(f"At least 0 tokens revoked of 3; then:\ntoken-service: {stub.url} closed ")
 
 
 def test_progress_is_shown_where_somebody_watches(stub: Stub, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -80,7 +80,7 @@ def test_two_lost_answers_are_one_line(stub: Stub, run: Run) -> None:
     stub.on("POST", "/api/admin/tokens", status=0)
     result = run("create", "api")
     assert (result.exit_code, result.stdout, len(stub.asked)) == (1, "", 2)
-    assert result.stderr.startswith(f"token-service: cannot reach {stub.url}: ")
+    assert result.stderr.startswith(f"token-service: {stub.url} closed the connection without an answer: ")
 
 
 def test_a_refusal_is_not_asked_again(stub: Stub, run: Run) -> None:
