@@ -167,51 +167,27 @@ class ValidationCycle(FastCycle):
         limited.ask(charged)
 
     def _answered(self, reply: Reply) -> None:
-        fast_path, asked, seen = self._fast_path, self._asked, self._seen
-        authority, now, decoded = fast_path.authority, seen.changes.asked_at, seen.decoded
-        if (
-            decoded is not None
-            and now < seen.until
-            and seen.reply == reply
-            and seen.known is authority.known
-            and seen.required is asked.required
-        ):
-            self._allow(decoded, now)
-        elif reply.__class__ is bytes:
-            self._evaluate(reply, now)
-        elif reply is None and authority.may_lie_elsewhere:
-            # It may be stored under the previous server key, or as the secret of another system: that takes more
-            # digests.
-            self._protocol.run_task(self._ask())
-        else:
-            self._finish(UNKNOWN if reply is None else UNAVAILABLE)
-
-    def _evaluate(self, sealed: bytes, now: float) -> None:
-        authority, asked, seen = self._fast_path.authority, self._asked, self._seen
-        decoded = self._fast_path.open(seen, sealed)
-        if decoded is None:
-            self._finish(UNKNOWN)
-            return
-        if decoded.limited:
-            # The lookup that counts is another one.
-            self._protocol.run_task(self._ask())
-            return
-        verdict = authority.evaluate(decoded, asked.required, self._address(), now)
-        if verdict is decoded.active:
-            seen.reply, seen.decoded, seen.known, seen.required = sealed, decoded, authority.known, asked.required
-            seen.until = authority.lasts_until(decoded)
-            self._allow(decoded, now)
-        else:
-            authority.count(decoded, verdict, now, self._address(), asked.agent)
-            self._finish(verdict)
-
-    def _allow(self, decoded: DecodedCredential, now: float) -> None:
         """Allow what is neither limited nor spent: nearly every answer, so it makes no more calls than it must."""
-        fast_path, head, pieces, asked = self._fast_path, self.head, self.pieces, self._asked
+        fast_path, asked, seen = self._fast_path, self._asked, self._seen
+        now, decoded = seen.changes.asked_at, seen.decoded
+        if (
+            decoded is None
+            or now >= seen.until
+            or seen.reply != reply
+            or seen.known is not fast_path.authority.known
+            or seen.required is not asked.required
+        ):
+            decoded = self._allowed(reply, now)
+            if decoded is None:
+                return
+        head, pieces = self.head, self.pieces
         # Bound first: Python finds what an instance holds quicker than a method of that name.
         count, observe = fast_path.count, fast_path.observe
-        place, address_of = head.forwarded_at, fast_path.address_of
-        address = self._address() if place is None or not self._is_trusted else address_of(pieces[place])
+        if (place := head.forwarded_at) is None or not self._is_trusted:
+            address = self._peer if head.hops is None else self._address()
+        else:
+            address_of = fast_path.address_of
+            address = address_of(pieces[place])
         count(decoded, decoded.active, now, address, asked.agent)
         fast_path.allowed[decoded.credential.kind] += 1
         seconds = perf_counter() - self._started
@@ -221,6 +197,26 @@ class ValidationCycle(FastCycle):
         request_id = fast_path.request_ids.new() if head.id_at is None else pieces[head.id_at]
         self._write(200, decoded.lines or fast_path.allowed_lines(decoded), request_id)
         self.head, self.pieces, self._asked, self._seen = NO_HEAD, (), _NOTHING, _UNSEEN
+
+    def _allowed(self, reply: Reply, now: float) -> DecodedCredential | None:
+        """The record that allows it, which is remembered; None where something else is answered, now or by a task."""
+        fast_path, asked, seen = self._fast_path, self._asked, self._seen
+        authority, is_record = fast_path.authority, reply.__class__ is bytes
+        decoded = fast_path.open(seen, reply) if is_record else None
+        if (reply is None and authority.may_lie_elsewhere) or (decoded is not None and decoded.limited):
+            # It may be stored under the previous server key, or as the secret of another system, which takes more
+            # digests; and the lookup that counts is another one.
+            self._protocol.run_task(self._ask())
+        elif decoded is None:
+            self._finish(UNKNOWN if is_record or reply is None else UNAVAILABLE)
+        elif (verdict := authority.evaluate(decoded, asked.required, self._address(), now)) is not decoded.active:
+            authority.count(decoded, verdict, now, self._address(), asked.agent)
+            self._finish(verdict)
+        else:
+            seen.reply, seen.decoded, seen.known, seen.required = reply, decoded, authority.known, asked.required
+            seen.until = authority.lasts_until(decoded)
+            return decoded
+        return None
 
     def _spent(self, digest: bytes, reply: Reply, *, may_be_kept: bool = False) -> None:
         if reply and reply.__class__ is bytes:
