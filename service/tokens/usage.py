@@ -14,7 +14,7 @@ from service.errors import StoreUnavailable
 from service.model import Kind, Outcome, Verdict
 from service.store.managed.records import PIECE
 from service.store.pacing import give_way
-from service.store.usage import SLICE, UsageStore, Use
+from service.store.usage import UsageStore, Use
 from service.tokens.credential import DecodedCredential
 
 # A longer value makes the record take twice the room.
@@ -122,13 +122,13 @@ class Usage:
         self._allowed += sum([use.allowed for use, _ in sessions.values()])
         while sessions and self.idle_seconds:
             now = int(self.clock())
-            over = [sessions.popitem() for _ in range(min(SLICE, len(sessions)))]
+            over = [sessions.popitem() for _ in range(min(self._store.at_once, len(sessions)))]
             await self._store.touch_sessions({key: idle_end(now, self.idle_seconds, end) for key, (_, end) in over})
 
     async def _write(self, due: deque[bytes]) -> None:
         # Slice by slice: a second may bring tens of thousands, and requests go on between. What is written is let
         # go, so that what is counted meanwhile takes its room.
-        while taken := [self._gathered.pop(due.popleft()) for _ in range(min(SLICE, len(due)))]:
+        while taken := [self._gathered.pop(due.popleft()) for _ in range(min(self._store.at_once, len(due)))]:
             self._allowed += sum([use.allowed for use in taken])
             for use in taken:
                 # Cut here, so that no long header becomes the key of what `_agent` remembers.

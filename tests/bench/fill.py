@@ -14,7 +14,7 @@ from service.model import Origin
 from service.settings import read
 from service.store.driver.pipeline import Pipeline
 from service.store.managed.query import Query
-from service.store.usage import SLICE, Use
+from service.store.usage import Use
 from service.tokens.managed.tokens import NewToken
 from tests.links import connector
 
@@ -78,8 +78,9 @@ async def use(env: dict[str, str], days: int) -> None:
                     Use(one.token.token_id, one.token.digest, now, 1 + now // DAY % 5000, 0, "192.0.2.1", b"bench")
                     for one in batch
                 ]
-                for start in range(0, len(uses), SLICE):
-                    await service.stores.usage.add(uses[start : start + SLICE], now)
+                store = service.stores.usage
+                for start in range(0, len(uses), store.at_once):
+                    await store.add(uses[start : start + store.at_once], now)
 
 
 def in_loop(work: Coroutine[Any, Any, T]) -> T:

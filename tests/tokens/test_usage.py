@@ -10,6 +10,7 @@ import pytest
 from service.app import Service
 from service.errors import StoreUnavailable
 from service.model import Kind, ManagedToken, RateLimit
+from service.store.driver.scripts import Script
 from service.store.usage import DAYS_KEPT, HOURS_KEPT, Use
 from service.tokens.managed.tokens import NewToken
 from tests.asgi import TEST
@@ -74,7 +75,7 @@ async def test_uses_under_the_old_and_the_new_terms_of_a_secret_are_written_as_o
 
 
 async def test_uses_during_a_flush_are_counted_once(still: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.tokens.usage.SLICE", 2)
+    monkeypatch.setattr(still.stores.usage, "at_once", 2)
     made = [await make(still, f"token {number}") for number in range(7)]
 
     async def use_all() -> None:
@@ -86,6 +87,27 @@ async def test_uses_during_a_flush_are_counted_once(still: Service, monkeypatch:
     await still.rules.usage.flush()
     assert await totals_of(still, [token.token_id for token, _ in made], 1) == [[6]] * 7
     assert (await still.stores.usage.totals(int(still.clock()), 1))[0].allowed == 42
+
+
+async def test_uses_of_many_tokens_are_written_in_parts_that_hold_no_validation_up(
+    still: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fifty took Redis as long as a validation takes in all, and each that came meanwhile waited twice as long."""
+    run, written = Script.run, list[int]()
+
+    async def watched(script: Script, link: Any, keys: tuple[bytes, ...], *args: Any) -> Any:
+        if script.name == "record_usage":
+            written.append((len(keys) - 4) // 3)
+        return await run(script, link, keys, *args)
+
+    monkeypatch.setattr(Script, "run", watched)
+    made = [await make(still, f"token {number}") for number in range(40)]
+    for _, secret in made:
+        await use(still, secret, 1)
+    await still.rules.usage.flush()
+    assert sum(written) == 40
+    assert max(written) <= 16
+    assert await totals_of(still, [token.token_id for token, _ in made], 1) == [[1]] * 40
 
 
 async def test_a_flush_ends_behind_one_that_is_under_way(still: Service, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -258,7 +280,7 @@ async def test_a_flush_that_redis_does_not_take_is_dropped_and_those_behind_it_a
     still: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("service.tokens.usage._AT_ONCE", 3)
-    monkeypatch.setattr("service.tokens.usage.SLICE", 2)
+    monkeypatch.setattr(still.stores.usage, "at_once", 2)
     made, dropped = [await make(still, f"token {number}") for number in range(5)], Mock()
     usage, add = still.rules.usage, still.stores.usage.add
     monkeypatch.setattr(usage, "on_dropped", dropped)
@@ -273,7 +295,7 @@ async def test_a_flush_that_redis_does_not_take_is_dropped_and_those_behind_it_a
 
 
 async def test_what_is_dropped_is_let_go_a_part_at_a_time(still: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.tokens.usage.SLICE", 1)
+    monkeypatch.setattr(still.stores.usage, "at_once", 1)
     monkeypatch.setattr("service.tokens.usage._DROPPED_AT_ONCE", 2)
     usage, left = still.rules.usage, list[int]()
 
