@@ -124,7 +124,11 @@ class Overlapped:
         """Wait until no more than so many steps are under way. Raises what one of them did."""
         while len(self._under_way) > left:
             earlier, take = self._under_way.popleft()
-            take(await earlier)
+            try:
+                take(await earlier)
+            finally:
+                # As in `_Part`: a step that failed has its error, and that this frame.
+                del earlier
 
     async def pause(self) -> None:
         """Let others have a turn, with no step to begin."""
@@ -195,6 +199,7 @@ async def ahead(items: AsyncIterator[T]) -> AsyncIterator[T]:
             yield item
     finally:
         coming.cancel()
+        del coming  # as in `Overlapped.end`
 
 
 async def _next(items: AsyncIterator[T]) -> T | None:

@@ -1,17 +1,22 @@
 """Reading requests: odd JSON, forms and addresses end as InvalidRequest, never as another exception."""
 
+import asyncio
+import gc
 import sys
+import weakref
 from typing import Annotated, Any
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from starlette.types import Receive
 
 from service.api.http.bodies import decode
 from service.api.http.call import Call, convert_query, parse_pairs
 from service.api.http.problems import respond
 from service.errors import InvalidRequest
+from tests.builders import until
 
 
 class Body(msgspec.Struct, forbid_unknown_fields=True):
@@ -193,10 +198,11 @@ class Asked(msgspec.Struct, forbid_unknown_fields=True):
     days: int | None = None
 
 
-def call(query: bytes) -> Call:
-    async def receive() -> Any:
-        raise AssertionError("no body is read")
+async def no_body() -> Any:
+    raise AssertionError("no body is read")
 
+
+def call(query: bytes, receive: Receive = no_body) -> Call:
     return Call(
         {"type": "http", "method": "GET", "path": "/", "query_string": query, "headers": []}, receive, {}, "r", ""
     )
@@ -211,3 +217,26 @@ def test_a_query_is_converted_and_its_wrong_parameter_named() -> None:
         with pytest.raises(InvalidRequest) as caught:
             convert_query(call(query), Asked)
         assert caught.value.fields[0][0] == field
+
+
+async def test_a_search_that_failed_leaves_the_collector_nothing() -> None:
+    class Found:
+        """What it had found."""
+
+    async def search() -> None:
+        found = Found()
+        kept.append(weakref.ref(found))
+        await asyncio.sleep(0)
+        raise RuntimeError(f"as it was told of {found}")
+
+    async def receive() -> Any:
+        await asyncio.Event().wait()
+
+    kept: list[weakref.ref[object]] = []
+    gc.disable()
+    try:
+        with pytest.raises(RuntimeError, match="as it was told"):
+            await call(b"", receive).unless_gone(search())
+        await until(lambda: kept[0]() is None)
+    finally:
+        gc.enable()

@@ -171,6 +171,38 @@ async def test_what_is_left_early_leaves_the_collector_nothing() -> None:
         gc.enable()
 
 
+async def test_a_step_that_failed_leaves_the_collector_nothing() -> None:
+    async def step() -> None:
+        held = Held()
+        kept.append(weakref.ref(held))
+        # As by Redis, behind a turn of others.
+        await asyncio.sleep(0)
+        raise RuntimeError(f"as it was told of {held}")
+
+    async def steps() -> None:
+        async with Overlapped(2) as some:
+            for _ in range(3):
+                await some.begin(step())
+
+    async def items() -> AsyncIterator[int]:
+        await step()
+        yield 1
+
+    async def listed() -> None:
+        async for _ in ahead(items()):
+            pass
+
+    kept: list[weakref.ref[object]] = []
+    gc.disable()
+    try:
+        for work in (steps, listed):
+            with pytest.raises(RuntimeError, match="as it was told"):
+                await work()
+        await until(lambda: not any(one() for one in kept))
+    finally:
+        gc.enable()
+
+
 @pytest.fixture
 def ways_given(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How much was left each time that others had a turn."""

@@ -145,6 +145,9 @@ class Call:
             leaving.cancel()
             # Waited for, so that neither goes on behind the answer; that one was cancelled is no fault.
             await asyncio.gather(searching, leaving, return_exceptions=True)
+            # A search that failed has its error, and that this frame: with them all that it had found would wait for
+            # the garbage collector.
+            del searching, leaving
 
     async def _leaving(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
