@@ -106,7 +106,7 @@ def test_a_failover_in_a_cluster_is_503_for_its_shards_and_nothing_else(
     six: Six, on_cluster: Site, hurt: Hurt | None
 ) -> None:
     six.settle()
-    old = six.primaries[0]
+    old = _fullest(six, on_cluster)
     new, book, revoked = six.replica_of(old), on_cluster.book(), on_cluster.create()
     with book.open():
         book.seconds_until_well(time.monotonic())
@@ -126,6 +126,20 @@ def test_a_failover_in_a_cluster_is_503_for_its_shards_and_nothing_else(
     assert seconds < NODE_TIMEOUT + 1.5 + PATIENCE
     if hurt:
         assert {one.said for one in during if one.true == 200} == {200, 503}
+
+
+def _shard(token: dict[str, str]) -> int:
+    return int(token["id"][:2], 16)
+
+
+def _held(six: Six, node: Node) -> list[int]:
+    return [shard for shard, slot in enumerate(SLOTS) if six.holder(slot) is node]
+
+
+def _fullest(six: Six, site: Site) -> Node:
+    """The primary with most of its tokens: slots that were moved may have left another one none."""
+    shards = [_shard(token) for token in site.good]
+    return max(six.primaries, key=lambda node: sum(map(shards.count, _held(six, node))))
 
 
 def test_slots_that_move_one_after_another_are_not_noticed(six: Six, on_cluster: Site) -> None:
@@ -213,13 +227,9 @@ def test_every_server_may_be_replaced_by_one_elsewhere(
 
 def test_a_lost_node_is_told_by_its_shards_and_the_others_go_on(six: Six, on_cluster: Site) -> None:
     six.settle()
-    shard_of = {one["token"]: int(one["id"][:2], 16) for one in on_cluster.good}
-    held_by = {
-        node.port: [shard for shard, slot in enumerate(SLOTS) if six.holder(slot) is node] for node in six.primaries
-    }
-    # The one with most of these tokens: slots that were moved may have left another one none.
-    lost = max(six.primaries, key=lambda node: sum(shard in held_by[node.port] for shard in shard_of.values()))
-    replica, held = six.replica_of(lost), held_by[lost.port]
+    shard_of = {one["token"]: _shard(one) for one in on_cluster.good}
+    lost = _fullest(six, on_cluster)
+    replica, held = six.replica_of(lost), _held(six, lost)
     assert 0 < len(held) < len(TAGS)
     # What it begins with when it is back: the tests behind this one go on with their tokens.
     lost.client.save()
