@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from tests.api.admin.test_tokens_create import epoch
-from tests.api.wire import Raw
 from tests.api.world import World
 
 INTROSPECT = "/oauth2/introspect"
@@ -155,15 +154,6 @@ def test_a_wrong_form_is_an_invalid_request_as_rfc_6749_has_it(
     answer = world.post(path, body=body, headers=form, bearer=world.admin)
     assert (answer.status, answer.media_type, answer.header("cache-control")) == (400, "application/json", "no-store")
     assert answer.json() == {"error": "invalid_request", "error_description": description}
-
-
-@pytest.mark.parametrize("path", [INTROSPECT, REVOKE])
-def test_two_callers_are_an_invalid_request_there_too(world: World, path: str) -> None:
-    bearer = f"Authorization: Bearer {world.admin}\r\n"
-    with Raw(world.running.port) as raw:
-        raw.send(f"POST {path} HTTP/1.1\r\nHost: a\r\n{bearer}{bearer}Content-Length: 0\r\n\r\n".encode())
-        answer = raw.answer()
-    assert (answer.status, answer.json()["error"]) == (400, "invalid_request")
 
 
 @pytest.mark.parametrize("path", [INTROSPECT, REVOKE])

@@ -141,6 +141,8 @@ def test_a_second_authorization_is_refused_but_where_gateways_ask(world: World) 
             raw.send(f"{sample.method} {sample.path} HTTP/1.1\r\n{lines}".encode())
             if sample.needs.endswith("gateway"):
                 raw.answer(sample.method).problem(401, "invalid_token")
+            elif sample.path.startswith("/oauth2/"):
+                assert raw.answer(sample.method).json()["error"] == "invalid_request"
             else:
                 raw.answer(sample.method).problem(400, "invalid_request")
 
