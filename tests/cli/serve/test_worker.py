@@ -99,6 +99,8 @@ def test_a_bad_setting_tells_the_parent_not_to_try_again(
         raise SettingsError("TOKENS_PORT: no")
 
     monkeypatch.setattr(listener.logs, "configure", lambda _: None)
+    # One that begins late would watch what a later test has for a parent.
+    monkeypatch.setattr(listener, "_end_with_parent", lambda: None)
     monkeypatch.setattr("service.app.create_app", refuse)
     with pytest.raises(SystemExit) as ended:
         listener.application(SETTINGS)
