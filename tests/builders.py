@@ -17,7 +17,7 @@ from tests.conftest import PASSWORD
 ADMIN = Origin(actor="admin", address="192.0.2.1", channel="api", request_id="r1")
 DAY = 86400
 ADDRESS = "192.0.2.7"
-DEADLINE = 20.0
+DEADLINE = 60.0
 
 
 def month_day() -> int:

@@ -8,7 +8,7 @@ from urllib.error import HTTPError
 
 PASSWORD = "correct horse battery staple"
 TOKENS = "/api/admin/tokens"
-DEADLINE = 30
+DEADLINE = 120
 
 
 class Service:

@@ -65,7 +65,7 @@ def running(folder: Path, **options: str) -> Iterator[EmbeddedRedis]:
 
 @contextmanager
 def client(url: str) -> Iterator[redis.Redis]:
-    with redis.Redis.from_url(url, socket_timeout=5) as connection:
+    with redis.Redis.from_url(url, socket_timeout=DEADLINE) as connection:
         yield connection
 
 

@@ -176,7 +176,7 @@ def test_a_websocket_is_accepted_and_costs_one_token(deployment: Deployment) -> 
         ("/?token=x", (b"401",)),
     ):
         for status in statuses:
-            with socket.create_connection(("127.0.0.1", deployment.gateway.port), timeout=15) as connection:
+            with socket.create_connection(("127.0.0.1", deployment.gateway.port), timeout=60) as connection:
                 connection.sendall(
                     f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
                     "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()

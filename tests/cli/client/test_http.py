@@ -221,7 +221,7 @@ def test_nobody_there_is_one_line(run: Run) -> None:
 def test_somebody_who_hangs_up_is_one_line(run: Run) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        listener.settimeout(10)
+        listener.settimeout(60)
 
         def hang_up() -> None:
             listener.accept()[0].close()

@@ -158,7 +158,7 @@ def test_workers_count_together_and_share_the_accounts_and_one_that_is_killed_is
 
         def counted() -> bool:
             # A worker brings what it counted to the others a moment later.
-            with urllib.request.urlopen(f"{service.url}/metrics", timeout=5) as answer:
+            with urllib.request.urlopen(f"{service.url}/metrics", timeout=DEADLINE) as answer:
                 return counter in answer.read().decode()
 
         wait_for(counted, counter)

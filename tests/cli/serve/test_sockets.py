@@ -21,7 +21,7 @@ from service.cli.serve.sockets import inherited, listening, service_manager
 from service.cli.serve.tls import Certificate
 from service.settings import Settings
 from tests.certificates import self_signed
-from tests.cli.running import COMMAND, own_environment, running, wait_for
+from tests.cli.running import COMMAND, DEADLINE, own_environment, running, wait_for
 
 
 @pytest.fixture
@@ -44,9 +44,9 @@ def ask(connected: socket.socket, path: str = "/livez", host: str = "localhost")
 
 def connected(place: Path | tuple[str, int]) -> socket.socket:
     if isinstance(place, tuple):
-        return socket.create_connection(place, timeout=10)
+        return socket.create_connection(place, timeout=DEADLINE)
     client = socket.socket(socket.AF_UNIX)
-    client.settimeout(10)
+    client.settimeout(DEADLINE)
     client.connect(str(place))
     return client
 
@@ -63,7 +63,7 @@ def test_a_handshake_that_never_ends_is_cut(folder: Path, monkeypatch: pytest.Mo
         async with server:
             with connected(server.sockets[0].getsockname()) as silent:
                 silent.setblocking(False)
-                return await asyncio.wait_for(loop.sock_recv(silent, 1), 20)
+                return await asyncio.wait_for(loop.sock_recv(silent, 1), DEADLINE)
 
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         assert runner.run(ask()) == b""
@@ -117,7 +117,7 @@ def test_systemd_hands_sockets_over_and_is_told_when_requests_are_answered(folde
         own.bind(str(path))
         own.listen()
         manager.bind(str(folder / "notify"))
-        manager.settimeout(30)
+        manager.settimeout(DEADLINE)
         handed = {"NOTIFY_SOCKET": str(folder / "notify"), "LISTEN_FDS": "2", "LISTEN_FDNAMES": "http:unix"}
         shell = f'LISTEN_PID=$$ exec "$@" 3<&{address.fileno()} 4<&{own.fileno()}'
         with subprocess.Popen(
