@@ -116,6 +116,17 @@ async def test_nothing_is_created_where_the_client_may_have_left(
     assert COUNTED + b'"400"} 1.0' in counted
 
 
+@pytest.mark.parametrize("number", [50, 1000])
+async def test_of_many_changes_none_is_made_that_is_not_answered(service: Service, port: int, number: int) -> None:
+    """More than is parsed, or than is read, at once: while they wait for their turn nobody sees that their client may have left."""
+    secret = (await create(service, scopes=("tokens:write",))).secret
+    one = creating(secret)
+    many = b"".join([one.replace(b'"a"', b'"%04d"' % place).replace(b": 31", b": 34") for place in range(number)])
+    got = await half_closed(port, many)
+    made = (await service.rules.managed.queries.statistics()).total - 1
+    assert made == got.count(b"rtk_")
+
+
 async def test_a_question_is_answered_behind_a_change_that_is_answered(service: Service, port: int) -> None:
     secret = (await create(service, scopes=("tokens:write",))).secret
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
