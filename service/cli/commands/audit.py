@@ -76,7 +76,10 @@ def verify() -> Report:
     faults, entries = report["faults"], report["entries"]
     if not report["intact"]:
         named = table(("ENTRY", "FAULT"), [(fault["id"], fault["fault"]) for fault in faults])
-        failure = Failure(f"the log is not intact: {len(faults)} faults named, {entries:,} entries")
+        failure = Failure(
+            f"the log is not intact: {len(faults)} faults named, {entries:,} entries (what a server key sealed that is "
+            "no longer given counts as changed)"
+        )
         return Report(report, named, failure=failure)
     return Report(
         report,

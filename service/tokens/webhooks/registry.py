@@ -84,7 +84,7 @@ _decode = msgspec.msgpack.Decoder(Webhook).decode
 class Webhooks:
     """The receivers there are. `known` is as fresh as the last `refresh`, a second at most.
 
-    `tampered`: ids of records that somebody else wrote, which are told nothing.
+    `tampered`: ids of records that somebody else wrote, or that an earlier server key sealed; they are told nothing.
     """
 
     _store: WebhookStore
@@ -108,7 +108,10 @@ class Webhooks:
         self.known = {webhook_id: known for webhook_id, known in decoded.items() if known is not None}
         tampered = decoded.keys() - self.known.keys()
         if found := tampered - self.tampered:
-            text = "webhooks whose record was changed outside the service are told nothing, add them anew: %s"
+            text = (
+                "webhooks whose record no server key given here has sealed are told nothing, "
+                "give the key before or add them anew: %s"
+            )
             log.warning(text, sorted(found))
         self.tampered = tampered
 
@@ -213,7 +216,8 @@ class Webhooks:
         await self.refresh()
         if webhook_id in self.tampered:
             raise Conflict(
-                "This record was changed outside the service. Delete the webhook, and add it again.",
+                "This record was changed outside the service, or sealed by a server key that is no longer given. "
+                "Delete the webhook, and add it again.",
                 code="record_tampered",
             )
         known = self.known.get(webhook_id)

@@ -14,7 +14,7 @@ from service.errors import Conflict
 from service.tokens.webhooks.registry import Known
 from tests.asgi import TEST, Person, holder, sign_in
 from tests.builders import until
-from tests.conftest import Clock
+from tests.conftest import SERVER_KEY, Clock
 from tests.receiver import TAKEN, Received, receiving, resolving
 
 WEBHOOKS = "/api/admin/webhooks"
@@ -240,7 +240,7 @@ async def test_a_webhook_that_somebody_else_wrote_is_shown_as_such_and_deleted(
             webhook_id: (True, False, ""),
             "\xff/": (True, False, ""),
         }
-        text = "webhooks whose record was changed outside the service are told nothing, add them anew: "
+        text = "no server key given here has sealed are told nothing, give the key before or add them anew: "
         assert text + str([webhook_id, "\xff/"]) in caplog.text
         path = f"{WEBHOOKS}/{webhook_id}"
         for answer in (
@@ -381,3 +381,21 @@ async def test_deliveries_are_listed_by_their_state(make_service: Callable[..., 
     for query in ({"status": "lost"}, {"limit": 0}, {"page": 2}):
         assert (await admin.get(path, **query)).status == 400
     assert json.dumps(pending).count("token.created") == 3
+
+
+async def test_a_webhook_that_was_rotated_under_the_new_server_key_outlives_the_old_one(
+    make_service: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    """As the operator's guide says; of another the warning names what it lacks."""
+    common = {"webhook_allow_private": True, "background": False}
+    admin = await sign_in(await make_service(**common))
+    hook = {"url": "http://127.0.0.1:9/", "events": ["token.created"]}
+    kept, rotated = [(await admin.post(WEBHOOKS, hook)).json()["id"] for _ in range(2)]
+    new_key = "the next server key, long enough too"
+    admin = await sign_in(await make_service(**common, secret_key=new_key, secret_key_previous=SERVER_KEY))
+    assert (await admin.post(f"{WEBHOOKS}/{rotated}/rotate", {"overlapSeconds": 60})).status == 201
+    admin = await sign_in(await make_service(**common, secret_key=new_key))
+    listed = (await admin.get(WEBHOOKS)).json()["webhooks"]
+    assert {one["id"]: one["tampered"] for one in listed} == {kept: True, rotated: False}
+    text = "no server key given here has sealed are told nothing, give the key before or add them anew: "
+    assert text + str([kept]) in caplog.text
