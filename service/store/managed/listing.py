@@ -22,8 +22,6 @@ from service.store.pacing import Overlapped, ahead, give_way, let_go, patiently
 
 # How many records are read before others get a turn: half a millisecond; a page of 50 is one such portion.
 _AT_ONCE = 64
-# How many records have a field or two read and compared in that time, with the slice that they come from.
-_MATCHED_AT_ONCE = 125
 # How many tokens are counted by the indexes alone in that time.
 _COUNTED_AT_ONCE = 250
 # A page that takes longer ends early, with a cursor; not before so many portions, however slow the machine.
@@ -97,7 +95,7 @@ class Listing:
         # What the search of names found need not be evaluated by its name again before its record is read.
         asked = query if few is None else msgspec.structs.replace(query, text="")
         # Where all are admitted, no more than the page and one that tells whether another follows.
-        at_once = _MATCHED_AT_ONCE if asked.conditions else min(_AT_ONCE, query.limit + 1)
+        at_once = _AT_ONCE if asked.conditions else min(_AT_ONCE, query.limit + 1)
         are_most_admitted, stretch = False, _Stretch()
         async with aclosing(self._rows(query, few, now, stretch)) as slices:
             async for rows, edge in slices:

@@ -27,7 +27,6 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("service.store.managed.listing._LEAST_PORTIONS", 2)
     monkeypatch.setattr("service.store.managed.listing._AT_ONCE", 3)
     monkeypatch.setattr("service.store.managed.listing_slices._AT_ONCE", 3)
-    monkeypatch.setattr("service.store.managed.listing._MATCHED_AT_ONCE", 3)
     monkeypatch.setattr("service.store.managed.listing_slices._SORTED_AT_ONCE", 4)
     monkeypatch.setattr("service.store.managed.listing_slices._MOST", 3)
 
