@@ -5,7 +5,7 @@ KEYS[8...] of each: credential, reason it may be gone, previous secret in its ov
          its reason (string), metadata (hash), its block of folded names (string), derived tokens that end (zset)
 ARGV[1]  audit entries to keep    ARGV[2...]  of each as below, `..._until` in milliseconds, 0 for never; `version` and
          `contests` as they were read; `record` empty for a token that stays off, `why` if it is not written yet,
-         `older_record` to end it; `row` for `old_row`, maybe the same; then `count` fields and values
+         `older_record` to end it; `row` for `old_row`, both empty if it stays; then `count` fields and values
 returns  of each: 1 written | 0 changed meanwhile, or gone
 cost     O(k log n + d) for k tokens with d derived from them
 ]]
@@ -27,14 +27,17 @@ for key = 8, #KEYS, 9 do
     if is_on then put(credential, record, expires .. '000') end
     redis.call('HSET', metadata, unpack(ARGV, fields, fields + count - 1))
     redis.call('XADD', events, 'MAXLEN', '~', keep, '*', 'e', entry, 's', seal)
-    for _, index in ipairs({on, off, dead, expiries, purges}) do redis.call('ZREM', index, id) end
+    redis.call('ZREM', is_on and off or on, id)
+    for _, index in ipairs({dead, purges}) do redis.call('ZREM', index, id) end
     local place = redis.call('ZSCORE', used, id) and created or string.format('%.0f', created + 5e15)
     redis.call('ZADD', is_on and on or off, place, id)
     redis.call('ZADD', expiries, (is_on and '' or '-') .. (expires == '0' and created or expires), id)
-    local rows = old_row ~= row and redis.call('GET', block) or ''
-    local found, to = string.find(rows, old_row, 1, true)
-    if found and #row == #old_row then redis.call('SETRANGE', block, found - 1, row)
-    elseif found then redis.call('SET', block, string.sub(rows, 1, found - 1) .. row .. string.sub(rows, to + 1)) end
+    if old_row ~= row then
+      local rows = redis.call('GET', block) or ''
+      local found, to = string.find(rows, old_row, 1, true)
+      if found and #row == #old_row then redis.call('SETRANGE', block, found - 1, row)
+      elseif found then redis.call('SET', block, string.sub(rows, 1, found - 1) .. row .. string.sub(rows, to + 1)) end
+    end
   end
   replies[#replies + 1], at = is_current and 1 or 0, fields + count
 end

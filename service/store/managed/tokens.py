@@ -178,7 +178,7 @@ class ManagedStore:
     def _change_args(self, change: Change, now: int) -> tuple[Argument, ...]:
         old, new, retention = change.old, change.new, self._retention
         fields = records.encode_changes(old, new, seal=change.seal)
-        row = name_row(new)
+        rows = (b"", b"") if _row_of(old) == _row_of(new) else (name_row(old), name_row(new))
         return (
             old.token_id,
             old.version,
@@ -192,8 +192,7 @@ class ManagedStore:
             new.predecessor_until * 1000,
             # A secret that ends by this change has no date, and 0 would keep its reason for ever.
             retention.reason_until(max(new.predecessor_until, now)),
-            row if _row_of(old) == _row_of(new) else name_row(old),
-            row,
+            *rows,
             change.entry.body,
             change.entry.seal,
             len(fields),

@@ -113,6 +113,8 @@ async def test_activations_are_checked_by_one_question_and_made_in_short_steps(
     checked = [args for args in asked if args[0] == "MGET"]
     changed = [args for args in asked if args[1] == Script("rotate_or_update_token")._sha]
     assert (len(checked), len(changed)) == (1, 3)
+    # The rows of their names, which stay, are not sent along.
+    assert not [word for args in changed for word in args if isinstance(word, bytes) and word.startswith(b"token ")]
 
 
 async def test_a_step_of_activations_is_one_call_whatever_becomes_of_each_token(
