@@ -5,9 +5,11 @@ the second piece of a long value.
 """
 
 import re
+from collections.abc import Awaitable, Coroutine
 from functools import cache
 from hashlib import sha1
 from importlib.resources import files
+from typing import Any
 
 from redis.exceptions import NoScriptError
 
@@ -63,14 +65,18 @@ class Script:
         """The call as bytes for `Link.submit`; whoever is answered NoScriptError asks again by `run`."""
         return packed("EVALSHA", self._sha, len(keys), *keys, *args)
 
-    async def run(self, link: Asked, keys: tuple[bytes, ...], *args: Argument) -> Reply:
-        """Run it in one round trip, two the first time a server sees it.
+    def run(self, link: Asked, keys: tuple[bytes, ...], *args: Argument) -> Coroutine[Any, Any, Reply]:
+        """Run it in one round trip, two the first time a server sees it. It is asked at once, and the reply awaited.
 
         Raises StoreUnavailable or StoreFull. After a lost reply it is asked again only if that is harmless.
         """
         call = (len(keys), *keys, *args)
+        asked = link.execute("EVALSHA", self._sha, *call, retry=self._retry, operation=self.name)
+        return self._reply(link, call, asked)
+
+    async def _reply(self, link: Asked, call: tuple[Argument, ...], asked: Awaitable[Reply]) -> Reply:
         try:
-            return await link.execute("EVALSHA", self._sha, *call, retry=self._retry, operation=self.name)
+            return await asked
         # Also of a script that was known: servers keep some hundreds, and drop the least used.
         except NoScriptError:
             # Whole, after which this server knows it by its digest.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from enum import StrEnum
 from itertools import chain
 
@@ -73,15 +73,12 @@ class ImportStore:
         await share_turn()
         rows = [self._row(one, now) for one in incoming]
         refused: list[Refused | None] = [None] * len(rows)
-        abroad = [place for place, row in enumerate(rows) if row.name_is_abroad]
-        rules = {one.token.imported for one in incoming} - {""}
-        await self._note_unnoted(rules)
-        for place, why in zip(abroad, await self._reserve([rows[place] for place in abroad]), strict=True):
-            refused[place] = why
+        await self._note_unnoted({one.token.imported for one in incoming} - {""})
+        if abroad := [place for place, row in enumerate(rows) if row.name_is_abroad]:
+            for place, why in zip(abroad, await self._reserve([rows[place] for place in abroad]), strict=True):
+                refused[place] = why
         wanted = [place for place, why in enumerate(refused) if why is None]
-        replies, _ = await asyncio.gather(
-            by_group([rows[place] for place in wanted], lambda row: row.kind, self._call), self._note(rules)
-        )
+        replies = await by_group([rows[place] for place in wanted], lambda row: row.kind, self._call)
         for place, reply in zip(wanted, replies, strict=True):
             if reply != 1 or rows[place].freed_abroad:
                 refused[place] = await self._settle(rows[place], reply)
@@ -100,11 +97,9 @@ class ImportStore:
             await self._note(new)
             self._noted |= new
 
-    async def _note(self, rules: set[str]) -> None:
-        """Also behind each slice, sent with it: all data may have been deleted since, and that changes no id."""
-        if rules:
-            first = self._shards[0]
-            await first.link.execute("SADD", first.keys.imported_rules, *sorted(rules), retry=True)
+    def _note(self, rules: Iterable[str]) -> Awaitable[Reply]:
+        first = self._shards[0]
+        return first.link.execute("SADD", first.keys.imported_rules, *sorted(rules), retry=True)
 
     async def _reserve(self, rows: list[_Row]) -> list[Refused | None]:
         """Hold names in other shards than the tokens'."""
@@ -129,13 +124,20 @@ class ImportStore:
     async def _call(self, kind: _Kind, rows: list[_Row]) -> list[Reply]:
         keys, owned = kind.home.keys, kind.home.keys.owner(kind.owner)
         fixed = kind.listed, kind.timers, keys.names, owned, keys.imported, keys.last_uses, keys.changes
-        replies: list[Reply] = await self._import.run(
+        asked = self._import.run(
             kind.home.link,
             (*fixed, *chain.from_iterable([row.keys for row in rows])),
             kind.keep,
             int(kind.is_imported),
             *chain.from_iterable([row.args for row in rows]),
         )
+        # Also sent behind each call: all data may have been deleted since, and that changes no id.
+        noted = self._note({row.token.imported for row in rows}) if kind.is_imported else None
+        try:
+            replies: list[Reply] = await asked
+        finally:
+            if noted is not None:
+                await noted
         return replies
 
     async def _settle(self, row: _Row, reply: Reply) -> Refused | None:

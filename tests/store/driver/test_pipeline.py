@@ -17,6 +17,7 @@ from service.store.driver.connection import ask
 from service.store.driver.pipeline import Pipeline
 from service.store.driver.replies import NotPrimary, translate
 from service.store.driver.role_check import RoleCheck
+from service.store.driver.scripts import Script
 from tests.builders import until
 from tests.links import connector
 
@@ -57,6 +58,14 @@ async def test_what_is_asked_in_one_turn_travels_together(redis_server: Embedded
     await until(lambda: len(answered) == 50)
     await pipeline.aclose()
     assert written == [ping * 50]
+
+
+async def test_what_is_asked_behind_a_script_leaves_with_it(pipeline: Pipeline) -> None:
+    await pipeline.execute("PING")
+    asked = Script("count_between", retry=True).run(pipeline, (b"t-batch:absent",), 0, 1)
+    behind = pipeline.execute("EXISTS", "t-batch:absent", retry=True)
+    assert [command.split(b"\r\n")[2] for command, *_ in pipeline.turn] == [b"EVALSHA", b"EXISTS"]
+    assert (await asked, await behind) == ([0], 0)
 
 
 @pytest.mark.parametrize(
