@@ -47,7 +47,8 @@ class WebhookCreated(WebhookShown, rename="camel"):
 
 class WebhookStanding(WebhookShown, rename="camel"):
     """A receiver and how far it is: deliveries that wait to be sent again, changes of any kind that were not
-    read for it yet, and changes that were trimmed from the log before it had room for them.
+    read for it yet, and changes that were trimmed from the log before it had room for them. Redis before 7.0 counts
+    neither of the latter two: they are 0 there.
 
     Until `previousSecretUntil` the secret before the last rotation signs, too. A `tampered` one, whose record was
     changed outside the service, is told nothing and can only be deleted.
