@@ -105,8 +105,7 @@ class ExpiryStore:
         done: int = await self._purge.run(
             shard.link,
             (
-                keys.metadata(token.token_id),
-                keys.usage_by_day(token.token_id),
+                *keys.record_and_usage(token.token_id),
                 credentials[0],
                 # Without a previous secret the first key stands in: to delete it twice does no harm.
                 credentials[-1],

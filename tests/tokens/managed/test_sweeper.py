@@ -132,6 +132,21 @@ async def test_one_sweep_takes_as_many_steps_as_it_needs_to_expire_and_to_purge(
     assert await service.stores.managed.get_many(ids) == [None] * 8
 
 
+async def test_nothing_tells_of_a_token_that_was_purged(
+    make_service: Callable[..., Any], turn_time: Callable[[float], None]
+) -> None:
+    """Not its hours either, which end two days after its last use: an export may bring its id back sooner."""
+    service = await make_service(fake=True, retention_days=1)
+    created = await create(service, days=10)
+    assert await outcome(service, created.secret) == "active"
+    await service.rules.usage.flush()
+    await service.rules.managed.tokens.revoke(created.token.token_id, ADMIN)
+    turn_time(DAY + 2)
+    await service.rules.managed.sweeper.sweep()
+    assert await service.stores.managed.get_many([created.token.token_id]) == [None]
+    assert [key for key in await all_keys(service) if created.token.token_id.encode() in key] == []
+
+
 async def test_a_token_given_another_date_while_the_sweep_was_on_its_way_lives_on(still: Service, clock: Any) -> None:
     created = await create(still, days=1)
     clock.forward(2 * DAY)
