@@ -13,7 +13,8 @@ _IMPORT = re.compile(r'^import \{ (.*) \} from "\./(.+)";\n', re.MULTILINE)
 _REEXPORT = re.compile(r'^export \{ (.*) \} from "\./(.+)";\n', re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=(?:async )?(?:function|class|const|let) (\w+))", re.MULTILINE)
 _STYLE_COMMENT = re.compile(r"/\*(?s:.*?)\*/")
-_STYLE_SIGN = re.compile(r"\s*([{}:;,])\s+")
+_STYLE_SIGN = re.compile(r"\s*([{}:;,>])\s+")
+_STYLE_NAME = re.compile(r"--[\w-]+")
 _COMMENT = "//", "/*"
 # A text, a pattern, a comment, the beginning of a text with values in it, a brace, or what stands between these.
 _CODE = re.compile(
@@ -28,9 +29,11 @@ _ENDED = ";", ","
 # Behind a space only where a word stands before it: async (problem) => …
 _ALONE = re.compile(r"(?<!\w)\((\w+)\)=>")
 _CONSTANT = re.compile(r"\bconst\b")
-# Names of constants, which nothing else is called: no member, no variable.
-_CAPITALS = re.compile(r"\b[A-Z][A-Z_]{2,}\b")
-_DECLARED = re.compile(r"^(?:export )?const \[?([A-Z_, ]{3,})\]? =", re.MULTILINE)
+# Names of constants, and of functions that are made of several words: no member is called so.
+_NAME = re.compile(r"\b(?:[A-Z][A-Z_]{2,}|[a-z]+[A-Z]\w*)\b")
+_DECLARED = re.compile(
+    r"^(?:export )?(?:(?:async )?function|const|let) \[?([A-Z][A-Z_, ]{2,}|[a-z]+[A-Z]\w*)\b", re.MULTILINE
+)
 # A line that goes on with the next one, or goes on from the last one.
 _CONTINUED = re.compile(r"(?<=[(\[,;])\n|\n(?=[:?.&|+])|,\n?(?=[\])])")
 
@@ -43,12 +46,15 @@ def bundle(modules: dict[str, str]) -> dict[str, str]:
     first, short = _in_order(modules, _MAIN), _short(modules)
     second = [path for path in _in_order(modules, _SCREENS) if path not in first]
     shared = sorted({name for path in second for name in _names_from(modules[path], first)})
-    screens = {name for names, _ in _REEXPORT.findall(modules[_SCREENS]) for name in names.split(", ")}
     imported = f'import{{{",".join(short.get(name, name) for name in shared)}}}from"./main.js";'
     return {
         _MAIN: _as_one(modules, first, short, {*shared}),
-        _SCREENS: imported + _as_one(modules, second, short, screens),
+        _SCREENS: imported + _as_one(modules, second, short, _screens(modules)),
     }
+
+
+def _screens(modules: dict[str, str]) -> set[str]:
+    return {name for names, _ in _REEXPORT.findall(modules[_SCREENS]) for name in names.split(", ")}
 
 
 def _in_order(modules: dict[str, str], entry: str) -> list[str]:
@@ -76,9 +82,9 @@ def _names_from(module: str, others: list[str]) -> list[str]:
 
 
 def _short(modules: dict[str, str]) -> dict[str, str]:
-    """A sign for each constant of all modules."""
+    """A sign for each of these names that a module declares, except those of screens, which are asked for by text."""
     names = ", ".join(found for text in modules.values() for found in _DECLARED.findall(text)).split(", ")
-    return {name: f"${place:x}" for place, name in enumerate(names)}
+    return {name: f"${place:x}" for place, name in enumerate(names) if name not in _screens(modules)}
 
 
 def _as_one(modules: dict[str, str], paths: list[str], short: Mapping[str, str], exported: Collection[str]) -> str:
@@ -127,9 +133,13 @@ def _plain(code: str, before: str, short: Mapping[str, str]) -> str:
     code = _CONSTANT.sub("let", _ALONE.sub(r"\1=>", _CONTINUED.sub("", code)))
     if before in ("", "{", "}", "(", "[", *_ENDED):
         code = code.removeprefix("\n")
-    return _CAPITALS.sub(lambda found: short.get(found.group(), found.group()), code)
+    return _NAME.sub(lambda found: short.get(found.group(), found.group()), code)
 
 
 def tight(style: str) -> str:
-    """Without comments and space around signs that need none. One before a colon stays: it means a descendant."""
-    return _STYLE_SIGN.sub(r"\1", _STYLE_COMMENT.sub("", style)).replace(";}", "}").lstrip()
+    """Without comments and space around signs that need none, names of values short. A space before a colon stays: it
+    means a descendant.
+    """
+    tightened = _STYLE_SIGN.sub(r"\1", _STYLE_COMMENT.sub("", style)).replace(";}", "}").lstrip()
+    names = list(dict.fromkeys(_STYLE_NAME.findall(tightened)))
+    return _STYLE_NAME.sub(lambda found: f"--{names.index(found.group()):x}", tightened)

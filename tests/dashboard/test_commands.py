@@ -54,7 +54,7 @@ DEEDS = [
         "removeSubjectLimits",
         "subjects unlimit",
         {"Remove"},
-        {'"DELETE", `${LIMITS}?subject=${encodeURIComponent(subject)}`'},
+        {'"DELETE", withQuery(LIMITS, { subject })'},
     ),
     Deed("listSubjectLimits", "subjects list", {"First page", "Next"}),
     Deed("listTokens", "list --parent", {"Show more", "What it was derived from"}),
@@ -62,7 +62,7 @@ DEEDS = [
         "endDerivedTokens",
         "end-derived --id",
         {"End {}", "End all {}…", "End…", "End for good"},
-        {'"DELETE", `${TOKENS}/${id}/derived${one && `'},
+        {'"DELETE", withQuery(`${TOKENS}/${id}/derived`, { id: one })'},
     ),
     Deed("listTokens", "list --csv", {"CSV of the list", "Download CSV"}),
     Deed("listTokens", "list --created-by --subject --last-address", {"Filters and columns…", "Show"}),
@@ -71,7 +71,7 @@ DEEDS = [
         "importTokens",
         "import --dry-run",
         {"Import…", "Import {}", "Try it"},
-        {'"POST", `${TOKENS}/import${dryRun ? "?dryRun=true" : ""}`'},
+        {'"POST", withQuery(`${TOKENS}/import`, { dryRun })'},
     ),
     Deed("explainToken", "explain --scope --address --path", {"Explain"}, {'"POST", `${TOKENS}/explain`'}),
     Deed("listAuditEntries", "audit --format", {"Export"}),
@@ -96,7 +96,7 @@ DEEDS = [
         "deleteWebhook",
         "webhooks remove",
         {"Delete…", "Delete webhook"},
-        {'"DELETE", `${WEBHOOKS}?id=${encodeURIComponent(webhook.id)}`'},
+        {'"DELETE", withQuery(WEBHOOKS, { id: webhook.id })'},
     ),
 ]
 # Buttons that send nothing, or the same once more.
@@ -157,7 +157,7 @@ def test_every_button_has_its_row() -> None:
 
 
 def test_every_call_that_changes_something_has_its_row() -> None:
-    calls = re.compile(r"\bsend\((\"[A-Z]+\", (?:`[^`]+`|[\w.]+))")
+    calls = re.compile(r"\bsend\((\"[A-Z]+\", (?:withQuery\(.+? \}\)|`[^`]+`|[\w.]+))")
     sent = {call for name, text in MODULES.items() if name != "api.js" for call in calls.findall(text)}
     assert sent == set().union(*(deed.sent for deed in DEEDS))
 

@@ -93,6 +93,25 @@ def test_a_name_means_one_thing_in_all_modules() -> None:
     assert [name for name, times in names.items() if times > 1] == []
 
 
+def test_a_name_that_travels_short_is_no_member() -> None:
+    """Neither of an object nor in one, for there it would have to be looked for under what it is called."""
+    short = {
+        name
+        for text in MODULES.values()
+        for declared in TOP_LEVEL.findall(text)
+        for name in re.findall(r"\w+", declared)
+        if re.fullmatch(r"[A-Z][A-Z_]{2,}|[a-z]+[A-Z]\w*", name)
+    }
+    code = re.sub(
+        r'"(?:[^"\\\n]|\\.)*"|//.*|^(?:im|ex)port \{.*|\$\{', "", "\n".join(MODULES.values()), flags=re.MULTILINE
+    )
+    members = re.findall(r"(?<!\.)\.(\w+)|[{,]\s*(\w+):", code)
+    shorthand = [name for inside in re.findall(r"\{([\w\s,]+)\}", code) for name in re.findall(r"\w+", inside)]
+
+    assert {"TOKENS", "openDialog", "withQuery"} <= short
+    assert short & {*(name for pair in members for name in pair), *shorthand} == set()
+
+
 def test_files_stay_small() -> None:
     assert {name: text.count("\n") for name, text in MODULES.items() if text.count("\n") > LONGEST_FILE} == {}
     assert {

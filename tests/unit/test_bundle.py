@@ -44,16 +44,17 @@ def test_what_the_screens_need_of_the_first_script_it_hands_them() -> None:
     }
 
 
-def test_constants_travel_under_short_names() -> None:
+def test_constants_and_functions_of_several_words_travel_under_short_names() -> None:
     scripts = {
-        "js/main.js": 'import { MOST } from "./a.js";\nconst [ONE_OF, OTHERS] = [MOST, "MOST"];\nf(`ONE_OF ${ONE_OF}`, OTHERS, JSON);\n',
-        "js/a.js": "export const MOST = 1;\n",
-        "js/screens.js": 'export { c } from "./c.js";\n',
-        "js/c.js": 'import { MOST } from "./a.js";\nexport const c = MOST;\n',
+        "js/main.js": 'import { MOST, mostOf } from "./a.js";\nconst [ONE_OF, OTHERS] = [MOST, "MOST"];\nf(`ONE_OF ${ONE_OF}`, OTHERS, JSON, mostOf);\n',
+        "js/a.js": "export const MOST = 1;\nexport function mostOf() {}\n",
+        "js/screens.js": 'export { cScreen } from "./c.js";\n',
+        "js/c.js": 'import { MOST, mostOf } from "./a.js";\nexport const cScreen = mostOf(MOST, "mostOf");\n',
     }
     assert bundle(scripts) == {
-        "js/main.js": 'export let $2=1;let[$0,$1]=[$2,"MOST"];f(`ONE_OF ${$0}`,$1,JSON);',
-        "js/screens.js": 'import{$2}from"./main.js";export let c=$2;',
+        "js/main.js": 'export let $2=1;export function $3(){}let[$0,$1]=[$2,"MOST"];f(`ONE_OF ${$0}`,$1,JSON,$3);',
+        # Asked for by its name, which stays.
+        "js/screens.js": 'import{$2,$3}from"./main.js";export let cScreen=$3($2,"mostOf");',
     }
 
 
@@ -82,6 +83,8 @@ l(async (m) => n((o) => o - 1 + a++ + b) , (p) => p
 def test_a_style_loses_the_space_that_means_nothing() -> None:
     style = "@media (width < 9px) and (x: y) {\n  a :hover, b::after {\n    margin: 0 1px;\n    color: red;\n  }\n}\n"
     assert tight(style) == "@media (width < 9px) and (x:y){a :hover,b::after{margin:0 1px;color:red}}"
+    named = "a { --one-of: 1px; --one: calc(2px + var(--one-of)); }\nb > c { margin: var(--one); }\n"
+    assert tight(named) == "a{--0:1px;--1:calc(2px + var(--0))}b>c{margin:var(--1)}"
 
 
 def test_the_first_view_weighs_at_most_thirty_kilobytes_and_all_addresses_carry_the_checksum() -> None:

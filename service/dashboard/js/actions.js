@@ -4,8 +4,9 @@ import { TOKENS, get, send } from "./api.js";
 import { cancel, closeDialog, openDialog } from "./dialog.js";
 import { fill, h, note } from "./dom.js";
 import { choice, field } from "./fields.js";
-import { CHECK_FIRST, formDialog } from "./formdialog.js";
+import { formDialog } from "./formdialog.js";
 import { DAY, count, number, relative, sum } from "./format.js";
+import { CHECK_FIRST } from "./notices.js";
 import { showSecret } from "./secret.js";
 
 const MOST_NAMED = 5;

@@ -46,10 +46,16 @@ export async function send(method, path, body, headers) {
   return answer;
 }
 
-export function get(path, params = {}) {
+/** A path with those parameters behind it that have a value. */
+export function withQuery(path, params) {
   const query = new URLSearchParams(Object.entries(params).filter(([, value]) => value));
-  return send("GET", query.size ? `${path}?${query}` : path);
+  return query.size ? `${path}?${query}` : path;
 }
+
+export const get = (path, params = {}) => send("GET", withQuery(path, params));
+
+/** What the address of this page asks for. */
+export const hereAsked = () => Object.fromEntries(new URLSearchParams(location.search));
 
 /** For what a server may not offer: get(...).catch(absent) is null there. */
 export function absent(refused) {

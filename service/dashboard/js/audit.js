@@ -1,6 +1,6 @@
 // Every change, who made it and from where.
 
-import { TOKENS, absent, get } from "./api.js";
+import { TOKENS, absent, get, withQuery } from "./api.js";
 import { fill, h, icon } from "./dom.js";
 import { ACTIONS, changes, label, origin } from "./events.js";
 import { options } from "./fields.js";
@@ -70,10 +70,9 @@ class Audit extends List {
 
   /** A browser does not tell the page why a download failed: what would refuse it is asked before. */
   download(format) {
-    const query = new URLSearchParams({ ...this.filters(), format });
     return this.app.notices.change(async () => {
       await this.page(this.filters(), 1);
-      h("a", { href: `${this.path}?${query}`, download: `audit.${format}` }).click();
+      h("a", { href: withQuery(this.path, { ...this.filters(), format }), download: `audit.${format}` }).click();
     });
   }
 

@@ -1,6 +1,6 @@
 // What is derived from a token: listed under it, one or all ended.
 
-import { TOKENS, absent, get, send } from "./api.js";
+import { TOKENS, absent, get, send, withQuery } from "./api.js";
 import { confirmDialog } from "./dialog.js";
 import { card, changing, fill, h } from "./dom.js";
 import { count, time } from "./format.js";
@@ -25,7 +25,7 @@ export function endDerived(app, { id, name, derived }, one, done) {
   confirmDialog(app, { title: `End ${one || count(derived)} derived from ${name}?`, go: "End for good",
     lead: `${it ? "It is" : "They are"} refused at once, with whatever is derived from ${it ? "it" : "them"}, and `
       + `cannot be restored. ${name} goes on.` }, async () => {
-    const ended = await send("DELETE", `${TOKENS}/${id}/derived${one && `?id=${one}`}`).catch(absent);
+    const ended = await send("DELETE", withQuery(`${TOKENS}/${id}/derived`, { id: one })).catch(absent);
     app.notices.toast(`${ended?.message ?? "It had ended before"}.`);
     done();
   });

@@ -1,7 +1,7 @@
 // Explain: why a token is accepted or refused, check by check, and what its gateway would get. A token that is pasted
 // is sent once and wiped from the page at that moment.
 
-import { TOKENS, get, send } from "./api.js";
+import { TOKENS, get, hereAsked, send } from "./api.js";
 import { Asking } from "./asking.js";
 import { announce, card, codeBlock, fill, h } from "./dom.js";
 import { Fault, blame, blameRefused, chips, field, options, readAll } from "./fields.js";
@@ -36,7 +36,7 @@ async function idOf(text) {
 
 class Explain extends Asking {
   constructor(app) {
-    const id = new URLSearchParams(location.search).get("id");
+    const id = hereAsked().id;
     const how = chips([["token", "Paste a token"], ["id", "Choose one"]], id ? "id" : "token");
     const secret = field("Token", { class: "veiled", required: true, maxlength: 4096 },
       "Sent once to this server and wiped from the page. Nothing is spent or counted.", required("Paste a token."));

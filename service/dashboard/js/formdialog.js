@@ -5,7 +5,6 @@ import { blameRefused, readAll, submitButton } from "./fields.js";
 import { fill, h, note } from "./dom.js";
 
 const KEPT = "Your entries are kept: try again in a moment.";
-export const CHECK_FIRST = "It may have been done all the same: check before you try again.";
 
 /**
  * fields by name, each as field() makes one; body: how they stand in the dialog, if not one below the other; title and

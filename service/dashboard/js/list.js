@@ -1,6 +1,6 @@
 // What the two lists share: filters in the URL, a search box, pages by cursor.
 
-import { get } from "./api.js";
+import { get, hereAsked, withQuery } from "./api.js";
 import { fill, h, icon } from "./dom.js";
 import { Screen } from "./screen.js";
 
@@ -38,10 +38,7 @@ export class List extends Screen {
   }
 
   /** The page's address with some filters changed, at its first page. */
-  url = (changes) => {
-    const query = new URLSearchParams(Object.entries({ ...this.query, ...changes }).filter(([, value]) => value));
-    return query.size ? `${this.address}?${query}` : this.address;
-  };
+  url = (changes) => withQuery(this.address, { ...this.query, ...changes });
 
   /** A choice whose value goes into the URL. */
   select(name, label, style = "") {
@@ -51,7 +48,7 @@ export class List extends Screen {
 
   /** Take over what the URL says; called again on every change of it. */
   update() {
-    this.query = Object.fromEntries(new URLSearchParams(location.search));
+    this.query = hereAsked();
     this.cursors = history.state ?? [];
     if (document.activeElement !== this.search) this.search.value = this.query.q ?? "";
     this.drawFilters();

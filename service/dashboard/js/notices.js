@@ -8,12 +8,13 @@ const FIRST_WAIT_SECONDS = 2;
 const LONGEST_WAIT_SECONDS = 30;
 
 export const CANNOT_CHANGE = "Your role can read tokens but not change them.";
+export const CHECK_FIRST = "It may have been done all the same: check before you try again.";
 
 const link = (label, click) => h("button.link", { click }, label);
 
 /** Of a change that failed: it may have been made though no answer came. */
 export const whatFailed = ({ away, done = "", requestId }) => done + (away
-  ? `${away} It may have been done all the same: check before you try again. `
+  ? `${away} ${CHECK_FIRST} `
   : `That did not work.${done ? "" : " Nothing was changed."} `) + requestId;
 
 export class Notices {

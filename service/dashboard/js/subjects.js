@@ -1,6 +1,6 @@
 // Limits that all tokens of a subject share: whose there are and what is left of them, set and removed.
 
-import { absent, get, send } from "./api.js";
+import { absent, get, hereAsked, send, withQuery } from "./api.js";
 import { closeDialog } from "./dialog.js";
 import { changing, command, emptyCard, h, icon } from "./dom.js";
 import { Fault, field, required } from "./fields.js";
@@ -22,7 +22,7 @@ class SubjectLimits extends Page {
 
   /** A page of them, or the one that the address names. */
   async load() {
-    const { subject, cursor } = this.query = Object.fromEntries(new URLSearchParams(location.search));
+    const { subject, cursor } = this.query = hereAsked();
     return await get(LIMITS, { subject, cursor }).catch(absent) ?? { subjects: [] };
   }
 
@@ -34,18 +34,18 @@ class SubjectLimits extends Page {
       return [one, emptyCard(subject ? "This subject has no limits." : "No subject has limits.",
         h("p", "Give one some: its tokens draw from them together."), command(this.app, LIMIT_COMMAND))];
     }
-    const turn = (label, to) => h("a.btn.sm", { href: `/dashboard/limits${to}` }, label);
+    const turn = (label, to) => h("a.btn.sm", { href: withQuery("/dashboard/limits", { cursor: to }) }, label);
     return [one, h("section.card", { "aria-label": "Subjects" }, table(".log", "Subjects with limits",
       headings(["Subject", "Limits", head("", h("span.sr", "Actions"))]), subjects.map((each) => this.row(each))),
     (cursor || nextCursor) && h("div.foot", h("span.end", cursor && turn("First page", ""),
-      nextCursor && turn("Next", `?cursor=${encodeURIComponent(nextCursor)}`))))];
+      nextCursor && turn("Next", nextCursor))))];
   }
 
   row({ subject, rateLimits }) {
     const act = (spec, name, click) => changing(`button.btn.sm${spec}`, name, click, name + subject,
       `${name} limits of ${subject}`);
     return line(
-      cell(".none", h("a.name", { href: `/dashboard/?subject=${encodeURIComponent(subject)}` }, subject)),
+      cell(".none", h("a.name", { href: withQuery("/dashboard/", { subject }) }, subject)),
       cell(".none", standings(rateLimits)),
       cell(".acts", h("span.row", act("", "Edit", () => this.edit({ subject, rateLimits })),
         act(".danger", "Remove", () => this.remove(subject, rateLimits)))));
@@ -75,7 +75,7 @@ class SubjectLimits extends Page {
   }
 
   remove = (subject, rateLimits) => this.app.notices.change(async () => {
-    await send("DELETE", `${LIMITS}?subject=${encodeURIComponent(subject)}`).catch(absent);
+    await send("DELETE", withQuery(LIMITS, { subject })).catch(absent);
     const before = rateLimits.map(({ used, remaining, resetSeconds, ...given }) => given);
     this.app.notices.toast(`Limits of ${subject} removed.`, () => this.app.notices.change(
       () => this.put({ subject, rateLimits: before }, `Limits of ${subject} are back.`)));

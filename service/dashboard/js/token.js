@@ -1,7 +1,7 @@
 // One token: what it is, how it is used, what happened to it.
 
 import { revoke, rotate, setActive } from "./actions.js";
-import { TOKENS, absent, get, send } from "./api.js";
+import { TOKENS, absent, get, send, withQuery } from "./api.js";
 import { checksCard } from "./chart.js";
 import { derivedCard, derivedOne, endDerived, under } from "./derived.js";
 import { card, changing, emptyCard, facts, fill, h, icon, note } from "./dom.js";
@@ -36,7 +36,7 @@ function details(app, token, above) {
     ["Scopes", tags(token.scopes)],
     ["Uses", token.maxUses ? `${number(token.usesLeft)} of ${number(token.maxUses)} left` : "any number"],
     subjectLimits[0] && ["Shared limits", [standings(subjectLimits),
-      anchor(`/dashboard/limits?subject=${encodeURIComponent(subject)}`, "Open in shared limits")]],
+      anchor(withQuery("/dashboard/limits", { subject }), "Open in shared limits")]],
     ["Rate limits", rateLimits[0] ? standings(rateLimits) : "none"],
     ["Networks", tags(token.allowedNetworks, "any")],
     ["Metadata", tags(Object.entries(token.metadata).map((pair) => pair.join("=")))],

@@ -1,6 +1,6 @@
 // Import and export: a file of lines tried out first, with a report row by row, then taken in slice by slice.
 
-import { BASE, TOKENS, get, send } from "./api.js";
+import { BASE, TOKENS, get, send, withQuery } from "./api.js";
 import { downloadCsv } from "./csv.js";
 import { announce, card, changing, command, fill, h, icon, refocus } from "./dom.js";
 import { count, number, sum, upper } from "./format.js";
@@ -80,7 +80,7 @@ class Transfer {
     try {
       for (const { first, lines } of slices) {
         if (this.stopped) break;
-        const { skipped, ...counts } = await send("POST", `${TOKENS}/import${dryRun ? "?dryRun=true" : ""}`,
+        const { skipped, ...counts } = await send("POST", withQuery(`${TOKENS}/import`, { dryRun }),
           lines.join("\n"), LINES);
         for (const [name, size] of Object.entries(counts)) found[name] += size;
         found.skipped.push(...skipped.map((one) => ({ ...one, line: one.line + first - 1 })));

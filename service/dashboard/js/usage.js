@@ -1,7 +1,7 @@
 // Usage of the whole service: checks by hour or day and why some were denied, who asks most, and what nobody needs.
 
 import { setActive } from "./actions.js";
-import { TOKENS, get, send } from "./api.js";
+import { TOKENS, get, hereAsked, send, withQuery } from "./api.js";
 import { checksCard, sumOf } from "./chart.js";
 import { card, changing, facts, fill, h, tile } from "./dom.js";
 import { compact, number, sum, time } from "./format.js";
@@ -61,7 +61,7 @@ class ServiceUsage extends Page {
   }
 
   load() {
-    this.daily = new URLSearchParams(location.search).get("by") === "days";
+    this.daily = hereAsked().by === "days";
     const active = { status: "active" };
     return Promise.all([get("/api/admin/usage", { hours: this.daily ? MANY_HOURS : FEW_HOURS }),
       get(`${TOKENS}/hygiene`), get(TOKENS, { ...active, sort: "-lastUsedAt", limit: READ }),
@@ -73,7 +73,7 @@ class ServiceUsage extends Page {
       .filter(([, checks]) => checks).sort(([, one], [, other]) => other - one).slice(0, LISTED)
       .map(([token, checks]) => [token, compact(checks)]);
     const [, span] = SPANS_SHOWN[Number(this.daily)];
-    fill(this.spans, SPANS_SHOWN.map(([by, label]) => h("a", { href: `/dashboard/usage${by && `?by=${by}`}`,
+    fill(this.spans, SPANS_SHOWN.map(([by, label]) => h("a", { href: withQuery("/dashboard/usage", { by }),
       "data-focus": `by-${by}`, "aria-current": (by === "days") === this.daily && "true" }, label)));
     return [this.tiles(hygiene),
       h("div.cols", checksCard("Checks", this.daily ? byDay(hours) : hours, span, [],

@@ -1,14 +1,15 @@
 // Webhooks: who is told of changes, how far each is, what it answered, and the dialogs that add and remove one.
 
 import { askOverlap } from "./actions.js";
-import { get, send } from "./api.js";
+import { get, send, withQuery } from "./api.js";
 import { confirmDialog } from "./dialog.js";
 import { announce, card, changing, command, emptyCard, facts, fill, h, icon, note } from "./dom.js";
 import { ACTIONS, label } from "./events.js";
 import { field, required, ticks } from "./fields.js";
-import { CHECK_FIRST, formDialog } from "./formdialog.js";
+import { formDialog } from "./formdialog.js";
 import { day, moment, number, state, time } from "./format.js";
 import { cell, headings, line, table } from "./list.js";
+import { CHECK_FIRST } from "./notices.js";
 import { Page } from "./page.js";
 import { showSecret } from "./secret.js";
 
@@ -141,7 +142,7 @@ class WebhooksPage extends Page {
   remove = (webhook) => confirmDialog(this.app, { title: `Delete the webhook to ${hostOf(webhook)}?`,
     lead: "What waits for it is not sent any more, and its signing secret ends with it.", go: "Delete webhook" },
   async () => {
-    await send("DELETE", `${WEBHOOKS}?id=${encodeURIComponent(webhook.id)}`);
+    await send("DELETE", withQuery(WEBHOOKS, { id: webhook.id }));
     this.app.notices.toast(`The webhook to ${hostOf(webhook)} was deleted.`);
     this.update();
   });
