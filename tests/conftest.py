@@ -4,7 +4,7 @@ import gc
 import shutil
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,9 @@ from tests.server_groups import Six, Trio
 hypothesis.settings.register_profile("house", deadline=None, database=None)
 hypothesis.settings.load_profile("house")
 
+# What the fixtures `make_service` and `turn_time` are.
+MakeService = Callable[..., Awaitable[Service]]
+TurnTime = Callable[[float], None]
 SERVER_KEY = "a server key of the tests, long enough"
 # argon2id of "correct horse", cheap on purpose.
 PASSWORD = "correct horse"
@@ -151,7 +154,7 @@ def make_settings(redis_server: embedded.EmbeddedRedis, namespace: str, accounts
 
 
 @pytest.fixture
-async def make_service(make_settings: Callable[..., Settings], clock: Clock) -> AsyncIterator[Callable[..., Any]]:
+async def make_service(make_settings: Callable[..., Settings], clock: Clock) -> AsyncIterator[MakeService]:
     """Makes services: `await make_service(shards=16, one_time_issue="authenticated")`.
 
     Another call makes another process of the same service. `background=False` leaves out what it does by itself;
@@ -190,24 +193,27 @@ SHARDS = [1, pytest.param(16, marks=pytest.mark.slow)]
 
 
 @pytest.fixture(params=SHARDS)
-async def service(request: pytest.FixtureRequest, make_service: Callable[..., Any]) -> Service:
+async def service(request: pytest.FixtureRequest, make_service: MakeService) -> Service:
     """The same service with 1 and 16 shards."""
-    made: Service = await make_service(shards=request.param)
-    return made
+    return await make_service(shards=request.param)
 
 
 @pytest.fixture(params=SHARDS)
-async def still(request: pytest.FixtureRequest, make_service: Callable[..., Any]) -> Service:
+async def still(request: pytest.FixtureRequest, make_service: MakeService) -> Service:
     """The same without its background work: nothing is swept or flushed but by the test."""
-    made: Service = await make_service(shards=request.param, background=False)
-    return made
+    return await make_service(shards=request.param, background=False)
+
+
+@pytest.fixture
+async def faked(make_service: MakeService) -> Service:
+    """One of a single shard on fakeredis."""
+    return await make_service(fake=True)
 
 
 @pytest.fixture(params=SHARDS)
-async def aging(request: pytest.FixtureRequest, make_service: Callable[..., Any], fake_clock: Clock) -> Service:
+async def aging(request: pytest.FixtureRequest, make_service: MakeService, fake_clock: Clock) -> Service:
     """A still one on fakeredis: when the clock is turned its keys age and its scripts see it, so that a sweep moves."""
-    made: Service = await make_service(shards=request.param, fake=True)
-    return made
+    return await make_service(shards=request.param, fake=True)
 
 
 @pytest.fixture
@@ -218,6 +224,6 @@ def fake_clock(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 @pytest.fixture
-def turn_time(fake_clock: Clock) -> Callable[[float], None]:
+def turn_time(fake_clock: Clock) -> TurnTime:
     """Turn the time of fakeredis, and with it that of every clock here: `turn_time(300)`."""
     return fake_clock.forward

@@ -7,10 +7,12 @@ from uuid import uuid4
 import pytest
 
 from service import embedded
+from service.app import Service
 from tests.api.described import Described
 from tests.api.running import Lifespan
 from tests.api.wire import Client
 from tests.api.world import World
+from tests.asgi import Person, sign_in
 from tests.conftest import PASSWORD, SERVER_KEY
 
 Environment = Callable[..., dict[str, str]]
@@ -24,6 +26,12 @@ def accounts_file(accounts_file: Path, tmp_path_factory: pytest.TempPathFactory)
     path = tmp_path_factory.mktemp("accounts") / "accounts.toml"
     path.write_text(text + dora)
     return path
+
+
+@pytest.fixture
+async def admin(service: Service) -> Person:
+    """An administrator signed in at the service that is asked over ASGI."""
+    return await sign_in(service)
 
 
 @pytest.fixture(scope="session")

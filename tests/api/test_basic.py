@@ -1,7 +1,6 @@
 """A client with a name and a password that could not be evaluated is told to come again, and never that it is bad."""
 
 import base64
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,7 +10,7 @@ from service.errors import StoreUnavailable
 from service.tokens.accounts.login import PER_ACCOUNT, WINDOW_SECONDS
 from service.tokens.accounts.passwords import Busy
 from tests.asgi import Answer, Person
-from tests.conftest import PASSWORD
+from tests.conftest import PASSWORD, MakeService, TurnTime
 from tests.links import Wrapped
 
 FORMS = ("/oauth2/introspect", "/oauth2/revoke")
@@ -74,7 +73,7 @@ class Away(Wrapped):
 @pytest.mark.parametrize("path", FORMS)
 @pytest.mark.parametrize(("name", "password"), [("admin", PASSWORD), ("nobody", "x"), ("admin", "wrong")])
 async def test_at_whatever_step_redis_goes_the_answer_is_503(
-    make_service: Callable[..., Any], turn_time: Callable[[float], None], path: str, name: str, password: str
+    make_service: MakeService, turn_time: TurnTime, path: str, name: str, password: str
 ) -> None:
     links: list[Away] = []
 

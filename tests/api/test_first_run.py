@@ -1,15 +1,14 @@
 """Before anybody has an account the page is told so, and what to do is on it."""
 
-from collections.abc import Callable
-from typing import Any
-
 import httpx2
 import pytest
+
+from tests.conftest import MakeService
 
 
 @pytest.mark.parametrize("has_accounts", [True, False])
 async def test_a_page_that_is_signed_out_knows_whether_anybody_could_sign_in(
-    make_service: Callable[..., Any], has_accounts: bool
+    make_service: MakeService, has_accounts: bool
 ) -> None:
     service = await (make_service() if has_accounts else make_service(accounts_file=""))
     async with httpx2.AsyncClient(

@@ -1,6 +1,5 @@
 """The wire of /k8s/tokenreview: what an API server asks, and the answer it expects."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -8,6 +7,7 @@ import pytest
 from tests.api.wire import Answer
 from tests.api.world import World
 from tests.asgi import sign_in
+from tests.conftest import MakeService
 
 PATH = "/k8s/tokenreview"
 V1 = "authentication.k8s.io/v1"
@@ -44,7 +44,7 @@ def test_no_audience_is_claimed_that_nobody_configured(world: World) -> None:
     assert (status["user"]["username"], "audiences" in status) == ("uma", False)
 
 
-async def test_of_the_audiences_asked_for_those_configured_are_claimed(make_service: Callable[..., Any]) -> None:
+async def test_of_the_audiences_asked_for_those_configured_are_claimed(make_service: MakeService) -> None:
     service = await make_service(background=False, kubernetes_audiences="api, vault")
     admin = await sign_in(service)
     for asked, claimed in ((["vault", "other"], ["vault"]), (["vault", "api"], ["vault", "api"]), ([], None)):

@@ -1,7 +1,6 @@
 """A client that leaves ends what was looked up for it, and a stop what it did not wait out."""
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -9,6 +8,7 @@ import pytest
 from service.app import Service
 from tests.asgi import sign_in
 from tests.builders import DEADLINE, create
+from tests.conftest import MakeService
 from tests.links import Wrapped
 
 
@@ -22,7 +22,7 @@ from tests.links import Wrapped
     ],
 )
 async def test_a_search_ends_with_the_connection_it_is_for(
-    make_service: Callable[..., Any], method: str, path: str, query: bytes, body: bytes
+    make_service: MakeService, method: str, path: str, query: bytes, body: bytes
 ) -> None:
     begun, ended = asyncio.Event(), asyncio.Event()
 

@@ -2,8 +2,6 @@
 
 import asyncio
 import socket
-from collections.abc import Callable
-from typing import Any
 
 import pytest
 
@@ -13,6 +11,7 @@ from service.edge.deadlines import Deadlines
 from service.edge.limits import ConnectionLimits
 from service.edge.protocol import EdgeProtocol
 from service.errors import StartRefused
+from tests.conftest import MakeService
 from tests.listening import listening
 from tests.ports import held_port
 
@@ -25,7 +24,7 @@ async def get(port: int, path: str, host: str = "127.0.0.1") -> bytes:
     return answer
 
 
-async def test_metrics_are_on_their_own_port_and_nothing_else_is(make_service: Callable[..., Any]) -> None:
+async def test_metrics_are_on_their_own_port_and_nothing_else_is(make_service: MakeService) -> None:
     port = held_port()
     service: Service = await make_service(metrics_port=port)
     assert b"tokens_build_info" in await get(port, "/metrics")
@@ -41,13 +40,13 @@ async def test_metrics_are_on_their_own_port_and_nothing_else_is(make_service: C
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
-async def test_the_port_is_on_every_address_that_is_listened_on(make_service: Callable[..., Any], host: str) -> None:
+async def test_the_port_is_on_every_address_that_is_listened_on(make_service: MakeService, host: str) -> None:
     port = held_port()
     await make_service(metrics_port=port, host="0.0.0.0,::")
     assert b"tokens_build_info" in await get(port, "/metrics", host)
 
 
-async def test_a_port_that_another_program_has_stops_the_start_with_one_line(make_service: Callable[..., Any]) -> None:
+async def test_a_port_that_another_program_has_stops_the_start_with_one_line(make_service: MakeService) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         refusal = f"^cannot listen on 127.0.0.1 port {port} for metrics: Address already in use; .*TOKENS_METRICS_PORT$"
@@ -55,7 +54,7 @@ async def test_a_port_that_another_program_has_stops_the_start_with_one_line(mak
             await make_service(metrics_port=port)
 
 
-async def test_a_port_is_free_again_when_the_service_has_ended(make_service: Callable[..., Any]) -> None:
+async def test_a_port_is_free_again_when_the_service_has_ended(make_service: MakeService) -> None:
     port = held_port()
     service: Service = await make_service(background=False, metrics_port=port)
     async with service.lifespan():

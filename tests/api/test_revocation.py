@@ -17,7 +17,7 @@ from service.tokens.managed.tokens import NewToken
 from tests.api.world import TOKENS
 from tests.asgi import Person, sign_in
 from tests.builders import ADMIN, DAY, audit, create, dump
-from tests.conftest import SERVER_KEY, Clock
+from tests.conftest import SERVER_KEY, Clock, MakeService
 
 SELF = "/api/tokens/self"
 CONSUME = "/api/one-time-tokens/consume"
@@ -271,7 +271,7 @@ def expected(way: Way, state: str) -> tuple[bool | None, bool]:
     ],
 )
 async def test_what_was_revoked_is_never_accepted_again(
-    make_service: Callable[..., Any], fake_clock: Clock, way: Way, shards: int
+    make_service: MakeService, fake_clock: Clock, way: Way, shards: int
 ) -> None:
     common = {"fake": True, "shards": shards, "max_lifetime_days": 0}
     before = await make_service(**common)
@@ -298,7 +298,7 @@ async def test_what_was_revoked_is_never_accepted_again(
 
 
 async def test_without_its_record_a_token_leaves_nothing_behind_but_that_it_was_revoked(
-    make_service: Callable[..., Any], clock: Clock
+    make_service: MakeService, clock: Clock
 ) -> None:
     service = await make_service(background=False)
     case = await Table(service, service, clock).without_a_record()
@@ -316,7 +316,7 @@ async def test_without_its_record_a_token_leaves_nothing_behind_but_that_it_was_
 
 
 async def test_after_its_revocation_a_spent_one_time_tokens_answer_is_not_repeated(
-    make_service: Callable[..., Any],
+    make_service: MakeService,
 ) -> None:
     service = await make_service(background=False)
     secret = (await service.rules.one_time.issue(address="", anonymous=False)).secret

@@ -1,7 +1,6 @@
 """Self-service by secrets of other systems, imported in clear or as their SHA-256: as good as one's own."""
 
 import json
-from collections.abc import Callable
 from hashlib import sha256
 from typing import Any
 
@@ -9,7 +8,7 @@ import pytest
 
 from service.app import Service
 from tests.asgi import Person, sign_in
-from tests.conftest import SERVER_KEY
+from tests.conftest import SERVER_KEY, MakeService
 
 SELF = "/api/tokens/self"
 # Some look like tokens of this service: a session, a one-time token, a managed one with a wrong checksum.
@@ -54,7 +53,7 @@ async def test_a_lost_answer_to_its_rotation_is_asked_for_again(service: Service
     assert len({answer.json()["token"]["token"] for answer in answers}) == 1
 
 
-async def test_it_knows_itself_after_a_change_of_the_server_key(make_service: Callable[..., Any]) -> None:
+async def test_it_knows_itself_after_a_change_of_the_server_key(make_service: MakeService) -> None:
     before = await make_service()
     await holder_of(before, SECRETS[0], "secret", scopes=["self:rotate"])
     after = await make_service(secret_key="another server key, long enough to be one", secret_key_previous=SERVER_KEY)

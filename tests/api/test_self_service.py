@@ -151,8 +151,7 @@ async def test_an_old_secret_may_read_repeat_its_request_and_revoke_but_not_rota
     assert (await Person(service, first.json()["token"]["token"]).get("/validate")).status == 401
 
 
-async def test_who_is_no_holder(service: Service) -> None:
-    admin = await sign_in(service)
+async def test_who_is_no_holder(service: Service, admin: Person) -> None:
     one_time = (await admin.post("/api/one-time-tokens", {})).json()["token"]
     _, created = await made(service, scopes=["self:rotate"])
     await admin.ask("PATCH", TOKENS, json_body={"id": created["id"], "isActive": False})

@@ -1,9 +1,8 @@
 """A service behind the edge's protocol, and a clock for its deadlines."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
-from typing import Any
 
 import pytest
 
@@ -12,6 +11,7 @@ from service.app import Service
 from service.edge.deadlines import Deadlines
 from service.edge.limits import ConnectionLimits
 from service.edge.protocol import EdgeProtocol
+from tests.conftest import MakeService
 from tests.edge.asking import PATIENCE_SECONDS
 from tests.listening import listening
 
@@ -41,10 +41,9 @@ def turned() -> Turned:
 
 
 @pytest.fixture
-async def service(make_service: Callable[..., Any]) -> Service:
+async def service(make_service: MakeService) -> Service:
     """One that believes what a gateway on this machine says of its client."""
-    made: Service = await make_service(trusted_proxies="127.0.0.1", one_time_issue_per_minute=3)
-    return made
+    return await make_service(trusted_proxies="127.0.0.1", one_time_issue_per_minute=3)
 
 
 def edge(service: Service, turned: Turned, limits: ConnectionLimits) -> AbstractAsyncContextManager[int]:

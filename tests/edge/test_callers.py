@@ -11,6 +11,7 @@ from service.app import Service
 from service.edge.limits import ConnectionLimits
 from service.errors import StoreUnavailable
 from tests.builders import create, sign_in
+from tests.conftest import MakeService
 from tests.edge.asking import PATIENCE_SECONDS, first, until_closed
 from tests.edge.conftest import Turned, edge
 from tests.edge.test_session_check import Saying
@@ -29,9 +30,7 @@ def creating(secret: str) -> bytes:
     return head.encode() + b"\r\n\r\n" + body
 
 
-async def test_a_store_that_is_away_is_asked_once_for_a_caller(
-    make_service: Callable[..., Any], turned: Turned
-) -> None:
+async def test_a_store_that_is_away_is_asked_once_for_a_caller(make_service: MakeService, turned: Turned) -> None:
     links: list[Saying] = []
     service = await make_service(background=False, wrap=lambda link: links.append(Saying(link)) or links[-1])
     links[0].reply = StoreUnavailable("away")
@@ -53,7 +52,7 @@ class Leaving(Wrapped):
 
 
 async def test_nothing_is_created_for_a_client_that_left_before_it_was_known(
-    make_service: Callable[..., Any], turned: Turned
+    make_service: MakeService, turned: Turned
 ) -> None:
     service = await make_service(background=False, wrap=Leaving)
     secret = await sign_in(service)

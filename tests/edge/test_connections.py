@@ -14,6 +14,7 @@ from service.api.http.proxies import TrustedProxies
 from service.app import Service
 from service.edge.limits import ConnectionLimits
 from service.edge.protocol import EdgeProtocol
+from tests.conftest import MakeService
 from tests.edge.asking import GOOD, PATIENCE_SECONDS, first
 from tests.edge.conftest import Turned, edge
 from tests.links import Wrapped
@@ -125,9 +126,7 @@ class Silent(Wrapped):
 @pytest.mark.parametrize(
     "behind", [b"", b"GET /livez HTTP/1.1\r\nHost: ", HALF_A_BODY], ids=["nothing", "head", "body"]
 )
-async def test_where_all_are_busy_a_new_one_is_told(
-    make_service: Callable[..., Any], turned: Turned, behind: bytes
-) -> None:
+async def test_where_all_are_busy_a_new_one_is_told(make_service: MakeService, turned: Turned, behind: bytes) -> None:
     """Also where half a request is behind the one that is under way, whose answer would be lost."""
     service = await make_service(background=False, wrap=Silent)
     ask = b"DELETE /api/admin/tokens?id=a HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer " + b"A" * 64 + b"\r\n\r\n"

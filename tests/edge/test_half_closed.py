@@ -10,6 +10,7 @@ import pytest
 from service.app import Service
 from service.edge.reading import ReadingProtocol
 from tests.builders import create, sign_in
+from tests.conftest import MakeService
 from tests.edge.asking import PATIENCE_SECONDS, until_closed
 from tests.edge.conftest import Turned, edge
 from tests.edge.test_callers import COUNTED, METRICS, NO_LIMITS, creating
@@ -105,7 +106,7 @@ VALIDATION = b"GET /validate HTTP/1.1\r\nHost: a\r\nX-API-Key: %b\r\n\r\n" % (b"
 
 @pytest.mark.parametrize("behind", [b"", VALIDATION])
 async def test_nothing_is_created_where_the_client_may_have_left(
-    make_service: Callable[..., Any], turned: Turned, behind: bytes
+    make_service: MakeService, turned: Turned, behind: bytes
 ) -> None:
     service = await make_service(wrap=Late, background=False)
     secret = await sign_in(service)

@@ -1,8 +1,6 @@
 """Heads of operations that came before: known by their bytes, and answered by the query and the body they come with."""
 
 import asyncio
-from collections.abc import Callable
-from typing import Any
 
 import pytest
 
@@ -11,6 +9,7 @@ from service.edge.known_heads import Head
 from service.edge.operations import CreateCycle, RevokeCycle
 from service.edge.reading import ReadingProtocol
 from tests.builders import create, sign_in
+from tests.conftest import MakeService
 from tests.edge.asking import GOOD, PATIENCE_SECONDS, until_closed
 from tests.edge.asking import first as first_head
 from tests.edge.conftest import Turned, edge
@@ -42,7 +41,7 @@ async def answer(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
 
 
 async def test_a_head_that_came_before_is_not_parsed_again_and_each_body_is_answered_for_itself(
-    make_service: Callable[..., Any], turned: Turned, monkeypatch: pytest.MonkeyPatch
+    make_service: MakeService, turned: Turned, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # In the background heads are let go of each second.
     service = await make_service(background=False)
@@ -97,7 +96,7 @@ async def test_a_head_that_came_before_is_not_parsed_again_and_each_body_is_answ
 
 
 async def test_nothing_is_created_behind_a_known_head_where_the_client_may_have_left(
-    make_service: Callable[..., Any], turned: Turned
+    make_service: MakeService, turned: Turned
 ) -> None:
     service = await make_service(wrap=Late, background=False)
     secret = (await sign_in(service)).decode()

@@ -1,6 +1,5 @@
 """Secrets of other systems on the fast path: the one lookup that finds one is enough, as with ours."""
 
-from collections.abc import Callable
 from hashlib import sha256
 from typing import Any
 
@@ -12,6 +11,7 @@ from service.model import Outcome, Verdict
 from service.tokens.managed.import_admission import ImportedSecret, last_eight_of
 from service.tokens.managed.tokens import NewToken
 from tests.asgi import TEST
+from tests.conftest import MakeService
 from tests.edge.asking import first
 
 UUID, HEX = "5f0c2a60-8d52-4b7e-9c55-0d6a2f0f1b2c", "0123456789abcdef" * 2
@@ -19,10 +19,9 @@ STRANGER = "6f0c2a60-8d52-4b7e-9c55-0d6a2f0f1b2c"
 
 
 @pytest.fixture
-async def service(make_service: Callable[..., Any]) -> Service:
+async def service(make_service: MakeService) -> Service:
     """One in whose background no counts are gathered, and nothing is learnt of other systems' secrets."""
-    made: Service = await make_service(background=False)
-    return made
+    return await make_service(background=False)
 
 
 async def ask(port: int, field: str, secret: str) -> bytes:

@@ -8,6 +8,7 @@ import pytest
 from service.api.http.proxies import TrustedProxies
 from service.edge.limits import ConnectionLimits
 from service.errors import StoreUnavailable
+from tests.conftest import MakeService
 from tests.edge.asking import first
 from tests.edge.conftest import Turned, edge
 from tests.links import Wrapped
@@ -23,7 +24,7 @@ async def test_an_address_gets_so_many_tokens_a_minute(port: int) -> None:
 
 
 async def test_where_only_known_callers_are_issued_tokens_nobody_else_is(
-    make_service: Callable[..., Any], turned: Turned
+    make_service: MakeService, turned: Turned
 ) -> None:
     service = await make_service(one_time_issue="authenticated")
     async with edge(service, turned, NO_LIMITS) as port:
@@ -46,7 +47,7 @@ class Failing(Wrapped):
 
 @pytest.mark.parametrize(("away", "status"), [(False, b"200"), (True, b"500")])
 async def test_what_was_not_recorded_is_asked_for_again_and_fails_in_the_generators_own_words(
-    make_service: Callable[..., Any], turned: Turned, *, away: bool, status: bytes
+    make_service: MakeService, turned: Turned, *, away: bool, status: bytes
 ) -> None:
     links: list[Failing] = []
     service = await make_service(background=False, wrap=lambda link: links.append(Failing(link)) or links[-1])

@@ -9,6 +9,7 @@ import pytest
 from service.api.http.proxies import TrustedProxies
 from service.edge.limits import ConnectionLimits
 from service.errors import StoreUnavailable
+from tests.conftest import MakeService
 from tests.edge.asking import PATIENCE_SECONDS
 from tests.edge.conftest import Turned, edge
 from tests.links import Wrapped
@@ -36,7 +37,7 @@ class Saying(Wrapped):
     ],
 )
 async def test_what_is_no_reply_of_a_lookup_is_neither_yes_nor_no(
-    make_service: Callable[..., Any], turned: Turned, reply: Any, status: bytes, body: bytes
+    make_service: MakeService, turned: Turned, reply: Any, status: bytes, body: bytes
 ) -> None:
     links: list[Saying] = []
     service = await make_service(background=False, wrap=lambda link: links.append(Saying(link)) or links[-1])

@@ -1,14 +1,13 @@
 """Counters of tries at a password: reserved before, counted when wrong, each harmless when it is repeated."""
 
 import asyncio
-from collections.abc import Callable
-from typing import Any
 
 import pytest
 
 from service.app import Service
 from service.store.attempts import AttemptStore
 from tests.builders import all_keys
+from tests.conftest import MakeService, TurnTime
 
 COUNTER = b"c" * 32
 HOLD = 5000
@@ -56,10 +55,9 @@ async def test_what_is_repeated_after_a_lost_reply_counts_once(store: AttemptSto
 
 
 async def test_a_reservation_lapses_in_seconds_and_a_wrong_try_counts_for_its_own_window(
-    make_service: Callable[..., Any], turn_time: Callable[[float], None]
+    faked: Service, turn_time: TurnTime
 ) -> None:
-    service = await make_service(fake=True)
-    store = AttemptStore(service.stores.shards)
+    store = AttemptStore(faked.stores.shards)
     for number in range(5):
         assert await reserve(store, f"left alone {number}") == 0
     turn_time(HOLD / 1000 + 0.1)
@@ -73,12 +71,10 @@ async def test_a_reservation_lapses_in_seconds_and_a_wrong_try_counts_for_its_ow
     assert await reserve(store, "sixth") == 0
     assert await reserve(store, "seventh") > 0
     turn_time(1000)
-    assert await all_keys(service) == set()
+    assert await all_keys(faked) == set()
 
 
-async def test_a_pair_is_remembered_for_its_time(
-    make_service: Callable[..., Any], turn_time: Callable[[float], None]
-) -> None:
+async def test_a_pair_is_remembered_for_its_time(make_service: MakeService, turn_time: TurnTime) -> None:
     store = AttemptStore((await make_service(fake=True)).stores.shards)
     assert not await store.is_known(COUNTER)
     await store.remember(COUNTER, 60_000)

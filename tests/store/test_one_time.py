@@ -1,7 +1,6 @@
 """One-time tokens in Redis: burnt once, kept for a retry, and limited by issuer."""
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,6 +11,7 @@ from service.store.driver.shards import Shards
 from service.store.fence import VOID, Fence
 from service.store.one_time import RETRY_MILLISECONDS, IssueLimit, OneTimeStore
 from tests.builders import all_keys
+from tests.conftest import MakeService, TurnTime
 from tests.links import Wrapped
 
 REQUEST, OTHER = b"r" * 32, b"q" * 32
@@ -51,7 +51,7 @@ async def test_of_fifty_consumers_of_each_of_six_tokens_exactly_six_succeed(
 
 
 async def test_the_harness_catches_a_consumption_that_reads_and_then_deletes(
-    make_service: Callable[..., Any],
+    make_service: MakeService,
 ) -> None:
     """The fault planted on purpose: were the race test blind to it, it would prove nothing.
 
@@ -93,12 +93,9 @@ async def test_racing_retries_of_one_request_all_get_the_answer_and_no_other_doe
     assert answers == [b"record 0"] * 20 + [None] * 20
 
 
-async def test_the_kept_answer_goes_after_thirty_seconds(
-    make_service: Callable[..., Any], turn_time: Callable[[float], None]
-) -> None:
-    service = await make_service(fake=True)
-    store = OneTimeStore(service.stores.shards, Fence())
-    await issue(service, store)
+async def test_the_kept_answer_goes_after_thirty_seconds(faked: Service, turn_time: TurnTime) -> None:
+    store = OneTimeStore(faked.stores.shards, Fence())
+    await issue(faked, store)
     await store.consume(digest(0), REQUEST)
     turn_time(29)
     assert await store.consume(digest(0), REQUEST) == b"record 0"
@@ -115,43 +112,38 @@ async def test_an_issuer_gets_exactly_its_limit_however_many_ask_at_once(still: 
     )
 
 
-async def test_an_issuer_who_waited_is_admitted_again(
-    make_service: Callable[..., Any], turn_time: Callable[[float], None]
-) -> None:
-    service = await make_service(fake=True)
-    store = OneTimeStore(service.stores.shards, Fence())
+async def test_an_issuer_who_waited_is_admitted_again(faked: Service, turn_time: TurnTime) -> None:
+    store = OneTimeStore(faked.stores.shards, Fence())
     for number in range(4):
-        await issue(service, store, number, address1=3)
-    assert await issue(service, store, 9, address1=3) == 20_000
+        await issue(faked, store, number, address1=3)
+    assert await issue(faked, store, 9, address1=3) == 20_000
     turn_time(19.9)
-    assert await issue(service, store, 9, address1=3) == 100
+    assert await issue(faked, store, 9, address1=3) == 100
     turn_time(0.1)
-    assert await issue(service, store, 9, address1=3) == 0
-    assert await issue(service, store, 8, address1=3) == 20_000
+    assert await issue(faked, store, 9, address1=3) == 0
+    assert await issue(faked, store, 8, address1=3) == 20_000
 
 
 async def test_an_issuer_whom_one_limit_refuses_is_not_charged_under_the_others(
-    make_service: Callable[..., Any], turn_time: Callable[[float], None]
+    faked: Service, turn_time: TurnTime
 ) -> None:
-    service = await make_service(fake=True)
-    store = OneTimeStore(service.stores.shards, Fence())
+    store = OneTimeStore(faked.stores.shards, Fence())
     for number in range(4):
-        await issue(service, store, number, address1=3, network1=5)
-    assert await issue(service, store, 5, address2=3, network1=5) == 0
-    assert await issue(service, store, 6, address2=3, network1=5) == 0
+        await issue(faked, store, number, address1=3, network1=5)
+    assert await issue(faked, store, 5, address2=3, network1=5) == 0
+    assert await issue(faked, store, 6, address2=3, network1=5) == 0
     turn_time(0.0)
-    assert await issue(service, store, 7, address2=3, network1=5) == 12_000
+    assert await issue(faked, store, 7, address2=3, network1=5) == 12_000
 
 
 async def test_a_redis_whose_clock_was_set_back_keeps_nobody_out_until_then(
-    make_service: Callable[..., Any], turn_time: Callable[[float], None]
+    faked: Service, turn_time: TurnTime
 ) -> None:
-    service = await make_service(fake=True)
-    store = OneTimeStore(service.stores.shards, Fence())
+    store = OneTimeStore(faked.stores.shards, Fence())
     turn_time(3600)
-    await issue(service, store, address1=3)
+    await issue(faked, store, address1=3)
     turn_time(-3600)
-    assert await issue(service, store, 9, address1=3) == 0
+    assert await issue(faked, store, 9, address1=3) == 0
 
 
 async def test_without_a_limit_no_rate_is_kept(still: Service, store: OneTimeStore) -> None:

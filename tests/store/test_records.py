@@ -1,6 +1,5 @@
 """The hash of a record: letters for names, values in pieces, and the same record whatever way it came about."""
 
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -10,6 +9,7 @@ from service.model import ManagedToken, RateLimit
 from service.store.managed import records
 from service.store.managed.records import Record
 from tests.builders import ADMIN, create
+from tests.conftest import MakeService
 
 DIGEST = bytes(range(32))
 TOKEN = ManagedToken("00a1b2c3d4e5f607", "ci", "89abcdef", DIGEST, "admin", 1_700_000_000_000_001)
@@ -88,7 +88,7 @@ def test_no_value_up_to_a_kibibyte_is_longer_than_a_compact_hash_bears() -> None
     assert max(map(len, hash_of(records.encode(token, seal="ab" * 16)).values())) <= 64
 
 
-async def test_a_record_stays_compact_whatever_its_client_calls_itself(make_service: Callable[..., Any]) -> None:
+async def test_a_record_stays_compact_whatever_its_client_calls_itself(make_service: MakeService) -> None:
     still = await make_service(background=False)
     created = await create(
         still, "n" * 80, description="d" * 500, metadata={"team": "t" * 256}, scopes=("orders:read",) * 20
@@ -105,7 +105,7 @@ async def test_a_record_stays_compact_whatever_its_client_calls_itself(make_serv
     assert await shard.link.execute("OBJECT", "ENCODING", shard.keys.metadata(created.token.token_id)) == b"listpack"
 
 
-async def test_an_ordinary_record_takes_less_than_a_quarter_of_a_kibibyte(make_service: Callable[..., Any]) -> None:
+async def test_an_ordinary_record_takes_less_than_a_quarter_of_a_kibibyte(make_service: MakeService) -> None:
     still = await make_service(background=False)
     token = (await create(still, "ci for the shop", scopes=("orders:read",))).token
     shard = still.stores.shards.of_id(token.token_id)

@@ -1,8 +1,6 @@
 """Sessions in Redis: made, ended one by one and all at once, and gone with their time."""
 
 import asyncio
-from collections.abc import Callable
-from typing import Any
 
 import pytest
 
@@ -10,6 +8,7 @@ from service.app import Service
 from service.store.audit import Entry
 from service.store.sessions import SessionStore
 from tests.builders import DAY, all_keys, audit
+from tests.conftest import TurnTime
 
 BODY = b'{"at":1,"action":"a","actor":"a","target":"t","address":"","channel":"","request_id":""}'
 ENTRY = Entry(1000, BODY, "0" * 32)
@@ -107,22 +106,19 @@ async def test_of_fifty_who_end_one_session_exactly_one_does(still: Service, sto
     assert len(await audit(still)) == 2
 
 
-async def test_a_session_ends_with_its_idle_time_and_with_its_full_time(
-    make_service: Callable[..., Any], turn_time: Callable[[float], None]
-) -> None:
-    service = await make_service(fake=True)
-    store = SessionStore(service.stores.shards)
-    await create(service, store, 0, idle=600)
-    await create(service, store, 1)
+async def test_a_session_ends_with_its_idle_time_and_with_its_full_time(faked: Service, turn_time: TurnTime) -> None:
+    store = SessionStore(faked.stores.shards)
+    await create(faked, store, 0, idle=600)
+    await create(faked, store, 1)
     turn_time(599)
-    assert await credentials(service) == 2
+    assert await credentials(faked) == 2
     turn_time(2)
-    assert await credentials(service) == 1
+    assert await credentials(faked) == 1
     turn_time(DAY)
-    assert await credentials(service) == 0
+    assert await credentials(faked) == 0
     # The list of the user's sessions goes with the next sweep.
-    await service.rules.managed.sweeper.sweep()
-    assert not [key for key in await all_keys(service) if b":su:" in key]
+    await faked.rules.managed.sweeper.sweep()
+    assert not [key for key in await all_keys(faked) if b":su:" in key]
 
 
 async def test_who_signs_in_again_and_again_keeps_no_sessions_that_ended(still: Service, store: SessionStore) -> None:

@@ -13,6 +13,7 @@ from service.app import Service
 from service.errors import StoreFull, StoreUnavailable
 from service.store.usage import DAY, DAYS_KEPT, HOUR, HOURS_KEPT, Count, UsageStore, Use
 from tests.builders import all_keys, create
+from tests.conftest import MakeService
 from tests.links import Wrapped
 
 NOW = 1_795_214_400  # 2026-11-20T22:40:00Z
@@ -121,7 +122,7 @@ class CutOff(Wrapped):
 
 
 async def test_what_was_counted_is_read_though_whoever_began_the_day_was_cut_off(
-    make_service: Callable[..., Any],
+    make_service: MakeService,
 ) -> None:
     """Else the first day of a token that is used no more would never be shown, and the next one not while it lasts."""
     service = await make_service(background=False, wrap=CutOff)
@@ -143,7 +144,7 @@ async def test_what_was_counted_is_read_though_whoever_began_the_day_was_cut_off
 
 
 async def test_days_that_are_begun_are_there_with_a_later_reply_where_nothing_is_to_be_folded(
-    make_service: Callable[..., Any],
+    make_service: MakeService,
 ) -> None:
     service = await make_service(background=False, wrap=CutOff)
     link, store = service.stores.shards[0].link, UsageStore(service.stores.shards)
@@ -160,7 +161,7 @@ async def test_days_that_are_begun_are_there_with_a_later_reply_where_nothing_is
     assert [one.series and one.series.totals() for one in begun] == [[0, 4], None, [0, 0], None]
 
 
-async def test_a_redis_that_is_full_shows_the_days_that_it_has_in_lists(make_service: Callable[..., Any]) -> None:
+async def test_a_redis_that_is_full_shows_the_days_that_it_has_in_lists(make_service: MakeService) -> None:
     service = await make_service(background=False, wrap=CutOff)
     link, store = service.stores.shards[0].link, UsageStore(service.stores.shards)
     token = (await create(service, "ci")).token
@@ -173,7 +174,7 @@ async def test_a_redis_that_is_full_shows_the_days_that_it_has_in_lists(make_ser
     assert shown.totals()[0] == 4
 
 
-async def test_usage_that_is_gone_before_it_is_folded_does_not_come_back(make_service: Callable[..., Any]) -> None:
+async def test_usage_that_is_gone_before_it_is_folded_does_not_come_back(make_service: MakeService) -> None:
     """As with a token that is purged meanwhile, or a primary that is lost: a key that was made anew would not end."""
     service = await make_service(background=False, wrap=CutOff)
     shard, store = service.stores.shards[0], UsageStore(service.stores.shards)
@@ -283,7 +284,7 @@ async def test_a_session_that_is_over_is_not_touched_back_to_life(still: Service
     assert await all_keys(still) == before
 
 
-async def test_the_usage_of_the_longest_page_leaves_room_for_others_between(make_service: Callable[..., Any]) -> None:
+async def test_the_usage_of_the_longest_page_leaves_room_for_others_between(make_service: MakeService) -> None:
     """Redis does in one go all that a connection has sent: what is to let others through is asked for after that."""
     under_way, most = 0, 0
 

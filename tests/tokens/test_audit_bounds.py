@@ -11,7 +11,7 @@ from service.store.audit import AuditStream
 from service.store.driver.keys import Stream
 from service.tokens.audit.reader import AuditFilter
 from tests.builders import ADMIN, DAY, create, sign_in
-from tests.conftest import Clock
+from tests.conftest import Clock, MakeService
 
 FEWEST = 1000  # entries that the setting can ask for
 
@@ -26,7 +26,7 @@ async def listed(service: Service, **wanted: Any) -> list[str]:
 
 
 @pytest.fixture
-async def small(make_service: Callable[..., Any]) -> Service:
+async def small(make_service: MakeService) -> Service:
     """A service with the shortest audit log there is, in which an administrator made one token."""
     made: Service = await make_service(background=False, audit_max_entries=FEWEST)
     await create(made, "ci")

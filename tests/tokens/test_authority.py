@@ -12,7 +12,7 @@ from service.keyring import Keyring
 from service.model import Credential, Kind, Outcome, RateLimit
 from service.tokens.secret import mint, parse, with_checksum
 from tests.builders import ADDRESS, ADMIN, DAY, create, outcome, sign_in
-from tests.conftest import SERVER_KEY
+from tests.conftest import SERVER_KEY, MakeService, TurnTime
 from tests.links import Recording
 
 EVERY = tuple(Kind)
@@ -28,7 +28,7 @@ async def one_time(service: Service, **more: Any) -> bytes:
 
 
 async def test_an_unknown_secret_is_unknown_and_a_malformed_one_is_not_asked_for(
-    make_service: Callable[..., Any],
+    make_service: MakeService,
 ) -> None:
     links: list[Recording] = []
     service = await make_service(background=False, wrap=lambda link: links.append(Recording(link)) or links[0])
@@ -61,22 +61,19 @@ async def test_no_kind_opens_another_kinds_door(still: Service) -> None:
     assert (await still.rules.one_time.consume(secrets[Kind.ONE_TIME])).active
 
 
-async def test_peeking_tells_why_a_managed_token_is_gone(
-    make_service: Callable[..., Any], turn_time: Callable[[float], None]
-) -> None:
-    service = await make_service(fake=True)
-    off, gone, late = [await create(service, name, days=2) for name in ("off", "gone", "late")]
-    await service.rules.managed.tokens.update(off.token.token_id, {"active": False}, ADMIN)
-    await service.rules.managed.tokens.revoke(gone.token.token_id, ADMIN)
-    assert [await peek(service, one.secret) for one in (off, gone, late)] == ["inactive", "revoked", "active"]
+async def test_peeking_tells_why_a_managed_token_is_gone(faked: Service, turn_time: TurnTime) -> None:
+    off, gone, late = [await create(faked, name, days=2) for name in ("off", "gone", "late")]
+    await faked.rules.managed.tokens.update(off.token.token_id, {"active": False}, ADMIN)
+    await faked.rules.managed.tokens.revoke(gone.token.token_id, ADMIN)
+    assert [await peek(faked, one.secret) for one in (off, gone, late)] == ["inactive", "revoked", "active"]
     turn_time(2 * DAY - 60)
-    await service.rules.managed.sweeper.sweep()
+    await faked.rules.managed.sweeper.sweep()
     turn_time(DAY)
-    assert [await peek(service, one.secret) for one in (off, gone, late)][1:] == ["revoked", "expired"]
+    assert [await peek(faked, one.secret) for one in (off, gone, late)][1:] == ["revoked", "expired"]
     # From outside, and to the gateway, they are all simply not valid.
-    assert {await outcome(service, one.secret) for one in (off, gone, late)} == {Outcome.UNKNOWN}
+    assert {await outcome(faked, one.secret) for one in (off, gone, late)} == {Outcome.UNKNOWN}
     turn_time(40 * DAY)
-    assert {await peek(service, one.secret) for one in (off, gone, late)} == {Outcome.UNKNOWN}
+    assert {await peek(faked, one.secret) for one in (off, gone, late)} == {Outcome.UNKNOWN}
 
 
 async def test_a_record_past_its_date_is_refused_though_redis_still_has_it(still: Service, clock: Any) -> None:
@@ -175,7 +172,7 @@ async def test_a_record_copied_under_another_digest_is_unknown(still: Service) -
     assert await outcome(still, mighty.secret) == "active"
 
 
-async def test_the_reply_to_another_question_is_noticed(make_service: Callable[..., Any]) -> None:
+async def test_the_reply_to_another_question_is_noticed(make_service: MakeService) -> None:
     service = await make_service(background=False)
     one, two = await create(service, "one"), await create(service, "two")
     shard = service.stores.shards[0]
@@ -192,7 +189,7 @@ async def test_the_reply_to_another_question_is_noticed(make_service: Callable[.
 
 @pytest.mark.parametrize("shards", [1, 16])
 async def test_what_the_previous_server_key_issued_goes_on_until_it_is_no_longer_given(
-    make_service: Callable[..., Any], shards: int
+    make_service: MakeService, shards: int
 ) -> None:
     before = await make_service(shards=shards, background=False)
     managed, session = await create(before, rate_limits=(RateLimit(100, 60),)), await sign_in(before, "uma")
@@ -214,7 +211,7 @@ async def test_what_the_previous_server_key_issued_goes_on_until_it_is_no_longer
     assert await outcome(both, session) == "unknown"
 
 
-async def test_no_answer_from_redis_is_neither_yes_nor_no(make_service: Callable[..., Any]) -> None:
+async def test_no_answer_from_redis_is_neither_yes_nor_no(make_service: MakeService) -> None:
     class Away(Recording):
         async def execute(self, *args: Any, **how: Any) -> Any:
             raise StoreUnavailable("The token store is not answering. Try again.")
@@ -227,7 +224,7 @@ async def test_no_answer_from_redis_is_neither_yes_nor_no(make_service: Callable
         await service.rules.one_time.consume(mint(Kind.ONE_TIME).encode())
 
 
-async def test_one_validation_is_one_round_trip(make_service: Callable[..., Any]) -> None:
+async def test_one_validation_is_one_round_trip(make_service: MakeService) -> None:
     links: list[Recording] = []
     service = await make_service(background=False, wrap=lambda link: links.append(Recording(link)) or links[-1])
     plain, limited = await create(service, "plain"), await create(service, "limited", rate_limits=(RateLimit(100, 60),))

@@ -1,7 +1,6 @@
 """Many secrets at once: what is kept of them between two questions, and what changes while one is answered."""
 
 import asyncio
-from collections.abc import Callable
 from hashlib import sha256
 from typing import Any
 
@@ -15,6 +14,7 @@ from service.tokens.managed.import_admission import ImportedSecret
 from service.tokens.managed.tokens import NewToken
 from service.tokens.secret import mint
 from tests.builders import ADMIN, DAY, create
+from tests.conftest import MakeService
 from tests.links import Recording
 
 
@@ -27,7 +27,7 @@ def outcomes(known: list[Known]) -> list[Outcome]:
 
 
 @pytest.mark.parametrize("shards", [1, 16])
-async def test_the_second_answer_is_of_the_second_moment(make_service: Callable[..., Any], shards: int) -> None:
+async def test_the_second_answer_is_of_the_second_moment(make_service: MakeService, shards: int) -> None:
     service = await make_service(shards=shards, background=False)
     kept, ended = [await create(service, name) for name in ("kept", "ended")]
     batch, secrets = batch_of(service), [kept.secret, ended.secret, kept.secret, "x"]
@@ -37,7 +37,7 @@ async def test_the_second_answer_is_of_the_second_moment(make_service: Callable[
     assert outcomes(await batch.peek(secrets, ())) == [active, revoked, active, none]
 
 
-async def test_those_that_are_gone_are_asked_about_together(make_service: Callable[..., Any]) -> None:
+async def test_those_that_are_gone_are_asked_about_together(make_service: MakeService) -> None:
     service = await make_service(background=False, wrap=Recording)
     secrets = [mint(Kind.MANAGED), mint(Kind.MANAGED), mint(Kind.SESSION)]
     link = service.stores.shards[0].link
@@ -56,7 +56,7 @@ async def test_secrets_are_let_go(still: Service, monkeypatch: pytest.MonkeyPatc
     assert not batch._digests
 
 
-async def test_a_token_switched_on_between_two_reads_is_active(make_service: Callable[..., Any]) -> None:
+async def test_a_token_switched_on_between_two_reads_is_active(make_service: MakeService) -> None:
     token_id = ""
 
     class Between(Recording):

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,7 +11,7 @@ from service.model import Calendar, Kind, Outcome, RateLimit
 from service.store.credentials import Charge
 from service.tokens.charging import Limited
 from tests.builders import ADMIN, create, outcome
-from tests.conftest import Clock
+from tests.conftest import Clock, MakeService, TurnTime
 
 
 async def outcomes(service: Service, secret: str, count: int) -> Counter[Outcome]:
@@ -36,16 +35,15 @@ async def test_a_limit_admits_exactly_its_burst_of_two_hundred_at_once(
 
 @pytest.mark.parametrize("places", [(0, 1, 2), (2, 1, 0)])
 async def test_a_request_is_charged_to_all_limits_or_to_none(
-    make_service: Callable[..., Any], turn_time: Callable[[float], None], places: tuple[int, ...]
+    faked: Service, turn_time: TurnTime, places: tuple[int, ...]
 ) -> None:
-    service = await make_service(fake=True)
     named = RateLimit(2, 10, name="burst"), RateLimit(3, 3600, name="hour"), RateLimit(90, 86400, 9, name="day")
-    created = await create(service, rate_limits=tuple(named[place] for place in places))
+    created = await create(faked, rate_limits=tuple(named[place] for place in places))
 
     async def ask() -> tuple[str, dict[str, tuple[int, int]]]:
-        verdict = await service.rules.authority.verify(created.secret.encode(), (Kind.MANAGED,))
+        verdict = await faked.rules.authority.verify(created.secret.encode(), (Kind.MANAGED,))
         left = {one.limit.name: (one.remaining, one.retry_after) for one in verdict.quotas}
-        (standing,) = (await service.rules.standings.of([created.token])).values()
+        (standing,) = (await faked.rules.standings.of([created.token])).values()
         assert {one.limit.name: one.remaining for one in standing} == {name: told[0] for name, told in left.items()}
         return verdict.outcome.value, left
 
@@ -60,7 +58,7 @@ async def test_a_request_is_charged_to_all_limits_or_to_none(
 
 
 @pytest.mark.parametrize("shards", [1, 16])
-async def test_processes_share_a_limit_and_the_uses(make_service: Callable[..., Any], shards: int) -> None:
+async def test_processes_share_a_limit_and_the_uses(make_service: MakeService, shards: int) -> None:
     processes = [await make_service(shards=shards, background=False) for _ in range(4)]
     created = await create(processes[0], rate_limits=(RateLimit(90, 3600),), max_uses=60)
     counted: Counter[Outcome] = Counter()
@@ -82,14 +80,13 @@ async def test_processes_share_a_limit_and_the_uses(make_service: Callable[..., 
     ],
 )
 async def test_what_is_asked_in_one_turn_is_told_the_same_as_one_after_the_other(
-    make_service: Callable[..., Any], turn_time: Callable[[float], None], limits: tuple[RateLimit, ...]
+    faked: Service, turn_time: TurnTime, limits: tuple[RateLimit, ...]
 ) -> None:
-    service = await make_service(fake=True)
-    together, alone = [await create(service, name, rate_limits=limits) for name in ("together", "alone")]
-    authority, digests = service.rules.authority, []
+    together, alone = [await create(faked, name, rate_limits=limits) for name in ("together", "alone")]
+    authority, digests = faked.rules.authority, []
     for token in (together, alone):
         for _ in range(2):
-            assert await outcome(service, token.secret) == "active"
+            assert await outcome(faked, token.secret) == "active"
         digests.append(authority.digest(Kind.MANAGED, token.secret.encode()))
     ours, other = [authority.charging.limited[digest] for digest in digests]
 
@@ -109,14 +106,13 @@ async def test_what_is_asked_in_one_turn_is_told_the_same_as_one_after_the_other
 
 
 async def test_what_was_asked_in_one_turn_is_charged_by_one_script(
-    make_service: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    faked: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    service = await make_service(fake=True)
-    created = await create(service, rate_limits=(RateLimit(100, 3600),))
+    created = await create(faked, rate_limits=(RateLimit(100, 3600),))
     for _ in range(2):
-        assert await outcome(service, created.secret) == "active"
-    limited = service.rules.authority.charging.limited[
-        service.rules.authority.digest(Kind.MANAGED, created.secret.encode())
+        assert await outcome(faked, created.secret) == "active"
+    limited = faked.rules.authority.charging.limited[
+        faked.rules.authority.digest(Kind.MANAGED, created.secret.encode())
     ]
     sent: list[bytes] = []
     monkeypatch.setattr(limited, "_submit", lambda command, answer: sent.append(command))
@@ -208,22 +204,19 @@ async def test_more_uses_given_are_in_force_with_the_next_request(still: Service
     assert (await outcomes(still, created.secret, 9))[Outcome.ACTIVE] == 9
 
 
-async def test_a_limit_fills_up_again_with_time(
-    make_service: Callable[..., Any], turn_time: Callable[[float], None]
-) -> None:
-    service = await make_service(fake=True)
-    created = await create(service, rate_limits=(RateLimit(6, 60),))
-    assert (await outcomes(service, created.secret, 9))[Outcome.ACTIVE] == 6
+async def test_a_limit_fills_up_again_with_time(faked: Service, turn_time: TurnTime) -> None:
+    created = await create(faked, rate_limits=(RateLimit(6, 60),))
+    assert (await outcomes(faked, created.secret, 9))[Outcome.ACTIVE] == 6
     turn_time(20)
-    assert (await outcomes(service, created.secret, 9))[Outcome.ACTIVE] == 2
+    assert (await outcomes(faked, created.secret, 9))[Outcome.ACTIVE] == 2
     turn_time(3600)
-    assert (await outcomes(service, created.secret, 9))[Outcome.ACTIVE] == 6
+    assert (await outcomes(faked, created.secret, 9))[Outcome.ACTIVE] == 6
     # A Redis whose clock was set back keeps nobody out until then.
     turn_time(-3600)
-    assert (await outcomes(service, created.secret, 9))[Outcome.ACTIVE] == 6
+    assert (await outcomes(faked, created.secret, 9))[Outcome.ACTIVE] == 6
 
 
-async def test_a_process_with_a_wrong_clock_keeps_nobody_out(make_service: Callable[..., Any], clock: Clock) -> None:
+async def test_a_process_with_a_wrong_clock_keeps_nobody_out(make_service: MakeService, clock: Clock) -> None:
     created = await create(await make_service(background=False), rate_limits=(RateLimit(6, 3600),))
     counted: Counter[Outcome] = Counter()
     for offset in (0, 3600, -7200):
@@ -233,18 +226,15 @@ async def test_a_process_with_a_wrong_clock_keeps_nobody_out(make_service: Calla
     assert counted[Outcome.ACTIVE] == 6
 
 
-async def test_the_quota_tells_what_is_left_and_when_to_come_back(
-    make_service: Callable[..., Any], turn_time: Callable[[float], None]
-) -> None:
-    service = await make_service(fake=True)
-    created = await create(service, rate_limits=(RateLimit(3, 60),))
-    ask = service.rules.authority.verify
+async def test_the_quota_tells_what_is_left_and_when_to_come_back(faked: Service, turn_time: TurnTime) -> None:
+    created = await create(faked, rate_limits=(RateLimit(3, 60),))
+    ask = faked.rules.authority.verify
     quotas = [(await ask(created.secret.encode(), (Kind.MANAGED,))).quotas for _ in range(4)]
     told = [(one.remaining, one.reset_seconds, one.retry_after) for (one,) in quotas]
     assert told == [(2, 20, 0), (1, 40, 0), (0, 60, 0), (0, 60, 20)]
 
 
-async def test_peeking_at_a_limited_token_charges_nothing(make_service: Callable[..., Any], fake_clock: Clock) -> None:
+async def test_peeking_at_a_limited_token_charges_nothing(make_service: MakeService, fake_clock: Clock) -> None:
     still = await make_service(fake=True)
     created = await create(still, rate_limits=(RateLimit(2, 3600),), max_uses=2)
     for expected in (Outcome.ACTIVE, Outcome.ACTIVE):

@@ -12,7 +12,7 @@ from service.store.managed import hygiene
 from service.tokens.hygiene import Idleness
 from service.tokens.managed.tokens import NewToken
 from tests.asgi import TEST, Person, holder, sign_in
-from tests.conftest import Clock
+from tests.conftest import Clock, MakeService
 from tests.links import Wrapped
 
 DAY = 86400
@@ -53,7 +53,7 @@ async def test_idle_and_never_used_tokens_are_counted(still: Service, clock: Clo
     assert await still.rules.hygiene.known() == counted
 
 
-async def test_one_process_counts_every_ten_minutes(make_service: Callable[..., Any], clock: Clock) -> None:
+async def test_one_process_counts_every_ten_minutes(make_service: MakeService, clock: Clock) -> None:
     processes = [await make_service(shards=16, background=False) for _ in range(3)]
     counts = []
     for _ in range(3):
@@ -77,7 +77,7 @@ async def test_a_token_counts_once_however_the_slices_fall(
     assert (await still.rules.hygiene.count()).never_used == 20
 
 
-async def test_hygiene_is_shown_and_exported(make_service: Callable[..., Any], clock: Clock) -> None:
+async def test_hygiene_is_shown_and_exported(make_service: MakeService, clock: Clock) -> None:
     service = await make_service(shards=16, background=False, max_lifetime_days=0)
     await varied(service, clock)
     await make(service, "for ever", days=0)
@@ -142,9 +142,7 @@ class Sweeping(Wrapped):
 
 
 @pytest.mark.usefixtures("fake_clock")
-async def test_what_is_swept_between_two_round_trips_counts_once(
-    make_service: Callable[..., Any], clock: Clock
-) -> None:
+async def test_what_is_swept_between_two_round_trips_counts_once(make_service: MakeService, clock: Clock) -> None:
     link: Any = None
 
     def wrap(inner: Any) -> Sweeping:

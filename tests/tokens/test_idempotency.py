@@ -13,7 +13,7 @@ from service.model import Credential, Origin, Outcome
 from service.tokens.idempotency import Repeatable
 from service.tokens.managed.tokens import Created, NewToken
 from tests.builders import ADMIN, DAY, actions, create, dump, outcome
-from tests.conftest import SERVER_KEY
+from tests.conftest import SERVER_KEY, MakeService, TurnTime
 from tests.links import Wrapped
 
 REQUEST = Repeatable("key-1", b'{"name":"ci"}')
@@ -47,7 +47,7 @@ async def test_fifty_tries_at_once_create_one_token(service: Service) -> None:
 
 @pytest.mark.parametrize("shards", [1, 16])
 async def test_a_repeat_after_a_change_of_the_server_key_answers_the_same_token(
-    make_service: Callable[..., Any], shards: int
+    make_service: MakeService, shards: int
 ) -> None:
     before = await make_service(shards=shards, background=False)
     first = await again(before)
@@ -85,18 +85,15 @@ async def test_keys_of_different_callers_have_nothing_to_do_with_each_other(serv
     assert not second.repeated
 
 
-async def test_a_key_is_forgotten_after_ten_minutes(
-    make_service: Callable[..., Any], turn_time: Callable[[float], None]
-) -> None:
-    service = await make_service(fake=True)
-    first = await again(service)
+async def test_a_key_is_forgotten_after_ten_minutes(faked: Service, turn_time: TurnTime) -> None:
+    first = await again(faked)
     turn_time(TEN_MINUTES - 5)
-    assert (await again(service)).secret == first.secret
+    assert (await again(faked)).secret == first.secret
     turn_time(10)
     with pytest.raises(Conflict) as refused:
-        await again(service)
+        await again(faked)
     assert refused.value.code == "name_taken"
-    assert (await again(service, "other")).secret != first.secret
+    assert (await again(faked, "other")).secret != first.secret
 
 
 async def test_a_name_that_is_taken_stays_taken_for_a_repeatable_request(service: Service) -> None:
@@ -151,7 +148,7 @@ async def test_a_repeat_never_answers_a_secret_that_has_ended(service: Service, 
     assert await managed.tokens.get(token_id) == before
 
 
-async def test_a_repeat_finishes_what_a_crash_left_undone(make_service: Callable[..., Any]) -> None:
+async def test_a_repeat_finishes_what_a_crash_left_undone(make_service: MakeService) -> None:
     """The key was remembered, then the process died before the token was made."""
     service = await make_service()
     derived = await service.rules.managed.tokens._repeats.admit(REQUEST, ADMIN.actor, "create")
@@ -161,7 +158,7 @@ async def test_a_repeat_finishes_what_a_crash_left_undone(make_service: Callable
 
 
 @pytest.mark.parametrize("shards", [1, 16])
-async def test_a_lost_answer_is_answered_by_a_repeat(make_service: Callable[..., Any], shards: int) -> None:
+async def test_a_lost_answer_is_answered_by_a_repeat(make_service: MakeService, shards: int) -> None:
     """The script ran, its reply never came: without a key the client could not know."""
     lost: list[bool] = [False]
     service = await make_service(shards=shards, background=False, wrap=lambda link: _Losing(link, lost))
@@ -205,7 +202,7 @@ async def test_a_rotation_is_repeated_with_the_same_secret(service: Service) -> 
     assert await outcome(service, rotations[0].secret) is Outcome.ACTIVE
 
 
-async def test_a_repeat_that_read_the_record_before_the_first_try_wrote_it(make_service: Callable[..., Any]) -> None:
+async def test_a_repeat_that_read_the_record_before_the_first_try_wrote_it(make_service: MakeService) -> None:
     service = await make_service(background=False, wrap=_Overtaken)
     link: Any = service.stores.shards[0].link
     first = await create(service)
@@ -223,7 +220,7 @@ async def test_a_repeat_that_read_the_record_before_the_first_try_wrote_it(make_
 
 
 async def test_a_repeat_tells_no_secret_of_a_token_that_was_given_more_since_it_was_read(
-    make_service: Callable[..., Any],
+    make_service: MakeService,
 ) -> None:
     service = await make_service(background=False, wrap=_Overtaken)
     link: Any = service.stores.shards[0].link

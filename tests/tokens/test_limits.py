@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import asynccontextmanager
 from multiprocessing import get_context
-from typing import Any
 
 import pytest
 
@@ -16,6 +15,7 @@ from service.model import Calendar, Kind, Outcome, RateLimit
 from service.settings import Settings
 from service.store.driver.pipeline import Pipeline
 from tests.builders import create, month_day, outcome
+from tests.conftest import MakeService
 from tests.links import connector
 
 PROCESSES, REQUESTS, LIMIT = 4, 10_000, 1_000
@@ -33,7 +33,7 @@ async def full(service: Service) -> AsyncIterator[None]:
 
 
 @pytest.mark.parametrize("shards", [1, 16])
-async def test_on_a_full_server_a_limit_pauses_and_is_counted(make_service: Callable[..., Any], shards: int) -> None:
+async def test_on_a_full_server_a_limit_pauses_and_is_counted(make_service: MakeService, shards: int) -> None:
     service = await make_service(shards=shards)
     created = await create(service, rate_limits=(RateLimit(1, 3600),))
     async with full(service):
@@ -44,7 +44,7 @@ async def test_on_a_full_server_a_limit_pauses_and_is_counted(make_service: Call
 
 @pytest.mark.parametrize("limits", [(), (RateLimit(100, 60),)])
 async def test_on_a_full_server_uses_are_still_spent_to_the_last(
-    make_service: Callable[..., Any], limits: tuple[RateLimit, ...]
+    make_service: MakeService, limits: tuple[RateLimit, ...]
 ) -> None:
     service = await make_service()
     created = await create(service, max_uses=5, rate_limits=limits)
@@ -75,7 +75,7 @@ def _hammer(settings: Settings, shards: int, secret: str, requests: int) -> Coun
 @pytest.mark.slow
 @pytest.mark.parametrize("shards", [1, 16])
 async def test_a_limit_is_exact_under_four_processes(
-    make_service: Callable[..., Any], make_settings: Callable[..., Settings], shards: int
+    make_service: MakeService, make_settings: Callable[..., Settings], shards: int
 ) -> None:
     service = await make_service(shards=shards)
     day = RateLimit(LIMIT * 2, 86400, name="day")

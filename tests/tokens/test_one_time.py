@@ -12,7 +12,7 @@ from service.errors import RateLimited, StoreUnavailable
 from service.model import Kind, Outcome
 from service.store.one_time import RETRY_MILLISECONDS
 from tests.builders import ADDRESS, all_keys
-from tests.conftest import SERVER_KEY, Clock
+from tests.conftest import SERVER_KEY, Clock, MakeService, TurnTime
 from tests.links import Wrapped
 
 
@@ -33,7 +33,7 @@ async def test_consume_admits_exactly_one_of_fifty_callers(service: Service) -> 
 
 @pytest.mark.parametrize("shards", [1, 16])
 async def test_of_racers_in_four_processes_exactly_one_consumes_each_token(
-    make_service: Callable[..., Any], shards: int
+    make_service: MakeService, shards: int
 ) -> None:
     processes = [await make_service(shards=shards, background=False) for _ in range(4)]
     secrets = [await issue(processes[0]) for _ in range(20)]
@@ -79,7 +79,7 @@ async def test_a_request_key_serves_each_token_apart(still: Service) -> None:
 
 
 async def test_while_the_server_key_changes_a_retry_elsewhere_gets_the_first_answer(
-    make_service: Callable[..., Any],
+    make_service: MakeService,
 ) -> None:
     new_key = "the next server key, long enough too"
     one = await make_service(background=False, secret_key_previous=new_key)
@@ -92,7 +92,7 @@ async def test_while_the_server_key_changes_a_retry_elsewhere_gets_the_first_ans
         assert [await consume(each, secret, "attempt-1") for each in (there, here)] == [Outcome.ACTIVE] * 2
 
 
-async def test_a_lost_reply_with_a_request_key_burns_no_token(make_service: Callable[..., Any]) -> None:
+async def test_a_lost_reply_with_a_request_key_burns_no_token(make_service: MakeService) -> None:
     """Executed, and the reply swallowed: the same request asked again gets its answer, once."""
 
     class Losing(Wrapped):
@@ -116,26 +116,23 @@ async def test_a_lost_reply_with_a_request_key_burns_no_token(make_service: Call
     ]
 
 
-async def test_a_token_lives_five_minutes_or_as_long_as_was_asked(
-    make_service: Callable[..., Any], turn_time: Callable[[float], None]
-) -> None:
-    service = await make_service(fake=True)
+async def test_a_token_lives_five_minutes_or_as_long_as_was_asked(faked: Service, turn_time: TurnTime) -> None:
     usual, short, long = (
-        await issue(service),
-        await issue(service, ttl_seconds=10),
-        await issue(service, ttl_seconds=3600),
+        await issue(faked),
+        await issue(faked, ttl_seconds=10),
+        await issue(faked, ttl_seconds=3600),
     )
     turn_time(11)
-    assert await consume(service, short) is Outcome.UNKNOWN
+    assert await consume(faked, short) is Outcome.UNKNOWN
     turn_time(287)
-    assert (await service.rules.authority.peek(usual, (Kind.ONE_TIME,))).active
+    assert (await faked.rules.authority.peek(usual, (Kind.ONE_TIME,))).active
     turn_time(3)
-    assert await consume(service, usual) is Outcome.UNKNOWN
-    assert await consume(service, long) is Outcome.ACTIVE
+    assert await consume(faked, usual) is Outcome.UNKNOWN
+    assert await consume(faked, long) is Outcome.ACTIVE
 
 
 async def test_an_anonymous_issuer_is_limited_by_address_and_a_known_one_is_not(
-    make_service: Callable[..., Any],
+    make_service: MakeService,
 ) -> None:
     service = await make_service(shards=16, background=False, one_time_issue_per_minute=5)
     for _ in range(5):
@@ -188,7 +185,7 @@ async def begin_issues(service: Service, *addresses: str) -> list[bytes | None]:
 
 @pytest.mark.parametrize("shards", [1, 16])
 async def test_what_an_address_asks_for_in_one_turn_is_recorded_by_one_script(
-    make_service: Callable[..., Any], shards: int
+    make_service: MakeService, shards: int
 ) -> None:
     class Counting(Wrapped):
         submitted = 0
@@ -213,7 +210,7 @@ async def test_what_an_address_asks_for_in_one_turn_is_recorded_by_one_script(
 
 @pytest.mark.parametrize("shards", [1, 16])
 async def test_of_what_an_address_asks_for_in_one_turn_it_gets_what_one_after_the_other_would_leave_it(
-    make_service: Callable[..., Any], shards: int
+    make_service: MakeService, shards: int
 ) -> None:
     service = await make_service(shards=shards, one_time_issue_per_minute=5)
     await issue(service, anonymous=True, address="192.0.2.1")

@@ -2,8 +2,6 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
-from typing import Any
 
 import pytest
 
@@ -14,7 +12,7 @@ from service.store.credentials import Charge
 from service.store.limits import windows
 from service.store.limits.windows import NoSuchZone, window_of
 from tests.builders import ADMIN, DAY, create, month_day, outcome
-from tests.conftest import Clock
+from tests.conftest import Clock, MakeService
 
 
 def quota(size: int, calendar: Calendar | None = None) -> RateLimit:
@@ -24,17 +22,16 @@ def quota(size: int, calendar: Calendar | None = None) -> RateLimit:
 
 @pytest.mark.parametrize("unit", ["hour", "day", "month"])
 async def test_a_quota_is_full_again_when_its_window_ends_and_not_before(
-    make_service: Callable[..., Any], fake_clock: Clock, unit: str
+    faked: Service, fake_clock: Clock, unit: str
 ) -> None:
-    service = await make_service(fake=True)
     calendar = Calendar(unit, 31 if unit == "month" else 1, "America/Havana")
     _, end = window_of(calendar, fake_clock.now)
-    created = await create(service, days=60, rate_limits=(RateLimit(9, 1, name="burst"), quota(3, calendar)))
+    created = await create(faked, days=60, rate_limits=(RateLimit(9, 1, name="burst"), quota(3, calendar)))
 
     async def ask() -> tuple[str, tuple[int, int, int]]:
-        verdict = await service.rules.authority.verify(created.secret.encode(), (Kind.MANAGED,))
+        verdict = await faked.rules.authority.verify(created.secret.encode(), (Kind.MANAGED,))
         told = next(one for one in verdict.quotas if one.limit.calendar)
-        ((_, standing),) = (await service.rules.standings.of([created.token])).values()
+        ((_, standing),) = (await faked.rules.standings.of([created.token])).values()
         assert standing.remaining == told.remaining
         assert 0 <= told.reset_seconds - standing.reset_seconds <= 1
         return verdict.outcome.value, (told.remaining, told.reset_seconds, told.retry_after)
@@ -50,19 +47,18 @@ async def test_a_quota_is_full_again_when_its_window_ends_and_not_before(
     assert await ask() == ("rate_limited", (0, 1, 1))
     fake_clock.now = end + 0.1
     assert (await ask())[1][0] == 2
-    assert await outcome(service, created.secret, cost=3) == "rate_limited"
-    assert await outcome(service, created.secret, cost=2) == "active"
+    assert await outcome(faked, created.secret, cost=3) == "rate_limited"
+    assert await outcome(faked, created.secret, cost=2) == "active"
 
 
 async def test_behind_the_first_request_of_a_window_the_others_take_the_short_way_again(
-    make_service: Callable[..., Any], fake_clock: Clock
+    faked: Service, fake_clock: Clock
 ) -> None:
     """As the fast path asks: what is None goes on in a task, which asks anew."""
-    service = await make_service(fake=True)
-    authority = service.rules.authority
+    authority = faked.rules.authority
     calendar = Calendar("hour", 1, "UTC")
     _, end = window_of(calendar, fake_clock.now)
-    created = await create(service, rate_limits=(quota(9, calendar),))
+    created = await create(faked, rate_limits=(quota(9, calendar),))
     digest = authority.digest(Kind.MANAGED, created.secret.encode())
 
     async def ask() -> bool:
@@ -73,11 +69,11 @@ async def test_behind_the_first_request_of_a_window_the_others_take_the_short_wa
         return authority.charging.charged(limited.decoded, verdict, await answered, fake_clock.now) is not None
 
     fake_clock.now = end - 1
-    assert [await outcome(service, created.secret) for _ in range(2)] == ["active"] * 2
+    assert [await outcome(faked, created.secret) for _ in range(2)] == ["active"] * 2
     assert await ask()
     fake_clock.now = end + 0.1
     assert not await ask()
-    assert await outcome(service, created.secret) == "active"
+    assert await outcome(faked, created.secret) == "active"
     assert await ask()
 
 
@@ -96,7 +92,7 @@ async def test_the_window_is_that_of_redis_whatever_clock_the_process_has(
 
 @pytest.mark.parametrize("shards", [1, 16])
 async def test_processes_share_a_quota_which_keeps_its_count_when_its_size_changes(
-    make_service: Callable[..., Any], shards: int
+    make_service: MakeService, shards: int
 ) -> None:
     processes = [await make_service(shards=shards, background=False) for _ in range(4)]
     created = await create(processes[0], rate_limits=(quota(60),))

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from service.store import sessions as session_store
 from service.tokens.accounts.accounts import Account, read_accounts
 from service.tokens.accounts.login import InvalidCredentials
 from tests.builders import ADDRESS, ADMIN, DAY, actions, at, audit, create, outcome, sign_in, until
-from tests.conftest import PASSWORD, SERVER_KEY
+from tests.conftest import PASSWORD, SERVER_KEY, MakeService, TurnTime
 from tests.links import Wrapped
 from tests.tokens.test_limits import full
 
@@ -97,7 +96,7 @@ async def test_all_sessions_of_one_user_end_and_nobody_elses(still: Service) -> 
 
 @pytest.mark.parametrize("shards", [1, 16])
 async def test_while_the_server_key_changes_each_process_ends_the_sessions_of_the_others(
-    make_service: Callable[..., Any], shards: int
+    make_service: MakeService, shards: int
 ) -> None:
     """Some have the new key as their present one, some as their previous one: it is the other way round there."""
     new_key = "the next server key, long enough too"
@@ -179,7 +178,7 @@ async def reload(service: Service, path: Path) -> None:
 
 
 async def test_without_redis_a_reload_is_in_force_all_the_same(
-    make_service: Callable[..., Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
+    make_service: MakeService, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Away(Wrapped):
         async def execute(self, *args: Any, **how: Any) -> Any:
@@ -200,7 +199,7 @@ async def test_without_an_accounts_file_a_reload_leaves_nobody(still: Service) -
 
 @pytest.mark.parametrize("change", ["removed", "disabled", "another password"])
 async def test_what_changed_in_the_accounts_file_while_no_process_ran_ends_sessions_at_the_start(
-    make_service: Callable[..., Any], tmp_path: Path, accounts_file: Path, monkeypatch: pytest.MonkeyPatch, change: str
+    make_service: MakeService, tmp_path: Path, accounts_file: Path, monkeypatch: pytest.MonkeyPatch, change: str
 ) -> None:
     path = tmp_path / "accounts.toml"
     path.write_text(accounts_file.read_text())
@@ -253,7 +252,7 @@ def changed(path: Path, change: str) -> str:
 
 @pytest.mark.parametrize("change", ["removed", "disabled", "another password"])
 async def test_a_changed_account_ends_its_sessions_at_the_reload_and_no_others(
-    make_service: Callable[..., Any], tmp_path: Path, accounts_file: Path, change: str
+    make_service: MakeService, tmp_path: Path, accounts_file: Path, change: str
 ) -> None:
     path = tmp_path / "accounts.toml"
     path.write_text(accounts_file.read_text())
@@ -270,7 +269,7 @@ async def test_a_changed_account_ends_its_sessions_at_the_reload_and_no_others(
 
 
 async def test_a_broken_accounts_file_leaves_the_accounts_as_they_were(
-    make_service: Callable[..., Any], tmp_path: Path, accounts_file: Path, caplog: pytest.LogCaptureFixture
+    make_service: MakeService, tmp_path: Path, accounts_file: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "accounts.toml"
     path.write_text(accounts_file.read_text())
@@ -295,7 +294,7 @@ async def counted(service: Service) -> int:
 
 
 async def test_a_session_ends_when_it_is_not_used_for_its_idle_time(
-    make_service: Callable[..., Any], turn_time: Callable[[float], None]
+    make_service: MakeService, turn_time: TurnTime
 ) -> None:
     service = await make_service(fake=True, session_idle_seconds=600)
     used, unused = await sign_in(service), await sign_in(service)
@@ -312,9 +311,7 @@ async def test_a_session_ends_when_it_is_not_used_for_its_idle_time(
     assert await counted(service) == 0
 
 
-async def test_use_does_not_draw_out_the_full_time_of_a_session(
-    make_service: Callable[..., Any], turn_time: Callable[[float], None]
-) -> None:
+async def test_use_does_not_draw_out_the_full_time_of_a_session(make_service: MakeService, turn_time: TurnTime) -> None:
     service = await make_service(fake=True, session_idle_seconds=600, session_ttl_seconds=1000)
     secret = await sign_in(service)
     for _ in range(2):
@@ -325,15 +322,12 @@ async def test_use_does_not_draw_out_the_full_time_of_a_session(
     assert not (await service.rules.sessions.check(secret)).active
 
 
-async def test_without_an_idle_time_an_unused_session_lives_its_day(
-    make_service: Callable[..., Any], turn_time: Callable[[float], None]
-) -> None:
-    service = await make_service(fake=True)
-    secret = await sign_in(service)
+async def test_without_an_idle_time_an_unused_session_lives_its_day(faked: Service, turn_time: TurnTime) -> None:
+    secret = await sign_in(faked)
     turn_time(DAY - 5)
-    assert await outcome(service, secret) == "active"
+    assert await outcome(faked, secret) == "active"
     turn_time(6)
-    assert await outcome(service, secret) == "unknown"
+    assert await outcome(faked, secret) == "unknown"
 
 
 async def test_a_program_with_a_right_password_is_known_without_a_session(still: Service) -> None:

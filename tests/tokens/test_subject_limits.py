@@ -15,6 +15,7 @@ from service.store.driver.keys import shard_of_name
 from service.store.driver.pipeline import Pipeline
 from service.tokens.managed.derivation import Narrowed
 from tests.builders import ADMIN, create, month_day, outcome
+from tests.conftest import MakeService
 from tests.links import connector
 
 
@@ -40,7 +41,7 @@ async def of_acme(service: Service, count: int, **more: Any) -> list[str]:
 @pytest.mark.parametrize("shards", [1, 16])
 @pytest.mark.parametrize("size", [month(40), RateLimit(40, 86400, name="month")])
 async def test_all_tokens_of_a_subject_draw_from_one_pool_in_every_process(
-    make_service: Callable[..., Any], shards: int, size: RateLimit
+    make_service: MakeService, shards: int, size: RateLimit
 ) -> None:
     processes = [await make_service(shards=shards, background=False) for _ in range(4)]
     secrets = await of_acme(processes[0], 6, days=9)
@@ -58,7 +59,7 @@ async def test_all_tokens_of_a_subject_draw_from_one_pool_in_every_process(
 @pytest.mark.parametrize("shards", [1, 16])
 @pytest.mark.parametrize("own", [(), (RateLimit(1000, 86400),)])
 async def test_a_change_is_in_force_with_the_first_request_after_it(
-    make_service: Callable[..., Any], shards: int, own: tuple[RateLimit, ...]
+    make_service: MakeService, shards: int, own: tuple[RateLimit, ...]
 ) -> None:
     """Whatever a process remembers of the token, with the very next question it goes by the new limits."""
     here, there = [await make_service(shards=shards, background=False) for _ in range(2)]
@@ -75,7 +76,7 @@ async def test_a_change_is_in_force_with_the_first_request_after_it(
 @pytest.mark.parametrize("shards", [1, 16])
 @pytest.mark.parametrize("own", [(), (RateLimit(100_000, 86400),)])
 async def test_a_change_amid_traffic_counts_every_request_that_begins_after_it(
-    make_service: Callable[..., Any], shards: int, own: tuple[RateLimit, ...]
+    make_service: MakeService, shards: int, own: tuple[RateLimit, ...]
 ) -> None:
     here, there = [await make_service(shards=shards, background=False) for _ in range(2)]
     secrets = await of_acme(here, 4, rate_limits=own)
@@ -99,9 +100,7 @@ async def test_a_change_amid_traffic_counts_every_request_that_begins_after_it(
 
 
 @pytest.mark.parametrize("shards", [1, 16])
-async def test_a_record_that_was_forgotten_meanwhile_draws_all_the_same(
-    make_service: Callable[..., Any], shards: int
-) -> None:
+async def test_a_record_that_was_forgotten_meanwhile_draws_all_the_same(make_service: MakeService, shards: int) -> None:
     service = await make_service(shards=shards, background=False)
     await limit(service, month(3))
     (secret,) = await of_acme(service, 1, rate_limits=(RateLimit(100, 86400),))
@@ -113,7 +112,7 @@ async def test_a_record_that_was_forgotten_meanwhile_draws_all_the_same(
 
 
 @pytest.mark.parametrize("shards", [1, 16])
-async def test_what_one_refuses_the_other_is_not_charged(make_service: Callable[..., Any], shards: int) -> None:
+async def test_what_one_refuses_the_other_is_not_charged(make_service: MakeService, shards: int) -> None:
     service = await make_service(shards=shards, background=False)
     await limit(service, month(20))
     secrets = await of_acme(service, 6, rate_limits=(RateLimit(2, 86400),), max_uses=9)
@@ -128,7 +127,7 @@ async def test_what_one_refuses_the_other_is_not_charged(make_service: Callable[
     assert (await service.rules.managed.tokens.get(fresh.token.token_id)).uses_left == 9
 
 
-async def test_a_revoked_token_is_told_so_and_charges_nothing(make_service: Callable[..., Any]) -> None:
+async def test_a_revoked_token_is_told_so_and_charges_nothing(make_service: MakeService) -> None:
     service = await make_service(shards=16, background=False)
     await limit(service, month(9))
     for number in range(4):
@@ -147,7 +146,7 @@ async def test_who_derives_a_token_that_speaks_for_nobody_is_counted_all_the_sam
     assert [await outcome(still, parent.secret) for _ in range(2)] == ["active", "rate_limited"]
 
 
-async def test_a_request_is_charged_its_cost_and_peeking_nothing(make_service: Callable[..., Any]) -> None:
+async def test_a_request_is_charged_its_cost_and_peeking_nothing(make_service: MakeService) -> None:
     service = await make_service(shards=16, background=False)
     await limit(service, month(9))
     for secret in await of_acme(service, 3):
@@ -157,7 +156,7 @@ async def test_a_request_is_charged_its_cost_and_peeking_nothing(make_service: C
     assert (await service.rules.authority.peek(secret.encode(), (Kind.MANAGED,))).outcome is Outcome.RATE_LIMITED
 
 
-async def test_subjects_are_listed_in_order_whatever_shard_they_lie_in(make_service: Callable[..., Any]) -> None:
+async def test_subjects_are_listed_in_order_whatever_shard_they_lie_in(make_service: MakeService) -> None:
     service = await make_service(shards=16, background=False)
     names = [f"s{number:02}" for number in range(12)]
     assert len({shard_of_name(name, 16) for name in names}) > 4
@@ -197,7 +196,7 @@ def _draw(settings: Settings, shards: int, secrets: list[str], counted: Any, sto
 
 @pytest.mark.slow
 async def test_a_pool_is_exact_under_four_processes_one_of_which_is_killed(
-    make_service: Callable[..., Any], make_settings: Callable[..., Settings]
+    make_service: MakeService, make_settings: Callable[..., Settings]
 ) -> None:
     service = await make_service(shards=16)
     await limit(service, month(POOL))
@@ -225,7 +224,7 @@ async def test_a_pool_is_exact_under_four_processes_one_of_which_is_killed(
 
 
 async def test_a_record_that_is_read_anew_is_known_to_share_what_its_subject_shares(
-    make_service: Callable[..., Any],
+    make_service: MakeService,
 ) -> None:
     """Else each token of a known subject would be asked about twice, once more tokens come than are remembered."""
     service = await make_service(background=False)

@@ -4,7 +4,6 @@ import asyncio
 import base64
 import threading
 from collections import Counter
-from collections.abc import Callable
 from typing import Any
 from unittest.mock import AsyncMock
 
@@ -26,7 +25,7 @@ from service.tokens.accounts.login import (
 from service.tokens.accounts.passwords import Busy, PasswordChecker, decoy_hash, hash_password
 from service.tokens.audit.refusals import MOST_ADDRESSES
 from tests.builders import ADDRESS, actions, all_keys, at, audit, create, outcome, sign_in, until
-from tests.conftest import PASSWORD
+from tests.conftest import PASSWORD, MakeService, TurnTime
 from tests.links import Recording
 
 
@@ -151,22 +150,19 @@ async def test_right_passwords_use_up_no_tries(still: Service) -> None:
     assert await guess(still, "uma", "192.0.2.99") == 0
 
 
-async def test_after_a_quarter_of_an_hour_one_may_try_again(
-    make_service: Callable[..., Any], turn_time: Callable[[float], None]
-) -> None:
-    service = await make_service(fake=True)
+async def test_after_a_quarter_of_an_hour_one_may_try_again(faked: Service, turn_time: TurnTime) -> None:
     for _ in range(5):
-        await guess(service)
-    wait = await guess(service)
+        await guess(faked)
+    wait = await guess(faked)
     turn_time(wait - 60)
-    assert 58 <= await guess(service) <= 60
+    assert 58 <= await guess(faked) <= 60
     turn_time(61)
-    assert await guess(service) == 0
-    assert await outcome(service, await sign_in(service, "vera")) == "active"
+    assert await guess(faked) == 0
+    assert await outcome(faked, await sign_in(faked, "vera")) == "active"
 
 
 async def test_checks_wait_in_a_bounded_queue_two_at_once_and_the_loop_goes_on(
-    make_service: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    make_service: MakeService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     service = await make_service(background=False)
     created = await create(service)
@@ -241,9 +237,8 @@ async def test_of_two_hundred_wrong_passwords_at_once_five_are_checked(still: Se
 
 @pytest.mark.parametrize("lost", ["reserve_attempt", "ZREM", "create_session"])
 async def test_lost_replies_lock_nobody_out(
-    make_service: Callable[..., Any], turn_time: Callable[[float], None], monkeypatch: pytest.MonkeyPatch, lost: str
+    faked: Service, turn_time: TurnTime, monkeypatch: pytest.MonkeyPatch, lost: str
 ) -> None:
-    service = await make_service(fake=True)
 
     async def told(*args: Any, operation: str = "", **how: Any) -> Any:
         reply = await execute(*args, operation=operation, **how)
@@ -251,16 +246,16 @@ async def test_lost_replies_lock_nobody_out(
             raise StoreUnavailable("The token store does not answer.")
         return reply
 
-    link = service.stores.shards[0].link
+    link = faked.stores.shards[0].link
     execute = link.execute
     with monkeypatch.context() as patched:
         patched.setattr(link, "execute", told)
         for _ in range(PER_ACCOUNT + 2):
             with pytest.raises(StoreUnavailable):
-                await sign_in(service, "vera")
+                await sign_in(faked, "vera")
     turn_time(HOLD_SECONDS)
-    assert await outcome(service, await sign_in(service, "vera")) == "active"
-    assert await guess(service, "vera", "192.0.2.99") == 0
+    assert await outcome(faked, await sign_in(faked, "vera")) == "active"
+    assert await guess(faked, "vera", "192.0.2.99") == 0
 
 
 async def test_a_password_that_was_not_checked_is_no_try(still: Service, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -351,7 +346,7 @@ async def test_a_right_password_forgives_no_wrong_ones(still: Service) -> None:
 
 
 async def test_what_is_typed_as_a_name_reaches_redis_as_a_digest_alone(
-    make_service: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    make_service: MakeService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     service = await make_service(background=False, wrap=Recording)
     typed = (await create(service)).secret
@@ -370,24 +365,21 @@ async def test_what_is_typed_as_a_name_reaches_redis_as_a_digest_alone(
 
 
 @pytest.mark.slow
-async def test_what_an_address_is_refused_is_told_once_a_minute(
-    make_service: Callable[..., Any], turn_time: Callable[[float], None]
-) -> None:
+async def test_what_an_address_is_refused_is_told_once_a_minute(faked: Service, turn_time: TurnTime) -> None:
     """Nobody washes his guesses out of the log by asking on."""
-    service = await make_service(fake=True)
     for minute in range(1, 4):
         for number in range(10):
-            await guess(service, f"user {number % 2}", "2001:db8::1")
+            await guess(faked, f"user {number % 2}", "2001:db8::1")
             turn_time(1)
-            await guess(service, f"user {number % 2}", f"2001:db8::{number}")
-        await service.rules.audit.refusals.tell()
-        assert Counter(await actions(service)) == {"login.failed": 10, "login.throttled": 2 * minute}
-        told = max((entry for entry in await audit(service) if entry.after), key=lambda entry: entry.at)
+            await guess(faked, f"user {number % 2}", f"2001:db8::{number}")
+        await faked.rules.audit.refusals.tell()
+        assert Counter(await actions(faked)) == {"login.failed": 10, "login.throttled": 2 * minute}
+        told = max((entry for entry in await audit(faked) if entry.after), key=lambda entry: entry.at)
         assert told.after is not None
         assert (told.after["count"], told.after["last"] - told.after["first"]) == ((9, 4) if minute == 1 else (19, 9))
         turn_time(50)
-    await service.rules.audit.refusals.tell()
-    assert len(await actions(service)) == 16
+    await faked.rules.audit.refusals.tell()
+    assert len(await actions(faked)) == 16
 
 
 async def test_a_flood_from_everywhere_leaves_few_entries_and_what_redis_did_not_take_is_told_later(

@@ -1,7 +1,6 @@
 """Usage: every check counted once, under its token, its day and its hour."""
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
 from unittest.mock import AsyncMock, Mock
 
@@ -15,7 +14,7 @@ from service.store.usage import DAYS_KEPT, HOURS_KEPT, Use
 from service.tokens.managed.tokens import NewToken
 from tests.asgi import TEST
 from tests.builders import sign_in
-from tests.conftest import Clock
+from tests.conftest import Clock, MakeService
 
 DAY = 86400
 
@@ -47,7 +46,7 @@ async def test_allowed_and_denied_checks_are_counted_by_day_and_hour(service: Se
     assert await totals_of(service, [token.token_id, "00" * 8], 14) == [[0] * 13 + [5], [0] * 14]
 
 
-async def test_flushes_of_two_processes_add_up(make_service: Callable[..., Any]) -> None:
+async def test_flushes_of_two_processes_add_up(make_service: MakeService) -> None:
     one, other = await make_service(shards=16), await make_service(shards=16)
     token, secret = await make(one)
     await asyncio.gather(use(one, secret, 40), use(other, secret, 2))
@@ -145,7 +144,7 @@ async def test_the_last_use_is_told_with_its_address_and_agent(service: Service)
     assert len(record.last_agent) == 64
 
 
-async def test_a_use_that_is_told_late_is_not_the_last_one(make_service: Callable[..., Any], clock: Clock) -> None:
+async def test_a_use_that_is_told_late_is_not_the_last_one(make_service: MakeService, clock: Clock) -> None:
     late, early = [await make_service(background=False) for _ in range(2)]
     token, secret = await make(late)
     await use(late, secret, 1, address="198.51.100.1", agent=b"late")
@@ -178,9 +177,7 @@ async def test_what_is_no_address_is_not_kept(service: Service) -> None:
     assert (await service.rules.managed.tokens.get(token.token_id)).last_address == "192.0.2.1"
 
 
-async def test_old_days_and_hours_are_dropped_when_a_new_one_begins(
-    make_service: Callable[..., Any], clock: Clock
-) -> None:
+async def test_old_days_and_hours_are_dropped_when_a_new_one_begins(make_service: MakeService, clock: Clock) -> None:
     service = await make_service(shards=16)
     token, secret = await make(service)
     for _ in range(4):
@@ -211,7 +208,7 @@ async def test_a_purged_token_gets_no_record_by_a_late_flush(service: Service) -
     assert await shard.link.execute("EXISTS", *keys) == 0
 
 
-async def test_more_tokens_than_one_write_takes_are_all_counted(make_service: Callable[..., Any]) -> None:
+async def test_more_tokens_than_one_write_takes_are_all_counted(make_service: MakeService) -> None:
     service = await make_service(shards=16)
     made = [await make(service, f"gate {number}") for number in range(250)]
     await asyncio.gather(*[use(service, secret, 1) for _, secret in made])

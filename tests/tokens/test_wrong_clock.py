@@ -1,7 +1,5 @@
 """A process whose clock is wrong: it ends nothing that lives, and issues nothing that is dead."""
 
-from collections.abc import Awaitable, Callable
-
 import pytest
 
 from service.app import Service
@@ -9,9 +7,7 @@ from service.model import Status
 from service.store.managed.expiry import BATCH, SLICE
 from service.store.managed.query import Query
 from tests.builders import ADDRESS, ADMIN, DAY, create, create_many, outcome, sign_in
-from tests.conftest import Clock
-
-Make = Callable[..., Awaitable[Service]]
+from tests.conftest import Clock, MakeService
 
 
 async def listed(service: Service) -> dict[str, Status]:
@@ -24,7 +20,7 @@ async def expired(service: Service) -> int:
 
 
 @pytest.mark.parametrize("shards", [1, 16])
-async def test_a_sweeper_in_the_year_2028_ends_nothing(make_service: Make, clock: Clock, shards: int) -> None:
+async def test_a_sweeper_in_the_year_2028_ends_nothing(make_service: MakeService, clock: Clock, shards: int) -> None:
     service = await make_service(background=False, shards=shards)
     created = await create_many(service, *[f"token {number}" for number in range(20)], days=1)
     ended = await create(service, "revoked")
@@ -43,7 +39,7 @@ async def test_a_sweeper_in_the_year_2028_ends_nothing(make_service: Make, clock
         assert await service.rules.managed.tokens.revoke(one.token.token_id, ADMIN)
 
 
-async def test_a_service_follows_the_clock_of_redis(make_service: Make, clock: Clock) -> None:
+async def test_a_service_follows_the_clock_of_redis(make_service: MakeService, clock: Clock) -> None:
     """An hour behind or ahead: what it issues lives as long as it says, by everybody's reckoning."""
     right = await make_service(background=False)
     for offset in (-3600, 7200):
@@ -64,38 +60,39 @@ async def test_a_service_follows_the_clock_of_redis(make_service: Make, clock: C
 
 @pytest.mark.slow
 async def test_what_a_wrong_clock_listed_as_expired_is_listed_as_it_is_again(
-    make_service: Make, fake_clock: Clock, caplog: pytest.LogCaptureFixture
+    faked: Service, fake_clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    service = await make_service(fake=True)
-    created = await create_many(service, *[f"token {number}" for number in range(BATCH + 10)], days=10)
-    never = await create(service, "off", days=10)
-    await service.rules.managed.tokens.update(never.token.token_id, {"active": False}, ADMIN)
-    ended = await create(service, "ended", days=1)
+    created = await create_many(faked, *[f"token {number}" for number in range(BATCH + 10)], days=10)
+    never = await create(faked, "off", days=10)
+    await faked.rules.managed.tokens.update(never.token.token_id, {"active": False}, ADMIN)
+    ended = await create(faked, "ended", days=1)
     # A Redis whose clock went wrong for a moment, in which nobody asked for these keys.
-    keys = service.stores.shards[0].keys
-    link = service.stores.shards[0].link
+    keys = faked.stores.shards[0].keys
+    link = faked.stores.shards[0].link
     for one in (*created, never):
         await link.execute("ZREM", keys.on, one.token.token_id)
         await link.execute("ZREM", keys.off, one.token.token_id)
         await link.execute("ZREM", keys.expiry, one.token.token_id)
         await link.execute("ZADD", keys.dead, one.token.created_micros, one.token.token_id)
         await link.execute("ZADD", keys.purge, one.token.expires_at + 30 * DAY, one.token.token_id)
-    assert await expired(service) == BATCH + 11
+    assert await expired(faked) == BATCH + 11
     fake_clock.forward(2 * DAY)
-    await service.rules.managed.sweeper.sweep()
-    assert await expired(service) == 1
-    statistics = await service.rules.managed.queries.statistics()
+    await faked.rules.managed.sweeper.sweep()
+    assert await expired(faked) == 1
+    statistics = await faked.rules.managed.queries.statistics()
     assert (statistics.active, statistics.inactive) == (BATCH + 10, 1)
     assert "listed as they are again" in caplog.text
-    assert await outcome(service, created[0].secret) == "active"
-    assert (await listed(service))["ended"] is Status.EXPIRED
+    assert await outcome(faked, created[0].secret) == "active"
+    assert (await listed(faked))["ended"] is Status.EXPIRED
     fake_clock.forward(9 * DAY)
-    await service.rules.managed.sweeper.sweep()
-    assert await expired(service) == BATCH + 12
+    await faked.rules.managed.sweeper.sweep()
+    assert await expired(faked) == BATCH + 12
     assert ended
 
 
-async def test_a_purge_takes_none_that_lives_and_leaves_no_credential(make_service: Make, fake_clock: Clock) -> None:
+async def test_a_purge_takes_none_that_lives_and_leaves_no_credential(
+    make_service: MakeService, fake_clock: Clock
+) -> None:
     service = await make_service(fake=True, max_lifetime_days=0)
     alive, endless, off, gone = [
         (await create(service, name, days=days)).token
@@ -125,37 +122,35 @@ async def test_a_purge_takes_none_that_lives_and_leaves_no_credential(make_servi
     assert await link.execute("ZCARD", keys.purge) == 0
 
 
-async def test_a_token_without_its_credential_holds_no_purge_up(make_service: Make, fake_clock: Clock) -> None:
-    service = await make_service(fake=True)
-    broken = await create(service, "broken", days=10)
-    keys, link = service.stores.shards[0].keys, service.stores.shards[0].link
+async def test_a_token_without_its_credential_holds_no_purge_up(faked: Service, fake_clock: Clock) -> None:
+    broken = await create(faked, "broken", days=10)
+    keys, link = faked.stores.shards[0].keys, faked.stores.shards[0].link
     await link.execute("DEL", keys.credential(broken.token.digest))
     await link.execute("ZADD", keys.purge, 1, broken.token.token_id)
-    await service.rules.managed.sweeper.sweep()
+    await faked.rules.managed.sweeper.sweep()
     assert int(await link.execute("ZSCORE", keys.purge, broken.token.token_id)) == broken.token.expires_at + 30 * DAY
     fake_clock.forward(41 * DAY)
-    await service.rules.managed.sweeper.sweep()
-    assert await listed(service) == {}
+    await faked.rules.managed.sweeper.sweep()
+    assert await listed(faked) == {}
 
 
 async def test_a_clock_set_back_in_the_midst_of_a_sweep_ends_the_sweep(
-    make_service: Make, fake_clock: Clock, monkeypatch: pytest.MonkeyPatch
+    faked: Service, fake_clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    service = await make_service(fake=True)
-    created = await create(service, days=1)
+    created = await create(faked, days=1)
     told = int(fake_clock()) + 500 * DAY
 
     async def now(_: object) -> int:
         return told
 
-    monkeypatch.setattr(service.rules.managed.sweeper._expiry, "now", now)
-    assert await service.rules.managed.sweeper.sweep() == 0
-    await service.rules.managed.tokens.revoke(created.token.token_id, ADMIN)
-    assert await service.rules.managed.sweeper.sweep() == 0
-    assert await listed(service) == {"ci": Status.REVOKED}
+    monkeypatch.setattr(faked.rules.managed.sweeper._expiry, "now", now)
+    assert await faked.rules.managed.sweeper.sweep() == 0
+    await faked.rules.managed.tokens.revoke(created.token.token_id, ADMIN)
+    assert await faked.rules.managed.sweeper.sweep() == 0
+    assert await listed(faked) == {"ci": Status.REVOKED}
 
 
-async def test_an_index_is_trimmed_in_slices(make_service: Make) -> None:
+async def test_an_index_is_trimmed_in_slices(make_service: MakeService) -> None:
     service = await make_service(background=False)
     keys, link = service.stores.shards[0].keys, service.stores.shards[0].link
     members = [part for number in range(2 * SLICE + 3) for part in (1, f"past {number}")]

@@ -3,8 +3,6 @@
 import asyncio
 import gc
 import sys
-from collections.abc import Callable
-from typing import Any
 
 import pytest
 
@@ -15,13 +13,14 @@ from service.store.driver.keys import Stream
 from service.store.monitoring.monitor import Monitor
 from service.tokens.managed.sweeper import Sweeper
 from tests.builders import until
+from tests.conftest import MakeService
 
 
 @pytest.mark.parametrize(
     ("fault", "told"), [(ValueError("a fault of ours"), True), (StoreUnavailable("Redis is away."), False)]
 )
 async def test_background_work_that_fails_is_told_and_done_again(
-    make_service: Callable[..., Any],
+    make_service: MakeService,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     fault: Exception,
@@ -45,7 +44,7 @@ async def test_background_work_that_fails_is_told_and_done_again(
 
 
 async def test_work_that_stands_still_is_told_once_with_the_key_that_another_has_taken(
-    make_service: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    make_service: MakeService, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     service = await make_service(background=False)
     shard, tried = service.stores.shards[0], []
@@ -68,7 +67,7 @@ async def test_work_that_stands_still_is_told_once_with_the_key_that_another_has
 
 
 async def test_what_runs_all_the_while_begins_again_after_a_fault(
-    make_service: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    make_service: MakeService, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     begun: list[int] = []
     pause = asyncio.sleep
@@ -85,7 +84,7 @@ async def test_what_runs_all_the_while_begins_again_after_a_fault(
     assert "background work failed" in caplog.messages
 
 
-async def test_the_loop_waits_for_no_thread_that_computes(make_service: Callable[..., Any]) -> None:
+async def test_the_loop_waits_for_no_thread_that_computes(make_service: MakeService) -> None:
     before = sys.getswitchinterval()
     sys.setswitchinterval(0.005)
     try:

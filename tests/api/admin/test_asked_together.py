@@ -8,6 +8,7 @@ import pytest
 from service.app import Service
 from tests.asgi import sign_in
 from tests.builders import create
+from tests.conftest import MakeService
 from tests.links import Wrapped
 
 
@@ -29,7 +30,7 @@ class Noting(Wrapped):
 
 @pytest.mark.parametrize("changes", [{}, {"isActive": False}, {"description": "another"}])
 async def test_the_usage_of_one_token_takes_no_round_trip_of_its_own(
-    make_service: Callable[..., Any], changes: dict[str, Any]
+    make_service: MakeService, changes: dict[str, Any]
 ) -> None:
     """It was a fourth of those that a deactivation takes."""
     service: Service = await make_service(background=False, wrap=Noting)

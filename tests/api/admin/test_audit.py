@@ -3,20 +3,19 @@
 import csv
 import io
 import json
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from service.app import Service
 from tests.asgi import TEST, Person, holder, sign_in
+from tests.conftest import MakeService
 
 AUDIT = "/api/admin/audit"
 MEMBERS = ["id", "at", "action", "actor", "target", "address", "channel", "requestId", "before", "after"]
 
 
-async def test_an_entry_has_exactly_the_members_of_the_contract(service: Service) -> None:
-    admin = await sign_in(service)
+async def test_an_entry_has_exactly_the_members_of_the_contract(admin: Person) -> None:
     token = await admin.create("gate", rateLimits=[{"limit": 5, "periodSeconds": 60}], allowedNetworks=["10.0.0.0/8"])
     change = {"id": token["id"], "expiresAt": "2027-01-31T12:00:00Z"}
     await admin.ask("PATCH", "/api/admin/tokens", json_body=change, headers={"X-Requested-With": "tokens-cli"})
@@ -39,8 +38,7 @@ async def test_an_entry_has_exactly_the_members_of_the_contract(service: Service
     assert token["token"] not in json.dumps(page)
 
 
-async def test_the_cursor_leads_through_all_entries(service: Service) -> None:
-    admin = await sign_in(service)
+async def test_the_cursor_leads_through_all_entries(admin: Person) -> None:
     names = [(await admin.create(f"gate {number}"))["id"] for number in range(9)]
     entries: list[dict[str, Any]] = []
     cursor: str | None = ""
@@ -54,8 +52,7 @@ async def test_the_cursor_leads_through_all_entries(service: Service) -> None:
     assert milliseconds == sorted(milliseconds, reverse=True)
 
 
-async def test_filters_by_time_and_text(service: Service) -> None:
-    admin = await sign_in(service)
+async def test_filters_by_time_and_text(admin: Person) -> None:
     token = await admin.create("Grüße an alle")
     found = (await admin.get(AUDIT, q="grÜSSE", **{"from": "2026-01-01T00:00:00Z"})).json()["entries"]
     assert [entry["target"] for entry in found] == [token["id"]]
@@ -97,8 +94,7 @@ async def test_the_audit_log_is_for_readers(service: Service, path: str) -> None
         assert (await reader.get(path)).status == 200
 
 
-async def test_an_export_streams_all_that_match_and_is_noted(service: Service) -> None:
-    admin = await sign_in(service)
+async def test_an_export_streams_all_that_match_and_is_noted(service: Service, admin: Person) -> None:
     for number in range(250):
         await service.rules.audit.log.write("login.failed", TEST, f"user {number}")
     answer = await admin.get(AUDIT, format="ndjson", action="login.failed")
@@ -114,8 +110,7 @@ async def test_an_export_streams_all_that_match_and_is_noted(service: Service) -
     assert noted[0]["after"] == {"format": "ndjson", "action": "login.failed"}
 
 
-async def test_csv_has_a_header_and_no_cell_that_a_spreadsheet_would_run(service: Service) -> None:
-    admin = await sign_in(service)
+async def test_csv_has_a_header_and_no_cell_that_a_spreadsheet_would_run(service: Service, admin: Person) -> None:
     names = ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", 'quo"te, comma', "plain"]
     for name in names:
         await service.rules.audit.log.write("login.failed", TEST, name, after={"name": name})
@@ -171,7 +166,7 @@ async def test_the_verification_tells_what_was_done_to_the_audit_log(still: Serv
     assert report["faults"] == [{"id": event, "fault": "missing"}]
 
 
-async def test_no_export_without_its_entry(make_service: Callable[..., Any]) -> None:
+async def test_no_export_without_its_entry(make_service: MakeService) -> None:
     service = await make_service(background=False)
     admin = await sign_in(service)
     shard = service.stores.shards.of_name("audit")

@@ -16,8 +16,9 @@ async def status(service: Service, secret: str) -> int:
 
 
 @BOTH
-async def test_a_dry_run_says_how_many_and_shows_them_and_changes_nothing(service: Service, end: str) -> None:
-    admin = await sign_in(service)
+async def test_a_dry_run_says_how_many_and_shows_them_and_changes_nothing(
+    service: Service, admin: Person, end: str
+) -> None:
     created = [await admin.create(f"n{number}", scopes=["x:y"]) for number in range(12)]
     answer = await admin.post(f"{TOKENS}/{end}", {"scope": "x:y", "dryRun": True})
     assert answer.status == 200
@@ -32,8 +33,7 @@ async def test_a_dry_run_says_how_many_and_shows_them_and_changes_nothing(servic
 @pytest.mark.parametrize(
     "which", [{"all": True}, {"createdBy": "admin"}, {"scope": "x:y"}, {"filter": {"q": "n", "status": "active"}}]
 )
-async def test_it_ends_what_was_asked_for(service: Service, end: str, which: dict[str, Any]) -> None:
-    admin = await sign_in(service)
+async def test_it_ends_what_was_asked_for(service: Service, admin: Person, end: str, which: dict[str, Any]) -> None:
     created = [await admin.create(f"n{number}", scopes=["x:y"]) for number in range(3)]
     answer = await admin.post(f"{TOKENS}/{end}", {**which, "expected": 3})
     assert answer.status == 200
@@ -50,8 +50,7 @@ async def test_it_ends_what_was_asked_for(service: Service, end: str, which: dic
 
 
 @BOTH
-async def test_a_limit_ends_a_slice_and_says_what_remains(service: Service, end: str) -> None:
-    admin = await sign_in(service)
+async def test_a_limit_ends_a_slice_and_says_what_remains(admin: Person, end: str) -> None:
     for number in range(5):
         await admin.create(f"n{number}")
     left = []
@@ -62,8 +61,7 @@ async def test_a_limit_ends_a_slice_and_says_what_remains(service: Service, end:
 
 
 @BOTH
-async def test_the_cursor_of_a_slice_leads_to_the_next_one(service: Service, end: str) -> None:
-    admin = await sign_in(service)
+async def test_the_cursor_of_a_slice_leads_to_the_next_one(admin: Person, end: str) -> None:
     for number in range(5):
         await admin.create(f"n{number}")
     wanted = {"all": True, "limit": 2}
@@ -79,8 +77,7 @@ async def test_the_cursor_of_a_slice_leads_to_the_next_one(service: Service, end
         assert (refused.status, refused.json()["errors"][0]["field"]) == (400, "cursor")
 
 
-async def test_a_change_by_filter_goes_slice_by_slice(service: Service) -> None:
-    admin = await sign_in(service)
+async def test_a_change_by_filter_goes_slice_by_slice(admin: Person) -> None:
     for number in range(5):
         await admin.create(f"n{number}")
     wanted: dict[str, Any] = {"filter": {"q": "n"}, "isActive": False, "limit": 3}
@@ -91,8 +88,7 @@ async def test_a_change_by_filter_goes_slice_by_slice(service: Service) -> None:
 
 
 @BOTH
-async def test_another_number_than_expected_is_a_conflict(service: Service, end: str) -> None:
-    admin = await sign_in(service)
+async def test_another_number_than_expected_is_a_conflict(service: Service, admin: Person, end: str) -> None:
     created = await admin.create("n")
     answer = await admin.post(f"{TOKENS}/{end}", {"all": True, "expected": 2})
     assert (answer.status, answer.json()["code"]) == (409, "count_changed")
@@ -123,16 +119,16 @@ async def test_another_number_than_expected_is_a_conflict(service: Service, end:
         {"all": None},
     ],
 )
-async def test_what_is_not_said_clearly_ends_nothing(service: Service, end: str, body: dict[str, Any]) -> None:
-    admin = await sign_in(service)
+async def test_what_is_not_said_clearly_ends_nothing(
+    service: Service, admin: Person, end: str, body: dict[str, Any]
+) -> None:
     created = await admin.create("n")
     answer = await admin.post(f"{TOKENS}/{end}", body)
     assert (answer.status, answer.json()["code"]) == (400, "invalid_request")
     assert await status(service, created["token"]) == 200
 
 
-async def test_an_empty_filter_is_refused_with_its_name(service: Service) -> None:
-    admin = await sign_in(service)
+async def test_an_empty_filter_is_refused_with_its_name(service: Service, admin: Person) -> None:
     created = await admin.create("n")
     for name in ("q", "createdBy", "scope", "subject", "lastAddress"):
         for path in (f"{TOKENS}/revoke", f"{TOKENS}/deactivate"):
@@ -178,8 +174,7 @@ async def test_all_sessions_of_a_user_end(service: Service) -> None:
     assert 'tokens_revoked_total{kind="session"} 2.0' in (await service.metrics.render(""))[0].decode()
 
 
-async def test_a_token_is_counted_once_however_often_it_is_revoked(service: Service) -> None:
-    admin = await sign_in(service)
+async def test_a_token_is_counted_once_however_often_it_is_revoked(service: Service, admin: Person) -> None:
     token_id = (await admin.create("n"))["id"]
     # That it was switched off before is no revocation.
     assert (await admin.ask("PATCH", TOKENS, json_body={"id": token_id, "isActive": False})).status == 200

@@ -12,22 +12,16 @@ from service.model import Kind
 from tests.api.world import World
 from tests.asgi import Answer, Person, holder, sign_in
 from tests.builders import DAY, audit, create, dump
-from tests.conftest import SERVER_KEY, Clock
+from tests.conftest import SERVER_KEY, Clock, MakeService
 
 EXPLAIN = "/api/admin/tokens/explain"
 LIMIT = {"limit": 3, "periodSeconds": 86400}
 
 
 @pytest.fixture(params=[1, pytest.param(16, marks=pytest.mark.slow)])
-async def service(request: pytest.FixtureRequest, make_service: Callable[..., Any], fake_clock: Any) -> Service:
+async def service(request: pytest.FixtureRequest, make_service: MakeService, fake_clock: Any) -> Service:
     """On fakeredis, because limits are kept by the clock of Redis and these tests stand in time."""
-    made: Service = await make_service(shards=request.param, fake=True, background=False, trusted_proxies="10.0.0.0/8")
-    return made
-
-
-@pytest.fixture
-async def admin(service: Service) -> Person:
-    return await sign_in(service)
+    return await make_service(shards=request.param, fake=True, background=False, trusted_proxies="10.0.0.0/8")
 
 
 async def explain(person: Person, **question: Any) -> dict[str, Any]:
@@ -289,7 +283,7 @@ async def test_a_request_that_costs_more_is_explained_at_its_cost(admin: Person)
         assert "at" not in check
 
 
-async def test_the_server_key_is_told(make_service: Callable[..., Any]) -> None:
+async def test_the_server_key_is_told(make_service: MakeService) -> None:
     before = await make_service(background=False, secret_key="k" * 40)
     service = await make_service(background=False, secret_key=SERVER_KEY, secret_key_previous="k" * 40)
     admin = await sign_in(service)

@@ -1,7 +1,6 @@
 """Import and export over HTTP: lines in, lines out, and nobody but administrators."""
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,6 +10,7 @@ from service.app import Service
 from service.errors import StoreUnavailable
 from service.tokens.secret import with_checksum
 from tests.asgi import Answer, Person, holder, sign_in
+from tests.conftest import MakeService
 
 EXPORT = "/api/admin/tokens/export"
 IMPORT = "/api/admin/tokens/import"
@@ -24,7 +24,7 @@ async def send(person: Person, lines: list[Any], *, media_type: str = NDJSON, **
     return await person.ask("POST", IMPORT, body=body, query=query, headers={"content-type": media_type})
 
 
-async def test_what_was_exported_comes_back_exactly(make_service: Callable[..., Any], namespace: str) -> None:
+async def test_what_was_exported_comes_back_exactly(make_service: MakeService, namespace: str) -> None:
     source = await make_service(shards=16)
     other = await make_service(shards=16, namespace=f"{namespace}-b")
     admin, there = await sign_in(source), await sign_in(other)
@@ -52,8 +52,7 @@ async def test_what_was_exported_comes_back_exactly(make_service: Callable[..., 
     assert refused["message"] == "The member 'version' is given twice."
 
 
-async def test_an_export_has_every_status_unless_asked_for_one_and_is_noted(service: Service) -> None:
-    admin = await sign_in(service)
+async def test_an_export_has_every_status_unless_asked_for_one_and_is_noted(admin: Person) -> None:
     kept, gone = await admin.create("kept"), await admin.create("gone")
     await admin.ask("DELETE", "/api/admin/tokens", query={"id": gone["id"]})
     assert {line["name"] for line in (await admin.get(EXPORT)).lines()} == {"kept", "gone"}
@@ -68,8 +67,7 @@ async def test_an_export_has_every_status_unless_asked_for_one_and_is_noted(serv
     assert {"format": "ndjson", "status": "active"} in [entry["after"] for entry in noted]
 
 
-async def test_lines_that_cannot_be_taken_in_are_named_and_the_rest_is(service: Service) -> None:
-    admin = await sign_in(service)
+async def test_lines_that_cannot_be_taken_in_are_named_and_the_rest_is(service: Service, admin: Person) -> None:
     await admin.create("taken")
     terms = {"duration": "1month"}
     lines = [
@@ -111,8 +109,7 @@ async def test_lines_that_cannot_be_taken_in_are_named_and_the_rest_is(service: 
     assert SECRET not in json.dumps((await admin.get("/api/admin/audit")).json())
 
 
-async def test_a_dry_run_answers_the_same_and_writes_nothing(service: Service) -> None:
-    admin = await sign_in(service)
+async def test_a_dry_run_answers_the_same_and_writes_nothing(service: Service, admin: Person) -> None:
     # Twice the same name in one slice, where tokens that belong into one shard are taken in together, and far apart.
     names = [number - number % 2 if number < 40 else number % 200 for number in range(210)]
     lines = [
@@ -155,8 +152,7 @@ async def test_of_two_rows_with_one_name_the_earlier_comes_in_though_it_is_asked
     assert (answer["imported"], [row["line"] for row in answer["skipped"]]) == (21, [22])
 
 
-async def test_the_holder_of_an_imported_secret_manages_it_like_any_other(service: Service) -> None:
-    admin = await sign_in(service)
+async def test_the_holder_of_an_imported_secret_manages_it_like_any_other(service: Service, admin: Person) -> None:
     line = {"name": "gate", "secret": SECRET, "duration": "1month", "scopes": ["self:rotate", "introspect"]}
     await send(admin, [line])
     person = Person(service, SECRET)
@@ -187,8 +183,7 @@ async def test_only_administrators_move_tokens(service: Service, method: str) ->
         assert (answer.status, answer.json()["code"]) in ((403, "forbidden"), (403, "insufficient_scope"))
 
 
-async def test_the_body_must_be_lines_and_not_too_many(service: Service) -> None:
-    admin = await sign_in(service)
+async def test_the_body_must_be_lines_and_not_too_many(admin: Person) -> None:
     answer = await send(admin, [{}], media_type="application/json")
     assert (answer.status, answer.json()["code"]) == (415, "unsupported_media_type")
     answer = await send(admin, [b" " * (1024 * 1024 + 1)])
@@ -199,16 +194,14 @@ async def test_the_body_must_be_lines_and_not_too_many(service: Service) -> None
     assert (await admin.get(EXPORT, color="red")).status == 400
 
 
-async def test_of_lines_that_are_not_taken_in_a_thousand_are_told_and_the_others_counted(service: Service) -> None:
-    admin = await sign_in(service)
+async def test_of_lines_that_are_not_taken_in_a_thousand_are_told_and_the_others_counted(admin: Person) -> None:
     # Lines in which no reader of JSON finds any: a mebibyte may have half a million.
     answer = (await send(admin, [b"x"] * 1020)).json()
     assert (len(answer["skipped"]), answer["moreSkipped"]) == (1000, 20)
     assert [row["line"] for row in answer["skipped"]] == [*range(1, 1001)]
 
 
-async def test_a_line_is_as_long_as_a_token_may_be_at_most(service: Service) -> None:
-    admin = await sign_in(service)
+async def test_a_line_is_as_long_as_a_token_may_be_at_most(admin: Person) -> None:
     # The longest that an export can write, with nothing but signs of four bytes in its texts.
     metadata = {f"{number:02}" + "\U0001f511" * 62: "\U0001f511" * 256 for number in range(20)}
     longest = {"description": "\U0001f511" * 500, "metadata": metadata, "scopes": [f"{n:064}" for n in range(50)]}
@@ -236,9 +229,8 @@ async def test_lines_are_read_a_few_bytes_at_a_time(service: Service, monkeypatc
     assert read == [1, 1, 1, 1, 4]
 
 
-async def test_a_secret_that_was_made_here_gets_no_second_token(service: Service) -> None:
+async def test_a_secret_that_was_made_here_gets_no_second_token(service: Service, admin: Person) -> None:
     """By which it would be accepted again once nobody remembers that the first one was revoked."""
-    admin = await sign_in(service)
     living, ended = [(await admin.create(name))["token"] for name in ("living", "ended")]
     await Person(service, ended).ask("DELETE", "/api/tokens/self")
     ours, elsewhere = (living, ended, admin.secret), with_checksum("5" * 56)

@@ -4,7 +4,6 @@ import json
 import re
 import subprocess
 from base64 import b64encode, urlsafe_b64encode
-from collections.abc import Callable
 from hashlib import sha256, sha512
 from typing import Any
 
@@ -14,7 +13,7 @@ from service.api.http.timestamps import rfc3339
 from service.app import Service
 from tests.api.admin.test_import_export import EXPORT, NONE_SKIPPED, send
 from tests.asgi import Person, sign_in
-from tests.conftest import Clock
+from tests.conftest import Clock, MakeService
 from tests.contract.sources import ROOT
 
 TERMS = {"duration": "1month"}
@@ -38,8 +37,7 @@ async def status(service: Service, secret: str) -> int:
     return (await Person(service, secret).get("/validate")).status
 
 
-async def test_a_digest_in_the_place_of_a_secret_opens_nothing(service: Service) -> None:
-    admin = await sign_in(service)
+async def test_a_digest_in_the_place_of_a_secret_opens_nothing(service: Service, admin: Person) -> None:
     kept, longer = sha256(b"sk_live_abc"), sha512(b"sk_live_abc")
     forms = [form for kept in (kept, longer) for form in (kept.hexdigest(), kept.hexdigest().upper())]
     forms += [encode(one.digest()).decode() for one in (kept, longer) for encode in (b64encode, urlsafe_b64encode)]
@@ -55,28 +53,24 @@ async def test_a_digest_in_the_place_of_a_secret_opens_nothing(service: Service)
 
 
 @pytest.mark.parametrize("end", [1_900_000_000, "2030-03-17T17:46:40Z", "1900000000"])
-async def test_a_row_with_two_ends_is_refused(service: Service, end: Any) -> None:
-    admin = await sign_in(service)
+async def test_a_row_with_two_ends_is_refused(admin: Person, end: Any) -> None:
     (said,) = await take(admin, {"secret": "secret-with-two-ends", "expiresAt": end})
     assert said.startswith("duration: give either duration")
 
 
-async def test_a_salted_hash_is_refused_with_the_reason(service: Service) -> None:
-    admin = await sign_in(service)
+async def test_a_salted_hash_is_refused_with_the_reason(admin: Person) -> None:
     rows = [{field: salted} for salted in SALTED for field in ("secret", "sha256")]
     assert [why for why in await take(admin, *rows) if "no presented token can be found" not in why] == []
 
 
 @pytest.mark.parametrize("secret", ["8letters", "sntrys_" + "x" * 272, "~" * 1024, "12|abc"])
-async def test_a_secret_of_any_length_is_found_by_its_digest(service: Service, secret: str) -> None:
-    admin = await sign_in(service)
+async def test_a_secret_of_any_length_is_found_by_its_digest(service: Service, admin: Person, secret: str) -> None:
     line = {"name": "gate", "sha256": sha256(secret.encode()).hexdigest(), **TERMS}
     assert (await send(admin, [line])).json() == {"imported": 1, "byDigest": 1, **NONE_SKIPPED}
     assert await status(service, secret) == 200
 
 
-async def test_tokens_without_the_form_of_a_digest_need_no_word(service: Service) -> None:
-    admin = await sign_in(service)
+async def test_tokens_without_the_form_of_a_digest_need_no_word(service: Service, admin: Person) -> None:
     secrets = ["0123456789" * 4, "x" * 43, "ab" * 16, "sk-" + "a1" * 11, "Z" * 64, "~" * 1024]
     assert await take(admin, *[{"secret": secret} for secret in secrets]) == ["imported"] * len(secrets)
     assert {await status(service, secret) for secret in secrets} == {200}
@@ -101,7 +95,7 @@ FORMS = {
 }
 
 
-async def test_a_token_is_found_by_what_its_system_kept_of_it(make_service: Callable[..., Any], namespace: str) -> None:
+async def test_a_token_is_found_by_what_its_system_kept_of_it(make_service: MakeService, namespace: str) -> None:
     service = await make_service(shards=16, background=False, import_suffix="db-key")
     admin = await sign_in(service)
     for name, (algorithm, kept, of, presented, strange) in FORMS.items():
@@ -171,7 +165,7 @@ def rows_of(program: str, answer: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 @pytest.mark.slow
-async def test_the_commands_of_the_page_read_what_gateways_answer(make_service: Callable[..., Any]) -> None:
+async def test_the_commands_of_the_page_read_what_gateways_answer(make_service: MakeService) -> None:
     service = await make_service(background=False, fake=True, max_lifetime_days=0)
     admin = await sign_in(service)
     page = (ROOT / "deploy/IMPORT.md").read_text(encoding="utf-8").replace(r"\|", "|")
@@ -185,8 +179,7 @@ async def test_the_commands_of_the_page_read_what_gateways_answer(make_service: 
     assert [name for name, end in ends.items() if end] == ["kong 0002"]
 
 
-async def test_a_rule_that_cannot_be_followed_is_refused(service: Service) -> None:
-    admin = await sign_in(service)
+async def test_a_rule_that_cannot_be_followed_is_refused(admin: Person) -> None:
     kept = sha256(b"x").hexdigest()
     assert await take(
         admin,
@@ -214,9 +207,7 @@ async def listed(person: Person, name: str) -> dict[str, Any]:
     return dict(token)
 
 
-async def test_a_token_keeps_the_state_and_the_times_it_had(
-    make_service: Callable[..., Any], fake_clock: Clock
-) -> None:
+async def test_a_token_keeps_the_state_and_the_times_it_had(make_service: MakeService, fake_clock: Clock) -> None:
     service = await make_service(background=False, fake=True)
     admin = await sign_in(service)
     now = int(fake_clock())
@@ -240,7 +231,7 @@ async def test_a_token_keeps_the_state_and_the_times_it_had(
 
 @pytest.mark.parametrize("longest", [0, 90])
 async def test_a_token_without_an_end_lives_as_long_as_is_allowed(
-    make_service: Callable[..., Any], fake_clock: Clock, longest: int
+    make_service: MakeService, fake_clock: Clock, longest: int
 ) -> None:
     service = await make_service(background=False, fake=True, max_lifetime_days=longest)
     admin = await sign_in(service)
@@ -252,7 +243,7 @@ async def test_a_token_without_an_end_lives_as_long_as_is_allowed(
     assert [(await listed(admin, line["name"]))["expiresAt"] for line in lines] == [end] * 3
 
 
-async def test_a_time_without_a_zone_is_of_the_one_that_is_named(make_service: Callable[..., Any]) -> None:
+async def test_a_time_without_a_zone_is_of_the_one_that_is_named(make_service: MakeService) -> None:
     service = await make_service(background=False, fake=True)
     admin = await sign_in(service)
     for zone, wanted in (("UTC", "2025-07-01T00:30:50Z"), ("+02:00", "2025-06-30T22:30:50Z"), ("", "")):
@@ -266,8 +257,7 @@ async def test_a_time_without_a_zone_is_of_the_one_that_is_named(make_service: C
     assert (await send(admin, [], zone="Mars/Base")).status == 400
 
 
-async def test_a_name_that_is_taken_gets_a_number_on_request(service: Service) -> None:
-    admin = await sign_in(service)
+async def test_a_name_that_is_taken_gets_a_number_on_request(admin: Person) -> None:
     for name in ("key", "n" * 80):
         lines = [{"name": name, "secret": f"{number}-of-{name[:20]}-letters", **TERMS} for number in range(12)]
         assert (await send(admin, lines, numberNames="true", dryRun="true")).json()["imported"] == 12
@@ -280,8 +270,7 @@ async def test_a_name_that_is_taken_gets_a_number_on_request(service: Service) -
     assert {len(token["name"]) for token in (await admin.get("/api/admin/tokens", q="nnn")).json()["tokens"]} == {80}
 
 
-async def test_what_windows_writes_is_read_or_named(service: Service) -> None:
-    admin = await sign_in(service)
+async def test_what_windows_writes_is_read_or_named(admin: Person) -> None:
     line = json.dumps({"name": "gate", "secret": "sixteen-letters!", **TERMS})
     assert (await send(admin, [line.encode("utf-8-sig")])).json()["imported"] == 1
     for encoding in ("utf-16", "utf-16-le", "utf-16-be"):

@@ -1,6 +1,5 @@
 """The longest page of a list, made part by part, so that others have turns between."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -9,11 +8,12 @@ from service.api.admin import token_views
 from service.app import Service
 from tests.asgi import sign_in
 from tests.builders import create
+from tests.conftest import MakeService
 from tests.links import Wrapped
 
 
 async def test_others_have_turns_while_the_longest_page_is_made(
-    make_service: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    make_service: MakeService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Of each token shown how often Redis had been asked by then: between two questions others have a turn.
     questions, shown_after = 0, []

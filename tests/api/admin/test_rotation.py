@@ -22,8 +22,7 @@ async def validate(service: Service, *secrets: str) -> list[int]:
     return [(await Person(service, secret).get("/validate")).status for secret in secrets]
 
 
-async def test_rotating_answers_as_creating_does(service: Service) -> None:
-    admin = await sign_in(service)
+async def test_rotating_answers_as_creating_does(service: Service, admin: Person) -> None:
     created = await admin.create("ci", description="d")
     answer = await rotate(admin, created["id"])
     assert answer.status == 201
@@ -41,8 +40,7 @@ async def test_rotating_answers_as_creating_does(service: Service) -> None:
     assert await validate(service, created["token"], rotated["token"]) == [401, 200]
 
 
-async def test_the_detail_shows_the_overlap_and_the_last_use_of_the_old_secret(service: Service) -> None:
-    admin = await sign_in(service)
+async def test_the_detail_shows_the_overlap_and_the_last_use_of_the_old_secret(service: Service, admin: Person) -> None:
     created = await admin.create("ci")
     assert (created["rotations"], created["oldSecretValidUntil"], created["oldSecretLastUsedAt"]) == (0, None, None)
     await rotate(admin, created["id"], {"overlapSeconds": 600})
@@ -55,8 +53,7 @@ async def test_the_detail_shows_the_overlap_and_the_last_use_of_the_old_secret(s
     assert list(shown)[-4:] == ["rotations", "oldSecretLastUsedAt", "parentId", "derived"]
 
 
-async def test_a_token_that_was_shown_before_is_shown_as_time_has_left_it(service: Service, clock: Clock) -> None:
-    admin = await sign_in(service)
+async def test_a_token_that_was_shown_before_is_shown_as_time_has_left_it(admin: Person, clock: Clock) -> None:
     end = rfc3339(int(clock()) + 1200)
     token_id = (await admin.create("ci", duration=None, expiresAt=end))["id"]
     await rotate(admin, token_id, {"overlapSeconds": 600})
@@ -72,8 +69,7 @@ async def test_a_token_that_was_shown_before_is_shown_as_time_has_left_it(servic
     assert await shown() == ["expired", False, True]
 
 
-async def test_a_rotation_answers_with_the_usage_that_there_was(service: Service) -> None:
-    admin = await sign_in(service)
+async def test_a_rotation_answers_with_the_usage_that_there_was(service: Service, admin: Person) -> None:
     created = await admin.create("used")
     assert await validate(service, created["token"]) == [200]
     await service.rules.usage.flush()
@@ -82,8 +78,7 @@ async def test_a_rotation_answers_with_the_usage_that_there_was(service: Service
         assert rotated["usage14d"] == [0] * 13 + [1]
 
 
-async def test_the_overlap_can_be_ended(service: Service) -> None:
-    admin = await sign_in(service)
+async def test_the_overlap_can_be_ended(service: Service, admin: Person) -> None:
     created = await admin.create("ci")
     await rotate(admin, created["id"], {"overlapSeconds": 600})
     for _ in range(2):
@@ -96,8 +91,7 @@ async def test_the_overlap_can_be_ended(service: Service) -> None:
 
 
 @pytest.mark.parametrize("change", ["deactivate", "revoke"])
-async def test_an_overlap_is_not_shown_for_a_token_that_is_off(service: Service, change: str) -> None:
-    admin = await sign_in(service)
+async def test_an_overlap_is_not_shown_for_a_token_that_is_off(service: Service, admin: Person, change: str) -> None:
     created = await admin.create("ci")
     await rotate(admin, created["id"], {"overlapSeconds": 600})
     assert (await admin.post(f"{TOKENS}/{change}", {"all": True, "expected": 1})).status == 200
@@ -107,8 +101,9 @@ async def test_an_overlap_is_not_shown_for_a_token_that_is_off(service: Service,
 
 
 @pytest.mark.parametrize("path", [f"{TOKENS}/ID/rotate", TOKENS])
-async def test_a_repeated_request_gets_the_same_secret_and_another_body_a_conflict(service: Service, path: str) -> None:
-    admin = await sign_in(service)
+async def test_a_repeated_request_gets_the_same_secret_and_another_body_a_conflict(
+    service: Service, admin: Person, path: str
+) -> None:
     created = await admin.create("ci")
     path = path.replace("ID", created["id"])
     body = {"overlapSeconds": 60} if "rotate" in path else {"name": "new", "duration": "7days"}
@@ -130,8 +125,7 @@ def _another(path: str) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("key", ["x" * 65, "two words", "\u00e9"])
-async def test_an_odd_idempotency_key_is_refused_and_nothing_made(service: Service, key: str) -> None:
-    admin = await sign_in(service)
+async def test_an_odd_idempotency_key_is_refused_and_nothing_made(admin: Person, key: str) -> None:
     answer = await admin.ask(
         "POST", TOKENS, json_body={"name": "n", "duration": "7days"}, headers={"Idempotency-Key": key}
     )
@@ -139,8 +133,7 @@ async def test_an_odd_idempotency_key_is_refused_and_nothing_made(service: Servi
     assert (await admin.get(TOKENS)).json()["total"] == 0
 
 
-async def test_who_may_rotate(service: Service) -> None:
-    admin = await sign_in(service)
+async def test_who_may_rotate(service: Service, admin: Person) -> None:
     created = await admin.create("ci")
     for person, status in (
         (Person(service), 401),

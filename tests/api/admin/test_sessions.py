@@ -1,16 +1,14 @@
 """Sign-ins over HTTP: listed, ended one by one, and the accounts."""
 
-from collections.abc import Callable
-from typing import Any
-
 from service.app import Service
 from tests.asgi import sign_in
 from tests.builders import all_keys
+from tests.conftest import MakeService
 
 SESSIONS = "/api/admin/sessions"
 
 
-async def test_one_of_two_sessions_is_ended_and_the_other_stays(make_service: Callable[..., Any]) -> None:
+async def test_one_of_two_sessions_is_ended_and_the_other_stays(make_service: MakeService) -> None:
     service: Service = await make_service(shards=16, background=False)
     admin, one, other = [await sign_in(service, name) for name in ("admin", "vera", "vera")]
     listed = (await admin.get(SESSIONS, username="VERA")).json()["sessions"]

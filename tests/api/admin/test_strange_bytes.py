@@ -1,6 +1,6 @@
 """What somebody else wrote beside our own in Redis: it is passed over, and everything of ours is still answered."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import product
 from typing import Any
 
@@ -8,6 +8,7 @@ import pytest
 
 from service.app import Service
 from tests.asgi import Answer, Person, sign_in
+from tests.conftest import MakeService
 
 # Nothing the service writes: no text, nothing, what only looks like a number, one below all, one that no int() takes.
 VALUES = (b"\xff\0garbage", b"", b"nan", b"-1", b"9" * 5000)
@@ -62,7 +63,7 @@ def _strewn(key: bytes, kind: str) -> Iterator[tuple[Any, ...]]:
 
 
 @pytest.fixture
-async def filled(make_service: Callable[..., Any]) -> tuple[Service, Person, list[dict[str, Any]]]:
+async def filled(make_service: MakeService) -> tuple[Service, Person, list[dict[str, Any]]]:
     """A service that has something under nearly every key, its administrator and five tokens."""
     service: Service = await make_service(background=False, webhook_allow_private=True)
     admin = await sign_in(service)

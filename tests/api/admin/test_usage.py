@@ -1,16 +1,13 @@
 """Usage as administrators see it."""
 
-from collections.abc import Callable
-from typing import Any
-
 import pytest
 
 from service.app import Service
 from tests.asgi import Person, holder, sign_in
+from tests.conftest import MakeService
 
 
-async def test_usage_has_exactly_the_members_of_the_contract_and_the_hours(service: Service) -> None:
-    admin = await sign_in(service)
+async def test_usage_has_exactly_the_members_of_the_contract_and_the_hours(service: Service, admin: Person) -> None:
     token = await admin.create("gate")
     path = f"/api/admin/tokens/{token['id']}/usage"
     before = (await admin.get(path)).json()
@@ -33,7 +30,7 @@ async def test_usage_has_exactly_the_members_of_the_contract_and_the_hours(servi
 
 
 async def test_a_forwarded_address_is_believed_from_a_trusted_proxy_alone(
-    make_service: Callable[..., Any],
+    make_service: MakeService,
 ) -> None:
     service = await make_service(trusted_proxies="10.0.0.0/8")
     admin = await sign_in(service)
@@ -47,8 +44,7 @@ async def test_a_forwarded_address_is_believed_from_a_trusted_proxy_alone(
     assert seen == ["192.0.2.99", "198.51.100.4"]
 
 
-async def test_totals_count_sessions_and_managed_tokens(service: Service) -> None:
-    admin = await sign_in(service)
+async def test_totals_count_sessions_and_managed_tokens(service: Service, admin: Person) -> None:
     token = await admin.create("gate")
     before = sum(hour["allowed"] for hour in (await admin.get("/api/admin/usage")).json()["hours"])
     await Person(service, token["token"]).get("/validate")
@@ -77,15 +73,13 @@ async def test_usage_is_for_readers(service: Service, path: str) -> None:
 
 
 @pytest.mark.parametrize("query", [{"days": 0}, {"days": 101}, {"days": "x"}, {"weeks": 1}])
-async def test_a_wrong_period_is_refused_by_name(service: Service, query: dict[str, object]) -> None:
-    admin = await sign_in(service)
+async def test_a_wrong_period_is_refused_by_name(admin: Person, query: dict[str, object]) -> None:
     token = await admin.create("gate")
     answer = await admin.get(f"/api/admin/tokens/{token['id']}/usage", **query)
     assert answer.status == 400
     assert answer.json()["errors"][0]["field"] in query
 
 
-async def test_usage_of_no_token_is_not_found(service: Service) -> None:
-    admin = await sign_in(service)
+async def test_usage_of_no_token_is_not_found(admin: Person) -> None:
     assert (await admin.get("/api/admin/tokens/0000000000000000/usage")).status == 404
     assert (await admin.get("/api/admin/usage", hours=2401)).status == 400

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,7 +13,7 @@ from service.errors import Conflict
 from service.tokens.webhooks.registry import Known
 from tests.asgi import TEST, Person, holder, sign_in
 from tests.builders import until
-from tests.conftest import SERVER_KEY, Clock
+from tests.conftest import SERVER_KEY, Clock, MakeService
 from tests.receiver import TAKEN, Received, receiving, resolving
 
 WEBHOOKS = "/api/admin/webhooks"
@@ -122,7 +121,7 @@ async def test_a_repeated_rotation_of_a_webhook_keeps_the_secret_before_it(still
     assert (gone.status, gone.json()["code"]) == (404, "not_found")
 
 
-async def test_a_test_message_is_signed_and_the_receiver_s_answer_is_told(make_service: Callable[..., Any]) -> None:
+async def test_a_test_message_is_signed_and_the_receiver_s_answer_is_told(make_service: MakeService) -> None:
     service = await make_service(webhook_allow_private=True, background=False)
     async with receiving() as receiver:
         receiver.answers = [TAKEN, b"HTTP/1.1 500 No\r\n\r\n"]
@@ -139,9 +138,7 @@ async def test_a_test_message_is_signed_and_the_receiver_s_answer_is_told(make_s
     assert (await admin.post(f"{WEBHOOKS}/{'0' * 16}/test")).status == 404
 
 
-async def test_during_the_overlap_of_a_rotation_both_secrets_sign(
-    make_service: Callable[..., Any], clock: Clock
-) -> None:
+async def test_during_the_overlap_of_a_rotation_both_secrets_sign(make_service: MakeService, clock: Clock) -> None:
     service = await make_service(webhook_allow_private=True, background=False)
     async with receiving() as receiver:
         admin = await sign_in(service)
@@ -176,7 +173,7 @@ def signs(secret: str, sent: Received) -> bool:
 
 
 async def test_a_webhook_that_is_switched_off_is_told_later_what_happened_meanwhile(
-    make_service: Callable[..., Any],
+    make_service: MakeService,
 ) -> None:
     service = await make_service(webhook_allow_private=True, background=False)
     async with receiving() as receiver:
@@ -198,7 +195,7 @@ async def test_a_webhook_that_is_switched_off_is_told_later_what_happened_meanwh
 
 
 @pytest.mark.parametrize("status", [500, 410])
-async def test_a_delivery_is_sent_again_whatever_became_of_it(make_service: Callable[..., Any], status: int) -> None:
+async def test_a_delivery_is_sent_again_whatever_became_of_it(make_service: MakeService, status: int) -> None:
     service = await make_service(webhook_allow_private=True, background=False, shards=16)
     async with receiving() as receiver:
         failed = f"HTTP/1.1 {status} No\r\n\r\n".encode()
@@ -222,7 +219,7 @@ async def test_a_delivery_is_sent_again_whatever_became_of_it(make_service: Call
 
 
 async def test_a_webhook_that_somebody_else_wrote_is_shown_as_such_and_deleted(
-    make_service: Callable[..., Any], caplog: pytest.LogCaptureFixture
+    make_service: MakeService, caplog: pytest.LogCaptureFixture
 ) -> None:
     service = await make_service(webhook_allow_private=True, background=False)
     async with receiving() as receiver:
@@ -331,7 +328,7 @@ async def test_readers_read_and_administrators_change(still: Service) -> None:
 
 
 @pytest.mark.slow
-async def test_the_service_tells_by_itself_and_shows_how_it_went(make_service: Callable[..., Any]) -> None:
+async def test_the_service_tells_by_itself_and_shows_how_it_went(make_service: MakeService) -> None:
     service = await make_service(shards=16, webhook_allow_private=True)
     async with receiving() as receiver:
         admin = await sign_in(service)
@@ -362,7 +359,7 @@ async def test_the_service_tells_by_itself_and_shows_how_it_went(make_service: C
     assert (delivery["lastStatus"], delivery["lastError"], delivery["nextAttemptAt"]) == (204, None, None)
 
 
-async def test_deliveries_are_listed_by_their_state(make_service: Callable[..., Any]) -> None:
+async def test_deliveries_are_listed_by_their_state(make_service: MakeService) -> None:
     service = await make_service(background=False, webhook_allow_private=True)
     async with receiving() as receiver:
         receiver.answers = [b"HTTP/1.1 500 No\r\n\r\n"]
@@ -384,7 +381,7 @@ async def test_deliveries_are_listed_by_their_state(make_service: Callable[..., 
 
 
 async def test_a_webhook_that_was_rotated_under_the_new_server_key_outlives_the_old_one(
-    make_service: Callable[..., Any], caplog: pytest.LogCaptureFixture
+    make_service: MakeService, caplog: pytest.LogCaptureFixture
 ) -> None:
     """As the operator's guide says; of another the warning names what it lacks."""
     common = {"webhook_allow_private": True, "background": False}

@@ -1,9 +1,7 @@
 """Who may call what: every operation with every kind of caller, and what the document says of it."""
 
 import re
-from collections.abc import Callable
 from itertools import count
-from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 import pytest
@@ -13,7 +11,7 @@ from service.app import Service
 from tests.api.auth.test_jwt import SECRET, token
 from tests.api.samples import SAMPLES, Sample
 from tests.asgi import Person, holder, sign_in
-from tests.conftest import PASSWORD
+from tests.conftest import PASSWORD, MakeService
 
 SCOPES = (
     "tokens:read",
@@ -50,11 +48,10 @@ MAY = {
 
 
 @pytest.fixture
-async def service(make_service: Callable[..., Any]) -> Service:
-    made: Service = await make_service(
+async def service(make_service: MakeService) -> Service:
+    return await make_service(
         admin_jwt_secret=SECRET, admin_jwt_issuer="https://id.example", admin_jwt_audience="tokens"
     )
-    return made
 
 
 async def caller(service: Service, kind: str) -> Person:

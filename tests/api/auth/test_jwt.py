@@ -1,7 +1,6 @@
 """Administrators' JWTs at the door."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from service.app import Service
 from tests.api.world import TOKENS
 from tests.asgi import Person
 from tests.builders import audit
+from tests.conftest import MakeService
 
 SECRET = "a secret of the identity provider, long enough"
 KEY = OctKey.import_key(SECRET)
@@ -26,14 +26,13 @@ def token(service: Service, key: Any = KEY, algorithm: str = "HS256", **claims: 
 
 
 @pytest.fixture(params=[1, 16])
-async def service(request: pytest.FixtureRequest, make_service: Callable[..., Any]) -> Service:
-    made: Service = await make_service(
+async def service(request: pytest.FixtureRequest, make_service: MakeService) -> Service:
+    return await make_service(
         shards=request.param,
         admin_jwt_secret=SECRET,
         admin_jwt_issuer="https://id.example",
         admin_jwt_audience="tokens",
     )
-    return made
 
 
 async def test_an_administrators_jwt_opens_the_administration_and_its_subject_is_the_actor(service: Service) -> None:
@@ -83,7 +82,7 @@ class Asked:
         self._link.submit(*args, **more)
 
 
-async def test_a_bad_one_is_401_and_asks_redis_nothing(make_service: Callable[..., Any]) -> None:
+async def test_a_bad_one_is_401_and_asks_redis_nothing(make_service: MakeService) -> None:
     service = await make_service(
         background=False,
         wrap=Asked,
@@ -109,12 +108,12 @@ async def test_a_jwt_is_no_token_for_gateways_or_for_itself(service: Service) ->
         assert (await person.ask(method, path)).status == 401
 
 
-async def test_without_a_setting_no_jwt_is_read(make_service: Callable[..., Any]) -> None:
+async def test_without_a_setting_no_jwt_is_read(make_service: MakeService) -> None:
     service = await make_service()
     assert (await Person(service, token(service)).get(TOKENS)).status == 401
 
 
-async def test_keys_may_come_from_a_jwks(make_service: Callable[..., Any], tmp_path: Path) -> None:
+async def test_keys_may_come_from_a_jwks(make_service: MakeService, tmp_path: Path) -> None:
     key = RSAKey.generate_key(2048)
     path = tmp_path / "jwks.json"
     path.write_text(json.dumps({"keys": [key.as_dict(private=False)]}))
@@ -129,7 +128,7 @@ async def test_keys_may_come_from_a_jwks(make_service: Callable[..., Any], tmp_p
     assert (await Person(service, token(service, groups=["token-admins"])).get(TOKENS)).status == 401
 
 
-async def test_keys_that_cannot_be_fetched_are_503(make_service: Callable[..., Any]) -> None:
+async def test_keys_that_cannot_be_fetched_are_503(make_service: MakeService) -> None:
     service = await make_service(
         admin_jwt_jwks="https://127.0.0.1:1/jwks", admin_jwt_issuer="https://id.example", admin_jwt_audience="tokens"
     )

@@ -1,7 +1,6 @@
 """What the holder of a token may do to others: hand on, see or edit nothing that it does not hold itself."""
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,6 +9,7 @@ from service.api.http.timestamps import rfc3339
 from service.app import Service
 from tests.api.world import TOKENS
 from tests.asgi import Answer, Person, sign_in
+from tests.conftest import MakeService
 
 DAY = 86400
 LIMIT = {"limit": 6000, "periodSeconds": 60, "burst": 1000}
@@ -43,9 +43,8 @@ MORE: dict[str, dict[str, Any]] = {
 
 
 @pytest.fixture
-async def service(make_service: Callable[..., Any]) -> Service:
-    made: Service = await make_service(max_lifetime_days=0)
-    return made
+async def service(make_service: MakeService) -> Service:
+    return await make_service(max_lifetime_days=0)
 
 
 async def writer(service: Service, **terms: Any) -> tuple[Person, dict[str, Any]]:
@@ -85,8 +84,7 @@ async def test_what_it_holds_it_creates_edits_rotates_and_activates(service: Ser
 
 
 @pytest.mark.parametrize("more", MORE)
-async def test_what_it_does_not_hold_it_neither_gives_nor_gets(service: Service, more: str) -> None:
-    admin = await sign_in(service)
+async def test_what_it_does_not_hold_it_neither_gives_nor_gets(service: Service, admin: Person, more: str) -> None:
     person, own = await writer(service)
     stronger = await admin.create("stronger", **{**HELD, **MORE[more]})
     idle = await admin.create("idle", **{**HELD, **MORE[more]})
@@ -155,8 +153,9 @@ async def test_a_token_rotates_itself_at_its_own_door_alone(service: Service) ->
     refused(await rotate(person, own))
 
 
-async def test_a_repeated_creation_does_not_show_the_secret_of_a_token_that_was_given_more(service: Service) -> None:
-    admin = await sign_in(service)
+async def test_a_repeated_creation_does_not_show_the_secret_of_a_token_that_was_given_more(
+    service: Service, admin: Person
+) -> None:
     person, _ = await writer(service)
     request = {"json_body": {"name": "made", "duration": "7days", **HELD}, "headers": {"Idempotency-Key": "once"}}
     first = (await person.ask("POST", TOKENS, **request)).json()["token"]
@@ -165,8 +164,7 @@ async def test_a_repeated_creation_does_not_show_the_secret_of_a_token_that_was_
     refused(await person.ask("POST", TOKENS, **request))
 
 
-async def test_ending_is_for_those_who_hold_the_scopes_or_administer(service: Service) -> None:
-    admin = await sign_in(service)
+async def test_ending_is_for_those_who_hold_the_scopes_or_administer(service: Service, admin: Person) -> None:
     person, _ = await writer(service)
     ender = Person(service, (await admin.create("ender", scopes=["tokens:write", "tokens:admin"]))["token"])
     users = [await admin.create(f"users {number}", scopes=["users:read"]) for number in range(3)]
@@ -184,8 +182,7 @@ async def test_ending_is_for_those_who_hold_the_scopes_or_administer(service: Se
     refused(await change(ender, users[0], isActive=True))
 
 
-async def test_a_change_by_filter_is_a_kill_switch(service: Service) -> None:
-    admin = await sign_in(service)
+async def test_a_change_by_filter_is_a_kill_switch(service: Service, admin: Person) -> None:
     person, _ = await writer(service)
     users = await admin.create("users", scopes=["users:read"])
     body = {"filter": {"scope": "users:read"}, "expected": 1, "isActive": False}
@@ -194,8 +191,7 @@ async def test_a_change_by_filter_is_a_kill_switch(service: Service) -> None:
     assert (await ender.ask("PATCH", TOKENS, json_body=body)).json()["updated"] == [users["id"]]
 
 
-async def test_an_import_brings_in_no_more_than_its_holder_has(service: Service) -> None:
-    admin = await sign_in(service)
+async def test_an_import_brings_in_no_more_than_its_holder_has(service: Service, admin: Person) -> None:
     person, own = await writer(service, scopes=["tokens:admin", "orders:*"])
 
     async def take(person: Person, **terms: Any) -> Any:
@@ -214,8 +210,7 @@ async def test_an_import_brings_in_no_more_than_its_holder_has(service: Service)
     assert made["createdBy"] == f"token:{own['id']}"
 
 
-async def test_an_export_of_stronger_tokens_is_not_taken_back_in(service: Service) -> None:
-    admin = await sign_in(service)
+async def test_an_export_of_stronger_tokens_is_not_taken_back_in(service: Service, admin: Person) -> None:
     person, _ = await writer(service, scopes=["tokens:admin", "orders:*"])
     await admin.create("stronger", scopes=["*"])
     lines = (await admin.get(f"{TOKENS}/export", q="stronger")).body
@@ -224,8 +219,7 @@ async def test_an_export_of_stronger_tokens_is_not_taken_back_in(service: Servic
     assert (answer["imported"], [one["code"] for one in answer["skipped"]]) == (0, ["insufficient_scope"])
 
 
-async def test_what_ends_many_or_others_needs_the_scope_for_it(service: Service) -> None:
-    admin = await sign_in(service)
+async def test_what_ends_many_or_others_needs_the_scope_for_it(service: Service, admin: Person) -> None:
     person, _ = await writer(service)
     for path, body in (
         ("/api/admin/sessions/revoke", {"username": "admin"}),
@@ -240,8 +234,7 @@ async def test_what_ends_many_or_others_needs_the_scope_for_it(service: Service)
     assert (await admin.get(TOKENS)).status == 200
 
 
-async def test_what_a_leaked_token_made_ends_by_its_creator(service: Service) -> None:
-    admin = await sign_in(service)
+async def test_what_a_leaked_token_made_ends_by_its_creator(service: Service, admin: Person) -> None:
     person, own = await writer(service)
     made = (await create(person)).json()["token"]
     await admin.create("another", scopes=["orders:read"])
@@ -249,8 +242,7 @@ async def test_what_a_leaked_token_made_ends_by_its_creator(service: Service) ->
     assert (await admin.post(f"{TOKENS}/revoke", body)).json()["updated"] == [made["id"]]
 
 
-async def test_administrators_hold_everything(service: Service) -> None:
-    admin = await sign_in(service)
+async def test_administrators_hold_everything(admin: Person) -> None:
     for number, more in enumerate(MORE.values()):
         made = await admin.create(f"given {number}", **{**HELD, **more})
         assert (await change(admin, made, scopes=["*"], subject="root", expiresAt=None)).status == 200

@@ -1,18 +1,17 @@
 """The access log: which token a request was about."""
 
 import logging
-from collections.abc import Callable
-from typing import Any
 
 import pytest
 
 from tests.asgi import Person, sign_in
+from tests.conftest import MakeService
 
 TOKENS = "/api/admin/tokens"
 
 
 async def test_the_log_names_the_token_that_was_changed_and_not_the_one_that_asked(
-    make_service: Callable[..., Any], caplog: pytest.LogCaptureFixture
+    make_service: MakeService, caplog: pytest.LogCaptureFixture
 ) -> None:
     service = await make_service(background=False)
     admin = await sign_in(service)

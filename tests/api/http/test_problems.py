@@ -10,6 +10,7 @@ from service.app import Service
 from service.errors import StoreUnavailable
 from tests.asgi import Person, sign_in
 from tests.builders import create
+from tests.conftest import MakeService
 from tests.links import Wrapped
 
 STATS = "/api/admin/tokens/stats"
@@ -50,7 +51,7 @@ async def lifespan(service: Service) -> list[dict[str, Any]]:
 
 
 async def test_a_fault_of_ours_is_a_500_that_tells_nothing_but_the_log(
-    make_service: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    make_service: MakeService, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     service = await make_service(background=False)
     admin = await sign_in(service)
@@ -73,7 +74,7 @@ async def test_a_fault_of_ours_is_a_500_that_tells_nothing_but_the_log(
 
 
 async def test_a_client_that_leaves_in_the_middle_of_its_body_is_no_fault(
-    make_service: Callable[..., Any], caplog: pytest.LogCaptureFixture
+    make_service: MakeService, caplog: pytest.LogCaptureFixture
 ) -> None:
     service = await make_service(background=False)
     admin = await sign_in(service)
@@ -105,7 +106,7 @@ async def test_a_client_that_leaves_in_the_middle_of_its_body_is_no_fault(
     assert (await service.rules.managed.queries.statistics()).total == 0
 
 
-async def test_without_redis_every_door_says_that_it_does_not_know(make_service: Callable[..., Any]) -> None:
+async def test_without_redis_every_door_says_that_it_does_not_know(make_service: MakeService) -> None:
     service = await make_service(background=False, wrap=Cut)
     created = await create(service)
     issued = await service.rules.one_time.issue(address="192.0.2.7", anonymous=False)
@@ -121,7 +122,7 @@ async def test_without_redis_every_door_says_that_it_does_not_know(make_service:
     assert (await Person(service, issued.secret).get("/validate/one-time")).status == 200
 
 
-async def test_usage_that_redis_does_not_take_is_dropped_and_counted(make_service: Callable[..., Any]) -> None:
+async def test_usage_that_redis_does_not_take_is_dropped_and_counted(make_service: MakeService) -> None:
     service = await make_service(background=False, wrap=Cut)
     created = await create(service)
     assert (await Person(service, created.secret).get("/validate")).status == 200
@@ -133,7 +134,7 @@ async def test_usage_that_redis_does_not_take_is_dropped_and_counted(make_servic
     assert "tokens_usage_dropped_total 1.0" in (await service.metrics.render(""))[0].decode()
 
 
-async def test_a_service_that_stops_is_alive_but_not_ready(make_service: Callable[..., Any]) -> None:
+async def test_a_service_that_stops_is_alive_but_not_ready(make_service: MakeService) -> None:
     service = await make_service()
     assert (await Person(service).get("/readyz")).status == 200
     service.health.drain()
@@ -143,7 +144,7 @@ async def test_a_service_that_stops_is_alive_but_not_ready(make_service: Callabl
     assert (await Person(service).get("/livez")).status == 200
 
 
-async def test_a_start_and_a_stop_are_told_to_the_server(make_service: Callable[..., Any]) -> None:
+async def test_a_start_and_a_stop_are_told_to_the_server(make_service: MakeService) -> None:
     service = await make_service(background=False)
     assert [message["type"] for message in await lifespan(service)] == [
         "lifespan.startup.complete",
@@ -151,7 +152,7 @@ async def test_a_start_and_a_stop_are_told_to_the_server(make_service: Callable[
     ]
 
 
-async def test_a_refused_start_is_told_to_the_server_in_one_line(make_service: Callable[..., Any]) -> None:
+async def test_a_refused_start_is_told_to_the_server_in_one_line(make_service: MakeService) -> None:
     assert len(await lifespan(await make_service(background=False))) == 2
     other = await make_service(background=False, shards=16)
     (told,) = await lifespan(other)

@@ -3,13 +3,13 @@
 import gzip
 import re
 import threading
-from collections.abc import Callable
 from hashlib import sha256
 from importlib.resources import files
-from typing import Any
 
 import httpx2
 import pytest
+
+from tests.conftest import MakeService
 
 
 def test_the_vendored_files_are_the_ones_that_are_named() -> None:
@@ -20,7 +20,7 @@ def test_the_vendored_files_are_the_ones_that_are_named() -> None:
         assert sha256(gzip.decompress(folder.joinpath(name + ".gz").read_bytes())).hexdigest() == checksum
 
 
-async def test_everything_the_page_asks_for_is_served_under_a_strict_policy(make_service: Callable[..., Any]) -> None:
+async def test_everything_the_page_asks_for_is_served_under_a_strict_policy(make_service: MakeService) -> None:
     service = await make_service()
     async with httpx2.AsyncClient(
         transport=httpx2.ASGITransport(app=service.application), base_url="http://a.test"
@@ -39,7 +39,7 @@ async def test_everything_the_page_asks_for_is_served_under_a_strict_policy(make
 
 
 async def test_what_takes_milliseconds_to_make_is_made_beside_the_loop(
-    make_service: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    make_service: MakeService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     threads = set()
 
@@ -57,7 +57,7 @@ async def test_what_takes_milliseconds_to_make_is_made_beside_the_loop(
     assert threading.current_thread() not in threads
 
 
-async def test_the_reference_can_be_switched_off(make_service: Callable[..., Any]) -> None:
+async def test_the_reference_can_be_switched_off(make_service: MakeService) -> None:
     service = await make_service(docs=False)
     async with httpx2.AsyncClient(
         transport=httpx2.ASGITransport(app=service.application), base_url="http://a.test"

@@ -1,18 +1,16 @@
 """Under which address the service is known: in its documents, to its dashboard, and in the dashboard's cookie."""
 
 import re
-from collections.abc import Callable
 from typing import Any
 
 import httpx2
 import pytest
 
-from tests.conftest import PASSWORD
+from tests.conftest import PASSWORD, MakeService
 
 PROXY = "10.0.0.1"
 METADATA = "/.well-known/oauth-authorization-server"
 SESSION = "/dashboard/session"
-Make = Callable[..., Any]
 
 
 def asking(service: Any, url: str, *, peer: str = "192.0.2.7") -> httpx2.AsyncClient:
@@ -79,7 +77,7 @@ def asking(service: Any, url: str, *, peer: str = "192.0.2.7") -> httpx2.AsyncCl
     ],
 )
 async def test_documents_name_the_address_that_was_set_or_that_a_trusted_proxy_tells(
-    make_service: Make, settings: dict[str, str], peer: str, url: str, headers: dict[str, str], issuer: str
+    make_service: MakeService, settings: dict[str, str], peer: str, url: str, headers: dict[str, str], issuer: str
 ) -> None:
     service = await make_service(background=False, trusted_proxies="10.0.0.0/8", **settings)
     async with asking(service, url, peer=peer) as client:
@@ -127,7 +125,7 @@ HTTPS, LOOPBACK = "https://tokens.test", "http://127.0.0.1:8080"
     ],
 )
 async def test_a_page_of_ours_signs_in_stays_signed_in_and_signs_out(
-    make_service: Make, settings: dict[str, str], url: str, headers: dict[str, str], cookie: str
+    make_service: MakeService, settings: dict[str, str], url: str, headers: dict[str, str], cookie: str
 ) -> None:
     service = await make_service(background=False, trusted_proxies=PROXY, **settings)
     asked = {"X-Requested-With": "tokens-dashboard", **headers}
@@ -174,7 +172,7 @@ async def test_a_page_of_ours_signs_in_stays_signed_in_and_signs_out(
     ],
 )
 async def test_a_page_that_cannot_work_is_told_why_and_what_to_set(
-    make_service: Make, settings: dict[str, str], url: str, headers: dict[str, str], said: str
+    make_service: MakeService, settings: dict[str, str], url: str, headers: dict[str, str], said: str
 ) -> None:
     service = await make_service(background=False, **settings)
     asked = {"X-Requested-With": "tokens-dashboard", **headers}
@@ -183,7 +181,7 @@ async def test_a_page_that_cannot_work_is_told_why_and_what_to_set(
         assert (answer.status_code, bool(re.search(said, answer.json()["detail"]))) == (403, True), answer.text
 
 
-async def test_a_session_whose_place_another_one_takes_has_ended(make_service: Make) -> None:
+async def test_a_session_whose_place_another_one_takes_has_ended(make_service: MakeService) -> None:
     """Whoever has copied its cookie must not go on by it for a day, unseen by the one who signed in again."""
     service = await make_service(background=False)
     asked = {"X-Requested-With": "tokens-dashboard", "Origin": "http://localhost"}
@@ -204,7 +202,7 @@ async def test_a_session_whose_place_another_one_takes_has_ended(make_service: M
 
 
 async def test_over_loopback_the_session_of_either_cookie_is_read_and_elsewhere_the_secure_one(
-    make_service: Make,
+    make_service: MakeService,
 ) -> None:
     service = await make_service(background=False)
     asked = {"X-Requested-With": "tokens-dashboard", "Origin": "https://localhost"}
@@ -226,7 +224,9 @@ async def test_over_loopback_the_session_of_either_cookie_is_read_and_elsewhere_
             assert answer.status_code == status, (host, name)
 
 
-async def test_pages_and_documents_lie_below_the_path_whether_a_proxy_takes_it_off_or_not(make_service: Make) -> None:
+async def test_pages_and_documents_lie_below_the_path_whether_a_proxy_takes_it_off_or_not(
+    make_service: MakeService,
+) -> None:
     service = await make_service(background=False, public_url="https://example.com/a/tokens")
     async with asking(service, "http://up") as client:
         for before in ("", "/a/tokens"):
@@ -244,7 +244,7 @@ async def test_pages_and_documents_lie_below_the_path_whether_a_proxy_takes_it_o
         assert (await client.get("/a/tokensdashboard/")).status_code == 404
 
 
-async def test_the_metadata_of_an_issuer_with_a_path_lies_before_that_path_too(make_service: Make) -> None:
+async def test_the_metadata_of_an_issuer_with_a_path_lies_before_that_path_too(make_service: MakeService) -> None:
     service = await make_service(background=False, public_url="https://example.com/a/tokens")
     async with asking(service, "http://up") as client:
         asked = [await client.get(path) for path in (METADATA, f"{METADATA}/a/tokens", f"/a/tokens{METADATA}")]

@@ -1,6 +1,5 @@
 """Scripts are called by their digest, and sent whole to a server that does not know them."""
 
-from collections.abc import Callable
 from importlib.resources import files
 from typing import Any
 
@@ -9,6 +8,7 @@ import pytest
 from service.errors import StoreUnavailable
 from service.store.driver.scripts import Script
 from tests.builders import create
+from tests.conftest import MakeService
 from tests.links import Forgetful, Recording
 from tests.store.scenario import COVERED, live_through
 
@@ -17,7 +17,7 @@ LUA = {path.name.removesuffix(".lua") for path in files("service.store").joinpat
 
 @pytest.mark.parametrize(("shards", "fake"), [(1, False), (16, False), (1, True)])
 async def test_no_call_fails_though_the_server_forgets_its_scripts_before_each(
-    make_service: Callable[..., Any], clock: Any, shards: int, *, fake: bool
+    make_service: MakeService, clock: Any, shards: int, *, fake: bool
 ) -> None:
     links: list[Forgetful] = []
 
@@ -33,7 +33,7 @@ async def test_no_call_fails_though_the_server_forgets_its_scripts_before_each(
     assert links[0].names().count("EVALSHA") == links[0].names().count("EVAL")
 
 
-async def test_a_known_script_is_not_sent_again(make_service: Callable[..., Any]) -> None:
+async def test_a_known_script_is_not_sent_again(make_service: MakeService) -> None:
     links: list[Recording] = []
     service = await make_service(background=False, wrap=lambda link: links.append(Recording(link)) or links[0])
     await create(service, "first")

@@ -1,6 +1,5 @@
 """Lists: each order, each filter, and searches by part of a name or the end of a token."""
 
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -10,6 +9,7 @@ from service.app import Service
 from service.model import Status
 from service.store.managed.query import Query
 from tests.builders import ADMIN, DAY, at, create, create_many, outcome
+from tests.conftest import MakeService
 from tests.store.managed.test_listing_walks import pages
 
 EVERY = frozenset(Status)
@@ -50,7 +50,7 @@ async def test_names_are_put_in_order_by_their_characters(still: Service) -> Non
 
 
 async def test_tokens_are_put_in_order_by_their_expiry_and_those_without_one_come_last(
-    make_service: Callable[..., Any],
+    make_service: MakeService,
 ) -> None:
     service = await make_service(shards=16, background=False, max_lifetime_days=0)
     for name, days in (("month", 30), ("never", 0), ("day", 1), ("year", 364)):
@@ -251,7 +251,7 @@ async def test_a_list_leaves_out_ids_whose_record_is_gone(still: Service) -> Non
 
 
 @pytest.fixture
-async def many(make_service: Callable[..., Any]) -> Service:
+async def many(make_service: MakeService) -> Service:
     """Sorted sets of more than 128 members are stored, and scanned, in another way."""
     service: Service = await make_service(shards=16, background=False)
     for number in range(700):
@@ -280,7 +280,7 @@ async def test_a_search_that_finds_many_pages_walks_through_them_in_order(many: 
 
 @pytest.mark.slow
 async def test_a_search_reads_on_until_every_name_was_seen(
-    make_service: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    make_service: MakeService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("service.store.managed.search._SLICE_BYTES", 1)
     service = await make_service(background=False)

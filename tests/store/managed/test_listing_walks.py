@@ -1,7 +1,7 @@
 """Walks from page to page: every token exactly once, in order, though others come and go meanwhile."""
 
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from itertools import count
 from typing import Any
 
@@ -12,6 +12,7 @@ from service.app import Service
 from service.model import ManagedToken, Status
 from service.store.managed.query import Query
 from tests.builders import ADMIN, create, create_many, outcome
+from tests.conftest import MakeService
 from tests.links import Wrapped
 
 SORTS = ["created_at", "name", "last_used_at", "expires_at"]
@@ -97,7 +98,7 @@ async def test_both_directions_show_the_same_order(still: Service, sort: str, te
 @pytest.mark.parametrize("limit", [1, 2, 5])
 @pytest.mark.parametrize("descending", [True, False])
 async def test_tokens_created_in_the_same_microsecond_are_all_visited(
-    make_service: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, limit: int, *, descending: bool
+    make_service: MakeService, monkeypatch: pytest.MonkeyPatch, limit: int, *, descending: bool
 ) -> None:
     """Several processes may create at once, and an import keeps the times it is given."""
     service = await make_service(background=False)
@@ -141,7 +142,7 @@ async def test_a_token_is_listed_by_the_name_it_bears_and_by_none_that_it_only_r
 
 
 @pytest.mark.slow
-async def test_a_filter_that_finds_few_reads_on_to_the_end(make_service: Callable[..., Any]) -> None:
+async def test_a_filter_that_finds_few_reads_on_to_the_end(make_service: MakeService) -> None:
     """What is left out must not end a page early: slices grow until enough is found."""
     service = await make_service(shards=16, background=False)
     for number in range(330):
@@ -154,7 +155,7 @@ async def test_a_filter_that_finds_few_reads_on_to_the_end(make_service: Callabl
 
 @pytest.mark.parametrize("sort", SORTS)
 async def test_a_token_revoked_between_two_slices_hides_no_other(
-    make_service: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, sort: str
+    make_service: MakeService, monkeypatch: pytest.MonkeyPatch, sort: str
 ) -> None:
     monkeypatch.setattr("service.store.managed.listing_slices._MOST", 4)
     waiting: list[str] = []
@@ -179,7 +180,7 @@ async def test_a_token_revoked_between_two_slices_hides_no_other(
 
 @pytest.mark.parametrize("sort", SORTS)
 async def test_slices_go_on_within_one_microsecond(
-    make_service: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, sort: str
+    make_service: MakeService, monkeypatch: pytest.MonkeyPatch, sort: str
 ) -> None:
     monkeypatch.setattr("service.store.managed.listing_slices._MOST", 4)
     service = await make_service(background=False)

@@ -13,6 +13,7 @@ from service.model import Status
 from service.store.managed.query import Query
 from service.store.managed.search import Blocks
 from tests.builders import ADMIN, DAY, create, create_many, outcome
+from tests.conftest import MakeService, TurnTime
 from tests.links import Recording, Wrapped
 from tests.store.managed.test_listing_walks import pages
 
@@ -67,7 +68,7 @@ Reads = tuple[Service, list[Any]]
 
 
 @pytest.fixture
-async def reads(make_service: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> Reads:
+async def reads(make_service: MakeService, monkeypatch: pytest.MonkeyPatch) -> Reads:
     """A service that reads its indexes by five, and each read so far."""
     monkeypatch.setattr("service.store.managed.listing_slices._MOST", 5)
     asked: list[Any] = []
@@ -92,7 +93,7 @@ async def reads(make_service: Callable[..., Any], monkeypatch: pytest.MonkeyPatc
     ],
 )
 async def test_a_page_of_the_few_of_a_kind_passes_none_of_another(
-    reads: Reads, turn_time: Callable[[float], None], named: str, query: Query
+    reads: Reads, turn_time: TurnTime, named: str, query: Query
 ) -> None:
     service, asked = reads
     used = [await create(service, "expired", days=1), await create(service, "endless", days=0)]
@@ -109,7 +110,7 @@ async def test_a_page_of_the_few_of_a_kind_passes_none_of_another(
     assert len(asked) < 10
 
 
-async def test_a_filter_reads_no_more_of_a_record_than_whether_it_is_admitted(make_service: Callable[..., Any]) -> None:
+async def test_a_filter_reads_no_more_of_a_record_than_whether_it_is_admitted(make_service: MakeService) -> None:
     asked: Counter[str] = Counter()
 
     class Counting(Recording):
@@ -178,7 +179,7 @@ async def test_what_ends_before_a_date_is_found_by_the_index_of_dates(reads: Rea
 
 @pytest.mark.parametrize("sort", SORTS)
 async def test_what_had_ended_before_the_retention_was_shortened_is_found_by_its_date(
-    make_service: Callable[..., Any], turn_time: Callable[[float], None], sort: str
+    make_service: MakeService, turn_time: TurnTime, sort: str
 ) -> None:
     before, after = [await make_service(fake=True, retention_days=days) for days in (90, 30)]
     await create(before, days=1)
@@ -204,7 +205,7 @@ async def test_a_walk_reads_each_slice_once(reads: Reads) -> None:
 
 
 async def test_a_search_asks_for_few_bytes_at_a_time_and_no_record_of_another(
-    make_service: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    make_service: MakeService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: dict[str, int] = {}
     named: list[int] = []
@@ -230,7 +231,7 @@ async def test_a_search_asks_for_few_bytes_at_a_time_and_no_record_of_another(
 
 
 async def test_redis_searches_names_while_what_it_found_before_is_read(
-    make_service: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    make_service: MakeService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     under_way, counts = 0, set[int]()
 
@@ -264,7 +265,7 @@ async def test_redis_searches_names_while_what_it_found_before_is_read(
 
 @pytest.mark.parametrize("lost", ["read_index", "HGETALL", "HMGET"])
 async def test_a_walk_through_everything_outlasts_a_redis_that_is_busy_for_a_moment(
-    make_service: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, lost: str
+    make_service: MakeService, monkeypatch: pytest.MonkeyPatch, lost: str
 ) -> None:
     monkeypatch.setattr("service.store.pacing._TRIED_AGAIN_AFTER", (0.0, 0.0))
     failures: list[int] = []
@@ -319,24 +320,21 @@ async def test_a_search_follows_a_token_through_its_life(still: Service) -> None
     assert await found("after") == ["after"]
 
 
-async def test_what_was_purged_leaves_nothing_to_search(
-    make_service: Callable[..., Any], turn_time: Callable[[float], None]
-) -> None:
-    service = await make_service(fake=True)
-    created = await create(service, "gone", days=1)
-    assert await outcome(service, created.secret) == "active"
-    await service.rules.usage.flush()
+async def test_what_was_purged_leaves_nothing_to_search(faked: Service, turn_time: TurnTime) -> None:
+    created = await create(faked, "gone", days=1)
+    assert await outcome(faked, created.secret) == "active"
+    await faked.rules.usage.flush()
     for days in (2, 31):
         turn_time(days * DAY)
-        await service.rules.managed.sweeper.sweep()
-    assert await service.rules.managed.queries.page(Query(frozenset(Status), text="gone")) == ([], None, None)
-    for shard in service.stores.shards:
-        blocks = Blocks(len(service.stores.shards)).keys(shard)
+        await faked.rules.managed.sweeper.sweep()
+    assert await faked.rules.managed.queries.page(Query(frozenset(Status), text="gone")) == ([], None, None)
+    for shard in faked.stores.shards:
+        blocks = Blocks(len(faked.stores.shards)).keys(shard)
         assert await shard.link.execute("EXISTS", *blocks, shard.keys.last_uses) == 0
 
 
 async def test_rows_that_went_leave_the_others_to_be_found_and_their_room_to_be_taken_back(
-    make_service: Callable[..., Any], turn_time: Callable[[float], None], monkeypatch: pytest.MonkeyPatch
+    make_service: MakeService, turn_time: TurnTime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("service.store.managed.search._BLOCKS", 1)
     # Which of sixteen that go takes the room of the others back is told by the id.

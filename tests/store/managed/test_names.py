@@ -16,6 +16,7 @@ from service.store.managed.records import Retention
 from service.store.managed.tokens import ManagedStore
 from service.tokens.managed.name_holders import NameHolders
 from tests.builders import ADMIN, DAY, all_keys, create
+from tests.conftest import MakeService
 from tests.links import Wrapped
 
 
@@ -163,7 +164,7 @@ async def test_a_token_renamed_into_another_shard_is_revoked_with_its_name(still
 
 
 async def test_of_twenty_tokens_renamed_to_one_name_at_once_exactly_one_bears_it(
-    make_service: Callable[..., Any], still: Service
+    make_service: MakeService, still: Service
 ) -> None:
     ids = [(await create(still, f"token {number}")).token.token_id for number in range(20)]
     renaming = [still.rules.managed.tokens.update(token_id, {"name": "wanted"}, ADMIN) for token_id in ids]
@@ -186,7 +187,7 @@ async def test_of_two_renamings_of_one_token_at_once_neither_gives_the_name_up_t
 
 @pytest.mark.parametrize("moment", ["rotate_or_update_token", "void_reservation"])
 async def test_a_renaming_keeps_its_old_name_for_one_that_went_back_to_it_meanwhile(
-    make_service: Callable[..., Any], moment: str
+    make_service: MakeService, moment: str
 ) -> None:
     service = await make_service(background=False, shards=16, wrap=_After)
     token = (await create(service, "ci")).token
@@ -199,7 +200,7 @@ async def test_a_renaming_keeps_its_old_name_for_one_that_went_back_to_it_meanwh
     assert await names_held(service) == [b"ci"]
 
 
-async def with_reservation(make_service: Callable[..., Any]) -> tuple[Service, ManagedToken, str]:
+async def with_reservation(make_service: MakeService) -> tuple[Service, ManagedToken, str]:
     """A service, a token, and a name of another shard that is reserved for the token, which does not bear it."""
     service = await make_service(background=False, shards=16, wrap=_After)
     token = (await create(service, "ci")).token
@@ -210,7 +211,7 @@ async def with_reservation(make_service: Callable[..., Any]) -> tuple[Service, M
 
 
 async def test_a_name_stays_with_a_renaming_that_took_it_while_its_reservation_was_found_void(
-    make_service: Callable[..., Any],
+    make_service: MakeService,
 ) -> None:
     service, token, wanted = await with_reservation(make_service)
     link: Any = service.stores.shards[0].link
@@ -222,7 +223,7 @@ async def test_a_name_stays_with_a_renaming_that_took_it_while_its_reservation_w
     assert await names_held(service) == [wanted.encode()]
 
 
-async def test_of_a_renaming_and_two_creations_at_once_one_takes_the_name(make_service: Callable[..., Any]) -> None:
+async def test_of_a_renaming_and_two_creations_at_once_one_takes_the_name(make_service: MakeService) -> None:
     service, token, wanted = await with_reservation(make_service)
     link: Any = service.stores.shards[0].link
     third: list[bool] = []
@@ -273,7 +274,7 @@ async def test_a_token_revoked_while_it_is_asked_frees_its_name_and_is_found_by_
 
 
 async def test_a_renaming_to_what_the_token_is_called_by_now_is_not_refused_while_that_is_asked(
-    make_service: Callable[..., Any],
+    make_service: MakeService,
 ) -> None:
     service = await make_service(background=False, shards=16, wrap=_After)
     token = (await create(service, "ci")).token

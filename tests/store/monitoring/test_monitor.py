@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,7 +13,7 @@ from service.keyring import Keyring
 from service.store.driver.server_clock import ServerClock
 from service.store.driver.shards import Shards
 from service.store.monitoring.monitor import Monitor
-from tests.conftest import SERVER_KEY, Clock
+from tests.conftest import SERVER_KEY, Clock, MakeService
 from tests.links import Recording, Wrapped
 
 MARKS = Keyring(SERVER_KEY).marks("t")
@@ -42,7 +41,7 @@ class Saying(Wrapped):
 
 
 @pytest.fixture
-async def link(make_service: Callable[..., Any]) -> Saying:
+async def link(make_service: MakeService) -> Saying:
     service: Service = await make_service(background=False, wrap=Saying)
     link = service.stores.shards[0].link
     assert isinstance(link, Saying)
@@ -220,7 +219,7 @@ async def test_nodes_that_do_not_answer_are_told_by_their_shards_with_the_reason
     assert where == "the nodes of shards 14 do not answer: nothing listens at its address"
 
 
-async def test_a_service_refuses_to_start_on_a_server_that_deletes_tokens(make_service: Callable[..., Any]) -> None:
+async def test_a_service_refuses_to_start_on_a_server_that_deletes_tokens(make_service: MakeService) -> None:
     def wrap(link: Any) -> Saying:
         saying = Saying(link)
         saying.info = "redis_version:7.0.0\r\nmaxmemory_policy:allkeys-lru\r\n"
@@ -230,9 +229,7 @@ async def test_a_service_refuses_to_start_on_a_server_that_deletes_tokens(make_s
         await make_service(wrap=wrap)
 
 
-async def test_a_service_starts_without_redis(
-    make_service: Callable[..., Any], caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_a_service_starts_without_redis(make_service: MakeService, caplog: pytest.LogCaptureFixture) -> None:
     def wrap(link: Any) -> Saying:
         saying = Saying(link)
         saying.fails = {"INFO", "SET"}

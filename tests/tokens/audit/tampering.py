@@ -2,14 +2,13 @@
 
 import asyncio
 import random
-from collections.abc import Callable
-from typing import Any
 
 from service.app import Service
 from service.store.audit import AuditStream
 from service.store.driver.keys import Stream
 from service.store.driver.shards import Shard
 from tests.asgi import TEST
+from tests.conftest import MakeService
 
 Items = list[tuple[bytes, list[bytes]]]
 
@@ -97,7 +96,7 @@ def order_of(entry_id: bytes) -> tuple[int, ...]:
     return tuple(int(part) for part in entry_id.split(b"-"))
 
 
-async def mutate(make_service: Callable[..., Any], namespace: str, rounds: int, seed: int) -> None:
+async def mutate(make_service: MakeService, namespace: str, rounds: int, seed: int) -> None:
     """Mutations of two trails under one server key: every one must be found."""
     services = [await make_service(background=False, namespace=f"{namespace}-{name}") for name in "ab"]
     trails = []

@@ -3,7 +3,6 @@
 import asyncio
 import itertools
 import re
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -18,6 +17,7 @@ from service.store.driver.keys import Stream
 from service.tokens.audit.macs import make_checkpoint
 from service.tokens.audit.verification import Report
 from tests.builders import ADMIN, create, create_many, outcome
+from tests.conftest import MakeService
 from tests.tokens.audit.tampering import faults, keys_of, mutate, order_of, put, read, write
 
 
@@ -33,7 +33,7 @@ async def test_an_untouched_audit_log_is_intact_sealed_or_not(still: Service) ->
     assert await still.rules.audit.verification.verify() == Report(entries=8)
 
 
-async def test_written_entries_are_counted_once_whoever_seals(make_service: Callable[..., Any]) -> None:
+async def test_written_entries_are_counted_once_whoever_seals(make_service: MakeService) -> None:
     one, other = [await make_service(shards=16, background=False) for _ in range(2)]
     await write(one, 40)
     for _ in range(3):
@@ -44,7 +44,7 @@ async def test_written_entries_are_counted_once_whoever_seals(make_service: Call
     assert await faults(one) == await faults(other) == []
 
 
-async def test_two_processes_that_seal_at_once_leave_one_sequence(make_service: Callable[..., Any]) -> None:
+async def test_two_processes_that_seal_at_once_leave_one_sequence(make_service: MakeService) -> None:
     services = [await make_service(background=False) for _ in range(4)]
     for turn in range(20):
         await write(services[turn % 4], 3, start=3 * turn)
@@ -57,7 +57,7 @@ async def test_two_processes_that_seal_at_once_leave_one_sequence(make_service: 
 
 @pytest.mark.slow
 async def test_trimming_raises_no_alarm_and_takes_the_checkpoints_with_it(
-    make_service: Callable[..., Any],
+    make_service: MakeService,
 ) -> None:
     service = await make_service(background=False, audit_max_entries=1000)
     shard = service.stores.shards[0]
@@ -74,7 +74,7 @@ async def test_trimming_raises_no_alarm_and_takes_the_checkpoints_with_it(
 
 @pytest.mark.slow
 async def test_trimming_while_the_audit_log_is_verified_raises_no_alarm(
-    make_service: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    make_service: MakeService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     service = await make_service(background=False, audit_max_entries=1000)
     await write(service, 1500)
@@ -97,7 +97,7 @@ async def test_trimming_while_the_audit_log_is_verified_raises_no_alarm(
 
 
 @pytest.mark.slow
-async def test_more_than_one_checkpoint_takes_is_sealed_in_several(make_service: Callable[..., Any]) -> None:
+async def test_more_than_one_checkpoint_takes_is_sealed_in_several(make_service: MakeService) -> None:
     service = await make_service(background=False)
     await write(service, 2300)
     assert await service.rules.audit.checkpoints.seal() == 2300
@@ -122,9 +122,7 @@ async def test_what_is_deleted_at_the_old_end_of_an_audit_log_that_is_not_full_i
     assert await faults(still) == ["missing"]
 
 
-async def test_entries_too_many_go_slice_by_slice(
-    make_service: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_entries_too_many_go_slice_by_slice(make_service: MakeService, monkeypatch: pytest.MonkeyPatch) -> None:
     # Redis trims nodes of a hundred entries or less.
     monkeypatch.setattr("service.store.audit.SLICE", 100)
     service = await make_service(background=False, audit_max_entries=10)
@@ -138,7 +136,7 @@ async def test_entries_too_many_go_slice_by_slice(
     assert await faults(service) == []
 
 
-async def test_entries_that_are_not_sealed_are_never_trimmed(make_service: Callable[..., Any]) -> None:
+async def test_entries_that_are_not_sealed_are_never_trimmed(make_service: MakeService) -> None:
     service = await make_service(background=False, audit_max_entries=100)
     stream = AuditStream(service.stores.shards[0], Stream.CHANGES)
     await write(service, 10)
@@ -152,7 +150,7 @@ async def test_entries_that_are_not_sealed_are_never_trimmed(make_service: Calla
 
 
 async def test_while_too_many_are_not_sealed_nothing_is_made_and_all_can_be_ended(
-    make_service: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    make_service: MakeService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("service.tokens.audit.checkpoints._AT_ONCE", 30)
     monkeypatch.setattr("service.composition.rules._LEAST_ROOM", 0)
@@ -186,7 +184,7 @@ async def test_while_too_many_are_not_sealed_nothing_is_made_and_all_can_be_ende
 
 
 async def test_what_comes_within_a_second_is_taken_and_sealed_however_few_are_kept(
-    make_service: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    make_service: MakeService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("service.tokens.audit.checkpoints._AT_ONCE", 30)
     service = await make_service(background=False, audit_max_entries=16)
@@ -207,7 +205,7 @@ async def test_what_comes_within_a_second_is_taken_and_sealed_however_few_are_ke
 
 @pytest.mark.parametrize(("at_once", "target"), [(400, "tokens"), (30, "audit")])
 async def test_nothing_waits_for_what_is_sealed_in_one_step_or_where_only_others_write(
-    make_service: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, at_once: int, target: str
+    make_service: MakeService, monkeypatch: pytest.MonkeyPatch, at_once: int, target: str
 ) -> None:
     monkeypatch.setattr("service.tokens.audit.checkpoints._AT_ONCE", at_once)
     monkeypatch.setattr("service.composition.rules._LEAST_ROOM", 0)
@@ -238,7 +236,7 @@ async def test_nothing_waits_for_what_is_sealed_in_one_step_or_where_only_others
     assert not any(behind for _, behind in waits)
 
 
-async def test_a_checkpoint_continues_the_very_one_that_it_was_made_after(make_service: Callable[..., Any]) -> None:
+async def test_a_checkpoint_continues_the_very_one_that_it_was_made_after(make_service: MakeService) -> None:
     """Two processes that keep different numbers seal the same entries, each with a few checkpoints at once."""
     service = await make_service(background=False)
     stream, store = AuditStream(service.stores.shards[0], Stream.CHANGES), service.stores.audit
@@ -253,7 +251,7 @@ async def test_a_checkpoint_continues_the_very_one_that_it_was_made_after(make_s
     assert await faults(service) == []
 
 
-async def test_behind_a_checkpoint_that_somebody_changed_sealing_goes_on(make_service: Callable[..., Any]) -> None:
+async def test_behind_a_checkpoint_that_somebody_changed_sealing_goes_on(make_service: MakeService) -> None:
     service = await make_service(background=False)
     stream = AuditStream(service.stores.shards[0], Stream.CHANGES)
     await write(service, 3)
@@ -266,7 +264,7 @@ async def test_behind_a_checkpoint_that_somebody_changed_sealing_goes_on(make_se
 
 
 async def test_whoever_lost_the_race_to_seal_much_leaves_it_to_the_other(
-    make_service: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    make_service: MakeService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("service.tokens.audit.checkpoints._AT_ONCE", 2)
     services = [await make_service(background=False) for _ in range(2)]
@@ -302,7 +300,7 @@ async def test_an_audit_log_set_back_is_noticed_by_a_process_that_saw_the_later_
 
 
 async def test_an_audit_log_sealed_under_the_previous_server_key_stays_intact(
-    make_service: Callable[..., Any],
+    make_service: MakeService,
 ) -> None:
     key = "another server key of the tests, long enough"
     old = await make_service(background=False, secret_key=key)
@@ -316,7 +314,7 @@ async def test_an_audit_log_sealed_under_the_previous_server_key_stays_intact(
     assert len(await faults(stranger)) > 20
 
 
-async def test_entries_whose_checkpoint_is_gone_are_told_as_such(make_service: Callable[..., Any]) -> None:
+async def test_entries_whose_checkpoint_is_gone_are_told_as_such(make_service: MakeService) -> None:
     service = await make_service(background=False)
     for turn in range(3):
         await write(service, 4, start=10 * turn)
@@ -329,7 +327,7 @@ async def test_entries_whose_checkpoint_is_gone_are_told_as_such(make_service: C
         assert "checkpoint_missing" in await faults(service)
 
 
-async def test_a_beginning_that_another_end_was_written_behind_is_found(make_service: Callable[..., Any]) -> None:
+async def test_a_beginning_that_another_end_was_written_behind_is_found(make_service: MakeService) -> None:
     """Both are genuine and meet at the same entry id; only the end knows which beginning it had."""
     # Each is a process that has seen nothing of the others.
     one, other, verifying = [await make_service(background=False) for _ in range(3)]
@@ -349,10 +347,10 @@ async def test_a_beginning_that_another_end_was_written_behind_is_found(make_ser
     assert await faults(verifying) == ["checkpoint_missing"]
 
 
-async def test_sixty_mutations_are_found(make_service: Callable[..., Any], namespace: str) -> None:
+async def test_sixty_mutations_are_found(make_service: MakeService, namespace: str) -> None:
     await mutate(make_service, namespace, 60, seed=1)
 
 
 @pytest.mark.slow
-async def test_five_hundred_mutations_are_found(make_service: Callable[..., Any], namespace: str) -> None:
+async def test_five_hundred_mutations_are_found(make_service: MakeService, namespace: str) -> None:
     await mutate(make_service, namespace, 500, seed=10_000)  # `make chaos` has two thousand

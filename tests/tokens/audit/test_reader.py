@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,7 +13,7 @@ from service.tokens.accounts.login import InvalidCredentials
 from service.tokens.audit.reader import AuditFilter, Event, Position
 from service.tokens.managed.tokens import NewToken
 from tests.asgi import TEST
-from tests.conftest import PASSWORD, Clock
+from tests.conftest import PASSWORD, Clock, MakeService
 
 
 async def make(service: Service, name: str, origin: Origin = TEST, **terms: Any) -> str:
@@ -91,7 +90,7 @@ async def test_pages_visit_every_entry_once_in_one_order(service: Service) -> No
     assert walked == everything
 
 
-async def test_a_chunk_boundary_loses_nothing(make_service: Callable[..., Any]) -> None:
+async def test_a_chunk_boundary_loses_nothing(make_service: MakeService) -> None:
     service = await make_service(shards=16)
     for start in range(0, 1200, 100):
         await asyncio.gather(

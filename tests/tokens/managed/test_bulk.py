@@ -1,8 +1,5 @@
 """Changes of several tokens: each whole, each told; what cannot be changed is skipped with why."""
 
-from collections.abc import Callable
-from typing import Any
-
 import pytest
 
 from service.app import Service
@@ -12,6 +9,7 @@ from service.store.driver.scripts import LETTERS, Script
 from service.store.managed.query import Query
 from service.tokens.managed.bulk import Ending, Part
 from tests.builders import ADMIN, DAY, actions, create, create_many, outcome
+from tests.conftest import MakeService
 from tests.links import Recording
 
 NEVER_WAS = "00" + "f" * 14
@@ -35,7 +33,7 @@ async def test_one_id_given_twice_is_changed_once(still: Service) -> None:
     assert await actions(still) == ["token.created", "token.deactivated"]
 
 
-async def test_more_than_a_slice_is_changed_whole(make_service: Callable[..., Any]) -> None:
+async def test_more_than_a_slice_is_changed_whole(make_service: MakeService) -> None:
     service = await make_service(shards=16, background=False)
     created = await create_many(service, *[f"token {number}" for number in range(205)])
     ids = [one.token.token_id for one in created]
@@ -76,9 +74,7 @@ async def test_a_filter_that_no_longer_finds_as_many_is_refused(still: Service) 
 
 
 @pytest.mark.parametrize("ending", Ending)
-async def test_a_step_is_one_call_whatever_becomes_of_each_token(
-    make_service: Callable[..., Any], ending: Ending
-) -> None:
+async def test_a_step_is_one_call_whatever_becomes_of_each_token(make_service: MakeService, ending: Ending) -> None:
     service = await make_service(background=False, wrap=Recording)
     created = await create_many(service, "one", "forged", "two", "over", "of another type", "three")
     one, forged, two, over, strange, three = [token.token.token_id for token in created]
@@ -102,7 +98,7 @@ async def test_a_step_is_one_call_whatever_becomes_of_each_token(
 
 
 async def test_activations_are_checked_by_one_question_and_made_in_short_steps(
-    make_service: Callable[..., Any],
+    make_service: MakeService,
 ) -> None:
     service = await make_service(background=False, wrap=Recording)
     ids = [one.token.token_id for one in await create_many(service, *[f"token {number}" for number in range(40)])]
@@ -118,7 +114,7 @@ async def test_activations_are_checked_by_one_question_and_made_in_short_steps(
 
 
 async def test_a_step_of_activations_is_one_call_whatever_becomes_of_each_token(
-    make_service: Callable[..., Any],
+    make_service: MakeService,
 ) -> None:
     service = await make_service(background=False, wrap=Recording)
     created = await create_many(service, "one", "forged", "two", "over", "put back", "on")

@@ -16,6 +16,7 @@ from service.store.managed import derived as derived_store
 from service.tokens.managed.derivation import Narrowed
 from tests.asgi import Person, sign_in
 from tests.builders import ADMIN, all_keys, audit, create, outcome
+from tests.conftest import MakeService
 from tests.links import Recording
 
 SELF = "/api/tokens/self"
@@ -349,7 +350,7 @@ async def test_a_link_to_another_parent_is_under_the_seal(still: Service) -> Non
     assert await outcome(still, child.secret) is Outcome.UNKNOWN
 
 
-async def test_validating_it_asks_what_a_plain_one_asks(make_service: Callable[..., Any]) -> None:
+async def test_validating_it_asks_what_a_plain_one_asks(make_service: MakeService) -> None:
     links: list[Recording] = []
 
     def wrap(link: Any) -> Recording:
@@ -371,7 +372,7 @@ RACES_A_ROOT = 4
     [(1, 100), pytest.param(1, 2000, marks=pytest.mark.slow), pytest.param(16, 2000, marks=pytest.mark.slow)],
 )
 async def test_what_is_derived_while_an_ancestor_ends_never_survives(
-    make_service: Callable[..., Any], shards: int, races: int
+    make_service: MakeService, shards: int, races: int
 ) -> None:
     service = await make_service(shards=shards, background=False)
     rules, chance = service.rules, random.Random(15)

@@ -1,7 +1,6 @@
 """The life of a managed token: created under a name of its own, its fields edited; its credential follows at once."""
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -12,6 +11,7 @@ from service.errors import Conflict, InvalidRequest, NotFound, StoreUnavailable
 from service.model import Kind, Outcome, RateLimit, Status
 from service.store.managed.tokens import ManagedStore
 from tests.builders import ADMIN, DAY, actions, audit, create, outcome, refused, update
+from tests.conftest import MakeService
 
 NEVER_WAS = "00" + "f" * 14
 
@@ -44,7 +44,7 @@ async def test_without_a_subject_a_token_speaks_for_nobody(still: Service) -> No
 
 
 async def test_of_twenty_tokens_created_under_one_name_at_once_exactly_one_is(
-    make_service: Callable[..., Any], still: Service
+    make_service: MakeService, still: Service
 ) -> None:
     rivals = await asyncio.gather(*[create(still, "wanted") for _ in range(20)], return_exceptions=True)
     made = [rival for rival in rivals if not isinstance(rival, Conflict)]
@@ -53,7 +53,7 @@ async def test_of_twenty_tokens_created_under_one_name_at_once_exactly_one_is(
     assert await actions(still) == ["token.created"]
 
 
-async def test_four_processes_agree_who_has_a_name(make_service: Callable[..., Any]) -> None:
+async def test_four_processes_agree_who_has_a_name(make_service: MakeService) -> None:
     processes = [await make_service(shards=16, background=False) for _ in range(4)]
     for round_number in range(10):
         racing = [create(process, f"wanted {round_number}") for process in processes for _ in range(5)]
@@ -68,7 +68,7 @@ async def test_creations_in_one_moment_keep_their_order(still: Service) -> None:
 
 
 async def test_creations_under_a_clock_that_stands_still_or_goes_back_keep_their_order(
-    make_service: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    make_service: MakeService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     service = await make_service(background=False, max_lifetime_days=0)
     readings = iter([1000.0, 1000.0, 1000.0, 999.0, 1000.0, 2000.0] * 4)
@@ -88,7 +88,7 @@ async def test_the_lifetime_is_bounded(still: Service, days: int, *, refused: bo
         await create(still, days=days)
 
 
-async def test_a_token_may_live_for_ever_where_that_is_allowed(make_service: Callable[..., Any], clock: Any) -> None:
+async def test_a_token_may_live_for_ever_where_that_is_allowed(make_service: MakeService, clock: Any) -> None:
     service = await make_service(background=False, max_lifetime_days=0)
     created = await create(service, days=0)
     clock.forward(20_000 * DAY)

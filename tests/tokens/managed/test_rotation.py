@@ -1,7 +1,6 @@
 """Rotation: a new secret under the same id, the old one for an overlap, and never a third that works."""
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,6 +12,7 @@ from service.store.managed import records
 from service.store.managed.query import Query
 from service.tokens.managed.tokens import Created
 from tests.builders import ADMIN, DAY, actions, all_keys, create, outcome
+from tests.conftest import MakeService, TurnTime
 
 OVERLAP = 3600
 
@@ -56,19 +56,18 @@ async def test_in_the_overlap_both_secrets_work_and_speak_for_the_same_token(ser
     assert new.credential.expires_at == first.token.expires_at
 
 
-async def test_the_overlap_ends_by_itself(make_service: Callable[..., Any], turn_time: Callable[[float], None]) -> None:
-    service = await make_service(fake=True)
-    first = await create(service)
-    second = await rotate(service, first, overlap_seconds=OVERLAP)
+async def test_the_overlap_ends_by_itself(faked: Service, turn_time: TurnTime) -> None:
+    first = await create(faked)
+    second = await rotate(faked, first, overlap_seconds=OVERLAP)
     turn_time(OVERLAP - 2)
-    assert await works(service, first.secret, second.secret) == [True, True]
+    assert await works(faked, first.secret, second.secret) == [True, True]
     turn_time(3)
-    assert await works(service, first.secret, second.secret) == [False, True]
-    assert await code(service, first.secret) is Outcome.REVOKED
+    assert await works(faked, first.secret, second.secret) == [False, True]
+    assert await code(faked, first.secret) is Outcome.REVOKED
 
 
 async def test_the_old_secrets_record_says_when_it_ends_even_if_redis_kept_it(
-    make_service: Callable[..., Any], clock: Any
+    make_service: MakeService, clock: Any
 ) -> None:
     service = await make_service(background=False)
     first = await create(service)

@@ -15,6 +15,7 @@ from service.store.managed import records
 from service.store.managed.query import Query
 from service.tokens.managed.tokens import Created
 from tests.builders import ADMIN, DAY, create, outcome
+from tests.conftest import TurnTime
 
 OVERLAP = 3600
 # What scripts write without the server key; a new field is either sealed or named here, with a reason in records.py.
@@ -232,13 +233,12 @@ async def test_changes_without_end_do_not_hold_a_revocation_up(still: Service, m
 
 
 async def test_a_credential_that_ended_a_moment_ago_is_no_sign_of_somebody_else(
-    make_service: Callable[..., Any], turn_time: Callable[[float], None]
+    faked: Service, turn_time: TurnTime
 ) -> None:
-    service = await make_service(fake=True)
-    created = await create(service, days=1)
+    created = await create(faked, days=1)
     turn_time(DAY + 1)
-    await service.rules.managed.tokens.update(created.token.token_id, {"expires_at": int(service.clock()) + DAY}, ADMIN)
-    assert await outcome(service, created.secret) == "active"
+    await faked.rules.managed.tokens.update(created.token.token_id, {"expires_at": int(faked.clock()) + DAY}, ADMIN)
+    assert await outcome(faked, created.secret) == "active"
 
 
 async def test_a_revoked_token_stays_so_though_its_old_record_was_put_back_and_switched_off(still: Service) -> None:

@@ -11,6 +11,7 @@ from service.model import Outcome, Status
 from service.store.driver.replies import WrongType
 from service.store.managed.tokens import ManagedStore
 from tests.builders import ADMIN, DAY, actions, audit, create, outcome, refused, update
+from tests.conftest import MakeService
 
 
 async def test_switched_off_it_is_refused_and_switched_on_it_works_again(still: Service) -> None:
@@ -161,7 +162,7 @@ async def test_a_revocation_that_four_changes_outran_is_known_as_ours(
 
 
 async def test_a_request_sent_after_a_revocation_returned_is_refused_in_every_process(
-    make_service: Callable[..., Any],
+    make_service: MakeService,
 ) -> None:
     processes = [await make_service(background=False) for _ in range(3)]
     for number in range(20):

@@ -1,7 +1,6 @@
 """The sweep: what time has ended is moved and told once, and removed without a trace after its retention."""
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -15,6 +14,7 @@ from service.store.managed.records import REASON_AHEAD_SECONDS
 from service.tokens.managed.import_admission import ImportedSecret
 from service.tokens.managed.tokens import NewToken
 from tests.builders import ADDRESS, ADMIN, DAY, actions, all_keys, audit, create, create_many, outcome, sign_in
+from tests.conftest import MakeService, TurnTime
 from tests.links import Wrapped
 
 # What has ended is decided by the clock of Redis.
@@ -27,7 +27,7 @@ async def listed(service: Service) -> list[tuple[str, Status]]:
 
 
 @pytest.fixture(params=[1, pytest.param(16, marks=pytest.mark.slow)])
-async def still(request: pytest.FixtureRequest, make_service: Callable[..., Any]) -> Service:
+async def still(request: pytest.FixtureRequest, make_service: MakeService) -> Service:
     service: Service = await make_service(fake=True, shards=request.param)
     return service
 
@@ -42,7 +42,7 @@ class SwitchedOff(Wrapped):
         return await super().execute(*args, **how)
 
 
-async def test_a_token_that_is_switched_off_meanwhile_stops_no_sweep(make_service: Callable[..., Any]) -> None:
+async def test_a_token_that_is_switched_off_meanwhile_stops_no_sweep(make_service: MakeService) -> None:
     service: Service = await make_service(fake=True, wrap=SwitchedOff)
     for name in ("soon", "sooner"):
         await create(service, name, days=1)
@@ -52,7 +52,7 @@ async def test_a_token_that_is_switched_off_meanwhile_stops_no_sweep(make_servic
 
 
 async def test_a_token_without_an_end_is_never_due_whatever_is_known_of_its_creation(
-    make_service: Callable[..., Any], clock: Any
+    make_service: MakeService, clock: Any
 ) -> None:
     """It stands among the dates by its creation, in microseconds."""
     service: Service = await make_service(fake=True, max_lifetime_days=0)
@@ -106,7 +106,7 @@ async def test_why_a_token_is_gone_is_written_before_its_date_and_not_at_its_cre
 
 
 @pytest.mark.slow
-async def test_sweepers_of_four_processes_tell_each_expiry_once(make_service: Callable[..., Any], clock: Any) -> None:
+async def test_sweepers_of_four_processes_tell_each_expiry_once(make_service: MakeService, clock: Any) -> None:
     processes = [await make_service(shards=16, fake=True) for _ in range(4)]
     await create_many(processes[0], *[f"token {number}" for number in range(40)], days=1)
     clock.forward(2 * DAY)
@@ -117,7 +117,7 @@ async def test_sweepers_of_four_processes_tell_each_expiry_once(make_service: Ca
 
 
 async def test_one_sweep_takes_as_many_steps_as_it_needs_to_expire_and_to_purge(
-    make_service: Callable[..., Any], turn_time: Callable[[float], None], monkeypatch: pytest.MonkeyPatch
+    make_service: MakeService, turn_time: TurnTime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("service.store.managed.expiry.BATCH", 3)
     service = await make_service(fake=True)
@@ -132,9 +132,7 @@ async def test_one_sweep_takes_as_many_steps_as_it_needs_to_expire_and_to_purge(
     assert await service.stores.managed.get_many(ids) == [None] * 8
 
 
-async def test_nothing_tells_of_a_token_that_was_purged(
-    make_service: Callable[..., Any], turn_time: Callable[[float], None]
-) -> None:
+async def test_nothing_tells_of_a_token_that_was_purged(make_service: MakeService, turn_time: TurnTime) -> None:
     """Not its hours either, which end two days after its last use: an export may bring its id back sooner."""
     service = await make_service(fake=True, retention_days=1)
     created = await create(service, days=10)
@@ -198,61 +196,55 @@ async def test_an_inactive_token_expires_too_and_is_told(still: Service, clock: 
     assert await listed(still) == [("ci", Status.EXPIRED)]
 
 
-async def test_a_secret_is_revoked_though_its_date_came_while_nobody_swept(
-    make_service: Callable[..., Any], turn_time: Callable[[float], None]
-) -> None:
-    service = await make_service(fake=True)
-    created = await create(service, days=3)
+async def test_a_secret_is_revoked_though_its_date_came_while_nobody_swept(faked: Service, turn_time: TurnTime) -> None:
+    created = await create(faked, days=3)
     turn_time(5 * DAY)
-    assert await service.rules.managed.revocation.revoke(created.secret.encode(), ADMIN)
+    assert await faked.rules.managed.revocation.revoke(created.secret.encode(), ADMIN)
     with pytest.raises(Conflict, match="revoked"):
-        await service.rules.managed.tokens.update(
-            created.token.token_id, {"expires_at": int(service.clock()) + DAY}, ADMIN
-        )
-    assert await listed(service) == [("ci", Status.REVOKED)]
-    assert await outcome(service, created.secret) is Outcome.UNKNOWN
+        await faked.rules.managed.tokens.update(created.token.token_id, {"expires_at": int(faked.clock()) + DAY}, ADMIN)
+    assert await listed(faked) == [("ci", Status.REVOKED)]
+    assert await outcome(faked, created.secret) is Outcome.UNKNOWN
 
 
 async def test_ended_tokens_stay_for_their_retention_and_leave_no_trace_after_it(
-    make_service: Callable[..., Any], turn_time: Callable[[float], None]
+    faked: Service, turn_time: TurnTime
 ) -> None:
-    service = await make_service(fake=True)
     late, gone, off, both = [
-        (await create(service, name, days=1, rate_limits=(RateLimit(5, 60),), max_uses=9))
+        (await create(faked, name, days=1, rate_limits=(RateLimit(5, 60),), max_uses=9))
         for name in ("late", "gone", "off", "both")
     ]
     for created in (late, gone, off, both):
-        await outcome(service, created.secret)
-    await service.rules.usage.flush()
-    await service.rules.managed.tokens.update(gone.token.token_id, {"name": "gone elsewhere"}, ADMIN)
-    await service.rules.managed.tokens.revoke(gone.token.token_id, ADMIN)
-    await service.rules.managed.tokens.update(off.token.token_id, {"active": False}, ADMIN)
-    await service.rules.managed.tokens.update(both.token.token_id, {"active": False}, ADMIN)
+        await outcome(faked, created.secret)
+    await faked.rules.usage.flush()
+    await faked.rules.managed.tokens.update(gone.token.token_id, {"name": "gone elsewhere"}, ADMIN)
+    await faked.rules.managed.tokens.revoke(gone.token.token_id, ADMIN)
+    await faked.rules.managed.tokens.update(off.token.token_id, {"active": False}, ADMIN)
+    await faked.rules.managed.tokens.update(both.token.token_id, {"active": False}, ADMIN)
     turn_time(2 * DAY)
-    await service.rules.managed.tokens.revoke(both.token.token_id, ADMIN)
-    await service.rules.managed.sweeper.sweep()
+    await faked.rules.managed.tokens.revoke(both.token.token_id, ADMIN)
+    await faked.rules.managed.sweeper.sweep()
     turn_time(27 * DAY)
-    await service.rules.managed.sweeper.sweep()
-    assert len(await listed(service)) == 4
+    await faked.rules.managed.sweeper.sweep()
+    assert len(await listed(faked)) == 4
     turn_time(2 * DAY)
-    await service.rules.managed.sweeper.sweep()
-    assert await listed(service) == [("both", Status.REVOKED)]
+    await faked.rules.managed.sweeper.sweep()
+    assert await listed(faked) == [("both", Status.REVOKED)]
     turn_time(2 * DAY)
-    await service.rules.managed.sweeper.sweep()
-    assert await listed(service) == []
+    await faked.rules.managed.sweeper.sweep()
+    assert await listed(faked) == []
     turn_time(100 * DAY)
-    shard = service.stores.shards[0]
-    left = await all_keys(service) - {
+    shard = faked.stores.shards[0]
+    left = await all_keys(faked) - {
         shard.keys.changes,
         shard.keys.occurrences,
-        *[key for key in await all_keys(service) if b":uh:" in key],
+        *[key for key in await all_keys(faked) if b":uh:" in key],
     }
     assert left == set()
 
 
 @pytest.mark.parametrize("shards", [1, 16])
 async def test_a_purged_name_is_free_also_where_it_lives_in_another_shard(
-    make_service: Callable[..., Any], clock: Any, shards: int
+    make_service: MakeService, clock: Any, shards: int
 ) -> None:
     service = await make_service(shards=shards, fake=True)
     for number in range(8):
@@ -268,7 +260,7 @@ async def test_a_purged_name_is_free_also_where_it_lives_in_another_shard(
     assert (await service.rules.managed.queries.statistics()).total == 0
 
 
-async def test_purging_at_once_in_two_processes_does_no_harm(make_service: Callable[..., Any], clock: Any) -> None:
+async def test_purging_at_once_in_two_processes_does_no_harm(make_service: MakeService, clock: Any) -> None:
     processes = [await make_service(fake=True) for _ in range(2)]
     await create_many(processes[0], *[f"token {number}" for number in range(20)], days=1)
     clock.forward(2 * DAY)
