@@ -125,6 +125,11 @@ class Unauthorized(ServiceError):
         self.presented = presented
 
 
+def token_not_valid() -> Unauthorized:
+    """The refusal of a token that is presented: the same whatever is wrong with it."""
+    return Unauthorized("The token is not valid.", presented=True)
+
+
 class Forbidden(ServiceError):
     """The caller is known but may not. `scope` names the missing one, if a scope would help."""
 

@@ -16,7 +16,7 @@ from service.api.auth.callers import Caller, Holder
 from service.api.http.access import HOLDER, HOLDER_DERIVES, HOLDER_ROTATES, WRITE
 from service.api.http.call import PAGE, Call, PageSize
 from service.api.http.operation import Operation, OperationGroup, PathId
-from service.errors import Forbidden, NotFound, Unauthorized
+from service.errors import Forbidden, NotFound, token_not_valid
 from service.tokens.managed.derivation import Derivation, Narrowed
 from service.tokens.managed.revocation import Revocation
 from service.tokens.managed.rotation import Rotation
@@ -80,7 +80,7 @@ class SelfServiceApi(OperationGroup, tag="managed"):
         """
         ended = await self._revocation.revoke(holder.secret, holder.origin)
         if not ended and await self._goes_on(holder.credential.token_id):
-            raise Unauthorized("The token is not valid.", presented=True)
+            raise token_not_valid()
         return Message("API token revoked successfully")
 
     async def _goes_on(self, token_id: str) -> bool:
@@ -156,7 +156,7 @@ def _ended_with_its_record() -> Iterator[None]:
     try:
         yield
     except NotFound:
-        raise Unauthorized("The token is not valid.", presented=True) from None
+        raise token_not_valid() from None
 
 
 def _narrowed(wanted: DeriveToken) -> Narrowed:

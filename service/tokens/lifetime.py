@@ -30,12 +30,9 @@ class Lifetime:
     def check(self, expires_at: int) -> None:
         """Raises InvalidRequest for an expiry (epoch seconds, 0 for never) in the past or beyond the policy."""
         now = self._clock()
-        if expires_at == 0:
-            if self.max_days:
-                raise _refuse(f"Tokens here must expire within {self.max_days} days.")
-        elif expires_at <= now:
+        if expires_at and expires_at <= now:
             raise _refuse("Choose a date in the future.")
-        elif self.max_days and expires_at > now + self.max_days * _DAY + 60:
+        if self.max_days and not 0 < expires_at <= now + self.max_days * _DAY + 60:
             raise _refuse(f"Tokens here must expire within {self.max_days} days.")
 
 

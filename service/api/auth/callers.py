@@ -9,7 +9,7 @@ from msgspec import Meta
 from service.api.auth.presented import presented
 from service.api.http.access import Access
 from service.api.http.call import Call
-from service.errors import Forbidden, RateLimited, Unauthorized
+from service.errors import Forbidden, RateLimited, Unauthorized, token_not_valid
 from service.model import Credential, Kind, Origin, Outcome, Role
 from service.tokens.authority import Authority
 from service.tokens.credential import DecodedCredential, GrantedScopes
@@ -82,7 +82,7 @@ class Callers:
             # `peek` answers third parties, too, and passes the address over.
             or not DecodedCredential(b"", credential).admits(call.address)
         ):
-            raise Unauthorized("The token is not valid.", presented=True)
+            raise token_not_valid()
         call.token_id = credential.token_id
         if call.access.scope and not covers(credential, call.access.scope):
             raise _lacks(call.access.scope)
@@ -114,7 +114,7 @@ class Callers:
         if verdict.outcome is Outcome.RATE_LIMITED:
             raise RateLimited("The token's rate limit is used up.", retry_after=verdict.retry_after)
         if (credential := verdict.accepted) is None:
-            raise Unauthorized("The token is not valid.", presented=True)
+            raise token_not_valid()
         call.token_id = credential.token_id
         if credential.kind is Kind.MANAGED:
             origin = self._origin(call, f"token:{credential.token_id}", channel)
@@ -122,7 +122,7 @@ class Callers:
         account = self._authority.accounts.get(credential.subject)
         # Removed or disabled since: the session is over with the account.
         if account is None:
-            raise Unauthorized("The token is not valid.", presented=True)
+            raise token_not_valid()
         return Caller(self._origin(call, credential.subject, channel), account.role, credential)
 
     def _origin(self, call: Call, actor: str, channel: str) -> Origin:

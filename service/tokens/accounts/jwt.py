@@ -16,7 +16,7 @@ from joserfc.errors import JoseError
 from joserfc.jwt import JWTClaimsRegistry
 from joserfc.util import urlsafe_b64decode
 
-from service.errors import Forbidden, Unauthorized
+from service.errors import Forbidden, token_not_valid
 from service.settings import Settings, SettingsError
 from service.tokens.accounts.jwks import Jwks, SharedSecret, read_keys, url_reader
 from service.user_files import expanded
@@ -101,32 +101,28 @@ class AdministratorJwts:
         """
         parts = token.split(b".")
         if len(parts) != 3:
-            raise _not_valid()
+            raise token_not_valid()
         header, signature = _members(_decode(parts[0])), _decode(parts[2])
         algorithm, kid = header.get("alg"), header.get("kid")
         if not isinstance(algorithm, str) or not isinstance(kid, str | None) or not _is_plain(header):
-            raise _not_valid()
+            raise token_not_valid()
         key = await self._keys.find(algorithm, kid)
         # The signature first: nothing that a stranger may have written is read as a claim.
         if key is None or not key.verifies(parts[0] + b"." + parts[1], signature):
-            raise _not_valid()
+            raise token_not_valid()
         return self._subject(_members(_decode(parts[1])))
 
     def _subject(self, claims: dict[str, Any]) -> str:
         try:
             self._registered.validate(claims)
         except JoseError:
-            raise _not_valid() from None
+            raise token_not_valid() from None
         name: str = claims["sub"]
         if len(name) > _LONGEST_NAME or not name.isprintable():
-            raise _not_valid()
+            raise token_not_valid()
         if not _holds(_claim(claims, self._claim), self._wanted):
             raise Forbidden("You are not an administrator here.")
         return name
-
-
-def _not_valid() -> Unauthorized:
-    return Unauthorized("The token is not valid.", presented=True)
 
 
 def _decode(part: bytes) -> bytes:
@@ -134,7 +130,7 @@ def _decode(part: bytes) -> bytes:
     try:
         return urlsafe_b64decode(part)
     except ValueError:
-        raise _not_valid() from None
+        raise token_not_valid() from None
 
 
 def _members(text: bytes) -> dict[str, Any]:
@@ -143,9 +139,9 @@ def _members(text: bytes) -> dict[str, Any]:
         read = json.loads(text, object_pairs_hook=_refuse_twice)
     # RecursionError: brackets alone can nest deeper than the stack allows.
     except (ValueError, RecursionError):
-        raise _not_valid() from None
+        raise token_not_valid() from None
     if not isinstance(read, dict):
-        raise _not_valid()
+        raise token_not_valid()
     return read
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import msgspec
 
 from service.counters import DERIVED, Decisions
-from service.errors import Conflict, Forbidden, NotFound, Unauthorized
+from service.errors import Conflict, Forbidden, NotFound, Unauthorized, token_not_valid
 from service.model import Credential, DerivedToken, Kind, ManagedToken, Origin, RateLimit
 from service.store.managed.derived import MOST_BELOW, MOST_CHILDREN, Derived, DerivedStore
 from service.tokens.audit.log import AuditLog
@@ -101,7 +101,7 @@ class Derivation:
             found = await self._authority.read(digest)
             if found is not None:
                 return found
-        raise Unauthorized("The token is not valid.", presented=True)
+        raise token_not_valid()
 
     def _within(self, parent: Credential, wanted: Narrowed, origin: Origin, minted: Minted) -> Credential:
         """The credential of what is wanted of this parent. Raises Forbidden."""

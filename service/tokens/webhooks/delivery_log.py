@@ -39,7 +39,7 @@ class DeliveryLog:
 
     async def standing(self, webhook_id: str) -> Standing:
         """How many deliveries of a webhook wait, events it has not read, and events it lost, in all shards."""
-        each = await asyncio.gather(*[outbox.standing() for outbox in self._outboxes(webhook_id)])
+        each = await asyncio.gather(*[outbox.standing() for outbox in outboxes(self._post.shards, webhook_id)])
         return Standing(*map(sum, zip(*each, strict=True)))
 
     async def read(self, webhook_id: str, status: str | None, count: int) -> list[Logged]:
@@ -48,7 +48,7 @@ class DeliveryLog:
         Those that wait come first, the next due before the others; then those that ended, the last before the others.
         """
         found: list[Logged] = []
-        boxes = self._outboxes(webhook_id)
+        boxes = outboxes(self._post.shards, webhook_id)
         # Sorted apart: what waits by when it is due, what ended by when it was tried last.
         if status in (None, PENDING):
             pending = [self._pending(outbox, webhook_id, count) for outbox in boxes]
@@ -63,7 +63,7 @@ class DeliveryLog:
         return found[:count]
 
     async def _find(self, webhook_id: str, event_id: str) -> _Found:
-        named, boxes = _EVENT_ID.fullmatch(event_id), self._outboxes(webhook_id)
+        named, boxes = _EVENT_ID.fullmatch(event_id), outboxes(self._post.shards, webhook_id)
         if named and int(named[1]) < len(boxes):
             outbox = boxes[int(named[1])]
             waiting = await outbox.record(event_id)
@@ -75,9 +75,6 @@ class DeliveryLog:
                 if delivery is not None and delivery.event_id == event_id:
                     return _Found(outbox, delivery, record)
         raise NotFound("No delivery with this ID. Those that ended are kept while they are among the last.")
-
-    def _outboxes(self, webhook_id: str) -> list[Outbox]:
-        return outboxes(self._post.shards, webhook_id)
 
     async def _pending(self, outbox: Outbox, webhook_id: str, count: int) -> list[Logged]:
         waiting = await outbox.waiting(count)
