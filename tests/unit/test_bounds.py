@@ -8,7 +8,9 @@ from pathlib import Path
 import argon2
 import pytest
 
-from service.api.http.public_address import host_of
+from service.api.http.call import Call
+from service.api.http.proxies import TrustedProxies
+from service.api.http.public_address import PublicAddress, host_of
 from service.api.http.timestamps import parse_instant
 from service.cli.client.address import service_address
 from service.cli.commands.tokens.import_file import rows_of
@@ -106,3 +108,13 @@ def test_wide_letters_take_two_cells_and_columns_stay_readable(monkeypatch: pyte
     fit(widths, 0)
     assert widths == [10, 10]
     assert (width_of("\uff21"), width_of("\u6f22"), width_of("e\u0301")) == (2, 2, 1)
+
+
+def test_of_two_lines_of_proxies_the_nearest_ones_counts() -> None:
+    async def receive() -> dict[str, object]:
+        return {}
+
+    headers = [(b"x-forwarded-host", b"made-up.test"), (b"x-forwarded-host", b"a.test")]
+    scope = {"method": "GET", "scheme": "http", "client": ("192.0.2.1", 1), "headers": headers}
+    address = PublicAddress(None, TrustedProxies(("192.0.2.1",)))
+    assert str(address.of(Call(scope, receive, {}, "id", ""))) == "http://a.test"

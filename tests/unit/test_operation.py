@@ -39,6 +39,7 @@ class Things(OperationGroup, tag="things"):
         return Told(f"{caller.name}, {query.limit}, {body.name}")
 
     @Operation("GET", "/things", ANYONE, "show", answers={200: str})
+    @Operation("GET", "/all-things", ANYONE, "showAll", answers={200: str}, summary="The same")
     async def show(self, call: Call) -> Response:
         """Show it."""
         return Response(call.scope["path"])
@@ -90,3 +91,8 @@ async def test_what_a_stranger_sends_is_not_read() -> None:
 def test_a_group_whose_callers_nobody_finds_does_not_start() -> None:
     with pytest.raises(KeyError):
         Things().endpoints({})
+
+
+def test_operations_are_listed_as_they_are_written() -> None:
+    endpoints = Things().endpoints({Person: ada})
+    assert [endpoint.operation.name for endpoint in endpoints] == ["change", "show", "showAll"]

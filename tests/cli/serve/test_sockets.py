@@ -224,6 +224,18 @@ def test_a_socket_that_was_left_behind_is_replaced_and_nothing_else_is(folder: P
     assert path.is_socket()
 
 
+def test_what_is_handed_over_is_handed_to_no_child(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as given:
+        handed = os.dup(given.fileno())
+        os.set_inheritable(handed, True)
+        monkeypatch.setattr("service.cli.serve.sockets._FIRST_INHERITED", handed)
+        monkeypatch.setenv("LISTEN_PID", str(os.getpid()))
+        monkeypatch.setenv("LISTEN_FDS", "1")
+        (found,) = inherited()
+        with found:
+            assert not found.get_inheritable()
+
+
 @pytest.mark.parametrize("count", ["1", "900"])
 def test_what_is_handed_over_must_be_a_socket_that_listens(monkeypatch: pytest.MonkeyPatch, count: str) -> None:
     monkeypatch.setattr("service.cli.serve.sockets._FIRST_INHERITED", os.open(os.devnull, os.O_RDONLY))

@@ -37,6 +37,15 @@ def test_no_colour_where_none_is_wanted(
 
 
 @pytest.mark.usefixtures("terminal")
+def test_an_empty_variable_asks_for_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "")
+    output.print_table(HEADINGS, ROWS)
+    assert "\x1b" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("terminal")
 def test_rows_are_whole_unless_they_may_be_made_to_fit(capsys: pytest.CaptureFixture[str]) -> None:
     output.print_table(("ID", "NAME"), [("1", "x" * 200)])
     assert capsys.readouterr().out.splitlines()[1] == "1   " + "x" * 200
