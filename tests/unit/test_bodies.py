@@ -1,7 +1,5 @@
 """Long bodies: read in steps, and refused for their beginning where they have more in them than any that is taken."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from typing import Any

@@ -1,7 +1,5 @@
 """`rateLimit`, the one rate of a token that has no need of several: the limit called `default`, alone in its place."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest
