@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from uvicorn.config import STARTUP_FAILURE, Config
 from uvicorn.server import Server
-from uvicorn.supervisors import Multiprocess
+from uvicorn.supervisors import Multiprocess, multiprocess
 
 from service import logs
 from service.cli.serve.sockets import BACKLOG
@@ -106,6 +106,23 @@ class _Server(Server):
         await super().startup(sockets)
         if self.started:
             self._ready()
+
+
+class _Worker(multiprocess.Process):
+    """One of several processes.
+
+    uvicorn makes its server where it is first asked for: by the main thread, or by the one that tells the parent of it.
+    On a busy machine each made one, and the parent was told for ever that the one which never began had not begun.
+    """
+
+    def target(self, sockets: list[socket.socket] | None = None) -> None:
+        """Make the server before that thread is there, and run it."""
+        _ = self.server
+        super().target(sockets)
+
+
+# There is no other place to tell `Multiprocess` of it.
+multiprocess.Process = _Worker  # type: ignore[misc]
 
 
 class _Workers(Multiprocess):

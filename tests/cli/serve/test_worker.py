@@ -5,11 +5,13 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from types import SimpleNamespace
 
 import pytest
 from uvicorn.config import STARTUP_FAILURE
+from uvicorn.supervisors import multiprocess
 
 from service.cli.serve import listener
 from service.settings import Settings, SettingsError
@@ -73,6 +75,31 @@ def test_workers_are_announced_once_all_answer_however_long_the_last_one_takes(m
         workers.keep_subprocess_alive()
         assert (workers.started, ready) == (True, [True])
     assert asked == [30.0, 30.0, 30.0, 1.0, 1.0, 1.0, 1.0]
+
+
+def test_a_worker_tells_its_parent_of_the_server_that_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asks early met a thread that made a server of its own, which never began."""
+    ran: list[object] = []
+
+    class Made:
+        def __init__(self, config: object) -> None:
+            # Long enough for the other thread to ask for one as well.
+            time.sleep(0.1)
+            self.started = False
+
+        def run(self, sockets: object) -> None:
+            self.started = True
+            ran.append(self)
+
+    monkeypatch.setattr("uvicorn.supervisors.multiprocess.Server", Made)
+    config = listener._config(listener.application, Settings(workers=2), None)
+    # As `Multiprocess` makes one.
+    worker = multiprocess.Process(config, [])
+    worker.parent_conn.send(b"ping")
+    worker.target([])
+    assert worker.parent_conn.recv() in (False, True)
+    assert worker.is_ready(60)
+    assert ran == [worker.server]
 
 
 def test_it_serves_by_the_settings_it_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
