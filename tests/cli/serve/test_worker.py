@@ -5,7 +5,6 @@ import multiprocessing
 import os
 import signal
 import threading
-import time
 from collections.abc import Iterator
 from types import SimpleNamespace
 
@@ -77,29 +76,25 @@ def test_workers_are_announced_once_all_answer_however_long_the_last_one_takes(m
     assert asked == [30.0, 30.0, 30.0, 1.0, 1.0, 1.0, 1.0]
 
 
-def test_a_worker_tells_its_parent_of_the_server_that_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever asks early met a thread that made a server of its own, which never began."""
+def test_a_worker_makes_its_server_before_anybody_else_could_ask_for_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread that tells the parent of it made another one, which never began."""
+    before, beside, over = {*threading.enumerate()}, list[object](), threading.Event()
     ran: list[object] = []
 
     class Made:
         def __init__(self, config: object) -> None:
-            # Long enough for the other thread to ask for one as well.
-            time.sleep(0.1)
-            self.started = False
+            beside.extend({*threading.enumerate()} - before)
 
         def run(self, sockets: object) -> None:
-            self.started = True
             ran.append(self)
 
     monkeypatch.setattr("uvicorn.supervisors.multiprocess.Server", Made)
-    config = listener._config(listener.application, Settings(workers=2), None)
-    # As `Multiprocess` makes one.
-    worker = multiprocess.Process(config, [])
-    worker.parent_conn.send(b"ping")
+    # As `Multiprocess` makes one; its thread only waits here.
+    worker = multiprocess.Process(listener._config(listener.application, Settings(workers=2), None), [])
+    monkeypatch.setattr(worker, "always_pong", over.wait)
     worker.target([])
-    assert worker.parent_conn.recv() in (False, True)
-    assert worker.is_ready(60)
-    assert ran == [worker.server]
+    over.set()
+    assert (beside, ran) == ([], [worker.server])
 
 
 def test_it_serves_by_the_settings_it_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
