@@ -1,7 +1,7 @@
 """Asks a service of the same process over ASGI: a test may have sixteen shards and a clock to turn."""
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
@@ -47,8 +47,9 @@ class Person:
         json_body: Any = None,
         body: bytes = b"",
         headers: Mapping[str, str] | None = None,
+        meanwhile: Callable[[], Awaitable[object]] | None = None,
     ) -> Answer:
-        """One request and its whole answer."""
+        """One request and its whole answer; `meanwhile` happens before the last byte of the body comes."""
         sent = {name.lower(): value for name, value in (headers or {}).items()}
         if self.secret:
             sent.setdefault("authorization", f"Bearer {self.secret}")
@@ -71,7 +72,7 @@ class Person:
             "server": ("127.0.0.1", 80),
             "headers": [(name.encode(), value.encode("latin-1")) for name, value in sent.items()],
         }
-        return await _exchange(self.service, scope, body)
+        return await _exchange(self.service, scope, _messages(body, meanwhile))
 
     async def get(self, path: str, **query: Any) -> Answer:
         return await self.ask("GET", path, query=query)
@@ -87,8 +88,7 @@ class Person:
         return token
 
 
-async def _exchange(service: Service, scope: dict[str, Any], body: bytes) -> Answer:
-    messages = _messages(body)
+async def _exchange(service: Service, scope: dict[str, Any], messages: AsyncIterator[dict[str, Any]]) -> Answer:
     sent: list[Any] = []
 
     async def receive() -> Any:
@@ -102,7 +102,11 @@ async def _exchange(service: Service, scope: dict[str, Any], body: bytes) -> Ans
     return Answer(sent[0]["status"], headers, b"".join(message.get("body", b"") for message in sent[1:]))
 
 
-async def _messages(body: bytes) -> AsyncIterator[dict[str, Any]]:
+async def _messages(body: bytes, meanwhile: Callable[[], Awaitable[object]] | None) -> AsyncIterator[dict[str, Any]]:
+    if meanwhile is not None:
+        yield {"type": "http.request", "body": body[:-1], "more_body": True}
+        await meanwhile()
+        body = body[-1:]
     yield {"type": "http.request", "body": body, "more_body": False}
     await sleep_forever()
 

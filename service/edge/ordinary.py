@@ -92,6 +92,7 @@ class OrdinaryCycle(RequestResponseCycle):
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         call = self.application.call(scope, receive)
+        call.is_whole = not self.more_body
         response = await self.application.respond(call)
         if isinstance(response, StreamingResponse):
             await response(scope, receive, send)

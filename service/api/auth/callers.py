@@ -1,6 +1,7 @@
 """Who is calling, and may they: callers of the administration, known and held against `access.py`."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Annotated
 
 import msgspec
@@ -9,12 +10,14 @@ from msgspec import Meta
 from service.api.auth.presented import presented
 from service.api.http.access import Access
 from service.api.http.call import Call
-from service.errors import Forbidden, RateLimited, Unauthorized, token_not_valid
+from service.errors import Forbidden, RateLimited, StoreUnavailable, Unauthorized, token_not_valid
 from service.model import Credential, Kind, Origin, Outcome, Role
 from service.tokens.authority import Authority
 from service.tokens.credential import DecodedCredential, GrantedScopes
 
 _KINDS = (Kind.SESSION, Kind.MANAGED)
+# What may be found of a secret when it is asked about again: this request may have used it up.
+_STILL_GOOD = (Outcome.ACTIVE, Outcome.RATE_LIMITED, Outcome.USES_EXHAUSTED)
 # Said by the caller itself, as a hint to whoever reads the audit log: it opens nothing.
 _COMMAND_LINE = b"tokens-cli"
 # Reads an administrator's JWT and returns its subject; raises Unauthorized or Forbidden.
@@ -86,6 +89,7 @@ class Callers:
         call.token_id = credential.token_id
         if call.access.scope and not covers(credential, call.access.scope):
             raise _lacks(call.access.scope)
+        call.ask_again = partial(self._ask_again, secrets[0], credential)
         digests = frozenset(self._authority.digests(Kind.MANAGED, secrets[0]))
         return Holder(self._origin(call, f"token:{credential.token_id}", "self"), secrets[0], credential, digests)
 
@@ -110,12 +114,14 @@ class Callers:
             # Not sooner: a body that is refused before its caller is asked for is no use of a token.
             verdict = admitted.active
             authority.count(admitted, verdict, authority.clock(), address, agent)
+            call.is_whole = True
         # Before the refusal of what is not valid: this one is, and may come again.
         if verdict.outcome is Outcome.RATE_LIMITED:
             raise RateLimited("The token's rate limit is used up.", retry_after=verdict.retry_after)
         if (credential := verdict.accepted) is None:
             raise token_not_valid()
         call.token_id = credential.token_id
+        call.ask_again = partial(self._ask_again, secret, credential)
         if credential.kind is Kind.MANAGED:
             origin = self._origin(call, f"token:{credential.token_id}", channel)
             return Caller(msgspec.structs.replace(origin, bound=credential), None, credential)
@@ -124,6 +130,14 @@ class Callers:
         if account is None:
             raise token_not_valid()
         return Caller(self._origin(call, credential.subject, channel), account.role, credential)
+
+    async def _ask_again(self, secret: bytes, credential: Credential) -> None:
+        """Raises Unauthorized where a secret has ended, StoreUnavailable where what it may has changed."""
+        verdict = await self._authority.peek(secret, (credential.kind,))
+        if verdict.outcome not in _STILL_GOOD:
+            raise token_not_valid()
+        if verdict.credential not in (credential, None):
+            raise StoreUnavailable("The token was changed while the body came. Try again.")
 
     def _origin(self, call: Call, actor: str, channel: str) -> Origin:
         return Origin(actor, call.address, channel, call.request_id)

@@ -5,7 +5,7 @@ How an operation is declared is in `operation.py`. Failures become answers in `p
 
 import asyncio
 import re
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import cache
 from time import perf_counter
 from typing import Annotated, Any, TypeVar
@@ -62,6 +62,9 @@ class Call:
         self.outcome = self.token_id = ""
         # The record of the secret that it presents, where that was found good before its handler is asked.
         self.admitted: DecodedCredential | None = None
+        # Was the body here before anything was asked about its caller? Else that is asked again by `ask_again`.
+        self.is_whole = False
+        self.ask_again: Callable[[], Awaitable[None]] | None = None
         self._receive = receive
         self._headers = headers
         self._query: list[tuple[str, str]] | None = None
@@ -109,7 +112,9 @@ class Call:
         return (self.header(b"content-length") or b"0") != b"0" or self.header(b"transfer-encoding") is not None
 
     async def body(self, limit: int = BODY_BYTES) -> bytes:
-        """The whole body. Raises InvalidRequest `payload_too_large` as soon as it is known to be too large."""
+        """The whole body. Raises InvalidRequest `payload_too_large` as soon as it is known to be too large, and
+        whatever is raised of a caller who was good when the first of it came and is not when the last does.
+        """
         declared = self.header(b"content-length")
         # By what is announced, before any of it is read; what announces less than it sends is caught below.
         # `int` cannot fail, because the parser refuses a length that is no number.
@@ -126,7 +131,11 @@ class Call:
             if size > limit:
                 raise too_large(limit)
             if not message.get("more_body", False):
-                return b"".join(parts) if len(parts) > 1 else part
+                break
+        # A client may take ten seconds for it, and a revocation that returned in the meantime holds.
+        if self.ask_again is not None and not self.is_whole:
+            await self.ask_again()
+        return b"".join(parts) if len(parts) > 1 else part
 
     async def unless_gone(self, work: Coroutine[Any, Any, T]) -> T:
         """The result of a search that may take long. Raises ClientDisconnect as soon as the client leaves.

@@ -1,0 +1,74 @@
+"""A caller who was good when the first byte of a body came, and is not when the last one does."""
+
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+
+from service.app import Service
+from tests.api.samples import SAMPLES, Sample
+from tests.asgi import Person, holder, sign_in
+from tests.builders import dump
+
+TOKENS = "/api/admin/tokens"
+NEW = {"name": "made meanwhile", "duration": "7days"}
+OF_TOKENS = [sample for sample in SAMPLES if sample.has_body and sample.scope]
+
+
+@pytest.mark.parametrize("sample", OF_TOKENS, ids=str)
+async def test_a_token_that_is_revoked_before_its_body_is_whole_does_nothing(still: Service, sample: Sample) -> None:
+    admin, person = await sign_in(still), await holder(still, sample.scope, "self:rotate", "self:derive")
+    before: dict[bytes, Any] = {}
+
+    async def revoke() -> None:
+        assert (await person.ask("DELETE", "/api/tokens/self")).status == 200
+        before.update(await dump(still))
+
+    path, _, query = sample.path.partition("?")
+    answer = await person.ask(
+        sample.method,
+        path,
+        query=dict(pair.split("=") for pair in query.split("&") if pair),
+        json_body=sample.json_body,
+        body=(urlencode(sample.form) if sample.form else sample.lines).encode(),
+        headers={"content-type": sample.media_type},
+        meanwhile=revoke,
+    )
+    assert answer.status == 401, answer
+    assert await dump(still) == before
+    assert (await admin.get(f"{TOKENS}/stats")).json()["revoked"] == 1
+
+
+async def test_a_session_that_is_ended_before_its_body_is_whole_does_nothing(still: Service) -> None:
+    admin, other = await sign_in(still), await sign_in(still)
+
+    async def end() -> None:
+        await other.ask("DELETE", "/api/token", json_body={"token": admin.secret})
+
+    assert (await admin.ask("POST", TOKENS, json_body=NEW, meanwhile=end)).status == 401
+    assert (await other.get(TOKENS)).json()["tokens"] == []
+
+
+async def test_a_token_that_may_less_before_its_body_is_whole_gives_nothing_away(still: Service) -> None:
+    admin = await sign_in(still)
+    held = await admin.create("held", scopes=["tokens:write", "orders:*"])
+
+    async def narrow() -> None:
+        await admin.ask("PATCH", TOKENS, json_body={"id": held["id"], "scopes": ["tokens:write"]})
+
+    wide = {**NEW, "scopes": ["orders:read"]}
+    answer = await Person(still, held["token"]).ask("POST", TOKENS, json_body=wide, meanwhile=narrow)
+    assert (answer.status, answer.json()["code"]) == (503, "store_unavailable")
+    assert [token["name"] for token in (await admin.get(TOKENS)).json()["tokens"]] == ["held"]
+
+
+@pytest.mark.parametrize("terms", [{"maxUses": 1}, {"rateLimit": {"limit": 1, "periodSeconds": 3600}}], ids=str)
+async def test_the_last_use_of_a_token_may_have_a_slow_body_too(still: Service, terms: dict[str, Any]) -> None:
+    held = await (await sign_in(still)).create("held", scopes=["introspect"], **terms)
+
+    async def nothing() -> None:
+        """It comes late, that is all."""
+
+    asked = {"tokens": ["0" * 32]}
+    answer = await Person(still, held["token"]).ask("POST", "/validate/batch", json_body=asked, meanwhile=nothing)
+    assert answer.status == 200, answer
