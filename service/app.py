@@ -53,9 +53,9 @@ class Service:
         self.rules = rule = Rules(on, accounts_of(settings))
         self.health = Health(store.monitor, store.token_counts, rule.hygiene, metrics, clock)
         _, trusted, accepted, address = reading = reading_of(settings, clock)
-        found = routes(on, rule, self.health, reading)
+        listed, of_metrics = routes(on, rule, self.health, reading)
         self.application = Application(
-            found.service,
+            listed,
             metrics=metrics,
             trusted=trusted,
             prefix=address.configured.prefix if address.configured else "",
@@ -74,7 +74,7 @@ class Service:
                 "deadlines": Deadlines(on_second=self.fast_path.forget, on_drain=self.health.drain),
             },
             _background(on, rule, reload=on_reload, redis=redis),
-            self._metrics_port(found.metrics),
+            self._metrics_port(of_metrics),
         )
 
     def _metrics_port(self, endpoints: list[Endpoint]) -> MetricsPort | None:

@@ -80,9 +80,8 @@ def place_and_reason(error: msgspec.ValidationError, kind: Any) -> tuple[str, st
     path = path.rstrip("`").lstrip(".")
     if found := _ABSENT_OR_UNKNOWN.fullmatch(reason):
         # msgspec's place is the object that lacks it, or has it.
-        return ".".join(filter(None, (path, found[2]))), "is missing" if found[
-            1
-        ] == "missing required" else "is not known"
+        reason = "is missing" if found[1] == "missing required" else "is not known"
+        return ".".join(filter(None, (path, found[2]))), reason
     # msgspec names what it found, and not what it would take.
     if reason.startswith("Invalid enum value"):
         choices = _choices(_type_info(kind), re.findall(r"\w+|\[", re.sub(r"\[[^]]*", "[", path)))

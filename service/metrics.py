@@ -8,10 +8,11 @@ import multiprocessing
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
@@ -63,42 +64,38 @@ def _wants_openmetrics(accept: str) -> bool:
     return False
 
 
-class _State:
+class _State(msgspec.Struct):
     """Gauges read from Redis just before a scrape; the process that answers it reports them alone."""
 
-    def __init__(self) -> None:
-        self.statistics: Statistics | None = None
-        self.expiring: dict[str, int] = {}
-        self.sealed: int | None = None
-        self.idle: dict[str, int] | None = None
-        self.never_used = 0
-        self.up = False
-        self.clock_seconds_apart = 0.0
-        self.unknown_checks = 0
+    statistics: Statistics | None = None
+    expiring: dict[str, int] = {}
+    sealed: int | None = None
+    idle: dict[str, int] | None = None
+    never_used: int = 0
+    up: bool = False
+    clock_seconds_apart: float = 0.0
+    unknown_checks: int = 0
 
     def collect(self) -> Iterator[Metric]:
-        yield _gauge("tokens_redis_up", "1 if Redis answers and may be used", float(self.up))
+        yield GaugeMetricFamily("tokens_redis_up", "1 if Redis answers and may be used", self.up)
         apart = "how much the clocks of Redis and of this machine differ"
-        yield _gauge("tokens_clock_seconds_apart", apart, self.clock_seconds_apart)
+        yield GaugeMetricFamily("tokens_clock_seconds_apart", apart, self.clock_seconds_apart)
         unknown = "checks of Redis that could not be made, because INFO is forbidden"
-        yield _gauge("tokens_checks_unknown", unknown, self.unknown_checks)
+        yield GaugeMetricFamily("tokens_checks_unknown", unknown, self.unknown_checks)
         if (counts := self.statistics) is None:
             return
         by_status = {status.value: getattr(counts, status.value) for status in Status}
         yield _gauges("tokens_managed", "managed tokens by status", "status", by_status)
         outstanding = "one-time tokens issued and not spent"
-        yield _gauge("tokens_one_time_outstanding", outstanding, counts.one_time_outstanding)
-        yield _gauge("tokens_sessions", "session tokens in force", counts.sessions)
+        yield GaugeMetricFamily("tokens_one_time_outstanding", outstanding, counts.one_time_outstanding)
+        yield GaugeMetricFamily("tokens_sessions", "session tokens in force", counts.sessions)
         yield _gauges("tokens_expiring", "active tokens that expire within", "window", self.expiring)
         if self.sealed is not None:
-            yield _gauge("tokens_audit_sealed", "audit entries ever sealed; it never falls of itself", self.sealed)
+            sealed = "audit entries ever sealed; it never falls of itself"
+            yield GaugeMetricFamily("tokens_audit_sealed", sealed, self.sealed)
         if self.idle is not None:
             yield _gauges("tokens_idle", "active tokens neither created nor used within", "window", self.idle)
-            yield _gauge("tokens_never_used", "active tokens that were never used", self.never_used)
-
-
-def _gauge(name: str, documentation: str, value: float) -> Metric:
-    return GaugeMetricFamily(name, documentation, value=value)
+            yield GaugeMetricFamily("tokens_never_used", "active tokens that were never used", self.never_used)
 
 
 def _gauges(name: str, documentation: str, label: str, values: Mapping[str, int]) -> Metric:
@@ -106,6 +103,17 @@ def _gauges(name: str, documentation: str, label: str, values: Mapping[str, int]
     for value, count in values.items():
         family.add_metric([value], count)
     return family
+
+
+class _Timings(dict[str, BufferedHistogram]):
+    """The observations of a histogram by its one label; those of a new value begin when it is asked for."""
+
+    def __init__(self, histogram: Histogram) -> None:
+        self._histogram = histogram
+
+    def __missing__(self, label: str) -> BufferedHistogram:
+        timing = self[label] = BufferedHistogram(self._histogram.labels(label))
+        return timing
 
 
 class Metrics:
@@ -117,11 +125,13 @@ class Metrics:
         # Not the library's own, in which a second service in one process would find its names taken.
         self._registry = registry = CollectorRegistry()
         self._buffered: list[BufferedCounter] = []
+        self._timings: list[_Timings] = []
         # Takes the kind, or NO_KIND where no secret of ours was presented, and the final outcome.
         self.validations = self._counter_of(
             "tokens_validations", "validations by kind and final outcome", ["kind", "outcome"]
         )
-        validation_seconds = self._histogram("tokens_validation_seconds", "time to answer a validation", "path")
+        validations = self._timings_of("tokens_validation_seconds", "time to answer a validation", "path")
+        self._validation_timings = {path: validations[path] for path in ("fast", "ordinary")}
         self.decisions = Decisions(
             issued=self._counter_of("tokens_issued", "tokens issued", ["kind"]),
             revoked=self._counter_of("tokens_revoked", "tokens revoked", ["kind"]),
@@ -131,8 +141,8 @@ class Metrics:
         self._http_requests = self._counter_of(
             "tokens_http_requests", "requests except validations", ["route", "method", "status"]
         )
-        self._http_seconds = self._histogram("tokens_http_request_seconds", "time to answer a request", "route")
-        self._redis_seconds = self._histogram("tokens_redis_seconds", "time Redis took", "operation")
+        self._http_timings = self._timings_of("tokens_http_request_seconds", "time to answer a request", "route")
+        self._redis_timings = self._timings_of("tokens_redis_seconds", "time Redis took", "operation")
         self.redis_errors = self._counter_of("tokens_redis_errors", "failed Redis commands", ["error"])
         self.audit_events = self._counter_of("tokens_audit_events", "audit entries written", ["action"])
         self.tampered = Counter("tokens_integrity_failures", "records whose seal was wrong", registry=registry)
@@ -151,30 +161,25 @@ class Metrics:
         passes = Counter("python_gc_collections", "Python's garbage collections", ["generation"], registry=registry)
         self._collections = Collections(passes)
         self.state = _State()
-        self._http_timings: dict[str, BufferedHistogram] = {}
-        self._redis_timings: dict[str, BufferedHistogram] = {}
-        self._timings = {path: BufferedHistogram(validation_seconds.labels(path)) for path in ("fast", "ordinary")}
 
     def _counter_of(self, name: str, documentation: str, labels: list[str]) -> BufferedCounter:
         counter = BufferedCounter(Counter(name, documentation, labels, registry=self._registry))
         self._buffered.append(counter)
         return counter
 
-    def _histogram(self, name: str, documentation: str, label: str) -> Histogram:
-        return Histogram(name, documentation, [label], buckets=BUCKETS, registry=self._registry)
+    def _timings_of(self, name: str, documentation: str, label: str) -> _Timings:
+        timings = _Timings(Histogram(name, documentation, [label], buckets=BUCKETS, registry=self._registry))
+        self._timings.append(timings)
+        return timings
 
-    def validation_timer(self, path: str) -> Callable[[float], None]:
+    def validation_timing(self, path: str) -> BufferedHistogram:
         """Where the seconds of validations on this path go: fast or ordinary."""
-        return self._timings[path].observe
-
-    def validation_examples(self, path: str) -> Callable[[str, float], None]:
-        """Where the trace ids of some of them go, with their seconds."""
-        return self._timings[path].show
+        return self._validation_timings[path]
 
     def requested(self, route: str, method: str, status: int, seconds: float, *, trace_id: str = "") -> None:
         """Count a request by its route's template, never by its path; `trace_id` of one that can be followed."""
         self._http_requests.inc(route, method if method in _METHODS else "other", status)
-        timing = self._seconds(self._http_timings, self._http_seconds, route)
+        timing = self._http_timings[route]
         timing.observe(seconds)
         if trace_id:
             timing.show(trace_id, seconds)
@@ -195,20 +200,13 @@ class Metrics:
         """Time of one kind of Redis operation: a script's name, a command's, or `roundtrip` for all that
         came back together; what no caller waits for is one kind."""
         kind = "background" if operation in _BACKGROUND else operation
-        self._seconds(self._redis_timings, self._redis_seconds, kind).observe(seconds)
-
-    @staticmethod
-    def _seconds(timings: dict[str, BufferedHistogram], histogram: Histogram, label: str) -> BufferedHistogram:
-        timing = timings.get(label)
-        if timing is None:
-            timing = timings[label] = BufferedHistogram(histogram.labels(label))
-        return timing
+        self._redis_timings[kind].observe(seconds)
 
     def flush(self) -> None:
         for counter in self._buffered:
             counter.flush()
         self._collections.flush()
-        for timings in (self._timings, self._http_timings, self._redis_timings):
+        for timings in self._timings:
             for timing in timings.values():
                 timing.flush()
 

@@ -1,7 +1,5 @@
 """The routes: what answers requests, each class over the rules it needs."""
 
-import msgspec
-
 from service.api.admin.audit import AuditApi
 from service.api.admin.bulk_revocation import BulkRevocationApi
 from service.api.admin.explain import ExplainApi
@@ -31,15 +29,8 @@ from service.composition.rules import Foundation, Rules
 from service.tokens.batch import Batch
 
 
-class Routes(msgspec.Struct, frozen=True):
-    """What the two ports answer: the service's own, and that of the metrics if they have one."""
-
-    service: list[Endpoint]
-    metrics: list[Endpoint]
-
-
-def routes(on: Foundation, rule: Rules, health: Health, reading: Reading) -> Routes:
-    """The operations over these rules."""
+def routes(on: Foundation, rule: Rules, health: Health, reading: Reading) -> tuple[list[Endpoint], list[Endpoint]]:
+    """What the two ports answer over these rules: the service's own, and that of the metrics if they have one."""
     settings, store, _, metrics, clock = on
     jwt, trusted, accepted, address = reading
     managed, audit, webhooks = rule.managed, rule.audit, rule.webhooks
@@ -77,4 +68,4 @@ def routes(on: Foundation, rule: Rules, health: Health, reading: Reading) -> Rou
     apart = [endpoint for endpoint in every if settings.metrics_port and endpoint.handler == operations.metrics]
     listed = [endpoint for endpoint in every if endpoint not in apart]
     operations.describe([endpoint.operation for endpoint in listed])
-    return Routes(listed, apart)
+    return listed, apart

@@ -165,8 +165,8 @@ class FastPath:
         self.accepted = accepted
         self.validations = metrics.validations.counts
         self.allowed = metrics.validations.part(Kind, Outcome.ACTIVE)
-        self.observe = metrics.validation_timer("fast")
-        self._show = metrics.validation_examples("fast")
+        self.observe = metrics.validation_timing("fast").observe
+        self._show = metrics.validation_timing("fast").show
         self.count_refusal = metrics.refused
         # What was worked out in the last second, by the bytes it came in: once for all requests of a busy token. No
         # secret stays longer, here or with a connection. Redis is asked for every request all the same.

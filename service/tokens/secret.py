@@ -1,4 +1,4 @@
-"""Secrets and the keys that guard them: minting, parsing, digests and seals. The only source of randomness. No I/O."""
+"""Secrets: minted, parsed, with their checksums. All their randomness comes from here. No I/O."""
 
 from __future__ import annotations
 
@@ -49,16 +49,12 @@ def mint(kind: Kind) -> str:
     if kind is Kind.ONE_TIME:
         return secrets.token_hex(16)
     if kind is Kind.SESSION:
-        return _alphanumeric(64)
+        characters = b""
+        while len(characters) < 64:
+            # A few more than are missing, because one of 32 values is dropped: one draw is nearly always enough.
+            characters += secrets.token_bytes(80).translate(_EVENLY, _UNEVEN)
+        return characters[:64].decode()
     return with_checksum(secrets.token_hex(28))
-
-
-def _alphanumeric(size: int) -> str:
-    characters = b""
-    while len(characters) < size:
-        # A few more than are missing, because one of 32 values is dropped: one draw is nearly always enough.
-        characters += secrets.token_bytes(size + 16).translate(_EVENLY, _UNEVEN)
-    return characters[:size].decode()
 
 
 def with_checksum(random_part: str) -> str:

@@ -63,11 +63,8 @@ class Sessions:
         try:
             account = await self._login.check_password(username, password, origin)
             signed_in = await self._create(username, account, generation, origin)
-        except InvalidCredentials:
-            self._decisions.logins.inc("failed")
-            raise
-        except Throttled:
-            self._decisions.logins.inc("throttled")
+        except (InvalidCredentials, Throttled) as refused:
+            self._decisions.logins.inc("failed" if isinstance(refused, InvalidCredentials) else "throttled")
             raise
         self._decisions.logins.inc("succeeded")
         self._decisions.issued.inc(Kind.SESSION)
@@ -178,15 +175,14 @@ class Sessions:
             async for stored in self._store.in_slices(user):
                 for digest, sealed in stored:
                     decoded = self._authority.open_once(digest, sealed)
-                    if decoded is None or self._is_in_force(decoded.credential):
+                    if decoded is None:
                         continue
-                    told = {"username": decoded.credential.subject}
-                    entry = self._audit_log.entry("session.revoked", _AT_START, decoded.credential.token_id, after=told)
-                    ended += await self._store.end(user, digest, entry)
+                    subject, mark = decoded.credential.subject, decoded.credential.password_mark
+                    if mark != self._authority.accounts.password_mark(subject):
+                        told, token_id = {"username": subject}, decoded.credential.token_id
+                        entry = self._audit_log.entry("session.revoked", _AT_START, token_id, after=told)
+                        ended += await self._store.end(user, digest, entry)
         self._decisions.revoked.inc(Kind.SESSION, by=ended)
-
-    def _is_in_force(self, credential: Credential) -> bool:
-        return credential.password_mark == self._authority.accounts.password_mark(credential.subject)
 
     async def reload_accounts(self, path: Path | None) -> None:
         """Put a changed accounts file in force; one that cannot be read changes nothing.

@@ -37,8 +37,8 @@ def test_a_traceparent_is_read_or_passed_over(field: str, found: tuple[str, bool
 
 async def test_the_last_trace_that_is_kept_stands_beside_its_bucket_once() -> None:
     metrics = Metrics()
-    metrics.validation_timer("fast")(0.02)
-    metrics.validation_examples("fast")(ID, 0.02)
+    metrics.validation_timing("fast").observe(0.02)
+    metrics.validation_timing("fast").show(ID, 0.02)
     metrics.requested("/livez", "GET", 200, 2.0, trace_id=ID)
     shown = (await metrics.render("application/openmetrics-text"))[0].decode().splitlines()
     examples = [line for line in shown if ID in line]

@@ -63,7 +63,7 @@ class GatewayApi(OperationGroup, tag="gateway"):
     _accepted: Accepted
 
     def __post_init__(self) -> None:
-        self._observe = self._metrics.validation_timer("ordinary")
+        self._observe = self._metrics.validation_timing("ordinary").observe
 
     @_asks(PLAIN, name="validate", summary="Validate a session or managed token", query={"required_scope": list[str]})
     async def validate(self, call: Call) -> Response:

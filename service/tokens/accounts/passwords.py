@@ -55,13 +55,10 @@ def is_verifiable(password_hash: str) -> bool:
 
 def decoy_hash(password_hash: str | None) -> str:
     """A hash that no password matches and that costs as much to check as the given one."""
-    parameters = extract_parameters(password_hash) if password_hash else None
-    memory, passes, lanes = (
-        (parameters.memory_cost, parameters.time_cost, parameters.parallelism) if parameters else (19456, 2, 1)
-    )
+    cost = extract_parameters(password_hash) if password_hash else _HASHER
     # Of the sizes that `hash_password` makes.
     salt, digest = (base64.b64encode(os.urandom(size)).decode().rstrip("=") for size in (16, 32))
-    return f"$argon2id$v=19$m={memory},t={passes},p={lanes}${salt}${digest}"
+    return f"$argon2id$v=19$m={cost.memory_cost},t={cost.time_cost},p={cost.parallelism}${salt}${digest}"
 
 
 class PasswordChecker:

@@ -20,6 +20,7 @@ _ENDING = frozenset({"token.revoked", "token.deactivated", "token.rotated"})
 # What may change without an end to what is derived.
 _NO_TERMS = frozenset({"name", "description", "metadata"})
 _MOST_ENTRIES = 100
+# By the state of a token that is gone, the action that made it so.
 _DONE = {"inactive": "token.deactivated", "revoked": "token.revoked"}
 
 
@@ -135,7 +136,8 @@ class Explainer:
         record = await self._managed.get(reason.token_id)
         token = record.token if record else None
         replaced = token is not None and not token.revoked_at and token.digest != found.digest
-        entry = None if replaced else await self._ended(reason)
+        done = None if replaced else _DONE.get(reason.state)
+        entry = await self._newest(reason.token_id, done) if done else None
         derived = await self._newest(reason.token_id, "token.derived") if token is None else None
         if entry is None and derived is not None:
             entry = await self._ended_above(derived)
@@ -154,10 +156,6 @@ class Explainer:
         if derived is not None:
             said.append(checks.parent_gone(reason.token_id, _parent_of(derived), entry))
         return _complete(Verdict(Outcome(reason.state)), said, "Its credential is gone.")
-
-    async def _ended(self, reason: Reason) -> AuditEntry | None:
-        """The newest audit entry of its deactivation or revocation."""
-        return await self._newest(reason.token_id, _DONE[reason.state]) if reason.state in _DONE else None
 
     async def _ended_above(self, derived: AuditEntry) -> AuditEntry | None:
         """The first end, since something was derived, of the token it comes from or of one above."""

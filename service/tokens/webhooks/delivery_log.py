@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Callable
+from itertools import chain
 
 import msgspec
 
@@ -52,14 +53,14 @@ class DeliveryLog:
         # Sorted apart: what waits by when it is due, what ended by when it was tried last.
         if status in (None, PENDING):
             pending = [self._pending(outbox, webhook_id, count) for outbox in boxes]
-            found += sorted(_flat(await asyncio.gather(*pending)), key=lambda logged: logged[2])
+            found += sorted(chain(*await asyncio.gather(*pending)), key=lambda logged: logged[2])
         ended = [
             self._ended(outbox, webhook_id, count, state)
             for state in (DELIVERED, DEAD)
             if status in (None, state)
             for outbox in boxes
         ]
-        found += sorted(_flat(await asyncio.gather(*ended)), key=lambda logged: logged[0].last_at, reverse=True)
+        found += sorted(chain(*await asyncio.gather(*ended)), key=lambda logged: logged[0].last_at, reverse=True)
         return found[:count]
 
     async def _find(self, webhook_id: str, event_id: str) -> _Found:
@@ -110,7 +111,3 @@ class DeliveryLog:
             made = self._post.seal(webhook_id, delivery)
             await found.outbox.replace(event_id, found.record, made)
         return sent
-
-
-def _flat(parts: list[list[Logged]]) -> list[Logged]:
-    return [logged for part in parts for logged in part]

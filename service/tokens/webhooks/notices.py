@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from service.keyring import encode_digest
-from service.model import ManagedToken, Origin
+from service.model import Origin
 from service.store.driver.shards import Shard
 from service.store.managed.tokens import ManagedStore
 from service.store.webhooks import WebhookStore
@@ -90,15 +90,14 @@ class Notices:
         if not due and upto <= reached:
             return False
         records = await self._tokens.get_many([token_id for _, token_id in due])
+        tokens = [record.token for record in records if record is not None]
         entries = [
-            self._audit_log.entry(EventType.EXPIRING, _CLOCK, record.token.token_id, after=_facts(record.token, window))
-            for record in records
+            self._audit_log.entry(
+                EventType.EXPIRING, _CLOCK, one.token_id, after={"expires_at": one.expires_at, "window": window}
+            )
+            for one in tokens
             # One that never had longer to live would be announced as soon as it was created.
-            if record is not None and now < record.token.expires_at > record.token.created_at + seconds
+            if now < one.expires_at > one.created_at + seconds
         ]
         written = await self._store.announce(shard, window, seen, f"{upto[0]} {upto[1]}", entries)
         return written and len(due) == _SLICE
-
-
-def _facts(token: ManagedToken, window: str) -> dict[str, object]:
-    return {"expires_at": token.expires_at, "window": window}
