@@ -9,7 +9,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from service.api.admin.idempotency import issues, repeatable
 from service.api.admin.schemas.creation import Id, MaxUses, Networks, Scopes, Subject, clean_networks
-from service.api.admin.schemas.limits import Limits, Rate, one_or_several
+from service.api.admin.schemas.limits import LimitsGiven, limits_given
 from service.api.admin.schemas.tokens import Message, RotateToken, TokenIssued, TokenList, TokenShown
 from service.api.admin.token_views import TokenViews
 from service.api.auth.callers import Caller, Holder
@@ -23,7 +23,7 @@ from service.tokens.managed.rotation import Rotation
 from service.tokens.managed.tokens import ManagedTokens
 
 
-class DeriveToken(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
+class DeriveToken(LimitsGiven, forbid_unknown_fields=True, rename="camel"):
     """What a token is derived with, never wider than its parent; what is left out is as the parent has it.
 
     Without `ttlSeconds` it lives for an hour, or as long as its parent if that ends earlier. With no limits and
@@ -34,8 +34,6 @@ class DeriveToken(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
     subject: Subject | UnsetType = UNSET
     scopes: Scopes | UnsetType = UNSET
     allowed_networks: Networks | UnsetType = UNSET
-    rate_limit: Rate | UnsetType = UNSET
-    rate_limits: Limits | UnsetType = UNSET
     max_uses: MaxUses | UnsetType = UNSET
 
 
@@ -160,13 +158,13 @@ def _ended_with_its_record() -> Iterator[None]:
 
 
 def _narrowed(wanted: DeriveToken) -> Narrowed:
-    rate, limits, uses = wanted.rate_limit, wanted.rate_limits, wanted.max_uses
+    uses = wanted.max_uses
     return Narrowed(
         0 if wanted.ttl_seconds is UNSET else wanted.ttl_seconds,
         subject=None if wanted.subject is UNSET else wanted.subject,
         scopes=None if wanted.scopes is UNSET else wanted.scopes,
         networks=None if wanted.allowed_networks is UNSET else clean_networks(wanted.allowed_networks),
-        rate_limits=None if rate is limits is UNSET else one_or_several(rate, limits or ()),
+        rate_limits=limits_given(wanted),
         max_uses=0 if uses is UNSET else uses,
     )
 

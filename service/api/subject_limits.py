@@ -26,14 +26,14 @@ class SetSubjectLimits(msgspec.Struct, forbid_unknown_fields=True, rename="camel
     """The limits of a subject, in place of any it has."""
 
     subject: Annotated[str, Meta(pattern=rf"^({SUBJECT})\Z", description="whom the tokens speak for, not `-`")]
-    rate_limits: Limits
+    limits: Limits
 
 
 class SubjectLimitsShown(msgspec.Struct, rename="camel"):
     """A subject and how its limits stand; `RateLimit` tells each as `subject:` and its name."""
 
     subject: str
-    rate_limits: list[LimitShown]
+    limits: list[LimitShown]
 
 
 class SubjectLimitsList(msgspec.Struct, rename="camel"):
@@ -82,9 +82,9 @@ class SubjectLimitsApi(OperationGroup, tag="managed"):
         Beside its own limits every managed token with this subject draws from one pool, from the moment this answers.
         What is used of a limit stays where it keeps its name.
         """
-        if not body.rate_limits:
-            raise wrong("rateLimits", "give at least one limit; DELETE takes them away")
-        return _shown(await self._limits.set(body.subject, to_limits(body.rate_limits), caller.origin))
+        if not body.limits:
+            raise wrong("limits", "give at least one limit; DELETE takes them away")
+        return _shown(await self._limits.set(body.subject, to_limits(body.limits), caller.origin))
 
     @Operation("DELETE", _PATH, ADMINISTER, "removeSubjectLimits", problems=(404,))
     async def remove(self, caller: Caller, query: RemovedSubject) -> Message:

@@ -20,6 +20,9 @@ from service.tokens.audit.log import AuditLog
 MOST_LIMITS = 4
 # The name of a limit that was given none.
 DEFAULT_LIMIT = "default"
+RATE, QUOTA = "rateLimit", "quota"
+# The members of the API that hold one limit alone, a rate or a quota, and what that one is called.
+_CALLED = {RATE: DEFAULT_LIMIT, QUOTA: "quota"}
 # How far the clock here may lag behind that of Redis, by which the script goes.
 _CLOCKS_APART_MILLISECONDS = 1000
 _REMEMBERED = 65_536
@@ -27,15 +30,23 @@ _REMEMBERED = 65_536
 _MARK = "subject:"
 
 
-def with_rate(limits: tuple[RateLimit, ...], rate: RateLimit | None) -> tuple[RateLimit, ...]:
-    """These limits with another one called `default`, or with none. Raises InvalidRequest where they are too many."""
-    named = {limit.name: limit for limit in limits}
-    if rate is None:
-        named.pop(DEFAULT_LIMIT, None)
-    else:
-        named[DEFAULT_LIMIT] = rate
+def called(member: str) -> str:
+    """The name of the limit that a member holds alone."""
+    return _CALLED[member]
+
+
+def member_of(limit: RateLimit) -> str:
+    """The member that holds it alone; empty for the others, among them one of that name and of the other kind."""
+    member = RATE if limit.calendar is None else QUOTA
+    return member if limit.name == _CALLED[member] else ""
+
+
+def with_alone(limits: tuple[RateLimit, ...], given: dict[str, RateLimit | None]) -> tuple[RateLimit, ...]:
+    """These limits with others for those members; None takes away. Raises InvalidRequest where they are too many."""
+    named = {limit.name: limit for limit in limits if given.get(member_of(limit), limit)}
+    named |= {limit.name: limit for limit in given.values() if limit}
     if len(named) > MOST_LIMITS:
-        raise wrong("rateLimit", f"the token has {MOST_LIMITS} limits already: give all as rateLimits")
+        raise wrong(next(iter(given)), f"the token would have more than {MOST_LIMITS} limits: give all as limits")
     return tuple(named.values())
 
 

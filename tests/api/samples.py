@@ -98,7 +98,7 @@ SAMPLES = (
     _admin("POST", f"{_TOKENS}/revoke", {"createdBy": "nobody", "dryRun": True}),
     _admin("POST", f"{_TOKENS}/deactivate", {"createdBy": "nobody", "dryRun": True}),
     _read("/api/admin/subject-limits"),
-    _admin("PUT", "/api/admin/subject-limits", {"subject": "a", "rateLimits": [{"limit": 1, "periodSeconds": 1}]}),
+    _admin("PUT", "/api/admin/subject-limits", {"subject": "a", "limits": [{"limit": 1, "periodSeconds": 1}]}),
     _admin("DELETE", "/api/admin/subject-limits", target="/api/admin/subject-limits?subject=nobody"),
     _admin("POST", "/api/admin/sessions/revoke", {"username": "nobody"}),
     Sample("GET", "/api/admin/sessions", needs="webhooks", scope="tokens:admin"),

@@ -15,7 +15,7 @@ def test_a_derived_token_from_its_making_to_its_end(world: World) -> None:
         "ttlSeconds": 900,
         "scopes": ["orders:read"],
         "allowedNetworks": ["127.0.0.0/8"],
-        "rateLimits": [{"limit": 5, "periodSeconds": 60}],
+        "limits": [{"limit": 5, "periodSeconds": 60}],
         "maxUses": 3,
     }
     answer = world.post(f"{SELF}/derive", json_body=wanted, bearer=root["token"])
@@ -37,7 +37,7 @@ def test_a_derived_token_from_its_making_to_its_end(world: World) -> None:
     by_holder = world.get(f"{SELF}/derived", bearer=root["token"]).json()
     for one in (*by_holder["tokens"], *listed["tokens"]):
         # A second may have passed between the two.
-        assert one["rateLimits"][0].pop("resetSeconds") > 0
+        assert one["limits"][0].pop("resetSeconds") > 0
     assert by_holder["tokens"] == listed["tokens"]
     unknown = world.get(f"{TOKENS}/{child['id']}", bearer=world.admin).problem(404, "not_found")
     assert "or it is derived: the audit log says" in unknown["detail"]

@@ -98,7 +98,7 @@ def test_the_caller_authenticates_in_any_of_the_ways_of_rfc_6749(world: World) -
 
 def test_a_client_over_its_rate_limit_is_told_to_wait(world: World) -> None:
     limit = {"limit": 1, "periodSeconds": 86400}
-    client = world.create(scopes=["introspect", "revoke"], rateLimits=[limit])
+    client = world.create(scopes=["introspect", "revoke"], limits=[limit])
     assert world.validate(client["token"]).status == 200
     for path in (INTROSPECT, REVOKE):
         for credential in ({"bearer": client["token"]}, {"basic": (client["id"], client["token"])}):

@@ -39,7 +39,7 @@ async def test_the_token_may_come_in_any_of_the_gateways_headers(service: Servic
 
 
 async def test_reading_itself_spends_nothing_and_works_at_the_end_of_a_limit(service: Service) -> None:
-    person, _ = await made(service, maxUses=3, rateLimits=[{"limit": 1, "periodSeconds": 3600}])
+    person, _ = await made(service, maxUses=3, limits=[{"limit": 1, "periodSeconds": 3600}])
     for _ in range(3):
         assert (await person.get(SELF)).json()["usesLeft"] == 3
     assert [(await person.get("/validate")).status for _ in range(2)] == [200, 429]

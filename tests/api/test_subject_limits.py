@@ -13,11 +13,11 @@ PATH = "/api/admin/subject-limits"
 def test_the_limits_of_a_subject_from_their_setting_to_their_end(world: World) -> None:
     subject = fresh("svc:a/b%").replace(" ", "-")
     calendar = {"unit": "month", "day": month_day(), "timeZone": "UTC"}
-    wanted = {"subject": subject, "rateLimits": [{"name": "month", "limit": 3, "calendar": calendar}]}
-    first, second = world.create(subject=subject), world.create(subject=subject, rateLimits=[LIMIT])
+    wanted = {"subject": subject, "limits": [{"name": "month", "limit": 3, "calendar": calendar}]}
+    first, second = world.create(subject=subject), world.create(subject=subject, limits=[LIMIT])
     assert world.validate(first["token"]).header("ratelimit-policy") is None
     answer = world.ask("PUT", PATH, json_body=wanted, bearer=world.admin)
-    (shown,) = answer.json()["rateLimits"]
+    (shown,) = answer.json()["limits"]
     assert (answer.status, shown["used"], shown["remaining"]) == (200, 0, 3)
 
     got = [world.validate(token["token"]) for token in (first, second, first, second)]
@@ -33,7 +33,7 @@ def test_the_limits_of_a_subject_from_their_setting_to_their_end(world: World) -
     for own in (world.get("/api/tokens/self", bearer=first["token"]).json(), world.shown(second["id"])):
         assert [one["remaining"] for one in own["subjectLimits"]] == [0]
     (listed,) = world.get(f"{PATH}?subject={subject.replace('%', '%25')}", bearer=world.admin).json()["subjects"]
-    assert (listed["subject"], listed["rateLimits"][0]["used"]) == (subject, 3)
+    assert (listed["subject"], listed["limits"][0]["used"]) == (subject, 3)
 
     query = f"{PATH}?subject={subject.replace('%', '%25')}"
     assert world.ask("DELETE", query, bearer=world.admin).status == 200
@@ -42,7 +42,7 @@ def test_the_limits_of_a_subject_from_their_setting_to_their_end(world: World) -
     world.get(query, bearer=world.admin).problem(404, "not_found")
     entries = world.get(f"/api/admin/audit?target={subject.replace('%', '%25')}", bearer=world.admin).json()["entries"]
     assert [one["action"] for one in entries] == ["subject.unlimited", "subject.limited"]
-    assert entries[0]["before"]["rateLimits"] == entries[1]["after"]["rateLimits"] == wanted["rateLimits"]
+    assert entries[0]["before"]["limits"] == entries[1]["after"]["limits"] == wanted["limits"]
 
 
 LIMIT = {"limit": 9, "periodSeconds": 86400}
@@ -51,11 +51,11 @@ LIMIT = {"limit": 9, "periodSeconds": 86400}
 @pytest.mark.parametrize(
     ("body", "field"),
     [
-        ({"rateLimits": [LIMIT]}, "subject"),
-        ({"subject": "", "rateLimits": [LIMIT]}, "subject"),
-        ({"subject": "two words", "rateLimits": [LIMIT]}, "subject"),
-        ({"subject": "a", "rateLimits": []}, "rateLimits"),
-        ({"subject": "a", "rateLimits": [LIMIT] * 5}, "rateLimits"),
+        ({"limits": [LIMIT]}, "subject"),
+        ({"subject": "", "limits": [LIMIT]}, "subject"),
+        ({"subject": "two words", "limits": [LIMIT]}, "subject"),
+        ({"subject": "a", "limits": []}, "limits"),
+        ({"subject": "a", "limits": [LIMIT] * 5}, "limits"),
     ],
 )
 def test_wrong_limits_are_named(world: World, body: dict[str, Any], field: str) -> None:

@@ -55,7 +55,7 @@ def prepare(server: Server, folder: Path) -> Material:
     client = Client(server)
     token = client.create("bench valid")
     limits = [{"name": name, "limit": 1_000_000, "periodSeconds": 1} for name in ("burst", "day")]
-    limited, twice = (client.create(f"bench limited {count}", rateLimits=limits[:count]) for count in (1, 2))
+    limited, twice = (client.create(f"bench limited {count}", limits=limits[:count]) for count in (1, 2))
     issuer = client.create("bench issuer", scopes=["one-time:issue", "introspect"])
     many = folder / f"many-{server.port}.txt"
     scopes = [SCOPE, "orders:write"]

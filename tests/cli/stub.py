@@ -129,7 +129,7 @@ def token(name: str = "checkout-api", token_id: str = "00a1b2c3d4e5f607", **memb
         "description": "",
         "status": "active",
         "scopes": [],
-        "rateLimits": [],
+        "limits": [],
         "subjectLimits": [],
         "subject": "",
         "metadata": {},

@@ -141,7 +141,7 @@ REFUSED = [
     ("CreateToken", {"name": "n", "duration": "2days"}),
     ("CreateToken", {"name": "n", "expiresAt": "tomorrow"}),
     ("CreateToken", {"name": "n", "allowedNetworks": ["n" * 65]}),
-    ("CreateToken", {"name": "n", "rateLimits": [{"limit": 0, "periodSeconds": 1}]}),
+    ("CreateToken", {"name": "n", "limits": [{"limit": 0, "periodSeconds": 1}]}),
     ("CreateToken", {"name": "n", "unknown": 1}),
     ("ChangeToken", {"ids": []}),
     ("Filter", {"status": "lost"}),

@@ -33,7 +33,7 @@ def one_token(text: str, derived: int = 1) -> dict[str, Any]:
         "scopes": [text, "self:derive"],
         "subject": text,
         "expiresAt": INSTANT,
-        "rateLimits": [],
+        "limits": [],
         "maxUses": None,
     }
     whole["subjectLimits"] = [{"name": text, "limit": 5, "periodSeconds": 60, "remaining": 4, "resetSeconds": 9}]
@@ -111,7 +111,7 @@ def shared_limits(text: str) -> dict[str, Any]:
     left = {"limit": 5, "used": 1, "remaining": 4, "resetSeconds": 9}
     calendar = {"unit": "month", "day": 15, "timeZone": text}
     limits = [{"name": text, "periodSeconds": 60, **left}, {"name": "month", "calendar": calendar, **left}]
-    subjects = [{"subject": text, "rateLimits": limits}, {"subject": "acme", "rateLimits": limits[1:]}]
+    subjects = [{"subject": text, "limits": limits}, {"subject": "acme", "limits": limits[1:]}]
     return {"**/subject-limits**": {"subjects": subjects, "nextCursor": "acme"}}
 
 

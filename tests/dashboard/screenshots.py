@@ -54,7 +54,7 @@ def stock(service: Service) -> None:
                 "scopes": scopes,
                 "metadata": {"team": "payments"},
                 "expiresAt": expires.strftime("%Y-%m-%dT%H:%M:%SZ"),
-                "rateLimits": [{"limit": 600, "periodSeconds": 60}],
+                "limits": [{"limit": 600, "periodSeconds": 60}],
                 "allowedNetworks": ["10.4.0.0/16"],
             },
         )["token"]
@@ -66,7 +66,7 @@ def share(service: Service) -> None:
     month = {"name": "month", "limit": 1_000_000, "calendar": {"unit": "month", "timeZone": "Europe/Berlin"}}
     second = {"name": "second", "limit": 50, "periodSeconds": 1}
     for subject, limits in (("acme", [month, second]), ("svc:checkout", [second | {"burst": 200}])):
-        service.ask("PUT", "/api/admin/subject-limits", {"subject": subject, "rateLimits": limits})
+        service.ask("PUT", "/api/admin/subject-limits", {"subject": subject, "limits": limits})
 
 
 def picture(

@@ -76,7 +76,7 @@ def test_limits_are_sent_as_they_were_entered_by_keyboard(page: Page, service: S
 
     expect(page.locator("main")).to_be_focused()
     found = service.ask("GET", "/api/admin/tokens?q=made+by+keyboard")["tokens"][0]
-    (limit,) = found["rateLimits"]
+    (limit,) = found["limits"]
     assert (limit["limit"], limit["periodSeconds"], limit["burst"]) == (600, 60, 20)
     assert (found["maxUses"], found["usesLeft"]) == (5000, 5000)
     assert found["allowedNetworks"] == ["10.4.0.0/16"]
@@ -122,7 +122,7 @@ def test_one_like_another_begins_with_what_that_has(window: Page, service: Servi
         "description": "Payments",
         "scopes": ["like:read"],
         "subject": "svc:like",
-        "rateLimits": [
+        "limits": [
             {"name": "hour", "limit": 1000, "periodSeconds": 3600, "burst": 50},
             {"name": "month", "limit": 9000, "calendar": {"unit": "month", "day": 15, "timeZone": "Asia/Tokyo"}},
         ],
@@ -148,8 +148,8 @@ def test_one_like_another_begins_with_what_that_has(window: Page, service: Servi
 
     expect(window.get_by_role("dialog")).to_have_count(0)
     made = service.ask("GET", "/api/admin/tokens?q=made+like+it")["tokens"][0]
-    made["rateLimits"] = [
-        {name: one[name] for name in limit} for limit, one in zip(given["rateLimits"], made["rateLimits"], strict=True)
+    made["limits"] = [
+        {name: one[name] for name in limit} for limit, one in zip(given["limits"], made["limits"], strict=True)
     ]
     assert {name: made[name] for name in given} == given | {"scopes": ["like:read", "often:used"]}
 

@@ -14,7 +14,7 @@ PATH = "/api/admin/subject-limits"
 def kept(service: Service) -> list[dict[str, Any]]:
     (found,) = [one for one in service.ask("GET", PATH)["subjects"] if one["subject"] == SUBJECT]
     left = ("used", "remaining", "resetSeconds")
-    return [{name: value for name, value in limit.items() if name not in left} for limit in found["rateLimits"]]
+    return [{name: value for name, value in limit.items() if name not in left} for limit in found["limits"]]
 
 
 def busy_for_a_change(route: Route) -> None:
@@ -96,7 +96,7 @@ def test_limits_of_a_subject_are_set_by_keys_changed_removed_and_brought_back(pa
 
 def test_a_token_leads_to_what_it_shares_and_many_subjects_come_page_by_page(window: Page, service: Service) -> None:
     token = service.create("sharing", subject="svc:sharing")
-    service.ask("PUT", PATH, {"subject": "svc:sharing", "rateLimits": [{"limit": 5, "periodSeconds": 60}]})
+    service.ask("PUT", PATH, {"subject": "svc:sharing", "limits": [{"limit": 5, "periodSeconds": 60}]})
     window.goto(f"/dashboard/tokens/{token['id']}")
     window.get_by_role("link", name="Open in shared limits").click()
     expect(window.locator("td .name")).to_have_text(["svc:sharing"])
@@ -104,7 +104,7 @@ def test_a_token_leads_to_what_it_shares_and_many_subjects_come_page_by_page(win
 
     def in_pages(route: Route) -> None:
         second = "cursor=b" in route.request.url
-        subjects = [{"subject": "svc:second" if second else "svc:first", "rateLimits": []}]
+        subjects = [{"subject": "svc:second" if second else "svc:first", "limits": []}]
         route.fulfill(json={"subjects": subjects, "nextCursor": None if second else "b"})
 
     window.route(f"**{PATH}**", in_pages)

@@ -97,7 +97,7 @@ def visit(path: str) -> str:
 
 def visit_others(page: Page) -> None:
     """A hundred rows with every column, the usage of all, the kill switch over all, and all as CSV."""
-    columns = "status,lastUsedAt,expiresAt,usage14d,createdAt,createdBy,subject,scopes,usesLeft,rateLimits"
+    columns = "status,lastUsedAt,expiresAt,usage14d,createdAt,createdBy,subject,scopes,usesLeft,limits"
     do(page, visit(f"/dashboard/?rows=100&columns={columns}"), ".foot .num", "1–100 of 10,000")
     do(page, visit("/dashboard/usage"), ".tile b", "0")
     do(page, visit("/dashboard/kill-switch"), "legend", "Which tokens")

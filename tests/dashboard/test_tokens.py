@@ -295,7 +295,7 @@ def test_no_screen_scrolls_sideways_however_narrow_or_enlarged(open_page: Open, 
     measure_dialog("edit", "Edit")
     measure("token")
     every = ("token", "status", "lastUsedAt", "expiresAt", "usage14d", "createdAt", "createdBy", "subject", "scopes")
-    for place in ("audit", "help", f"?q=wide-&createdBy=admin&columns={','.join(every)},usesLeft,rateLimits"):
+    for place in ("audit", "help", f"?q=wide-&createdBy=admin&columns={','.join(every)},usesLeft,limits"):
         page.goto(f"/dashboard/{place}")
         page.get_by_role("heading", level=1).wait_for()
         measure(place)

@@ -76,14 +76,14 @@ def test_csv_has_what_the_list_shows_once_and_nothing_that_a_spreadsheet_would_c
 ) -> None:
     for at, name in enumerate(("b", "a", "c")):
         service.create(f"in-csv {name}", description='=HYPERLINK("x")', scopes=["csv:1", f"of:{at}"])
-    page = open_page(service, "?q=in-csv&scope=csv:1&sort=name&columns=scopes,rateLimits")
+    page = open_page(service, "?q=in-csv&scope=csv:1&sort=name&columns=scopes,limits")
     expect(page.locator("tbody .name")).to_have_text(["in-csv a", "in-csv b", "in-csv c"])
     page.route("**/api/admin/tokens?*limit=200*", on_two_pages)
     with page.expect_download() as loaded:
         view(page, "Download CSV")
 
     rows = list(csv.reader(Path(loaded.value.path()).read_text("utf-8").splitlines()))
-    assert rows[0] == ["id", "name", "description", "scopes", "rateLimits"]
+    assert rows[0] == ["id", "name", "description", "scopes", "limits"]
     assert [row[1:] for row in rows[1:]] == [
         [f"in-csv {name}", '\'=HYPERLINK("x")', scopes, ""]
         for name, scopes in (("a", "csv:1 of:1"), ("b", "csv:1 of:0"), ("c", "csv:1 of:2"))

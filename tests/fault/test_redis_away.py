@@ -168,7 +168,7 @@ def test_a_replica_that_still_answers_is_not_believed(fragile: Site) -> None:
 
 def test_a_full_redis_still_validates_consumes_and_revokes_but_issues_nothing(fragile: Site) -> None:
     calls, active = Calls(fragile), fragile.create("stays active")
-    used = fragile.create("limited", rateLimits=[{"limit": 1000, "periodSeconds": 60}])
+    used = fragile.create("limited", limits=[{"limit": 1000, "periodSeconds": 60}])
     renamed, put_away = fragile.create("keeps its name"), fragile.create("to put away")
     off, lost, one_time = fragile.create("off"), fragile.create("without a record"), fragile.one_time()
     fragile.client.done("PATCH", TOKENS, json_body={"id": off["id"], "isActive": False}, bearer=fragile.admin)

@@ -62,7 +62,7 @@ class Life:
         self.errors: list[bytes] = []
         managed = site.create(fresh("canary"), scopes=["orders:read", "self:rotate"], subject="svc:canary")
         quota = {"name": "month", "limit": 9, "calendar": {"unit": "month"}}
-        limited = site.create(fresh("canary"), rateLimits=[{"limit": 1, "periodSeconds": 60}, quota], maxUses=5)
+        limited = site.create(fresh("canary"), limits=[{"limit": 1, "periodSeconds": 60}, quota], maxUses=5)
         session = site.client.sign_in("uma", PASSWORD)
         one_times = [site.one_time() for _ in range(4)]
         self.secrets = [site.admin, session, managed["token"], limited["token"], *one_times]

@@ -94,7 +94,7 @@ def test_the_application_knows_who_calls_and_nobody_else_comes_in(program: Progr
 
 
 def test_a_used_up_limit_is_429_and_says_when_to_come_back(program: Program) -> None:
-    secret = program.site.token(rateLimits=[{"limit": 1, "periodSeconds": 86400}])["token"]
+    secret = program.site.token(limits=[{"limit": 1, "periodSeconds": 86400}])["token"]
     program.passed(secret)
     answer = program.refused(429, secret)
     assert int(answer.header("retry-after") or 0) > 3600

@@ -102,7 +102,7 @@ def test_a_revoked_token_passes_no_more(deployment: Deployment) -> None:
 
 
 def test_a_used_up_limit_is_429_and_says_when_to_come_back(deployment: Deployment) -> None:
-    secret = deployment.site.token(rateLimits=[{"limit": 2, "periodSeconds": 86400}])["token"]
+    secret = deployment.site.token(limits=[{"limit": 2, "periodSeconds": 86400}])["token"]
     for _ in range(2):
         # What a request costs is the gateway's to say.
         said = deployment.passed("GET", "/", secret, headers={"X-Token-Cost": "2"})

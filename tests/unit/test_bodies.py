@@ -39,7 +39,7 @@ FULLEST = {
     "description": '"' * 500,
     "subject": "s" * 128,
     "scopes": [f"{number:060}" for number in range(50)],
-    "rateLimits": [LIMIT] * 4,
+    "limits": [LIMIT] * 4,
     "metadata": {SIGN * 62 + f"{number:02}": '"\\' * 128 for number in range(20)},
     "expiresAt": "2027-01-31T12:00:00Z",
     "allowedNetworks": [SIGN * 49] * 50,

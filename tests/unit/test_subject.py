@@ -23,7 +23,7 @@ TYPES: list[Any] = [CreateToken, ChangeToken, ImportedToken, ExportedToken, Deri
 
 @pytest.mark.parametrize("kind", TYPES)
 def test_the_subject_that_means_nobody_is_refused_in_words(kind: Any) -> None:
-    given = {"name": "ci", "secret": "s" * 16, "rateLimits": [], "id": "0" * 16, "subject": "-"}
+    given = {"name": "ci", "secret": "s" * 16, "limits": [], "id": "0" * 16, "subject": "-"}
     fields = {field.encode_name for field in msgspec.structs.fields(kind)}
     with pytest.raises(msgspec.ValidationError) as caught:
         msgspec.convert({name: value for name, value in given.items() if name in fields}, kind)

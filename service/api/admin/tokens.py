@@ -8,7 +8,7 @@ from msgspec import UNSET
 
 from service.api.admin.idempotency import issues, repeatable
 from service.api.admin.schemas.creation import CreateToken, clean_name, clean_networks, expiry, new_token
-from service.api.admin.schemas.limits import either, to_limits, to_rate
+from service.api.admin.schemas.limits import alone_given, either, to_limits
 from service.api.admin.schemas.tokens import (
     ChangeToken,
     Filter,
@@ -171,12 +171,13 @@ def _changes(wanted: ChangeToken) -> dict[str, Any]:
         changes["active"] = wanted.is_active
     if isinstance(wanted.name, str):
         changes["name"] = clean_name(wanted.name)
-    if wanted.rate_limit is not UNSET and wanted.rate_limits is not UNSET:
-        raise either()
-    if not isinstance(wanted.rate_limit, msgspec.UnsetType):
-        changes["rate"] = wanted.rate_limit and to_rate(wanted.rate_limit)
-    if not isinstance(wanted.rate_limits, msgspec.UnsetType):
-        changes["rate_limits"] = to_limits(wanted.rate_limits)
+    if alone := alone_given(wanted):
+        changes["alone"] = alone
+    if not isinstance(wanted.limits, msgspec.UnsetType):
+        # Even of null: all limits may have been given with a rate among them.
+        if alone:
+            raise either(next(iter(alone)))
+        changes["rate_limits"] = to_limits(wanted.limits)
     if not isinstance(wanted.allowed_networks, msgspec.UnsetType):
         changes["networks"] = clean_networks(wanted.allowed_networks)
     if not isinstance(wanted.expires_at, msgspec.UnsetType):

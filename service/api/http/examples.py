@@ -90,7 +90,7 @@ REQUESTS: Mapping[str, Any] = {
     "RotateToken": {"overlapSeconds": 3600},
     "SetSubjectLimits": {
         "subject": "acme",
-        "rateLimits": [{"name": "month", "limit": 100_000, "calendar": {"unit": "month"}}],
+        "limits": [{"name": "month", "limit": 100_000, "calendar": {"unit": "month"}}],
     },
     "SignIn": {"username": "ada", "password": "correct horse"},
     "TokenReview": {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": {"token": "A" * 64}},

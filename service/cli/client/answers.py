@@ -18,7 +18,7 @@ class Token(TypedDict):
     expiresAt: str | None
     lastUsedAt: str | None
     scopes: list[str]
-    rateLimits: list[Item]
+    limits: list[Item]
     subjectLimits: list[Item]
 
 
@@ -118,7 +118,7 @@ class Ended(TypedDict):
 
 class SubjectLimits(TypedDict):
     subject: str
-    rateLimits: list[Item]
+    limits: list[Item]
 
 
 class SubjectPage(Page):

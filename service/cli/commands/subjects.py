@@ -58,5 +58,5 @@ def unlimit_subject(subject: str, yes: bool) -> Report:
 
 
 def _table(shown: Sequence[SubjectLimits]) -> Part | None:
-    rows = [(one["subject"], "; ".join(map(rate_in_words, one["rateLimits"]))) for one in shown]
+    rows = [(one["subject"], "; ".join(map(rate_in_words, one["limits"]))) for one in shown]
     return table(("SUBJECT", "LIMITS"), rows, none="No subject has limits.")

@@ -104,7 +104,7 @@ def lifetime(value: str) -> Lifetime:
 
 
 def rate(value: str) -> dict[str, Any]:
-    """100/60s, 100/m, 100/60s:20 (at most 20 at once) or day=10000/d, as one of the API's rateLimits.
+    """100/60s, 100/m, 100/60s:20 (at most 20 at once) or day=10000/d, as one of the API's limits.
 
     In 10000/hour, 10000/day@Europe/Berlin or 10000/month@15@Europe/Berlin a calendar fills it again.
     """

@@ -11,7 +11,7 @@ const READ_AT_ONCE = 200;
 function inCsv(name, token) {
   const value = token[name] ?? "";
   const text = name === "usage14d" ? String(sum(value))
-    : name === "rateLimits" ? ratesInWords(value) : [value].flat().join(" ");
+    : name === "limits" ? ratesInWords(value) : [value].flat().join(" ");
   return `"${(/^[=+\-@\t\r]/.test(text) ? `'${text}` : text).replaceAll('"', '""')}"`;
 }
 

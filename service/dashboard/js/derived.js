@@ -36,10 +36,10 @@ export function derivedCard(app, token, first, address, done) {
   const { id: parent, derived } = token;
   const ending = (name, about, one, style = "") =>
     changing(`button.btn.sm${style}`, name, () => endDerived(app, token, one, done), `end-${one}`, about);
-  const line = ({ id, scopes, subject, expiresAt, rateLimits, derived: below }) => h("li",
+  const line = ({ id, scopes, subject, expiresAt, limits, derived: below }) => h("li",
     h("div", h("a.name.mono", { href: `${address}/${id}`, "data-focus": `name-${id}` }, id),
       h("small", ["ends ", time(expiresAt)], [scopes.join(" "), subject && `speaks for ${subject}`,
-        ratesInWords(rateLimits), below > 0 && `${count(below)} derived from it`]
+        ratesInWords(limits), below > 0 && `${count(below)} derived from it`]
         .map((said) => said && ` · ${said}`))),
     ending("End", `End ${id}`, id));
   const rows = h("ol.rank.wide");

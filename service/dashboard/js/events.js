@@ -25,7 +25,7 @@ function written(value) {
   return parts.every((part) => typeof part === "string") ? parts.join(", ") || "none" : JSON.stringify(value);
 }
 
-/** "rate limits" for rateLimits. */
+/** "max uses" for maxUses. */
 const spoken = (name) => (name === "expiresAt" ? "expiry" : name.replace(/[A-Z]/g, (sign) => ` ${sign.toLowerCase()}`));
 
 /** [[field, before, after]] of what an entry changed. */

@@ -36,7 +36,7 @@ async function suggest({ node, input, fail }) {
 
 /** Those of a new one may be like another token's. */
 function fieldsOf(maxDays, token, like) {
-  const { description, scopes = [], subject, rateLimits = [], maxUses, allowedNetworks = [],
+  const { description, scopes = [], subject, limits = [], maxUses, allowedNetworks = [],
     metadata: pairs = {} } = token ?? like ?? {};
   const example = ["Say what will use it, such as ", h("code", "checkout-api"), "."];
   const written = Object.entries(pairs).map((pair) => pair.join("=")).join(", ");
@@ -49,7 +49,7 @@ function fieldsOf(maxDays, token, like) {
       "Comma separated. Returned to your gateway with each check.", separated),
     subject: field("Subject", { maxlength: 128, value: subject },
       "Decides whom the token speaks for upstream. Without it, for nobody."),
-    rateLimits: limitsField(rateLimits),
+    limits: limitsField(limits),
     maxUses: field("Uses", { inputmode: "numeric", value: maxUses },
       "So often in all, then never again. Empty means any number.", numeral),
     allowedNetworks: field("Networks", { placeholder: "10.4.0.0/16", value: allowedNetworks.join(", ") },

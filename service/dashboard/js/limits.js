@@ -95,7 +95,7 @@ export function limitsField(given, needed) {
   return {
     read, node: h("div", { input: draw }, zones, rows, h("div.row.left-row", add), meaning),
     fail: () => lines.forEach(({ places }) => Object.values(places).forEach(({ fail }) => fail(""))),
-    /** The field of a path such as "rateLimits[0].calendar.timeZone". */
+    /** The field of a path such as "limits[0].calendar.timeZone". */
     at(path) {
       const { places } = sent[/\d+/.exec(path)?.[0] ?? 0] ?? lines[0];
       return places[path.split(".").at(-1)] ?? places.limit;

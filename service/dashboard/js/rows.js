@@ -43,7 +43,7 @@ export const COLUMNS = [
   ["scopes", "Scopes", ".y", ({ scopes }) => labelled("Scopes", scopes.join(" ") || "none")],
   ["usesLeft", "Uses left", ".y.num", ({ usesLeft: left }) =>
     labelled("Uses left", left === null ? "any" : number(left))],
-  ["rateLimits", "Rate limits", ".y", ({ rateLimits }) => labelled("Limits", ratesInWords(rateLimits) || "none")],
+  ["limits", "Rate limits", ".y", ({ limits }) => labelled("Limits", ratesInWords(limits) || "none")],
 ];
 export const USUAL = 5;
 

@@ -41,14 +41,14 @@ class SubjectLimits extends Page {
       nextCursor && turn("Next", nextCursor))))];
   }
 
-  row({ subject, rateLimits }) {
+  row({ subject, limits }) {
     const act = (spec, name, click) => changing(`button.btn.sm${spec}`, name, click, name + subject,
       `${name} limits of ${subject}`);
     return line(
       cell(".none", h("a.name", { href: withQuery("/dashboard/", { subject }) }, subject)),
-      cell(".none", standings(rateLimits)),
-      cell(".acts", h("span.row", act("", "Edit", () => this.edit({ subject, rateLimits })),
-        act(".danger", "Remove", () => this.remove(subject, rateLimits)))));
+      cell(".none", standings(limits)),
+      cell(".acts", h("span.row", act("", "Edit", () => this.edit({ subject, limits })),
+        act(".danger", "Remove", () => this.remove(subject, limits)))));
   }
 
   put = async (body, said) => {
@@ -57,10 +57,10 @@ class SubjectLimits extends Page {
     this.update();
   };
 
-  edit({ subject: known, rateLimits = [] } = {}) {
+  edit({ subject: known, limits: given = [] } = {}) {
     const subject = field("Subject", { required: true, maxlength: 128, autofocus: true },
       "Whom the tokens speak for, as their Subject has it.", required("Say whose tokens share the limits."));
-    const limits = limitsField(rateLimits, true);
+    const limits = limitsField(given, true);
     const needed = { ...limits, read() {
       const all = limits.read();
       if (!all[0]) throw new Fault("Give at least one limit.", limits.at(""));
@@ -68,17 +68,17 @@ class SubjectLimits extends Page {
     } };
     formDialog(this.app, { title: known ? `Edit limits of ${known}` : "Limit a subject", go: "Save", busy: "Saving…",
       lead: "All its tokens draw from these together. They replace any it has.",
-      fields: { ...(!known && { subject }), rateLimits: needed } }, async (values) => {
+      fields: { ...(!known && { subject }), limits: needed } }, async (values) => {
       await this.put({ subject: known, ...values }, `Limits of ${known ?? values.subject} saved.`);
       closeDialog();
     });
   }
 
-  remove = (subject, rateLimits) => this.app.notices.change(async () => {
+  remove = (subject, limits) => this.app.notices.change(async () => {
     await send("DELETE", withQuery(LIMITS, { subject })).catch(absent);
-    const before = rateLimits.map(({ used, remaining, resetSeconds, ...given }) => given);
+    const before = limits.map(({ used, remaining, resetSeconds, ...given }) => given);
     this.app.notices.toast(`Limits of ${subject} removed.`, () => this.app.notices.change(
-      () => this.put({ subject, rateLimits: before }, `Limits of ${subject} are back.`)));
+      () => this.put({ subject, limits: before }, `Limits of ${subject} are back.`)));
     this.update();
   });
 }

@@ -24,7 +24,7 @@ const anchor = (href, ...words) => h("a", { href }, words);
 
 /** above: the address of the token that it is derived from, if it is. */
 function details(app, token, above) {
-  const { id, subject, rateLimits, subjectLimits, expiresAt } = token;
+  const { id, subject, limits, subjectLimits, expiresAt } = token;
   const copy = h("button.btn.quiet.sm.icon", { "aria-label": "Copy ID", click: () => app.copy(id) }, icon("copy", 15));
   const rows = [
     ["ID", [h("code", id), copy]],
@@ -37,7 +37,7 @@ function details(app, token, above) {
     ["Uses", token.maxUses ? `${number(token.usesLeft)} of ${number(token.maxUses)} left` : "any number"],
     subjectLimits[0] && ["Shared limits", [standings(subjectLimits),
       anchor(withQuery("/dashboard/limits", { subject }), "Open in shared limits")]],
-    ["Rate limits", rateLimits[0] ? standings(rateLimits) : "none"],
+    ["Rate limits", limits[0] ? standings(limits) : "none"],
     ["Networks", tags(token.allowedNetworks, "any")],
     ["Metadata", tags(Object.entries(token.metadata).map((pair) => pair.join("=")))],
   ];

@@ -18,7 +18,7 @@ from service.store.pacing import STEP, share_turn
 from service.tokens.audit.actions import Action
 from service.tokens.idempotency import Repeatable, Repeats, refuse_if_secret_ended
 from service.tokens.lifetime import Lifetime
-from service.tokens.limits import with_rate
+from service.tokens.limits import with_alone
 from service.tokens.managed.name_holders import NameHolders
 from service.tokens.managed.records import TRIES, ManagedRecords, keeps_changing, refuse_if_ended, told
 from service.tokens.rights import check_held, check_life
@@ -160,9 +160,9 @@ class ManagedTokens:
         now = self._clock()
         if "expires_at" in changes and not old.revoked_at and changes["expires_at"] != old.expires_at:
             self._lifetime.check(changes["expires_at"])
-        if "rate" in changes:
-            limits = with_rate(old.rate_limits, changes["rate"])
-            changes = {name: value for name, value in changes.items() if name != "rate"} | {"rate_limits": limits}
+        if "alone" in changes:
+            limits = with_alone(old.rate_limits, changes["alone"])
+            changes = {name: value for name, value in changes.items() if name != "alone"} | {"rate_limits": limits}
         if "max_uses" in changes:
             # A new number of uses counts from now on.
             changes = {**changes, "uses_left": changes["max_uses"]}

@@ -16,7 +16,7 @@ MEMBERS = ["id", "at", "action", "actor", "target", "address", "channel", "reque
 
 
 async def test_an_entry_has_exactly_the_members_of_the_contract(admin: Person) -> None:
-    token = await admin.create("gate", rateLimits=[{"limit": 5, "periodSeconds": 60}], allowedNetworks=["10.0.0.0/8"])
+    token = await admin.create("gate", limits=[{"limit": 5, "periodSeconds": 60}], allowedNetworks=["10.0.0.0/8"])
     change = {"id": token["id"], "expiresAt": "2027-01-31T12:00:00Z"}
     await admin.ask("PATCH", "/api/admin/tokens", json_body=change, headers={"X-Requested-With": "tokens-cli"})
     page = (await admin.get(AUDIT, target=token["id"])).json()
@@ -28,7 +28,7 @@ async def test_an_entry_has_exactly_the_members_of_the_contract(admin: Person) -
     assert created["requestId"]
     assert created["at"].endswith("Z")
     assert created["before"] is None
-    assert created["after"]["rateLimits"] == [{"limit": 5, "periodSeconds": 60, "burst": 5, "name": "default"}]
+    assert created["after"]["limits"] == [{"limit": 5, "periodSeconds": 60, "burst": 5, "name": "default"}]
     assert created["after"]["allowedNetworks"] == ["10.0.0.0/8"]
     assert created["after"]["isActive"] is True
     assert created["after"]["expiresAt"] == token["expiresAt"]

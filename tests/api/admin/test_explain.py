@@ -151,7 +151,7 @@ async def _elsewhere(admin: Person, clock: Clock) -> str:
 
 
 async def _limited(admin: Person, clock: Clock) -> str:
-    return str((await admin.create("t", rateLimits=[LIMIT]))["token"])
+    return str((await admin.create("t", limits=[LIMIT]))["token"])
 
 
 async def _over_its_limit(admin: Person, clock: Clock) -> str:
@@ -238,7 +238,7 @@ async def test_who_ended_a_token_and_when_is_read_from_the_audit_log(admin: Pers
 
 
 async def test_asking_often_costs_no_use_no_rate_and_no_count(admin: Person) -> None:
-    token = await admin.create("t", maxUses=2, rateLimits=[{"limit": 2, "periodSeconds": 86400}])
+    token = await admin.create("t", maxUses=2, limits=[{"limit": 2, "periodSeconds": 86400}])
     spent_once = await _one_time(admin, Clock())
     for _ in range(5):
         assert (await explain(admin, token=token["token"]))["outcome"] == "active"
@@ -261,7 +261,7 @@ async def test_the_limit_is_told_as_of_the_instant_asked_about(admin: Person, cl
 
 async def test_what_a_limit_leaves_is_forecast_request_by_request(admin: Person) -> None:
     terms = {"limit": 4, "periodSeconds": 86400, "burst": 3}
-    secret = (await admin.create("t", rateLimits=[terms, {"name": "day", "limit": 9, "periodSeconds": 86400}]))["token"]
+    secret = (await admin.create("t", limits=[terms, {"name": "day", "limit": 9, "periodSeconds": 86400}]))["token"]
     for left in ((2, 8), (1, 7), (0, 6), (0, 6)):
         told = (await explain(admin, token=secret))["answer"]
         got = await ask_gateway(admin.service, secret)
@@ -275,7 +275,7 @@ async def test_what_a_limit_leaves_is_forecast_request_by_request(admin: Person)
 
 
 async def test_a_request_that_costs_more_is_explained_at_its_cost(admin: Person) -> None:
-    secret = (await admin.create("t", rateLimits=[{"limit": 5, "periodSeconds": 86400}]))["token"]
+    secret = (await admin.create("t", limits=[{"limit": 5, "periodSeconds": 86400}]))["token"]
     for cost, result in ((5, "pass"), (6, "fail"), (1, "pass")):
         check = the(await explain(admin, token=secret, cost=cost), "limit")
         assert check["result"] == result

@@ -31,7 +31,7 @@ async def test_what_was_exported_comes_back_exactly(make_service: MakeService, n
     # With and without what stands there where nothing is given: the seal covers both.
     rates = [[], [{"limit": 5, "periodSeconds": 60}], [{"limit": 5, "periodSeconds": 60, "burst": 5}]]
     secrets = [
-        (await admin.create(f"gate {number}", scopes=["a:b"], rateLimits=rates[number % 3]))["token"]
+        (await admin.create(f"gate {number}", scopes=["a:b"], limits=rates[number % 3]))["token"]
         for number in range(120)
     ]
     answer = await admin.get(EXPORT)

@@ -67,7 +67,7 @@ async def filled(make_service: MakeService) -> tuple[Service, Person, list[dict[
     """A service that has something under nearly every key, its administrator and five tokens."""
     service: Service = await make_service(background=False, webhook_allow_private=True)
     admin = await sign_in(service)
-    terms = ({}, {"maxUses": 9}, {"rateLimits": [{"limit": 9, "periodSeconds": 60}]}, {}, {})
+    terms = ({}, {"maxUses": 9}, {"limits": [{"limit": 9, "periodSeconds": 60}]}, {}, {})
     hook = {"url": "http://127.0.0.1:1/", "events": ["token.created", "token.expiring"]}
     assert (await admin.post("/api/admin/webhooks", hook)).status == 201
     tokens = [await admin.create(f"token {number}", **these) for number, these in enumerate(terms)]

@@ -39,8 +39,8 @@ def test_a_deactivated_token_is_refused_and_an_activated_one_allowed_again(world
         {"subject": ""},
         {"scopes": ["a:b", "c"]},
         {"metadata": {"k": "v"}},
-        {"rateLimits": [{"limit": 5, "periodSeconds": 10, "burst": 2}]},
-        {"rateLimits": []},
+        {"limits": [{"limit": 5, "periodSeconds": 10, "burst": 2}]},
+        {"limits": []},
         {"rateLimit": {"limit": 5, "periodSeconds": 10, "burst": 2}},
         {"rateLimit": None},
         {"expiresAt": days_ahead(9)},
@@ -50,7 +50,7 @@ def test_a_deactivated_token_is_refused_and_an_activated_one_allowed_again(world
     ],
 )
 def test_each_field_can_be_changed_and_the_rest_stays(world: World, change: dict[str, Any]) -> None:
-    before = world.create(rateLimits=[{"limit": 9, "periodSeconds": 60}], maxUses=9)
+    before = world.create(limits=[{"limit": 9, "periodSeconds": 60}], maxUses=9)
     answer = world.change(id=before["id"], **change)
     assert answer.status == 200
     assert answer.json()["message"] == "API token updated successfully"
@@ -58,10 +58,10 @@ def test_each_field_can_be_changed_and_the_rest_stays(world: World, change: dict
     uses = {"usesLeft": change["maxUses"]} if "maxUses" in change else {}
     masked = {"token": after["token"], "usage14d": after["usage14d"]}
     full = {"name": "default", "used": 0, "remaining": 2, "resetSeconds": 0}
-    held = [change["rateLimit"]] if change.get("rateLimit") else change.get("rateLimits", before["rateLimits"])
+    held = [change["rateLimit"]] if change.get("rateLimit") else change.get("limits", before["limits"])
     held = [] if change.get("rateLimit", held) is None else held
     one = {name: held[0][name] for name in ("limit", "periodSeconds", "burst")} if held else None
-    limits = {"rateLimits": [{**full, **limit} for limit in held], "rateLimit": one}
+    limits = {"limits": [{**full, **limit} for limit in held], "rateLimit": one}
     assert after == {**before, **masked, **change, **uses, **limits}
 
 

@@ -25,7 +25,8 @@ SHOWN = {
     "status",
     "scopes",
     "rateLimit",
-    "rateLimits",
+    "quota",
+    "limits",
     "subject",
     "metadata",
     "allowedNetworks",
@@ -67,7 +68,7 @@ def test_a_token_is_created_for_a_duration_and_its_secret_shown_once(world: Worl
     assert epoch(token["expiresAt"]) == epoch(token["createdAt"]) + days * 86400
     assert (token["createdBy"], token["subject"]) == ("admin", "")
     assert (token["isActive"], token["status"]) == (True, "active")
-    assert [token[member] for member in ("scopes", "metadata", "allowedNetworks", "rateLimits")] == [[], {}, [], []]
+    assert [token[member] for member in ("scopes", "metadata", "allowedNetworks", "limits")] == [[], {}, [], []]
     assert [token[member] for member in ("maxUses", "usesLeft", "lastUsedAt", "rotatedAt", "oldSecretValidUntil")] == [
         None
     ] * 5
@@ -80,7 +81,7 @@ def test_every_optional_term_is_kept_as_it_was_given(world: World) -> None:
         "expiresAt": days_ahead(3),
         "subject": "svc:billing",
         "scopes": ["orders:read", "orders:*"],
-        "rateLimits": [
+        "limits": [
             {"name": "burst", "limit": 100, "periodSeconds": 60, "burst": 20},
             {"name": "day", "limit": 10_000, "periodSeconds": 86400, "burst": 10_000},
         ],
@@ -91,15 +92,13 @@ def test_every_optional_term_is_kept_as_it_was_given(world: World) -> None:
     token = world.create(**terms)
     kept = {**terms, "allowedNetworks": ["10.4.0.0/16", "2001:db8::/32", "192.0.2.7/32"], "usesLeft": 5}
     for shown in (token, world.shown(token["id"])):
-        shown["rateLimits"] = [
-            {member: one[member] for member in terms["rateLimits"][0]} for one in shown["rateLimits"]
-        ]
+        shown["limits"] = [{member: one[member] for member in terms["limits"][0]} for one in shown["limits"]]
         assert {member: shown[member] for member in kept} == kept
 
 
 def test_a_burst_that_is_not_given_is_the_limit(world: World) -> None:
     limit = {"limit": 7, "periodSeconds": 60}
-    (shown,) = world.create(rateLimits=[limit])["rateLimits"]
+    (shown,) = world.create(limits=[limit])["limits"]
     full = {"name": "default", "burst": 7, "used": 0, "remaining": 7, "resetSeconds": 0}
     assert shown == {**limit, **full}
 
@@ -107,8 +106,8 @@ def test_a_burst_that_is_not_given_is_the_limit(world: World) -> None:
 def test_a_quota_is_kept_shown_exported_and_told_by_name_with_the_seconds_until_it_is_full(world: World) -> None:
     calendar = {"unit": "month", "day": month_day(), "timeZone": "Asia/Kolkata"}
     given = {"name": "month", "limit": 3, "calendar": calendar}
-    token = world.create(rateLimits=[given])
-    (shown,) = world.shown(token["id"])["rateLimits"]
+    token = world.create(limits=[given])
+    (shown,) = world.shown(token["id"])["limits"]
     assert {**shown, "resetSeconds": 0} == {**given, "used": 0, "remaining": 3, "resetSeconds": 0}
     assert 0 < shown["resetSeconds"] <= 31 * 86400
     for left, status in ((2, 200), (1, 200), (0, 200), (0, 429)):
@@ -119,7 +118,7 @@ def test_a_quota_is_kept_shown_exported_and_told_by_name_with_the_seconds_until_
     assert answer.header("retry-after") == (answer.header("ratelimit") or "").rpartition("=")[2]
     exported = world.get(f"{TOKENS}/export", bearer=world.admin).body.decode()
     (line,) = [one for one in map(json.loads, exported.splitlines()) if one.get("id") == token["id"]]
-    assert line["rateLimits"] == [given]
+    assert line["limits"] == [given]
 
 
 @pytest.mark.parametrize(
@@ -147,21 +146,21 @@ def test_a_quota_is_kept_shown_exported_and_told_by_name_with_the_seconds_until_
         ({"scopes": ["UPPER"]}, "scopes"),
         ({"scopes": [f"s{number}" for number in range(51)]}, "scopes"),
         ({"scopes": "orders"}, "scopes"),
-        ({"rateLimits": [{"limit": 1}]}, "rateLimits"),
-        ({"rateLimits": [{"limit": 1, "periodSeconds": 0}]}, "rateLimits"),
-        ({"rateLimits": [{"limit": 1, "periodSeconds": 60, "burst": 0}]}, "rateLimits"),
+        ({"limits": [{"limit": 1}]}, "limits"),
+        ({"limits": [{"limit": 1, "periodSeconds": 0}]}, "limits"),
+        ({"limits": [{"limit": 1, "periodSeconds": 60, "burst": 0}]}, "limits"),
         (
-            {"rateLimits": [{"limit": 1, "periodSeconds": 9, "calendar": {"unit": "day"}}]},
-            "rateLimits[0].periodSeconds",
+            {"limits": [{"limit": 1, "periodSeconds": 9, "calendar": {"unit": "day"}}]},
+            "limits[0].periodSeconds",
         ),
-        ({"rateLimits": [{"limit": 10**6 + 1, "periodSeconds": 9}]}, "rateLimits[0].limit"),
-        ({"rateLimits": [{"limit": 1, "burst": 1, "calendar": {"unit": "day"}}]}, "rateLimits[0].burst"),
-        ({"rateLimits": [{"limit": 1, "calendar": {"unit": "year"}}]}, "rateLimits[0].calendar.unit"),
-        ({"rateLimits": [{"limit": 1, "calendar": {"unit": "day", "day": 2}}]}, "rateLimits[0].calendar.day"),
-        ({"rateLimits": [{"limit": 1, "calendar": {"unit": "month", "day": 32}}]}, "rateLimits[0].calendar.day"),
+        ({"limits": [{"limit": 10**6 + 1, "periodSeconds": 9}]}, "limits[0].limit"),
+        ({"limits": [{"limit": 1, "burst": 1, "calendar": {"unit": "day"}}]}, "limits[0].burst"),
+        ({"limits": [{"limit": 1, "calendar": {"unit": "year"}}]}, "limits[0].calendar.unit"),
+        ({"limits": [{"limit": 1, "calendar": {"unit": "day", "day": 2}}]}, "limits[0].calendar.day"),
+        ({"limits": [{"limit": 1, "calendar": {"unit": "month", "day": 32}}]}, "limits[0].calendar.day"),
         (
-            {"rateLimits": [{"limit": 1, "calendar": {"unit": "day", "timeZone": "Mars/Olympus"}}]},
-            "rateLimits[0].calendar.timeZone",
+            {"limits": [{"limit": 1, "calendar": {"unit": "day", "timeZone": "Mars/Olympus"}}]},
+            "limits[0].calendar.timeZone",
         ),
         ({"metadata": {"k": "x" * 257}}, "metadata"),
         ({"metadata": {str(number): "" for number in range(21)}}, "metadata"),

@@ -18,13 +18,13 @@ TERMS: dict[str, Any] = {
     "scopes": ["tokens:write", "orders:*"],
     "subject": "svc:ci",
     "allowedNetworks": ["192.0.2.0/24", "2001:db8::/32"],
-    "rateLimits": [LIMIT],
+    "limits": [LIMIT],
 }
 HELD: dict[str, Any] = {
     "scopes": ["orders:read"],
     "subject": "svc:ci",
     "allowedNetworks": ["192.0.2.0/25"],
-    "rateLimits": [LIMIT],
+    "limits": [LIMIT],
 }
 MORE: dict[str, dict[str, Any]] = {
     "every scope": {"scopes": ["*"]},
@@ -35,10 +35,10 @@ MORE: dict[str, dict[str, Any]] = {
     "another network": {"allowedNetworks": ["192.0.2.0/25", "198.51.100.0/24"]},
     "a wider network": {"allowedNetworks": ["192.0.0.0/16"]},
     "any network": {"allowedNetworks": []},
-    "no limit": {"rateLimits": []},
-    "a higher limit": {"rateLimits": [{**LIMIT, "limit": 6001}]},
-    "a shorter period": {"rateLimits": [{**LIMIT, "periodSeconds": 59}]},
-    "a larger burst": {"rateLimits": [{**LIMIT, "burst": 1001}]},
+    "no limit": {"limits": []},
+    "a higher limit": {"limits": [{**LIMIT, "limit": 6001}]},
+    "a shorter period": {"limits": [{**LIMIT, "periodSeconds": 59}]},
+    "a larger burst": {"limits": [{**LIMIT, "burst": 1001}]},
 }
 
 
@@ -251,7 +251,7 @@ async def test_administrators_hold_everything(admin: Person) -> None:
 
 async def test_a_token_over_its_limit_is_told_to_wait_and_not_that_it_is_bad(service: Service) -> None:
     limit = {"limit": 1, "periodSeconds": 3600}
-    made = await (await sign_in(service)).create("slow", scopes=["tokens:read"], rateLimits=[limit])
+    made = await (await sign_in(service)).create("slow", scopes=["tokens:read"], limits=[limit])
     person = Person(service, made["token"])
     assert (await person.get(TOKENS)).status == 200
     answer = await person.get(TOKENS)

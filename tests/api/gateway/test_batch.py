@@ -39,7 +39,7 @@ def test_the_results_are_in_order_and_say_what_each_token_is(world: World) -> No
 
 
 def test_nothing_is_spent_by_checking(world: World) -> None:
-    uses = world.create(maxUses=1, rateLimits=[{"limit": 1, "periodSeconds": 86400}])
+    uses = world.create(maxUses=1, limits=[{"limit": 1, "periodSeconds": 86400}])
     one_time = world.one_time()
     for _ in range(3):
         assert [result["active"] for result in check(world, uses["token"], one_time)] == [True, True]
@@ -52,7 +52,7 @@ def test_each_reason_has_its_code(world: World) -> None:
     inactive, revoked, rated, used = (
         world.create(),
         world.create(),
-        world.create(rateLimits=[{"limit": 1, "periodSeconds": 86400}]),
+        world.create(limits=[{"limit": 1, "periodSeconds": 86400}]),
         world.create(maxUses=1),
     )
     world.change(id=inactive["id"], isActive=False)

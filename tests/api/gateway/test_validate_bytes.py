@@ -68,7 +68,7 @@ def waits(answer: tuple[int, list[tuple[str, str]], bytes]) -> str | None:
 
 
 def test_both_ways_to_the_answer_agree_to_the_byte(world: World) -> None:
-    rated = world.secret(rateLimits=[{"limit": 1, "periodSeconds": 86400}])
+    rated = world.secret(limits=[{"limit": 1, "periodSeconds": 86400}])
     world.validate(rated)
     secrets = [
         world.secret(scopes=["a"], name=fresh("Zoë")),

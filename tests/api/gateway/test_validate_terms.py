@@ -29,7 +29,7 @@ def test_an_address_line_of_the_client_before_that_of_the_proxy_is_not_believed(
 
 
 def test_a_limited_token_is_told_how_much_is_left_and_refused_when_nothing_is(world: World) -> None:
-    secret = world.secret(rateLimits=[{"limit": 3, "periodSeconds": 86400}])
+    secret = world.secret(limits=[{"limit": 3, "periodSeconds": 86400}])
     for left in (2, 1, 0):
         answer = world.validate(secret)
         identity(answer)
@@ -43,13 +43,13 @@ def test_a_limited_token_is_told_how_much_is_left_and_refused_when_nothing_is(wo
 
 
 def test_a_burst_is_how_many_may_come_at_once(world: World) -> None:
-    secret = world.secret(rateLimits=[{"limit": 10, "periodSeconds": 86400, "burst": 2}])
+    secret = world.secret(limits=[{"limit": 10, "periodSeconds": 86400, "burst": 2}])
     assert [world.validate(secret).status for _ in range(3)] == [200, 200, 429]
 
 
 def test_a_request_costs_of_each_limit_what_a_gateway_says(world: World) -> None:
     limits = [{"name": name, "limit": most, "periodSeconds": 86400} for name, most in (("small", 10), ("large", 2000))]
-    secret = world.secret(rateLimits=limits)
+    secret = world.secret(limits=limits)
     for cost, status, left in (
         ("7", 200, (3, 1993)),
         ("4", 429, (3, 1993)),
@@ -81,7 +81,7 @@ def test_the_uses_of_a_token_run_out(world: World) -> None:
 
 def test_a_refusal_for_scope_or_network_spends_neither_use_nor_rate(world: World) -> None:
     limit = {"limit": 2, "periodSeconds": 86400}
-    token = world.create(maxUses=2, rateLimits=[limit], allowedNetworks=["127.0.0.0/8"], scopes=["a"])
+    token = world.create(maxUses=2, limits=[limit], allowedNetworks=["127.0.0.0/8"], scopes=["a"])
     secret = token["token"]
     assert world.validate(secret).status == 200
     for _ in range(4):

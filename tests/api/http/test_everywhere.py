@@ -104,11 +104,11 @@ def test_a_member_given_twice_is_400(world: World) -> None:
 @pytest.mark.parametrize(
     ("body", "path"),
     [
-        ({"rateLimits": [{"limit": 0, "periodSeconds": 60}]}, "rateLimits[0].limit"),
-        ({"rateLimits": [{"limit": 1, "periodSeconds": 60, "x": 1}]}, "rateLimits[0].x"),
-        ({"rateLimits": [{"limit": 1}]}, "rateLimits[0].periodSeconds"),
-        ({"rateLimits": [{"limit": 1, "periodSeconds": 60}] * 2}, "rateLimits[1].name"),
-        ({"rateLimits": [{"limit": 1, "periodSeconds": 60}] * 5}, "rateLimits"),
+        ({"limits": [{"limit": 0, "periodSeconds": 60}]}, "limits[0].limit"),
+        ({"limits": [{"limit": 1, "periodSeconds": 60, "x": 1}]}, "limits[0].x"),
+        ({"limits": [{"limit": 1}]}, "limits[0].periodSeconds"),
+        ({"limits": [{"limit": 1, "periodSeconds": 60}] * 2}, "limits[1].name"),
+        ({"limits": [{"limit": 1, "periodSeconds": 60}] * 5}, "limits"),
         ({"scopes": ["ok", "not ok"]}, "scopes[1]"),
         ({"surprise": 1}, "surprise"),
         ({"duration": "2weeks"}, "duration"),

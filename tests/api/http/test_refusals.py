@@ -151,7 +151,7 @@ def test_the_examples_of_problems_in_the_document_are_what_is_said(world: World)
     """Those of faults and time-outs are left out: they would have to be brought about."""
     tokens, admin = "/api/admin/tokens", world.admin
     reader = world.secret(scopes=["tokens:read"])
-    limited = world.secret(scopes=["tokens:read"], rateLimits=[{"limit": 1, "periodSeconds": 86400}])
+    limited = world.secret(scopes=["tokens:read"], limits=[{"limit": 1, "periodSeconds": 86400}])
     assert world.get(tokens, bearer=limited).status == 200
     said = {
         401: world.get(tokens),

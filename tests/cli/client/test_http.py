@@ -49,9 +49,9 @@ def test_what_a_terminal_would_obey_in_a_detail_is_shown(stub: Stub, run: Run) -
 
 
 def test_several_wrong_fields_are_all_told(stub: Stub, run: Run) -> None:
-    errors = [{"field": "name", "message": "too long"}, {"field": "rateLimits[0].limit", "message": "too small"}]
+    errors = [{"field": "name", "message": "too long"}, {"field": "limits[0].limit", "message": "too small"}]
     stub.problem("POST", "/api/admin/tokens", 400, "name: too long.", errors=errors)
-    assert line(run("create", "x")) == "name: too long; rateLimits[0].limit: too small"
+    assert line(run("create", "x")) == "name: too long; limits[0].limit: too small"
 
 
 def test_when_to_try_again_is_told(stub: Stub, run: Run) -> None:

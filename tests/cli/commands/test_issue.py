@@ -58,7 +58,7 @@ def test_create_sends_every_option(issuing: Stub, run: Run) -> None:
         "description": "für uns",
         "scopes": ["a:b", "c", "d"],
         "subject": "shop",
-        "rateLimits": [{"limit": 100, "periodSeconds": 60, "burst": 20}],
+        "limits": [{"limit": 100, "periodSeconds": 60, "burst": 20}],
         "allowedNetworks": ["10.0.0.0/8", "::1/128"],
         "maxUses": 5,
         "metadata": {"team": "pay", "a": "b=c"},
@@ -68,11 +68,11 @@ def test_create_sends_every_option(issuing: Stub, run: Run) -> None:
 def test_create_like_another_takes_what_that_has_where_no_option_says_otherwise(issuing: Stub, run: Run) -> None:
     limit = {"name": "day", "limit": 100, "periodSeconds": 60, "burst": 20}
     standing = [{**limit, "used": 1, "remaining": 19, "resetSeconds": 1}]
-    pattern = token(scopes=["a", "b"], subject="shop", description="", rateLimits=standing, metadata={"team": "pay"})
+    pattern = token(scopes=["a", "b"], subject="shop", description="", limits=standing, metadata={"team": "pay"})
     issuing.on("GET", f"{LIST}/{ID}", pattern)
 
     assert run("create", "api", "--like", ID, "--scope", "c").exit_code == 0
-    copied = {"scopes": ["c"], "subject": "shop", "rateLimits": [limit], "metadata": {"team": "pay"}}
+    copied = {"scopes": ["c"], "subject": "shop", "limits": [limit], "metadata": {"team": "pay"}}
     assert issuing.asked[1].body == {"name": "api", "duration": "1month", **copied}
 
 
@@ -143,7 +143,7 @@ def test_update_changes_and_clears(stub: Stub, run: Run) -> None:
         "name": "new",
         "expiresAt": "2027-01-31T00:00:00Z",
         "scopes": ["a"],
-        "rateLimits": [{"limit": 5, "periodSeconds": 1}],
+        "limits": [{"limit": 5, "periodSeconds": 1}],
         "allowedNetworks": [],
         "maxUses": None,
         "metadata": {},

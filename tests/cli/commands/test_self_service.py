@@ -163,7 +163,7 @@ def test_a_token_derives_another(stub: Stub, run: Run) -> None:
             "ttlSeconds": 900,
             "scopes": ["a:b", "c"],
             "allowedNetworks": ["10.0.0.0/8"],
-            "rateLimits": [{"limit": 5, "periodSeconds": 60}],
+            "limits": [{"limit": 5, "periodSeconds": 60}],
             "maxUses": 3,
         },
         {"subject": ""},

@@ -160,7 +160,7 @@ def test_an_empty_list_says_so(stub: Stub, run: Run, total: int | None, said: st
 
 def test_show_by_id_is_one_request(stub: Stub, run: Run) -> None:
     limit = {"name": "a", "limit": 100, "periodSeconds": 60, "burst": 20, "used": 1, "remaining": 19, "resetSeconds": 1}
-    stub.on("GET", f"{LIST}/{ID}", token(rateLimits=[limit, {**limit, "name": "b"}], metadata={"team": "pay"}))
+    stub.on("GET", f"{LIST}/{ID}", token(limits=[limit, {**limit, "name": "b"}], metadata={"team": "pay"}))
     result = run("show", ID)
     assert "rate limits\ta=100/60s:20 (19 left) b=100/60s:20 (19 left)" in result.stdout
     assert "metadata\tteam=pay" in result.stdout

@@ -8,7 +8,7 @@ from tests.cli.stub import Stub
 PATH = "/api/admin/subject-limits"
 SHOWN = {
     "subject": "acme",
-    "rateLimits": [
+    "limits": [
         {
             "name": "m",
             "limit": 9,
@@ -28,7 +28,7 @@ def test_a_subject_is_limited_shown_and_unlimited(stub: Stub, run: Run) -> None:
     row = "acme\tm=9/month@15@Europe/Berlin (7 left)"
     assert run("subjects", "limit", "acme", "--rate", "m=9/month@15@Europe/Berlin").stdout.splitlines()[-1] == row
     limit = {"name": "m", "limit": 9, "calendar": {"unit": "month", "day": 15, "timeZone": "Europe/Berlin"}}
-    assert stub.asked[-1].body == {"subject": "acme", "rateLimits": [limit]}
+    assert stub.asked[-1].body == {"subject": "acme", "limits": [limit]}
     assert run("subjects", "list", "acme").stdout.splitlines()[-1] == row
     assert run("subjects", "unlimit", "acme", "--yes").exit_code == 0
     assert stub.asked[-1].query == {"subject": "acme"}

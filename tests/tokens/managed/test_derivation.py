@@ -22,7 +22,7 @@ from tests.links import Recording
 SELF = "/api/tokens/self"
 FORM = {"content-type": "application/x-www-form-urlencoded"}
 TOKENS = "/api/admin/tokens"
-LIKE_THE_PARENT = ("scopes", "subject", "allowedNetworks", "rateLimits", "maxUses")
+LIKE_THE_PARENT = ("scopes", "subject", "allowedNetworks", "limits", "maxUses")
 SCOPES = ("self:*", "orders:*", "tokens:write")
 End = Callable[[Person, Person, dict[str, Any]], Awaitable[Any]]
 
@@ -99,10 +99,10 @@ async def test_whatever_ends_a_token_ends_what_is_derived_from_it_and_nothing_br
 
 async def test_a_change_of_what_is_no_term_leaves_derived_tokens_alone(service: Service) -> None:
     rate = {"limit": 500, "periodSeconds": 60}
-    admin, (root, token) = await sign_in(service), await made(service, rateLimits=[rate])
+    admin, (root, token) = await sign_in(service), await made(service, limits=[rate])
     child = await derive(root)
     # As it is shown: a client that changes one member sends the others back as it read them.
-    same = {"rateLimits": [{**rate, "burst": 500, "name": "default"}]}
+    same = {"limits": [{**rate, "burst": 500, "name": "default"}]}
     for change in ({"name": "another"}, {"description": "d"}, {"metadata": {"team": "a"}}, same):
         assert (await admin.ask("PATCH", TOKENS, json_body={"id": token["id"], **change})).status == 200
     assert await works(child) == [True]
@@ -139,9 +139,9 @@ WIDER: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"subject": "ci"}, {"subject": "else"}),
     ({"allowedNetworks": ["192.0.2.0/24"]}, {"allowedNetworks": ["192.0.2.0/23"]}),
     ({"allowedNetworks": ["192.0.2.0/24"]}, {"allowedNetworks": []}),
-    ({"rateLimits": [FIVE_A_MINUTE]}, {"rateLimits": [{**FIVE_A_MINUTE, "limit": 6}]}),
-    ({"rateLimits": [FIVE_A_MINUTE, TEN_A_DAY]}, {"rateLimits": [FIVE_A_MINUTE]}),
-    ({"rateLimits": [FIVE_A_MINUTE, TEN_A_DAY]}, {"rateLimits": []}),
+    ({"limits": [FIVE_A_MINUTE]}, {"limits": [{**FIVE_A_MINUTE, "limit": 6}]}),
+    ({"limits": [FIVE_A_MINUTE, TEN_A_DAY]}, {"limits": [FIVE_A_MINUTE]}),
+    ({"limits": [FIVE_A_MINUTE, TEN_A_DAY]}, {"limits": []}),
     ({"maxUses": 5}, {"maxUses": 5}),
     ({}, {"ttlSeconds": 31 * 86400}),
 ]
@@ -250,7 +250,7 @@ async def test_limits_are_shared_unless_it_is_counted_by_itself(service: Service
 
 async def test_every_answer_tells_what_it_draws_on_with_others(service: Service) -> None:
     admin, (root, _) = await sign_in(service), await made(service, maxUses=3, subject="acme")
-    limits = {"subject": "acme", "rateLimits": [{"name": "all", "limit": 9, "periodSeconds": 86400}]}
+    limits = {"subject": "acme", "limits": [{"name": "all", "limit": 9, "periodSeconds": 86400}]}
     assert (await admin.ask("PUT", "/api/admin/subject-limits", json_body=limits)).status == 200
     assert await works(root) == [True]
     made_now = (await root.post(f"{SELF}/derive", {"subject": ""})).json()["token"]

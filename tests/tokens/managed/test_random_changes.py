@@ -110,7 +110,7 @@ class Book:
             "maxUses": top.max_uses or None,
             "usesLeft": top.left if top.max_uses else None,
         }
-        assert [(one["limit"], one["used"]) for one in told["rateLimits"]] == [(top.limit, top.used)] * bool(top.limit)
+        assert [(one["limit"], one["used"]) for one in told["limits"]] == [(top.limit, top.used)] * bool(top.limit)
         assert [one["used"] for one in told["subjectLimits"]] == [self.pool_used] * bool(top.subject)
         assert (told["oldSecretValidUntil"] is not None) is bool(line.older)
         assert told["parentId"] == (line.parent.token_id if line.parent else None)
@@ -128,7 +128,7 @@ class Book:
         draw = self.random.choice
         name, scopes, subject = f"token {next(self._numbers)}", self.random.sample(SCOPES, 2), draw(["", "acme"])
         limit, max_uses = draw([0, 4]), draw([0, 5])
-        terms = {"scopes": scopes, "subject": subject, "rateLimits": self.limits_of(limit), "maxUses": max_uses or None}
+        terms = {"scopes": scopes, "subject": subject, "limits": self.limits_of(limit), "maxUses": max_uses or None}
         told = await self.admin.create(name, **terms)
         line = Line(told["id"], told["token"], name, scopes, subject, limit, max_uses, left=max_uses)
         line.audited["token.created"] += 1
@@ -267,7 +267,7 @@ class Book:
 async def test_every_answer_is_as_the_book_has_it(still: Service, seed: int) -> None:
     admin = await sign_in(still)
     book = Book(admin, seed)
-    limits = {"subject": "acme", "rateLimits": book.limits_of(book.pool)}
+    limits = {"subject": "acme", "limits": book.limits_of(book.pool)}
     assert (await admin.ask("PUT", "/api/admin/subject-limits", json_body=limits)).status == 200
     await book.create()
     for _ in range(STEPS):

@@ -114,10 +114,10 @@ async def test_a_message_says_what_happened_and_is_signed(teller: Service, recei
             "address": "192.0.2.1",
             "channel": "test",
             "requestId": "t-1",
-            "before": {"scopes": [], "rateLimits": []},
+            "before": {"scopes": [], "limits": []},
             "after": {
                 "scopes": ["a:b"],
-                "rateLimits": [{"limit": 5, "periodSeconds": 60, "burst": 5, "name": "default"}],
+                "limits": [{"limit": 5, "periodSeconds": 60, "burst": 5, "name": "default"}],
             },
         },
     }

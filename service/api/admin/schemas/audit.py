@@ -12,7 +12,12 @@ from service.tokens.audit.verification import Fault, Report
 from service.tokens.webhooks.events import EventType
 
 # What entries hold of a record, under the names that the API has for it.
-_NAMES = {"networks": "allowedNetworks", "active": "isActive", "predecessor_until": "oldSecretValidUntil"}
+_NAMES = {
+    "networks": "allowedNetworks",
+    "active": "isActive",
+    "predecessor_until": "oldSecretValidUntil",
+    "rate_limits": "limits",
+}
 _encode = msgspec.json.Encoder().encode
 _INSTANTS = frozenset({"expires_at", "predecessor_until", "first", "last"})
 

@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Meta
 
 from service.addresses import read_networks
-from service.api.admin.schemas.limits import Limits, Rate, one_or_several
+from service.api.admin.schemas.limits import LimitsGiven, limits_given
 from service.api.http.timestamps import Instant, parse_rfc3339
 from service.errors import wrong
 from service.identifiers import SUBJECT, TOKEN_ID
@@ -33,17 +33,14 @@ Id = Annotated[str, Meta(pattern=rf"^{TOKEN_ID.pattern}\Z")]
 Duration = Literal["7days", "1month", "6months", "1year", "never"]
 
 
-class Terms(msgspec.Struct, rename="camel", kw_only=True):
+class Terms(LimitsGiven, rename="camel", kw_only=True):
     """What every token has, wherever it was made."""
 
     name: Name
     description: Description = ""
     subject: Subject | None = None
     scopes: Scopes = ()
-    rate_limit: Rate | None = None
-    rate_limits: Limits = ()
-    # Not shared: msgspec makes each struct an empty one of its own.
-    metadata: Metadata = {}
+    metadata: Metadata = msgspec.field(default_factory=dict)
     allowed_networks: Networks = ()
     max_uses: MaxUses | None = None
 
@@ -73,7 +70,7 @@ def new_token(wanted: Terms, expires_at: int) -> NewToken:
         wanted.description,
         wanted.subject or "",
         wanted.scopes,
-        one_or_several(wanted.rate_limit, wanted.rate_limits),
+        limits_given(wanted) or (),
         clean_networks(wanted.allowed_networks),
         wanted.max_uses or 0,
         wanted.metadata,

@@ -38,7 +38,7 @@ class ExportedToken(msgspec.Struct, forbid_unknown_fields=True, rename="camel", 
     description: Description
     subject: Subject
     scopes: Scopes
-    rate_limits: Limits
+    limits: Limits
     metadata: Metadata
     allowed_networks: Networks
     max_uses: MaxUses | None
@@ -156,7 +156,7 @@ def _exported(line: ExportedToken) -> Exported:
         line.description,
         line.subject,
         line.scopes,
-        to_limits(line.rate_limits),
+        to_limits(line.limits),
         line.allowed_networks,
         line.max_uses or 0,
         line.uses_left,

@@ -8,7 +8,7 @@ from msgspec import UNSET, Meta, UnsetType
 from service.errors import InvalidRequest, wrong
 from service.model import Calendar, Quota, RateLimit
 from service.store.limits.windows import NoSuchZone, zone_of
-from service.tokens.limits import DEFAULT_LIMIT, MOST_LIMITS
+from service.tokens.limits import DEFAULT_LIMIT, MOST_LIMITS, QUOTA, RATE, called, member_of
 
 _MOST_OF_RATE = 1_000_000
 
@@ -42,7 +42,7 @@ Limits = Annotated[
 
 
 class Rate(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
-    """The rate limit called `default`, for whoever wants one and no more: the others are in `rateLimits`.
+    """The rate limit called `default`, for whoever wants one and no more: all are in `limits`.
 
     `limit` requests in `periodSeconds`, `burst` of them at once (default: limit).
     """
@@ -50,6 +50,21 @@ class Rate(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="came
     limit: Annotated[int, Meta(ge=1, le=_MOST_OF_RATE)]
     period_seconds: Annotated[int, Meta(ge=1, le=86400)]
     burst: Annotated[int, Meta(ge=1, le=_MOST_OF_RATE)] | None = None
+
+
+class CalendarQuota(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The quota called `quota`, for whoever wants one and no more: `limit` requests in each hour, day or month."""
+
+    limit: Annotated[int, Meta(ge=1, le=1_000_000_000)]
+    calendar: CalendarRefill
+
+
+class LimitsGiven(msgspec.Struct, rename="camel", kw_only=True):
+    """The limits of a token: all of them, or its one rate and its one quota, of which null is none."""
+
+    rate_limit: Rate | UnsetType | None = UNSET
+    quota: CalendarQuota | UnsetType | None = UNSET
+    limits: Limits | UnsetType = UNSET
 
 
 class LimitShown(msgspec.Struct, rename="camel"):
@@ -90,35 +105,45 @@ def to_limits(limits: tuple[Limit, ...]) -> tuple[RateLimit, ...]:
     names = [limit.name for limit in limits]
     for place, name in enumerate(names):
         if name in names[:place]:
-            raise wrong(f"rateLimits[{place}].name", f"two limits are called {name}: give each a name of its own")
-    return tuple(_read(limit, f"rateLimits[{place}]") for place, limit in enumerate(limits))
+            raise wrong(f"limits[{place}].name", f"two limits are called {name}: give each a name of its own")
+    return tuple(_read(limit, f"limits[{place}]") for place, limit in enumerate(limits))
 
 
-def to_rate(rate: Rate) -> RateLimit:
-    """The same of a token's one rate."""
-    return _read(Limit(rate.limit, rate.period_seconds, rate.burst), "rateLimit")
+def alone_given(wanted: LimitsGiven) -> dict[str, RateLimit | None]:
+    """What is given for the members that hold one limit alone. Raises InvalidRequest."""
+    given: dict[str, RateLimit | None] = {}
+    for member, one in ((RATE, wanted.rate_limit), (QUOTA, wanted.quota)):
+        if one is None:
+            given[member] = None
+        elif not isinstance(one, UnsetType):
+            limit = msgspec.convert(one, Limit, from_attributes=True)
+            given[member] = _read(msgspec.structs.replace(limit, name=called(member)), member)
+    return given
 
 
-def default_rate(limits: tuple[RateLimit, ...]) -> Rate | None:
-    """The rate called `default`; None where there is none, or a quota has this name."""
-    for limit in limits:
-        if limit.name == DEFAULT_LIMIT and limit.calendar is None:
-            return Rate(limit.limit, limit.period_seconds, limit.at_once)
-    return None
+def limits_given(wanted: LimitsGiven) -> tuple[RateLimit, ...] | None:
+    """The limits of a new token, None where none are given. Raises InvalidRequest for both ways at once."""
+    alone = tuple(limit for limit in alone_given(wanted).values() if limit)
+    if isinstance(wanted.limits, UnsetType):
+        return alone or None
+    if alone:
+        raise either(member_of(alone[0]))
+    return to_limits(wanted.limits)
 
 
-def one_or_several(rate: Rate | UnsetType | None, limits: tuple[Limit, ...]) -> tuple[RateLimit, ...]:
-    """A token's limits, given as one rate or as a list. Raises InvalidRequest for both, which may contradict."""
-    if not rate:
-        return to_limits(limits)
-    if limits:
-        raise either()
-    return (to_rate(rate),)
+def either(member: str) -> InvalidRequest:
+    """The refusal of limits that are given in both ways, which may contradict."""
+    return wrong(member, "give either limits, which are all of them, or rateLimit and quota")
 
 
-def either() -> InvalidRequest:
-    """The refusal of limits that are given in both ways."""
-    return wrong("rateLimit", "give either rateLimit, which is the limit called default, or rateLimits")
+def alone_shown(quotas: tuple[Quota, ...]) -> tuple[Rate | None, LimitShown | None]:
+    """A token's `rateLimit` and `quota`, as its readers see them."""
+    alone = {member_of(quota.limit): quota for quota in quotas}
+    rate, quota = alone.get(RATE), alone.get(QUOTA)
+    return (
+        Rate(rate.limit.limit, rate.limit.period_seconds, rate.limit.at_once) if rate else None,
+        limit_shown(quota) if quota else None,
+    )
 
 
 def _read(limit: Limit, path: str) -> RateLimit:

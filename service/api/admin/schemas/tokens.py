@@ -8,7 +8,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from service.api.admin.schemas.creation import Description, Id, MaxUses, Metadata, Name, Networks, Scopes, Subject
-from service.api.admin.schemas.limits import Limits, LimitShown, Rate, default_rate, limit_shown
+from service.api.admin.schemas.limits import LimitsGiven, LimitShown, Rate, alone_shown, limit_shown
 from service.api.http.timestamps import Instant, rfc3339, rfc3339_or_none
 from service.errors import wrong
 from service.model import ManagedToken, Quota, Scope, Status
@@ -29,8 +29,8 @@ class TokenShown(msgspec.Struct, rename="camel"):
     """A managed token; its secret is masked except the last eight characters.
 
     `derived` counts the living tokens that are derived from it directly; `parentId` is that of one that is derived.
-    `rateLimit` is the rate called `default` among its `rateLimits`. `subjectLimits` are those that it shares with all
-    tokens of its subject.
+    `rateLimit` is the rate called `default` among its `limits`, `quota` the quota called so. `subjectLimits` are those
+    that it shares with all tokens of its subject.
     """
 
     id: str
@@ -45,7 +45,8 @@ class TokenShown(msgspec.Struct, rename="camel"):
     status: Status
     scopes: Sequence[str]
     rate_limit: Rate | None
-    rate_limits: list[LimitShown]
+    quota: LimitShown | None
+    limits: list[LimitShown]
     subject_limits: list[LimitShown]
     subject: str
     metadata: dict[str, str]
@@ -170,11 +171,12 @@ class Message(msgspec.Struct):
     message: str
 
 
-class ChangeToken(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
+class ChangeToken(LimitsGiven, forbid_unknown_fields=True, rename="camel"):
     """A change of one token (`id`), of several (`ids`) or of all that a filter finds (`filter` and `expected`).
 
     Of the last, one request changes as many as a second allows, and `limit` at most; the next one goes on with the
-    answer's `nextCursor` as `cursor`. `rateLimit` changes the limit called `default` and no other; null takes it away.
+    answer's `nextCursor` as `cursor`. `rateLimit` changes the limit called `default` and no other, `quota` the one
+    called so; null takes it away.
     """
 
     id: Id | UnsetType = UNSET
@@ -188,8 +190,6 @@ class ChangeToken(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
     description: Description | UnsetType = UNSET
     subject: Subject | UnsetType | None = UNSET
     scopes: Scopes | UnsetType = UNSET
-    rate_limit: Rate | UnsetType | None = UNSET
-    rate_limits: Limits | UnsetType = UNSET
     metadata: Metadata | UnsetType = UNSET
     expires_at: Instant | UnsetType | None = UNSET
     allowed_networks: Networks | UnsetType = UNSET
@@ -210,6 +210,7 @@ def shown(
 
     `in_overlap`: does the previous secret work beside it?
     """
+    rate, quota = alone_shown(quotas)
     # By place: by name it takes nine times as long, and a page has fifty of them.
     return TokenShown(
         token.token_id,
@@ -223,7 +224,8 @@ def shown(
         token.description,
         status,
         token.scopes,
-        default_rate(token.rate_limits),
+        rate,
+        quota,
         [*map(limit_shown, quotas)],
         [*map(limit_shown, shared)],
         token.subject,

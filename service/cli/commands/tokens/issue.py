@@ -30,7 +30,7 @@ _CLEARABLE: dict[str, tuple[str, object]] = {
     "description": ("description", ""),
     "subject": ("subject", ""),
     "scopes": ("scopes", []),
-    "rate": ("rateLimits", []),
+    "rate": ("limits", []),
     "networks": ("allowedNetworks", []),
     "max-uses": ("maxUses", None),
     "meta": ("metadata", {}),
@@ -39,7 +39,7 @@ _CLEARABLE: dict[str, tuple[str, object]] = {
 _OF_LIMIT = ("name", "limit", "periodSeconds", "burst", "calendar")
 rate_option = several(
     "--rate",
-    "rateLimits",
+    "limits",
     type=rate,
     metavar="[NAME=]100/60s[:BURST]|[NAME=]10000/month[@DAY][@ZONE]",
     help="Requests in a time, and how many at once; or in each hour, day or month of a calendar. Up to four by name.",
@@ -102,10 +102,8 @@ def create(name: str, expires: Lifetime, like: str | None, quiet: bool, **option
     client = connect()
     pattern: dict[str, Any] = {**find(client, like)} if like else {}
     copied = {member: pattern[member] for member, empty in _CLEARABLE.values() if pattern.get(member, empty) != empty}
-    if "rateLimits" in copied:
-        copied["rateLimits"] = [
-            {member: one[member] for member in _OF_LIMIT if member in one} for one in copied["rateLimits"]
-        ]
+    if "limits" in copied:
+        copied["limits"] = [{member: one[member] for member in _OF_LIMIT if member in one} for one in copied["limits"]]
     # In this order: what an option says takes the place of what is copied.
     # A word where one fits, so that the two machines' clocks need not agree.
     end = {"duration": expires.word} if expires.word else {"expiresAt": expires.expires_at}

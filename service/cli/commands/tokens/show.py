@@ -29,7 +29,7 @@ _FACTS = {
     "createdBy": "created by",
     "expiresAt": "expires",
     "lastUsedAt": "last used",
-    "rateLimits": "rate limits",
+    "limits": "rate limits",
     "subjectLimits": "shared limits",
     "allowedNetworks": "networks",
     "maxUses": "uses allowed",
@@ -204,7 +204,7 @@ def described(token: Token) -> list[tuple[str, Any]]:
     """What there is to say of a token, the most wanted first; empty members are left out."""
     shown = {
         **token,
-        "rateLimits": [rate_in_words(limit) for limit in token.get("rateLimits", [])],
+        "limits": [rate_in_words(limit) for limit in token.get("limits", [])],
         "subjectLimits": [rate_in_words(limit) for limit in token.get("subjectLimits", [])],
         # None in place of 0, which would be a line of nearly every token.
         "derived": token.get("derived") or None,
