@@ -36,9 +36,16 @@ def read_address(text: str) -> Address | None:
         return None
 
 
+def read_hosts(text: str) -> list[str]:
+    """The hosts of a list with commas, as they are resolved: an IPv6 address may stand in brackets, as in a URL."""
+    parts = [part for part in map(str.strip, text.split(",")) if part]
+    return [part[1:-1] if part.startswith("[") and part.endswith("]") else part for part in parts]
+
+
 def is_host(text: str) -> bool:
     """Can this be a host? A name with a part that is empty or too long is no OSError to those who resolve it."""
-    return bool(resolved_by(text))
+    # A colon makes an IPv6 address, or a port, which is no part of a host.
+    return bool(resolved_by(text)) and (":" not in text or read_address(text) is not None)
 
 
 def resolved_by(host: str) -> bytes:

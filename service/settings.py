@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 import msgspec
 from msgspec import Meta
 
-from service.addresses import is_host
+from service.addresses import is_host, read_hosts
 from service.errors import place_and_reason
 from service.user_files import expanded
 
@@ -123,7 +123,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def hosts(self) -> list[str]:
         """What `host` lists, one by one; a path of a socket begins with `unix:`."""
-        return [part for part in map(str.strip, self.host.split(",")) if part]
+        return read_hosts(self.host)
 
     @property
     def accounts_path(self) -> Path | None:
@@ -131,7 +131,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def kubernetes_audience_list(self) -> frozenset[str]:
-        return frozenset(filter(None, map(str.strip, self.kubernetes_audiences.split(","))))
+        return frozenset(_listed(self.kubernetes_audiences))
+
+    @property
+    def trusted_networks(self) -> list[str]:
+        return _listed(self.trusted_proxies)
 
     @property
     def data_path(self) -> Path:
@@ -237,8 +241,18 @@ def _convert(name: str, text: str, hint: Any) -> Any:
         raise SettingsError(f"{name}={shortened(text)}: {place_and_reason(error, hint)[1]}") from None
 
 
+def _listed(text: str) -> list[str]:
+    return [part for part in map(str.strip, text.split(",")) if part]
+
+
 def _check(settings: Settings) -> None:
     _check_places(settings)
+    for name in ("trusted_proxies", "accept_also", "kubernetes_audiences"):
+        # Commas alone are what is left of variables that were not set.
+        if (value := getattr(settings, name)) and not _listed(value):
+            raise SettingsError(
+                f"{PREFIX}{name.upper()}={value!r} lists nothing: write what it is to hold, or unset it"
+            )
     for name in ("SECRET_KEY", "SECRET_KEY_PREVIOUS", "ADMIN_JWT_SECRET"):
         # 256 bits at least where it is a secret of HS256 (RFC 7518, 3.2); the server keys are held to the same.
         if 0 < len(getattr(settings, name.lower()).encode()) < 32:
@@ -259,7 +273,9 @@ def _check(settings: Settings) -> None:
 def _check_places(settings: Settings) -> None:
     fit = [host.startswith(f"{UNIX}/") if host.startswith(UNIX) else is_host(host) for host in settings.hosts]
     if not fit or not all(fit):
-        raise SettingsError(f"TOKENS_HOST={shortened(settings.host)}: write addresses or unix:/path, comma separated")
+        raise SettingsError(
+            f"TOKENS_HOST={shortened(settings.host)}: write addresses or unix:/path, comma separated, without the port"
+        )
     if settings.tls_key_file and not settings.tls_cert_file:
         raise SettingsError("TOKENS_TLS_KEY_FILE needs TOKENS_TLS_CERT_FILE")
     try:

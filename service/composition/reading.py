@@ -31,7 +31,7 @@ class Reading(NamedTuple):
 def reading_of(settings: Settings, clock: Callable[[], float]) -> Reading:
     """How requests are read. Raises SettingsError."""
     with naming("TOKENS_TRUSTED_PROXIES", ": write addresses or networks, comma separated"):
-        trusted = TrustedProxies(part for part in settings.trusted_proxies.split(",") if part.strip())
+        trusted = TrustedProxies(settings.trusted_networks)
     jwt = _jwt_reader_of(settings, clock)
     with naming("TOKENS_ACCEPT_ALSO"):
         accepted = read_accepted(settings.accept_also, basic=settings.accept_basic)

@@ -10,9 +10,9 @@ import msgspec
 from service.counters import Decisions
 from service.errors import NotFound, StoreUnavailable
 from service.keyring import encode_digest
-from service.model import Credential, Kind, Origin, Role, Verdict
+from service.model import Credential, Kind, Origin, Verdict
 from service.store.sessions import SessionStore
-from service.tokens.accounts.accounts import Account, AccountsError, read_accounts
+from service.tokens.accounts.accounts import Account, AccountsError, lack_of, read_accounts
 from service.tokens.accounts.login import InvalidCredentials, Login, Throttled
 from service.tokens.audit.log import AuditLog
 from service.tokens.authority import Authority
@@ -197,9 +197,8 @@ class Sessions:
             return
         ended = self._authority.accounts.replace(found)
         log.info("accounts reloaded", extra={"facts": {"accounts": len(found), "ended": len(ended)}})
-        # As of a file that an editor cut short on a full disk.
-        if path and not any(one.role is Role.ADMIN and not one.disabled for one in found.values()):
-            log.warning("%s has no administrator: token-service accounts add NAME --role admin", path)
+        if path and (lack := lack_of(path, found)):
+            log.warning(lack)
         try:
             await self._audit_log.write("account.reloaded", _BY_SIGNAL, "accounts", after={"accounts": len(found)})
             for name in ended:

@@ -149,10 +149,22 @@ def test_a_home_that_is_no_whole_path_is_none(monkeypatch: pytest.MonkeyPatch, h
     assert read({"TOKENS_DATA_DIR": "/data"}).data_path == Path("/data")
 
 
-@pytest.mark.parametrize("host", ["", " , ", "unix:", "unix:here.sock,::1", "::1,here..org", "h" * 64])
+@pytest.mark.parametrize(
+    "host", ["", " , ", "unix:", "unix:here.sock,::1", "::1,here..org", "h" * 64, "127.0.0.1:8080", "[::1]:80", "[::1"]
+)
 def test_what_is_no_place_to_listen_on_is_refused(host: str) -> None:
     assert refusal(HOST=host).startswith("TOKENS_HOST=")
     assert refusal(TLS_KEY_FILE="/key.pem") == "TOKENS_TLS_KEY_FILE needs TOKENS_TLS_CERT_FILE"
+
+
+def test_an_ipv6_address_may_stand_in_brackets_as_in_a_url() -> None:
+    assert read({"TOKENS_HOST": "[::1], 127.0.0.1,[fe80::1%lo]"}).hosts == ["::1", "127.0.0.1", "fe80::1%lo"]
+
+
+@pytest.mark.parametrize("name", ["TRUSTED_PROXIES", "ACCEPT_ALSO", "KUBERNETES_AUDIENCES"])
+def test_a_list_of_commas_alone_is_not_an_empty_one(name: str) -> None:
+    assert refusal(**{name: ", ,"}) == f"TOKENS_{name}=', ,' lists nothing: write what it is to hold, or unset it"
+    assert read({f"TOKENS_{name}": ""}) == read({})
 
 
 def test_an_empty_data_directory_is_not_the_one_that_this_is_started_in() -> None:

@@ -5,7 +5,7 @@ import re
 from typing import NamedTuple
 from urllib.parse import quote, urlsplit
 
-from service.addresses import bracketed, is_host
+from service.addresses import bracketed, is_host, read_hosts
 from service.cli.failure import WrongUsage
 
 LOOPBACK_OF_ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - not bound to, but read as "this machine"
@@ -43,9 +43,9 @@ def service_address() -> Address:
 
 
 def _local() -> Address:
-    given = [part.strip() for part in os.environ.get("TOKENS_HOST", "").split(",")]
-    host = next((one for one in given if one and not one.startswith("unix:")), "")
-    if not host and any(given):
+    given = read_hosts(os.environ.get("TOKENS_HOST", ""))
+    host = next((one for one in given if not one.startswith("unix:")), "")
+    if not host and given:
         raise WrongUsage("TOKENS_HOST has unix sockets alone: set TOKENS_URL to where the gateway has the service")
     if host and not is_host(host):
         raise WrongUsage(f"TOKENS_HOST={host}: write an address, as for `serve`")

@@ -35,9 +35,8 @@ from service.embedded.prerequisites import (
     refuse_lost_key,
 )
 from service.errors import StartRefused
-from service.model import Role
 from service.settings import UNIX, Settings, SettingsError, read
-from service.tokens.accounts.accounts import AccountsError, read_accounts
+from service.tokens.accounts.accounts import AccountsError, lack_of, read_accounts
 from service.user_files import is_missing
 
 # Redis writes its append-only file anew beside the old one, so that both need room for a while.
@@ -139,8 +138,8 @@ def accounts(settings: Settings) -> Finding:
         found = read_accounts(path)
     except AccountsError as error:
         return _accounts(FAILED, str(error))
-    if not any(account.role is Role.ADMIN and not account.disabled for account in found.values()):
-        return _accounts(WARNING, f"{path} has no administrator: token-service accounts add NAME --role admin")
+    if lack := lack_of(path, found):
+        return _accounts(WARNING, lack)
     if path.stat().st_mode & 0o077:
         return _accounts(WARNING, f"others may read the hashes in {path}: chmod 600")
     return _accounts(OK, f"{len(found)} in {path}")

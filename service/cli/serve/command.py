@@ -19,9 +19,10 @@ from service.cli.serve.sockets import listening, service_manager
 from service.cli.serve.tls import Certificate
 from service.cli.terminal.new_password import short_option
 from service.cli.terminal.options import Number
-from service.composition.reading import reading_of
+from service.composition.reading import accounts_of, reading_of
 from service.errors import StartRefused
 from service.settings import Settings, SettingsError, is_service_link, read
+from service.tokens.accounts.accounts import lack_of
 
 log = logging.getLogger("service")
 _ENDINGS = (signal.SIGTERM, signal.SIGINT)
@@ -66,6 +67,8 @@ def _serve(settings: Settings, *, allow_short: bool) -> None:
             first_start.check_accounts(settings, allow_short=allow_short)
             settings = held.enter_context(managed_redis.running(settings))
             settings = first_start.admin_account(settings, dashboard=f"{listeners.url}/dashboard/")
+        if settings.accounts_path and (lack := lack_of(settings.accounts_path, accounts_of(settings))):
+            log.warning(lack)
         # The password has done its work, and no worker needs to know it.
         settings = msgspec.structs.replace(settings, port=listeners.port, admin_password="")
 

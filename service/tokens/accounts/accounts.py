@@ -48,6 +48,13 @@ def read_accounts(path: Path) -> dict[str, Account]:
     return accounts
 
 
+def lack_of(path: Path, accounts: Mapping[str, Account]) -> str:
+    """What to say of a file in which nobody may administer, as one that was cut short on a full disk; else empty."""
+    if any(account.role is Role.ADMIN and not account.disabled for account in accounts.values()):
+        return ""
+    return f"{path} has no administrator: token-service accounts add NAME --role admin"
+
+
 def _line_of(text: str, name: str, value: str) -> int:
     """The number of the line with an account's value, else of the first with its name."""
     # Searched, because tomllib tells the place of no value.

@@ -279,6 +279,7 @@ def test_the_local_service_is_found_by_its_own_settings(stub: Stub, run: Run) ->
     anywhere = {"TOKENS_URL": None, "TOKENS_HOST": "0.0.0.0", "TOKENS_PORT": port}  # noqa: S104
     assert run("stats", env=anywhere).exit_code == 0
     assert run("stats", env={**anywhere, "TOKENS_HOST": "unix:/run/x.sock, 0.0.0.0"}).exit_code == 0
+    assert run("stats", env={**anywhere, "TOKENS_HOST": "[::ffff:127.0.0.1]"}).exit_code == 0
     result = run("stats", env={**anywhere, "TOKENS_HOST": "unix:/run/x.sock"})
     assert (result.exit_code, "set TOKENS_URL" in line(result)) == (2, True)
 

@@ -23,6 +23,7 @@ from tests.cli.conftest import Run
 from tests.cli.running import DEADLINE
 
 DASHBOARD = "http://127.0.0.1:8080/dashboard/"
+HASH = "$argon2id$v=19$m=64,t=1,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNoaGFzaA"
 
 
 def test_the_socket_listens_at_once_so_that_a_second_one_is_refused() -> None:
@@ -95,6 +96,21 @@ def test_accounts_of_an_earlier_start_are_read_before_anything_starts(run: Run, 
     assert result.exit_code == 1
     assert "accounts.toml: not a TOML file" in result.stderr
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["accounts.toml"]
+
+
+@pytest.mark.parametrize("text", ["", '[accounts.ada]\npassword_hash = "{}"\n'])
+def test_a_file_in_which_nobody_may_administer_is_told_at_the_start(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.setattr("service.cli.serve.command.run", lambda *_, **__: None)
+    path = tmp_path / "accounts.toml"
+    path.write_text(text.format(HASH))
+    outside = {"TOKENS_REDIS_URL": "redis://127.0.0.1:1", "TOKENS_SECRET_KEY": "k" * 32, "TOKENS_PORT": "0"}
+    result = run("serve", env={**outside, "TOKENS_ACCOUNTS_FILE": str(path)})
+    assert result.exit_code == 0
+    assert result.stderr.count(f"{path} has no administrator: token-service accounts add NAME --role admin") == 1
+    path.write_text(f'[accounts.ada]\npassword_hash = "{HASH}"\nrole = "admin"\n')
+    assert run("serve", env={**outside, "TOKENS_ACCOUNTS_FILE": str(path)}).stderr == ""
 
 
 def test_options_go_before_the_environment_and_are_checked_like_it(run: Run) -> None:
