@@ -21,6 +21,7 @@ from service.api.http.application import Application
 from service.api.http.call import Headers
 from service.api.http.validate_paths import form_of
 from service.edge.fast_path import STATUS_LINES
+from service.errors import ServiceError
 
 _CLOSES = (b"connection", b"close")
 
@@ -95,7 +96,13 @@ class OrdinaryCycle(RequestResponseCycle):
         call.is_whole = not self.more_body
         response = await self.application.respond(call)
         if isinstance(response, StreamingResponse):
-            await response(scope, receive, send)
+            try:
+                await response(scope, receive, send)
+            except ServiceError as error:
+                # Its client sees an answer that has no end: another one cannot follow what has begun.
+                call.outcome = error.code
+                self.disconnected = True
+                self.transport.close()
         else:
             await self._write(response)
         self.application.account(call, response.status_code)

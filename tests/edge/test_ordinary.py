@@ -2,15 +2,17 @@
 
 import asyncio
 import logging
+from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from uvicorn.protocols.http.flow_control import FlowControl
 
 from service.edge.fast_path import Openings
 from service.edge.ordinary import OrdinaryCycle
+from service.errors import StoreUnavailable
 
 
 class Wire(asyncio.Transport):
@@ -96,6 +98,19 @@ async def test_a_field_that_would_end_its_line_is_never_written(value: bytes) ->
     await cycle.run_asgi(None)  # type: ignore[arg-type]
     assert wire.written[0].startswith(b"HTTP/1.1 500 ")
     assert b"x-token-name" not in b"".join(wire.written)
+
+
+async def test_a_stream_that_breaks_off_is_cut_and_is_no_fault_of_ours(caplog: pytest.LogCaptureFixture) -> None:
+    """Its client sees no end, and the log the outcome; a traceback for each would bury what is one."""
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b"first"
+        raise StoreUnavailable("Redis cannot be reached.")
+
+    cycle, wire = cycle_of(StreamingResponse(pieces()))
+    cycle.scope |= {"type": "http", "http_version": "1.1", "asgi": {"spec_version": "2.4"}}
+    await cycle.run_asgi(None)  # type: ignore[arg-type]
+    assert (b"".join(wire.written)[-12:], wire.closed, caplog.messages) == (b"\r\n5\r\nfirst\r\n", True, [])
 
 
 async def test_an_answer_waits_until_its_client_reads_and_is_dropped_when_it_leaves() -> None:

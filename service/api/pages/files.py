@@ -3,6 +3,7 @@
 import gzip
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from time import monotonic
 
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response, StreamingResponse
@@ -10,9 +11,13 @@ from starlette.types import Receive, Scope, Send
 
 from service.api.http.call import Call
 
+# How long a caller whose token ended may go on reading what he asked for before.
+_ASKED_EVERY_SECONDS = 1.0
+
 
 class Download(StreamingResponse):
-    """An answer to be kept as a file; none of it is read for HEAD. Should Redis fail half-way the connection is cut.
+    """An answer to be kept as a file; none of it is read for HEAD. Should Redis fail half-way, or the caller's token
+    end, the connection is cut.
 
     Starlette's own watches for the client in a task group of anyio, and to load that the first time holds the loop
     for thirty milliseconds.
@@ -20,8 +25,19 @@ class Download(StreamingResponse):
 
     def __init__(self, call: Call, pieces: AsyncIterator[bytes], media_type: str, name: str) -> None:
         headers = {"cache-control": "no-store", "content-disposition": f'attachment; filename="{name}"'}
-        super().__init__(_nothing() if call.head_only else pieces, headers=headers, media_type=media_type)
+        super().__init__(
+            _nothing() if call.head_only else self._allowed(pieces), headers=headers, media_type=media_type
+        )
         self._call = call
+
+    async def _allowed(self, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        asked_at = monotonic()
+        async for piece in pieces:
+            # Who reads slowly has hours.
+            if self._call.ask_again is not None and monotonic() >= asked_at + _ASKED_EVERY_SECONDS:
+                await self._call.ask_again()
+                asked_at = monotonic()
+            yield piece
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         # The answer has begun, and nobody is left to be told.

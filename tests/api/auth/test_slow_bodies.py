@@ -1,11 +1,18 @@
-"""A caller who was good when the first byte of a body came, and is not when the last one does."""
+"""A caller who was good when a request began, and is not before its last byte has come, or before that of the answer."""
 
+from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from anyio import sleep_forever
 
+from service.api.auth.callers import Callers
+from service.api.http.access import READ
+from service.api.http.call import Call
+from service.api.pages import files
 from service.app import Service
+from service.errors import Unauthorized
 from tests.api.samples import SAMPLES, Sample
 from tests.asgi import Person, holder, sign_in
 from tests.builders import dump
@@ -72,3 +79,36 @@ async def test_the_last_use_of_a_token_may_have_a_slow_body_too(still: Service, 
     asked = {"tokens": ["0" * 32]}
     answer = await Person(still, held["token"]).ask("POST", "/validate/batch", json_body=asked, meanwhile=nothing)
     assert answer.status == 200, answer
+
+
+@pytest.mark.parametrize("seconds", [0.0, 3600.0])
+async def test_a_download_is_cut_when_its_caller_s_token_ends(
+    still: Service, monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
+    """Asked about again each second: who reads slowly would learn for hours what is new."""
+    monkeypatch.setattr(files, "_ASKED_EVERY_SECONDS", seconds)
+    admin = await sign_in(still)
+    sent: list[bytes] = []
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b"before"
+        await Person(still).ask("DELETE", "/api/token", json_body={"token": admin.secret})
+        yield b"after"
+
+    async def send(message: Any) -> None:
+        sent.append(message.get("body", b""))
+
+    async def receive() -> Any:
+        await sleep_forever()
+
+    scope = {"type": "http", "method": "GET", "headers": []}
+    call = Call(scope, receive, {b"authorization": f"Bearer {admin.secret}".encode()}, "r1", "192.0.2.7")
+    call.access = READ
+    await Callers(still.rules.authority, jwt=None, cookie=lambda _: None).admit(call)
+    download = files.Download(call, pieces(), "text/csv", "x.csv")
+    if seconds:
+        await download(scope, receive, send)
+    else:
+        with pytest.raises(Unauthorized):
+            await download(scope, receive, send)
+    assert [one for one in sent if one] == [b"before", *([b"after"] if seconds else [])]
