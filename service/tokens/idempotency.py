@@ -93,32 +93,39 @@ class Repeats:
         return Minted(derived.token_id(shard.index), secret, digest, derived.first_at)
 
     async def admit(self, request: Repeatable, actor: str, operation: str) -> Derived:
-        """Where the secret comes from, the same for the first try and its repeats. One round trip, two while a
+        """Where the secret comes from, the same for the first try and its repeats. One round trip, three while a
         previous server key is accepted.
 
         Raises Conflict `idempotency_mismatch` if this caller used the key for other words or another operation.
         """
-        keys, stands = self._keyring.previous, None
-        if keys is not None:
-            # A first try under that key has its repeats answered under it.
-            stands = await self._store.find(keys.pseudonym("idempotency", actor, request.key))
-        if keys is None or stands is None:
-            keys = self._keyring.present
-        digest = keys.pseudonym("idempotency", actor, request.key)
+        instant = b"%0*d" % (_INSTANT_SIZE, int(self._clock()))
 
         def said_at(instant: bytes) -> bytes:
-            # A MAC and not the words, which Redis need not know.
-            return keys.mac("idempotency", operation.encode() + b"\x00" + instant + request.words).encode()
+            return operation.encode() + b"\x00" + instant + request.words
 
-        instant = b"%0*d" % (_INSTANT_SIZE, int(self._clock()))
-        # The nonce needs 128 random bits, as a one-time secret has, but is none.
-        stands = stands or await self._store.reserve(digest, mint(Kind.ONE_TIME).encode() + instant + said_at(instant))
-        nonce, instant, first_said = stands[:_NONCE_SIZE], stands[_NONCE_SIZE:_WORDS_AT], stands[_WORDS_AT:]
-        if not hmac.compare_digest(first_said, said_at(instant)):
+        # The nonce needs 128 random bits, as a one-time secret has, but is none. A MAC and not the words, which Redis
+        # need not know.
+        mine = mint(Kind.ONE_TIME).encode() + instant + self._keyring.mac("idempotency", said_at(instant)).encode()
+        stands = await self._stand(mine, self._keyring.pseudonyms("idempotency", actor, request.key))
+        nonce, instant, mac = stands[:_NONCE_SIZE], stands[_NONCE_SIZE:_WORDS_AT], stands[_WORDS_AT:]
+        # By either key: a first try under the previous one has its repeats answered under that.
+        keys = self._keyring.signer("idempotency", said_at(instant), mac.decode("latin-1"))
+        if keys is None:
             raise Conflict(
                 "This Idempotency-Key was used for another request. Take a new one.", code="idempotency_mismatch"
             )
-        return Derived(keys, digest, nonce, int(instant))
+        return Derived(keys, keys.pseudonym("idempotency", actor, request.key), nonce, int(instant))
+
+    async def _stand(self, mine: bytes, places: list[bytes]) -> bytes:
+        """What stands for a request that is known under `places`, by the present key first: what came first."""
+        present, *others = places
+        if not others:
+            return await self._store.reserve(present, mine)
+        (previous,) = others
+        stands = await self._store.reserve(present, await self._store.find(previous) or mine)
+        # Two first tries at once, by processes with another present key each, leave one in either place: both read
+        # both then, and take the same.
+        return min(stands, await self._store.reserve(previous, stands))
 
 
 def refuse_if_secret_ended(token: ManagedToken, minted: Minted, now: float) -> None:

@@ -65,6 +65,26 @@ async def test_a_repeat_after_a_change_of_the_server_key_answers_the_same_token(
     assert (await again(alone, "new", Repeatable("key-2", b"words"))).secret == new.secret
 
 
+@pytest.mark.parametrize("shards", [1, 16])
+async def test_first_tries_at_once_while_keys_are_exchanged_are_one_request(
+    make_service: MakeService, shards: int
+) -> None:
+    new = "the next server key, long enough too"
+    begun = await make_service(shards=shards, background=False)
+    one = await make_service(shards=shards, background=False, secret_key_previous=new)
+    other = await make_service(shards=shards, background=False, secret_key=new, secret_key_previous=SERVER_KEY)
+    created = await create(one)
+    # Those who have not heard of the new key yet, and the exchange itself, each side first.
+    for number, sides in enumerate([(begun, one), (one, begun), *[(one, other), (other, one)] * 4]):
+        request = Repeatable(f"key-{number}", b"words")
+        tries = [side.rules.managed.rotation.rotate for side in (*sides, *sides)]
+        told = await asyncio.gather(
+            *[rotate(created.token.token_id, ADMIN, overlap_seconds=DAY, request=request) for rotate in tries]
+        )
+        assert len({rotated.secret for rotated in told}) == 1
+        assert {rotated.token.rotations for rotated in told} == {number + 1}
+
+
 async def test_the_same_key_for_another_request_is_refused(service: Service) -> None:
     first = await again(service)
     for name in ("ci", "other", "third", "fourth"):  # with sixteen shards these live in several

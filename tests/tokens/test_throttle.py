@@ -25,7 +25,7 @@ from service.tokens.accounts.login import (
 from service.tokens.accounts.passwords import Busy, PasswordChecker, decoy_hash, hash_password
 from service.tokens.audit.refusals import MOST_ADDRESSES
 from tests.builders import ADDRESS, actions, all_keys, at, audit, create, outcome, sign_in, until
-from tests.conftest import PASSWORD, MakeService, TurnTime
+from tests.conftest import PASSWORD, SERVER_KEY, MakeService, TurnTime
 from tests.links import Recording
 
 
@@ -73,6 +73,23 @@ async def test_twenty_wrong_passwords_of_an_address_are_checked_for_whatever_acc
     waits = await asyncio.gather(*[guess(still, username=f"user {number}") for number in range(60)])
     assert waits.count(0) == len(checked) == 20
     assert await guess(still, "vera", "192.0.2.200") == 0
+
+
+async def test_tries_are_counted_together_while_the_server_key_changes(make_service: MakeService) -> None:
+    new = "the next server key, long enough too"
+    begun = await make_service(background=False)
+    one = await make_service(background=False, secret_key_previous=new)
+    other = await make_service(background=False, secret_key=new, secret_key_previous=SERVER_KEY)
+    for name, sides in (("vera", (begun, one)), ("uma", (one, other)), ("nobody", (other, one))):
+        waits = [await guess(side, name, "192.0.2.1") for side in sides * 3]
+        assert [wait > 0 for wait in waits] == [False] * PER_ACCOUNT + [True]
+        with pytest.raises(Throttled):
+            await sides[1].rules.sessions.sign_in(name, PASSWORD, at("192.0.2.2"))
+    # Who has signed in at one of them is known at the other: that one looks at the password.
+    await sign_in(one, "admin")
+    for number in range(PER_ACCOUNT):
+        await guess(one, "admin", f"198.51.100.{number}")
+    assert await guess(other, "admin") == 0
 
 
 async def test_an_account_that_does_not_exist_is_throttled_like_one_that_does(still: Service) -> None:

@@ -47,11 +47,14 @@ class Bound(msgspec.Struct, frozen=True):
 
 
 class Attempt(msgspec.Struct, frozen=True):
-    """A try that was reserved, the account's own bound first. `pair`: this account from this address."""
+    """A try that was reserved, the account's own bounds first. `pairs`: this account from this address.
+
+    Each is there once, or while the server key changes by each of the two, so that both kinds of processes count it.
+    """
 
     attempt_id: str
     bounds: tuple[Bound, ...]
-    pair: bytes
+    pairs: list[bytes]
 
 
 class Attempts:
@@ -96,11 +99,12 @@ class Attempts:
             ]
         )
         # Of the account alone: how many an address or a network has left is no business of one caller.
-        return max(0, attempt.bounds[0].allowed - counted[0])
+        return max(0, attempt.bounds[0].allowed - max(counted[: len(attempt.pairs)]))
 
     async def right(self, attempt: Attempt) -> None:
         """The password was right: no try was used. Wrong ones before it still count, maybe somebody else's."""
-        await asyncio.gather(self._store.remember(attempt.pair, _KNOWN_MILLISECONDS), self.give_back(attempt))
+        known = [self._store.remember(pair, _KNOWN_MILLISECONDS) for pair in attempt.pairs]
+        await asyncio.gather(*known, self.give_back(attempt))
 
     async def give_back(self, attempt: Attempt) -> None:
         """The password was not checked."""
@@ -109,19 +113,21 @@ class Attempts:
     async def _attempt(self, name: str, address: str) -> Attempt:
         # An IPv6 host has a whole /64 to try from.
         near, far = address_groups(address)
-        digest = self._keyring.pseudonym
-        pair = digest("login-known", name, near)
+        digests = self._keyring.pseudonyms
+        pairs = digests("login-known", name, near)
         # Guesses from elsewhere must not keep the owner out: an address that signed in to this account before has a
         # count of its own.
-        if await self._store.is_known(pair):
-            return Attempt(random_id(), (Bound(digest("login-own", name, near), PER_ACCOUNT),), pair)
-        bounds = (
-            Bound(digest("login-account", name), PER_ACCOUNT),
-            Bound(digest("login-address", near), PER_ADDRESS),
-            Bound(digest("login-network", far), PER_NETWORK),
-            Bound(digest("login-global"), GLOBAL_LIMIT),
-        )
-        return Attempt(random_id(), bounds, pair)
+        if any(await asyncio.gather(*map(self._store.is_known, pairs))):
+            counted = [(digests("login-own", name, near), PER_ACCOUNT)]
+        else:
+            counted = [
+                (digests("login-account", name), PER_ACCOUNT),
+                (digests("login-address", near), PER_ADDRESS),
+                (digests("login-network", far), PER_NETWORK),
+                (digests("login-global"), GLOBAL_LIMIT),
+            ]
+        bounds = tuple(Bound(digest, allowed) for found, allowed in counted for digest in found)
+        return Attempt(random_id(), bounds, pairs)
 
     async def _reserved(self, attempt: Attempt) -> bool:
         """Is it reserved under all its bounds? If not, it is under none."""
