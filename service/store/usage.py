@@ -26,8 +26,9 @@ HOUR = 3600
 DAYS_KEPT = 100
 HOURS_KEPT = 48
 # So many records or touches travel together: validations wait behind them. In one shard this many take Redis 0.15 ms;
-# fifty took it as long as a whole validation, and once a second that was felt. Each further shard takes a script more.
-_AT_ONCE, _AT_ONCE_IN_SHARDS = 16, 50
+# fifty took it as long as a whole validation, and once a second that was felt. Of a crowd it is felt in any case, and
+# each write less saves this process a turn; and each further shard takes a script more.
+_AT_ONCE, _OF_A_CROWD_AT_ONCE = 16, 50
 # A hundred days have 2,400 hours, whose commands others should not wait for.
 _HOURS_AT_ONCE = 96
 # So many days, or hours, are in one list: with less than a hundred million uses in each it takes its hash no more room.
@@ -123,12 +124,14 @@ class UsageStore:
 
     def __init__(self, shards: Shards) -> None:
         self._shards = shards
-        # How many uses `add` and `touch_sessions` take in one round trip, at most.
-        self.at_once = _AT_ONCE if len(shards) == 1 else _AT_ONCE_IN_SHARDS
         self._many = ManyTokens(shards)
         # Not marked for a retry, which could count twice.
         self._record = Script("record_usage")
         self._fold = Script("fold_usage", retry=True)
+
+    def at_once(self, *, of_a_crowd: bool) -> int:
+        """How many uses `add` and `touch_sessions` take in one round trip, at most."""
+        return _AT_ONCE if len(self._shards) == 1 and not of_a_crowd else _OF_A_CROWD_AT_ONCE
 
     async def add(self, uses: list[Use], now: int) -> None:
         """Add to the records, `at_once` at most, in one round trip; a token whose record is gone is left out."""

@@ -120,15 +120,17 @@ class Usage:
         """Put the end of the sessions off that were used; their uses are told in the totals alone."""
         sessions, self._sessions = self._sessions, {}
         self._allowed += sum([use.allowed for use, _ in sessions.values()])
+        at_once = self._store.at_once(of_a_crowd=False)
         while sessions and self.idle_seconds:
             now = int(self.clock())
-            over = [sessions.popitem() for _ in range(min(self._store.at_once, len(sessions)))]
+            over = [sessions.popitem() for _ in range(min(at_once, len(sessions)))]
             await self._store.touch_sessions({key: idle_end(now, self.idle_seconds, end) for key, (_, end) in over})
 
     async def _write(self, due: deque[bytes]) -> None:
         # Slice by slice: a second may bring tens of thousands, and requests go on between. What is written is let
         # go, so that what is counted meanwhile takes its room.
-        while taken := [self._gathered.pop(due.popleft()) for _ in range(min(self._store.at_once, len(due)))]:
+        at_once = self._store.at_once(of_a_crowd=len(due) >= _AT_ONCE)
+        while taken := [self._gathered.pop(due.popleft()) for _ in range(min(at_once, len(due)))]:
             self._allowed += sum([use.allowed for use in taken])
             for use in taken:
                 # Cut here, so that no long header becomes the key of what `_agent` remembers.

@@ -79,8 +79,9 @@ async def use(env: dict[str, str], days: int) -> None:
                     for one in batch
                 ]
                 store = service.stores.usage
-                for start in range(0, len(uses), store.at_once):
-                    await store.add(uses[start : start + store.at_once], now)
+                at_once = store.at_once(of_a_crowd=True)
+                for start in range(0, len(uses), at_once):
+                    await store.add(uses[start : start + at_once], now)
 
 
 def in_loop(work: Coroutine[Any, Any, T]) -> T:
