@@ -258,15 +258,12 @@ def _check(settings: Settings) -> None:
         if 0 < len(getattr(settings, name.lower()).encode()) < 32:
             raise SettingsError(f"{PREFIX}{name} is shorter than 32 characters: make one with `openssl rand -hex 32`")
     if settings.redis_url and not settings.secret_key:
-        raise SettingsError(
-            "TOKENS_SECRET_KEY is needed with TOKENS_REDIS_URL: make one with "
-            "`openssl rand -hex 32` and give every process the same"
-        )
-    if (settings.admin_jwt_secret or settings.admin_jwt_jwks) and not (
-        settings.admin_jwt_issuer and settings.admin_jwt_audience
-    ):
+        made = "make one with `openssl rand -hex 32` and give every process the same"
+        raise SettingsError(f"TOKENS_SECRET_KEY is needed with TOKENS_REDIS_URL: {made}")
+    jwt_keys = list(filter(None, (settings.admin_jwt_secret, settings.admin_jwt_jwks)))
+    if jwt_keys and not (settings.admin_jwt_issuer and settings.admin_jwt_audience):
         raise SettingsError("administrators' JWTs need TOKENS_ADMIN_JWT_ISSUER and TOKENS_ADMIN_JWT_AUDIENCE")
-    if settings.admin_jwt_secret and settings.admin_jwt_jwks:
+    if len(jwt_keys) > 1:
         raise SettingsError("TOKENS_ADMIN_JWT_SECRET and TOKENS_ADMIN_JWT_JWKS are both set: keep one of them")
 
 

@@ -21,6 +21,7 @@ class Failure(click.ClickException):
 
     exit_code = 1
     code = "failed"
+    prefix = "token-service: "
 
     def __init__(self, message: str, *, problem: Mapping[str, Any] | None = None) -> None:
         super().__init__(message)
@@ -29,7 +30,7 @@ class Failure(click.ClickException):
     def show(self, file: IO[Any] | None = None) -> None:
         # Where it cannot be written, the exit status still says it.
         with suppress(OSError):
-            click.echo(f"token-service: {self.message}", file=file, err=file is None)
+            click.echo(f"{self.prefix}{self.message}", file=file, err=file is None)
 
 
 class WrongUsage(Failure):
@@ -63,10 +64,7 @@ class Aborted(Failure):
     """Somebody stopped the command, or said no."""
 
     code = "aborted"
-
-    def show(self, file: IO[Any] | None = None) -> None:
-        with suppress(OSError):
-            click.echo(self.message, file=file, err=file is None)
+    prefix = ""
 
 
 @contextmanager

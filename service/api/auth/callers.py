@@ -91,7 +91,7 @@ class Callers:
             raise _lacks(call.access.scope)
         call.ask_again = partial(self._ask_again, secrets[0], credential)
         digests = frozenset(self._authority.digests(Kind.MANAGED, secrets[0]))
-        return Holder(self._origin(call, f"token:{credential.token_id}", "self"), secrets[0], credential, digests)
+        return Holder(_origin(call, f"token:{credential.token_id}", "self"), secrets[0], credential, digests)
 
     async def caller(self, call: Call) -> Caller:
         """Whoever presents a valid credential. Raises Unauthorized, or RateLimited by its token."""
@@ -106,7 +106,7 @@ class Callers:
         """Whoever holds this secret. Raises as `caller`."""
         # None of our own secrets has a dot.
         if self._jwt is not None and secret.count(b".") == 2:
-            return Caller(self._origin(call, await self._jwt(secret), "jwt"), Role.ADMIN)
+            return Caller(_origin(call, await self._jwt(secret), "jwt"), Role.ADMIN)
         authority, address, agent = self._authority, call.address, call.header(b"user-agent") or b""
         if (admitted := call.admitted) is None:
             verdict = await authority.verify(secret, _KINDS, address=address, agent=agent)
@@ -123,13 +123,13 @@ class Callers:
         call.token_id = credential.token_id
         call.ask_again = partial(self._ask_again, secret, credential)
         if credential.kind is Kind.MANAGED:
-            origin = self._origin(call, f"token:{credential.token_id}", channel)
+            origin = _origin(call, f"token:{credential.token_id}", channel)
             return Caller(msgspec.structs.replace(origin, bound=credential), None, credential)
         account = self._authority.accounts.get(credential.subject)
         # Removed or disabled since: the session is over with the account.
         if account is None:
             raise token_not_valid()
-        return Caller(self._origin(call, credential.subject, channel), account.role, credential)
+        return Caller(_origin(call, credential.subject, channel), account.role, credential)
 
     async def _ask_again(self, secret: bytes, credential: Credential) -> None:
         """Raises Unauthorized where a secret has ended, StoreUnavailable where what it may has changed."""
@@ -138,9 +138,6 @@ class Callers:
             raise token_not_valid()
         if verdict.credential not in (credential, None):
             raise StoreUnavailable("The token was changed while the body came. Try again.")
-
-    def _origin(self, call: Call, actor: str, channel: str) -> Origin:
-        return Origin(actor, call.address, channel, call.request_id)
 
 
 def require(caller: Caller, access: Access) -> None:
@@ -159,7 +156,11 @@ def require(caller: Caller, access: Access) -> None:
 
 def anonymous(call: Call, channel: str) -> Origin:
     """The origin of a request whose caller is not known."""
-    return Origin(actor="anonymous", address=call.address, channel=channel, request_id=call.request_id)
+    return _origin(call, "anonymous", channel)
+
+
+def _origin(call: Call, actor: str, channel: str) -> Origin:
+    return Origin(actor, call.address, channel, call.request_id)
 
 
 def _lacks(scope: str) -> Forbidden:

@@ -6,10 +6,11 @@ import os
 import secrets
 import ssl
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from email.message import Message
+from functools import partial
 from typing import Any, NamedTuple, TypeVar, cast
 from urllib.parse import urlencode
 
@@ -155,13 +156,10 @@ class Client:
             connection.close()
 
     def _connect(self) -> http.client.HTTPConnection:
-        host, port = self.address.host, self.address.port
+        kind: Callable[..., http.client.HTTPConnection] = http.client.HTTPConnection
         if self.address.scheme == "https":
-            connection: http.client.HTTPConnection = http.client.HTTPSConnection(
-                host, port, timeout=CONNECT_SECONDS, context=self.tls or ssl.create_default_context()
-            )
-        else:
-            connection = http.client.HTTPConnection(host, port, timeout=CONNECT_SECONDS)
+            kind = partial(http.client.HTTPSConnection, context=self.tls or ssl.create_default_context())
+        connection = kind(self.address.host, self.address.port, timeout=CONNECT_SECONDS)
         connection.connect()
         # To connect takes seconds at most, an answer may take a walk over all tokens.
         connection.sock.settimeout(self.read_seconds)

@@ -16,7 +16,7 @@ from service.store.driver.connection import Link, ask
 from service.store.driver.keys import TAGS
 from service.store.driver.replies import Answer, NotPrimary, Redirect, Reply, Waiting, give, unavailable
 from service.store.servers.node import Node
-from service.store.servers.opening import Opener
+from service.store.servers.opening import Opener, closed_on_failure
 from service.store.servers.url import Address
 
 log = logging.getLogger(__name__)
@@ -128,15 +128,12 @@ class Cluster:
 
     async def open_any(self) -> AbstractConnection:
         connection = await self._opener.open(self._seeds + self._known)
-        try:
-            # A Redis that is no node of a cluster answers all other commands as if it were one.
-            await ask(connection, "CLUSTER", "INFO")
-        except ResponseError as error:
-            await connection.disconnect(nowait=True)
-            raise _refusal(error) from None
-        except BaseException:
-            await connection.disconnect(nowait=True)
-            raise
+        async with closed_on_failure(connection):
+            try:
+                # A Redis that is no node of a cluster answers all other commands as if it were one.
+                await ask(connection, "CLUSTER", "INFO")
+            except ResponseError as error:
+                raise _refusal(error) from None
         self._any_host = getattr(connection, "host", self._any_host)
         return connection
 

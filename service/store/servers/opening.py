@@ -4,8 +4,8 @@ import asyncio
 import os
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -135,17 +135,24 @@ def _tls_of(options: Mapping[str, Any]) -> RedisSSLContext:
     return context
 
 
-async def _connected(connection: AbstractConnection) -> AbstractConnection:
+@asynccontextmanager
+async def closed_on_failure(connection: AbstractConnection) -> AsyncIterator[None]:
+    """Closes it where what is done with it fails."""
     try:
+        yield
+    # BaseException, because an attempt that lost the race is cancelled and must not leave its socket open.
+    except BaseException:
+        await connection.disconnect(nowait=True)
+        raise
+
+
+async def _connected(connection: AbstractConnection) -> AbstractConnection:
+    async with closed_on_failure(connection):
         await connection.connect()  # type: ignore[no-untyped-call]
         # Not by the driver, which fails where an access list forbids it: it is for people who list clients.
         with suppress(ResponseError):
             if (told := await ask(connection, "CLIENT", "SETNAME", "token-service")) != b"OK":
                 raise InvalidResponse(f"{told!r} to CLIENT SETNAME")
-    # BaseException, because an attempt that lost the race is cancelled and must not leave its socket open.
-    except BaseException:
-        await connection.disconnect(nowait=True)
-        raise
     return connection
 
 
@@ -193,18 +200,15 @@ async def open_primary(opener: Opener, addresses: Sequence[Address], clock: Serv
     Raises RedisError or OSError, and Refused where a replica, a sentinel or a loading server answers.
     """
     connection = await opener.open(addresses)
-    try:
-        if (fault := role_fault(await _role(connection))) is not None:
-            raise fault
-        await _ping(connection)
-        if clock is not None:
-            await clock.check(partial(ask, connection, "TIME"))
-    except BusyLoadingError:
-        await connection.disconnect(nowait=True)
-        raise loading() from None
-    except BaseException:
-        await connection.disconnect(nowait=True)
-        raise
+    async with closed_on_failure(connection):
+        try:
+            if (fault := role_fault(await _role(connection))) is not None:
+                raise fault
+            await _ping(connection)
+            if clock is not None:
+                await clock.check(partial(ask, connection, "TIME"))
+        except BusyLoadingError:
+            raise loading() from None
     return connection
 
 

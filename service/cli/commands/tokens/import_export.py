@@ -49,16 +49,12 @@ def export_tokens(file: Path, force: bool) -> Report | None:
         return None
     # Not `exists`: a link that leads nowhere would be written through all the same.
     if os.path.lexists(file):
-        _allow_over(file, force=force)
+        if not force:
+            raise Failure(f"{file} is there already: choose another name, or add --force")
+        if file.exists() and not file.is_file():
+            raise Failure(f"{file} is no file")
     count = _write(connect(), file, force=force)
     return Report({"file": str(file), "tokens": count}, said(f"Tokens in {file}: {count:,}."))
-
-
-def _allow_over(file: Path, *, force: bool) -> None:
-    if not force:
-        raise Failure(f"{file} is there already: choose another name, or add --force")
-    if file.exists() and not file.is_file():
-        raise Failure(f"{file} is no file")
 
 
 def _write(client: Client, file: Path, *, force: bool) -> int:
