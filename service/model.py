@@ -241,12 +241,10 @@ class DerivedToken(ManagedToken, frozen=True, gc=False):
 
     @property
     def charged(self) -> str:
-        """The id of the token whose limits a request charges."""
         return self.pool or self.token_id
 
     @property
     def shares_as(self) -> str:
-        """The subject whose shared limits a request charges, too."""
         return self.charged_as or self.subject
 
 

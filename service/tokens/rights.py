@@ -17,23 +17,21 @@ _READS = ("tokens:read",)
 
 
 class Terms(Protocol):
-    """What decides how much a token may do, of one that is there or of one to be made."""
+    """What decides how much a token may do, of one that is there or of one to be made: no networks stand for anywhere,
+    and of the limits all hold.
+    """
 
     @property
-    def scopes(self) -> tuple[str, ...]:
-        """What it permits."""
+    def scopes(self) -> tuple[str, ...]: ...
 
     @property
-    def subject(self) -> str:
-        """Whom it speaks for."""
+    def subject(self) -> str: ...
 
     @property
-    def networks(self) -> tuple[str, ...]:
-        """Where it may be used, empty for anywhere."""
+    def networks(self) -> tuple[str, ...]: ...
 
     @property
-    def rate_limits(self) -> tuple[RateLimit, ...]:
-        """How often it may be used: all of them hold."""
+    def rate_limits(self) -> tuple[RateLimit, ...]: ...
 
 
 def check_held(origin: Origin, terms: Terms) -> None:

@@ -78,7 +78,7 @@ class AuditApi(OperationGroup, tag="audit"):
         if not call.head_only:
             await self._audit_log.write("export.made", caller.origin, "audit", after={"format": query.format, **asked})
         lines, media_type = (_ndjson_lines, NDJSON) if query.format == "ndjson" else (_csv_lines, CSV)
-        return Download(call, lines(self._audit.every(wanted)), media_type, f"audit.{query.format}")
+        return Download(call, _pieces(lines(self._audit.every(wanted))), media_type, f"audit.{query.format}")
 
     @Operation("GET", "/api/admin/audit/verification", READ, "verifyAuditLog")
     async def verify(self, caller: Caller) -> AuditVerification:
@@ -100,16 +100,15 @@ def _position(cursor: str | None) -> Position | None:
 
 
 async def _ndjson_lines(events: AsyncIterator[Event]) -> AsyncIterator[bytes]:
-    """One JSON object a line."""
-    async for piece in _pieces(_encode(shown(event)) + b"\n" async for event in events):
-        yield piece
+    async for event in events:
+        yield _encode(shown(event)) + b"\n"
 
 
 async def _csv_lines(events: AsyncIterator[Event]) -> AsyncIterator[bytes]:
     """CSV (RFC 4180) with a line of headings."""
     yield _row(field.encode_name for field in msgspec.structs.fields(AuditShown))
-    async for piece in _pieces(_row(map(_cell, msgspec.structs.astuple(shown(event)))) async for event in events):
-        yield piece
+    async for event in events:
+        yield _row(map(_cell, msgspec.structs.astuple(shown(event))))
 
 
 async def _pieces(lines: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -11,7 +11,7 @@ from service.api.gateway.answers import Answer, answer, required_scopes
 from service.api.http.access import READ
 from service.api.http.call import Call
 from service.api.http.operation import Operation, OperationGroup
-from service.api.http.timestamps import Instant, parse_rfc3339, rfc3339
+from service.api.http.timestamps import Instant, parse_rfc3339, rfc3339_or_none
 from service.api.http.validate_paths import ONE_TIME, ONE_TIME_ENVOY, PLAIN, form_of
 from service.errors import wrong
 from service.model import Kind, Scope
@@ -133,7 +133,7 @@ def _shown(check: Check) -> CheckShown:
         check.check,
         check.result.value,
         check.detail,
-        rfc3339(check.at) if check.at else None,
+        rfc3339_or_none(check.at),
         check.by or None,
         check.asked or None,
         check.held or None,

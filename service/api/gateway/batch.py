@@ -11,7 +11,7 @@ from service.api.auth.clients import Clients
 from service.api.http.access import INTROSPECT
 from service.api.http.call import Call, Json
 from service.api.http.operation import Operation, OperationGroup
-from service.api.http.timestamps import Instant, rfc3339
+from service.api.http.timestamps import Instant, rfc3339_or_none
 from service.model import Scope, Verdict
 from service.tokens.batch import Batch, Known
 from service.tokens.credential import DecodedCredential
@@ -81,13 +81,6 @@ def _result(verdict: Verdict) -> BatchResult:
     code = verdict.outcome.value
     if (credential := verdict.accepted) is None:
         return BatchResult(False, None, None, None, None, None, code)
-    expires_at = rfc3339(credential.expires_at) if credential.expires_at else None
-    return BatchResult(
-        True,
-        credential.token_id,
-        credential.kind.value,
-        credential.subject or None,
-        credential.scopes,
-        expires_at,
-        code,
-    )
+    expires_at = rfc3339_or_none(credential.expires_at)
+    token_id, kind, subject = credential.token_id, credential.kind.value, credential.subject or None
+    return BatchResult(True, token_id, kind, subject, credential.scopes, expires_at, code)
