@@ -77,6 +77,10 @@ class Calendar(msgspec.Struct, frozen=True, array_like=True, gc=False):
     time_zone: str = "UTC"
 
 
+# The name of a limit that was given none.
+DEFAULT_LIMIT = "default"
+
+
 class RateLimit(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """`limit` requests in `period_seconds`, at most `burst` of them at once (0 stands for `limit`).
 
@@ -87,7 +91,7 @@ class RateLimit(msgspec.Struct, frozen=True, array_like=True, gc=False):
     limit: int
     period_seconds: int
     burst: int = 0
-    name: str = "default"
+    name: str = DEFAULT_LIMIT
     calendar: Calendar | None = None
 
     @property

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from service.errors import NotFound, wrong
-from service.model import ManagedToken, Origin, Quota, RateLimit
+from service.model import DEFAULT_LIMIT, ManagedToken, Origin, Quota, RateLimit
 from service.store.credentials import Charge, CredentialStore
 from service.store.driver.many_tokens import all_of
 from service.store.limits.subjects import Shared, SubjectStore
@@ -18,11 +18,9 @@ from service.store.limits.windows import window_of
 from service.tokens.audit.log import AuditLog
 
 MOST_LIMITS = 4
-# The name of a limit that was given none.
-DEFAULT_LIMIT = "default"
 RATE, QUOTA = "rateLimit", "quota"
 # The members of the API that hold one limit alone, a rate or a quota, and what that one is called.
-_CALLED = {RATE: DEFAULT_LIMIT, QUOTA: "quota"}
+CALLED = {RATE: DEFAULT_LIMIT, QUOTA: "quota"}
 # How far the clock here may lag behind that of Redis, by which the script goes.
 _CLOCKS_APART_MILLISECONDS = 1000
 _REMEMBERED = 65_536
@@ -30,15 +28,10 @@ _REMEMBERED = 65_536
 _MARK = "subject:"
 
 
-def called(member: str) -> str:
-    """The name of the limit that a member holds alone."""
-    return _CALLED[member]
-
-
 def member_of(limit: RateLimit) -> str:
     """The member that holds it alone; empty for the others, among them one of that name and of the other kind."""
     member = RATE if limit.calendar is None else QUOTA
-    return member if limit.name == _CALLED[member] else ""
+    return member if limit.name == CALLED[member] else ""
 
 
 def with_alone(limits: tuple[RateLimit, ...], given: dict[str, RateLimit | None]) -> tuple[RateLimit, ...]:

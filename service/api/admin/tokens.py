@@ -1,6 +1,7 @@
 """Managed tokens, as administrators create, show, edit, revoke and rotate them."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -33,7 +34,7 @@ from service.api.http.operation import Operation, OperationGroup, PathId
 from service.api.http.timestamps import instant_or_none
 from service.errors import wrong
 from service.model import Origin
-from service.tokens.lifetime import DURATIONS
+from service.tokens.limits import with_alone
 from service.tokens.managed.bulk import Bulk
 from service.tokens.managed.rotation import Rotation
 from service.tokens.managed.tokens import ManagedTokens, NewToken
@@ -72,7 +73,7 @@ class ManagedApi(OperationGroup, tag="managed"):
 
     def _new(self, wanted: CreateToken, origin: Origin) -> NewToken:
         now = self._clock()
-        expires_at = expiry(wanted.duration, wanted.expires_at, now, DURATIONS)
+        expires_at = expiry(wanted.duration, wanted.expires_at, now)
         # A date that is too late is refused and not cut: whoever names a day expects that one.
         return new_token(wanted, cut_life(origin, expires_at, now) if wanted.duration else expires_at)
 
@@ -172,7 +173,7 @@ def _changes(wanted: ChangeToken) -> dict[str, Any]:
     if isinstance(wanted.name, str):
         changes["name"] = clean_name(wanted.name)
     if alone := alone_given(wanted):
-        changes["alone"] = alone
+        changes["rate_limits"] = partial(with_alone, given=alone)
     if not isinstance(wanted.limits, msgspec.UnsetType):
         # Even of null: all limits may have been given with a rate among them.
         if alone:

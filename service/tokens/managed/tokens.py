@@ -18,7 +18,6 @@ from service.store.pacing import STEP, share_turn
 from service.tokens.audit.actions import Action
 from service.tokens.idempotency import Repeatable, Repeats, refuse_if_secret_ended
 from service.tokens.lifetime import Lifetime
-from service.tokens.limits import with_alone
 from service.tokens.managed.name_holders import NameHolders
 from service.tokens.managed.records import TRIES, ManagedRecords, keeps_changing, refuse_if_ended, told
 from service.tokens.rights import check_held, check_life
@@ -111,8 +110,7 @@ class ManagedTokens:
     async def update(self, token_id: str, changes: dict[str, Any], origin: Origin) -> ManagedToken:
         """Change a token: fields of ManagedToken to new values, `active` among them. Returns it as it is then.
 
-        `rate` stands for the limit called `default` alone, or None for none of this name.
-
+        `rate_limits` may be a function of the present ones.
         An old secret in its overlap goes on with the new terms. What is refused changes nothing.
         Raises NotFound, Conflict (`name_taken`, `token_revoked`, `token_expired`), InvalidRequest, and Forbidden
         for what the caller does not hold, before the change or after it.
@@ -160,9 +158,8 @@ class ManagedTokens:
         now = self._clock()
         if "expires_at" in changes and not old.revoked_at and changes["expires_at"] != old.expires_at:
             self._lifetime.check(changes["expires_at"])
-        if "alone" in changes:
-            limits = with_alone(old.rate_limits, changes["alone"])
-            changes = {name: value for name, value in changes.items() if name != "alone"} | {"rate_limits": limits}
+        if callable(limits := changes.get("rate_limits")):
+            changes = {**changes, "rate_limits": limits(old.rate_limits)}
         if "max_uses" in changes:
             # A new number of uses counts from now on.
             changes = {**changes, "uses_left": changes["max_uses"]}

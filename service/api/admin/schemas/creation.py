@@ -12,6 +12,7 @@ from service.api.http.timestamps import Instant, parse_rfc3339
 from service.errors import wrong
 from service.identifiers import SUBJECT, TOKEN_ID
 from service.model import Scope
+from service.tokens.lifetime import DURATIONS
 from service.tokens.managed.tokens import NewToken
 
 Name = Annotated[str, Meta(min_length=1, max_length=80, description="1 to 80 characters, unique")]
@@ -52,14 +53,14 @@ class CreateToken(Terms, forbid_unknown_fields=True, rename="camel", kw_only=Tru
     expires_at: Instant | None = None
 
 
-def expiry(duration: str | None, expires_at: str | None, now: float, days: dict[str, int]) -> int:
+def expiry(duration: str | None, expires_at: str | None, now: float) -> int:
     """When a token expires, epoch seconds, 0 for never. Raises InvalidRequest unless exactly one is given."""
     # Not to give an end is no way to ask for none: by mistake it would make a token for ever.
     if (duration is None) == (expires_at is None):
         raise wrong("duration", "give either duration (7days, 1month, 6months, 1year, never) or expiresAt")
     if expires_at is not None:
         return parse_rfc3339(expires_at, "expiresAt")
-    return 0 if duration == "never" or duration is None else int(now) + days[duration] * 86400
+    return 0 if duration == "never" or duration is None else int(now) + DURATIONS[duration] * 86400
 
 
 def new_token(wanted: Terms, expires_at: int) -> NewToken:

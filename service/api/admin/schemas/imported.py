@@ -12,7 +12,6 @@ from service.api.http.timestamps import parse_instant
 from service.errors import wrong
 from service.tokens.imported.digest_forms import digest_of, refuse_digest
 from service.tokens.imported.rules import Rule, rule_of
-from service.tokens.lifetime import DURATIONS
 from service.tokens.managed.import_admission import ImportedSecret, last_eight_of
 
 Creator = Annotated[str, Meta(min_length=1, max_length=128)]
@@ -81,7 +80,7 @@ def _end(line: ImportedToken, reading: Reading) -> int:
     if line.expires_at is UNSET or line.duration is not None:
         # A number counts as well: a row that says two ends is refused, and not taken by one of them.
         text = str(line.expires_at) if isinstance(line.expires_at, str | int) else None
-        return expiry(line.duration, text, reading.now, DURATIONS)
+        return expiry(line.duration, text, reading.now)
     return 0 if line.expires_at is None else parse_instant(line.expires_at, "expiresAt", reading.zone)
 
 

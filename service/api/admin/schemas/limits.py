@@ -6,9 +6,9 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from service.errors import InvalidRequest, wrong
-from service.model import Calendar, Quota, RateLimit
+from service.model import DEFAULT_LIMIT, Calendar, Quota, RateLimit
 from service.store.limits.windows import NoSuchZone, zone_of
-from service.tokens.limits import DEFAULT_LIMIT, MOST_LIMITS, QUOTA, RATE, called, member_of
+from service.tokens.limits import CALLED, MOST_LIMITS, QUOTA, RATE, member_of
 
 _MOST_OF_RATE = 1_000_000
 
@@ -117,7 +117,7 @@ def alone_given(wanted: LimitsGiven) -> dict[str, RateLimit | None]:
             given[member] = None
         elif not isinstance(one, UnsetType):
             limit = msgspec.convert(one, Limit, from_attributes=True)
-            given[member] = _read(msgspec.structs.replace(limit, name=called(member)), member)
+            given[member] = _read(msgspec.structs.replace(limit, name=CALLED[member]), member)
     return given
 
 
