@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+from hiredis import Reader
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
@@ -39,7 +40,10 @@ class ClientLink:
             raise translate(error) from error
 
     def submit(self, command: bytes, answer: Callable[[Any], None], *, retry: bool = False) -> None:
-        parts = command.split(b"\r\n")[2::2]
+        # Read as a server does: a MAC may have the end of a line in it.
+        reader = Reader()
+        reader.feed(command)
+        parts = reader.gets()
         task = asyncio.get_running_loop().create_task(self._ask(parts, answer))
         self._asked.add(task)
         task.add_done_callback(self._asked.discard)

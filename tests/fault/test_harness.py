@@ -10,12 +10,15 @@ import sys
 from collections.abc import Iterator
 
 import pytest
+from fakeredis.aioredis import FakeRedis
 
+from service.store.driver.replies import packed
 from tests.api.redis_child import RedisChild
 from tests.api.running import ROOT, wait_until
 from tests.api.wire import Client
 from tests.fault.lost_replies import lose_replies, proxied
 from tests.fault.volley import post, volley
+from tests.links import ClientLink
 from tests.ports import held_port
 
 
@@ -107,3 +110,10 @@ def test_a_proxy_leaves_no_client_that_came_at_the_last_moment(
 def test_a_held_port_is_given_to_nobody_at_another_address() -> None:
     with socket.socket() as other, pytest.raises(OSError, match="in use"):
         other.bind(("127.0.0.2", held_port()))
+
+
+async def test_a_link_sends_an_argument_with_the_end_of_a_line_in_it_whole() -> None:
+    answered: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+    async with FakeRedis(protocol=2) as client:
+        ClientLink(client).submit(packed("ECHO", b"\r\n a\r\n"), answered.set_result)
+        assert await answered == b"\r\n a\r\n"

@@ -1,8 +1,10 @@
 """The watch over Redis: what forbids it, said once, and the number of shards settled for good."""
 
 import asyncio
+import gc
 import time
 from collections import Counter
+from operator import attrgetter
 from typing import Any
 
 import pytest
@@ -51,6 +53,27 @@ async def link(make_service: MakeService) -> Saying:
 @pytest.fixture
 def monitor(link: Saying, namespace: str, clock: Clock) -> Monitor:
     return Monitor(Shards(namespace, [link]), ServerClock(clock), MARKS)
+
+
+@pytest.mark.parametrize("asked", ["clocks.check", "check", "_inspect"])
+async def test_a_server_that_is_away_leaves_the_collector_nothing(link: Saying, monitor: Monitor, asked: str) -> None:
+    link.fails = {"TIME", "INFO", "SET"}
+    check = attrgetter(asked)(monitor)
+
+    async def ask() -> None:
+        with pytest.raises(StoreUnavailable) as refused:
+            await check()
+        # Its traceback knows this very frame.
+        del refused
+
+    gc.disable()
+    try:
+        await ask()
+        gc.collect()
+        await ask()
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
 
 
 CHECKS = {
