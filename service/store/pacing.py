@@ -76,6 +76,10 @@ class _Part(Awaitable[T], Generic[T]):
     def __init__(self, coroutine: Coroutine[Any, Any, T]) -> None:
         self._coroutine = coroutine
 
+    def __del__(self) -> None:
+        # One that is cancelled before its first turn was never begun, of which Python warns in the log.
+        self._coroutine.close()
+
     def __await__(self) -> Generator[Any, Any, T]:
         proceed: Callable[[Any], Any] = self._coroutine.send
         given: Any = None

@@ -235,3 +235,23 @@ async def test_a_list_that_is_left_early_frees_its_rows_some_at_a_time(ways_give
     assert not rows
     await listed.aclose()
     assert len(ways_given) == 3
+
+
+async def test_a_part_that_is_cancelled_before_its_first_turn_leaves_no_warning(
+    recwarn: pytest.WarningsRecorder,
+) -> None:
+    """As of a client who leaves then."""
+
+    async def items() -> AsyncIterator[int]:
+        yield 0
+
+    async def first() -> int:
+        return await anext(ahead(items()))
+
+    following = asyncio.ensure_future(first())
+    await asyncio.sleep(0)
+    following.cancel()
+    await asyncio.wait([following])
+    del following
+    gc.collect()
+    assert [str(warned.message) for warned in recwarn] == []
