@@ -85,6 +85,13 @@ class RevokeCycle(BearerCycle):
     template = MANAGED_PATH
 
 
+class ListCycle(BearerCycle):
+    """A page of managed tokens is shown, in the order of their creation."""
+
+    method = "GET"
+    template = MANAGED_PATH
+
+
 class IssueCycle(BearerCycle):
     """A one-time token is issued to a caller who is known."""
 
@@ -99,6 +106,8 @@ _CHANGING: dict[tuple[bytes, bytes], type[OperationCycle]] = {
 _METHODS = frozenset(method for method, _ in _CHANGING)
 # Any other query is for the ordinary way to read.
 _QUERY = re.compile(rb"[A-Za-z0-9=&,_-]*")
+# A list that no search goes before: to watch meanwhile for a client that leaves is the ordinary way's.
+_PAGE = re.compile(re.escape(MANAGED_PATH).encode() + rb"(\?((limit|cursor|status)=[A-Za-z0-9_,-]+&?)+)?")
 # The digits of a length that is read here: a longer body is for the ordinary way.
 _DIGITS = 4
 
@@ -118,4 +127,6 @@ def operation_of(method: bytes, url: bytes, named: Named) -> tuple[type[Operatio
         return None
     if (secret := check_of(url, named)) is not None:
         return SessionCheckCycle, secret
+    if b"authorization" in named and _PAGE.fullmatch(url):
+        return ListCycle, url
     return (GenerateCycle, url) if generates(url, named) else None

@@ -10,7 +10,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from service.api.admin.token_views import write_cursor
 from service.model import RateLimit
+from service.store.managed.query import Query
 from service.tokens.managed.tokens import NewToken
 from tests.contract.test_two_ways import (
     ORIGIN,
@@ -169,7 +171,43 @@ async def changes(ways: Ways) -> list[bytes]:  # noqa: F811
     ]
 
 
-@pytest.mark.parametrize("asked", [introspections, spendings, generations, changes])
+async def pages(ways: Ways) -> list[bytes]:  # noqa: F811
+    """Of the two newest tokens, made once and never used, asked for by everybody in the ways that lists are."""
+    path, managed = "/api/admin/tokens", ways.service.rules.managed
+    for name, scope in (("reader", "tokens:read"), ("newest but one", "a"), ("newest", "b")):
+        if name not in ways.secrets:
+            new = NewToken(name, int(ways.service.clock()) + 600, scopes=(scope,))
+            ways.secrets[name] = (await managed.tokens.create(new, ORIGIN)).secret
+    first, after, _ = await managed.queries.page(Query(limit=1))
+    cursor = write_cursor(after, "-createdAt")
+    good = f"Authorization: Bearer {ways.secrets['session']}"
+
+    def listed(query: str, *fields: str) -> bytes:
+        return request(f"GET {path}{query} HTTP/1.1", *fields)
+
+    one = "?limit=1"
+    odd = ("?limit=0", "?limit=x", "?limit=1&limit=1", "?cursor=abc", "?status=odd", "?x=1", "?", "?limit=1&", "?&")
+    searched = ("q=newest", "createdBy=admin", "sort=-createdAt", f"ids={first[0].token_id}", "status=active%2Cexpired")
+    return [
+        listed(one, good),
+        listed(f"{one}&cursor={cursor}", good),
+        listed(f"?status=active,inactive&limit=1&cursor={cursor}", good, "X-Request-Id: mine"),
+        *[listed(one, f"Authorization: Bearer {secret}") for secret in ways.secrets.values()],
+        *[listed(query, good) for query in odd],
+        *[listed(f"{one}&{query}", good) for query in searched],
+        listed("?status=revoked", good, "X-Requested-With: tokens-cli", "Connection: close"),
+        listed(f"?parent={first[0].token_id}", good),
+        listed(one, good, good),
+        listed(one, f"X-Token: {ways.secrets['session']}"),
+        listed(one),
+        listed(one, f"authorization: bearer  {ways.secrets['session']} "),
+        listed(one, good, "Content-Length: 2") + b"{}",
+        request(f"HEAD {path}{one} HTTP/1.1", good),
+        request(f"GET {path}/{one} HTTP/1.1", good),
+    ]
+
+
+@pytest.mark.parametrize("asked", [introspections, spendings, generations, changes, pages])
 async def test_an_operation_says_counts_and_logs_the_same_on_both_ways(
     ways: Ways,  # noqa: F811
     asked: Callable[[Ways], Any],
@@ -199,13 +237,14 @@ async def test_the_usual_request_never_reaches_the_ordinary_way(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     usual = [(await introspections(ways))[0], (await spendings(ways))[0], (await generations(ways))[0]]
-    usual += (await changes(ways))[:4]
+    usual += [*(await changes(ways))[:4], *(await pages(ways))[:3]]
     monkeypatch.setattr(ways.service.application, "call", None)
     # Whoever is known from one reading is not read again.
     monkeypatch.setattr(ways.service.rules.authority, "verify", None)
     got = [await exchange(ways.fast_path, [sent], 1) for sent in usual]
-    assert [answer[9:12] for answer in got] == [b"200"] * 3 + [b"201", b"200", b"200", b"201"]
+    assert [answer[9:12] for answer in got] == [b"200"] * 3 + [b"201", b"200", b"200", b"201"] + [b"200"] * 3
     said = (b'"active":true', b'"valid":true', b"success", b"created", b"deactivated", b"revoked", b"one_time")
+    said += (b'"nextCursor":"',) * 3
     assert all(word in answer for word, answer in zip(said, got, strict=True))
 
 
