@@ -6,7 +6,7 @@ import asyncio
 import time
 import types
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterable
 from math import inf
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -17,6 +17,9 @@ T = TypeVar("T")
 # What nobody feels, and the longest pause, so that the work goes on however busy the process is.
 _UNFELT_SECONDS = 0.0005
 _LONGEST_SECONDS = 0.02
+# When a work of many pieces gives way, of which one may be twenty times as long as another: with a piece more it is
+# less than a millisecond; a slice of ordinary ones is done by then, for to give way takes time as well.
+_FELT_SECONDS = 0.0007
 # Of one turn of the loop all long work has so much together, and what was begun by then: several that are ready at once
 # would make a turn of two milliseconds out of steps of a half.
 _SHARE_SECONDS = 0.00025
@@ -50,12 +53,17 @@ class _Turn:
     @classmethod
     def is_used_up(cls) -> bool:
         """Has this turn had its share? Asked by long work that goes on now if it has not."""
+        return time.monotonic() > cls.over(_SHARE_SECONDS)
+
+    @classmethod
+    def over(cls, share: float) -> float:
+        """When this turn has had such a share. Asked by long work that goes on now: with the first it begins."""
         now = time.monotonic()
         # None takes so long: the loop that was to end that turn is gone.
         if now - cls.began > _LONGEST_SECONDS:
             cls.began = now
             asyncio.get_running_loop().call_soon(cls.end)
-        return now - cls.began > _SHARE_SECONDS
+        return cls.began + share
 
 
 @types.coroutine
@@ -159,6 +167,23 @@ async def give_way() -> None:
     # A part waits for its turn wherever it goes on.
     if not _Computed.by_part:
         await _turn()
+
+
+async def in_turns(make: Callable[..., T], *items: Iterable[Any]) -> list[T]:
+    """As `list(map(...))`, where an item may have some hundred bytes or fifty thousand."""
+    made, now, felt = list[T](), time.monotonic, _Turn.over(_FELT_SECONDS)
+    for one in map(make, *items):
+        made.append(one)
+        if now() > felt:
+            await give_way()
+            felt = _Turn.over(_FELT_SECONDS)
+    return made
+
+
+async def rest_if_felt() -> None:
+    """Between two pieces of a kind: go on at once, or give way if this turn has had what nobody feels."""
+    if time.monotonic() > _Turn.over(_FELT_SECONDS):
+        await give_way()
 
 
 async def share_turn() -> None:

@@ -16,7 +16,7 @@ from service.api.http.operation import Operation, OperationGroup
 from service.api.http.timestamps import Instant, instant_or_none
 from service.api.pages.files import Download
 from service.errors import wrong
-from service.store.pacing import give_way
+from service.store.pacing import in_turns
 from service.tokens.audit.actions import Action
 from service.tokens.audit.log import AuditLog
 from service.tokens.audit.reader import POSITION, AuditFilter, AuditReader, Event, Position
@@ -24,9 +24,6 @@ from service.tokens.audit.verification import Verification
 
 CSV = "text/csv"
 NDJSON = "application/x-ndjson"
-# How many entries are written before others get a turn, and how much of them: half a millisecond. One of a token with
-# all the metadata that there may be has 50 kB.
-_LINES, _BYTES = 32, 32 * 1024
 # What spreadsheets take for the beginning of a formula, by OWASP's page on CSV injection.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _encode = msgspec.json.Encoder().encode
@@ -72,13 +69,13 @@ class AuditApi(OperationGroup, tag="audit"):
         )
         if query.format == "json":
             events, after = await self._audit.page(wanted, query.limit, _position(query.cursor))
-            return AuditPage([shown(event) for event in events], str(after) if after else None)
+            return AuditPage(await in_turns(shown, events), str(after) if after else None)
         asked = {name: value for name, value in call.query if name != "format"}
         # Before the first line: one that breaks off has been taken out as far as it came.
         if not call.head_only:
             await self._audit_log.write("export.made", caller.origin, "audit", after={"format": query.format, **asked})
         lines, media_type = (_ndjson_lines, NDJSON) if query.format == "ndjson" else (_csv_lines, CSV)
-        return Download(call, _pieces(lines(self._audit.every(wanted))), media_type, f"audit.{query.format}")
+        return Download(call, lines(self._audit.every(wanted)), media_type, f"audit.{query.format}")
 
     @Operation("GET", "/api/admin/audit/verification", READ, "verifyAuditLog")
     async def verify(self, caller: Caller) -> AuditVerification:
@@ -99,29 +96,16 @@ def _position(cursor: str | None) -> Position | None:
         raise wrong("cursor", "this cursor belongs to another list: start again without it") from None
 
 
-async def _ndjson_lines(events: AsyncIterator[Event]) -> AsyncIterator[bytes]:
+async def _ndjson_lines(events: AsyncIterator[Event]) -> AsyncIterator[list[bytes]]:
     async for event in events:
-        yield _encode(shown(event)) + b"\n"
+        yield [_encode(shown(event)), b"\n"]
 
 
-async def _csv_lines(events: AsyncIterator[Event]) -> AsyncIterator[bytes]:
+async def _csv_lines(events: AsyncIterator[Event]) -> AsyncIterator[list[bytes]]:
     """CSV (RFC 4180) with a line of headings."""
-    yield _row(field.encode_name for field in msgspec.structs.fields(AuditShown))
+    yield [_row(field.encode_name for field in msgspec.structs.fields(AuditShown))]
     async for event in events:
-        yield _row(map(_cell, msgspec.structs.astuple(shown(event))))
-
-
-async def _pieces(lines: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    some, size = list[bytes](), 0
-    async for line in lines:
-        some.append(line)
-        size += len(line)
-        if len(some) == _LINES or size >= _BYTES:
-            yield b"".join(some)
-            some, size = [], 0
-            await give_way()
-    if some:
-        yield b"".join(some)
+        yield [_row(map(_cell, msgspec.structs.astuple(shown(event))))]
 
 
 def _row(cells: Iterable[str]) -> bytes:

@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from service.api.admin.schemas.import_export import export_lines, import_line, name_of
+from service.api.admin.schemas.import_export import export_line, import_line, name_of
 from service.api.admin.schemas.imported import Reading
 from service.api.admin.schemas.tokens import Filter
 from service.api.admin.token_views import TokenViews
@@ -20,7 +20,7 @@ from service.api.http.timestamps import parse_zone
 from service.api.pages.files import Download
 from service.errors import InvalidRequest
 from service.model import Origin, Status
-from service.store.pacing import UNDER_WAY, Overlapped
+from service.store.pacing import UNDER_WAY, Overlapped, in_turns
 from service.tokens.audit.log import AuditLog
 from service.tokens.managed.import_admission import Exported, ImportAdmission, ImportedSecret
 from service.tokens.managed.imports import SLICE, DryRun, Imports
@@ -103,7 +103,7 @@ class ImportExportApi(OperationGroup, tag="managed"):
             await self._audit_log.write(
                 "export.made", caller.origin, "tokens", after={"format": "ndjson", **dict(call.query)}
             )
-        lines = (export_lines(records) async for records in self._queries.everything(wanted))
+        lines = (await in_turns(export_line, records) async for records in self._queries.everything(wanted))
         return Download(call, lines, NDJSON, "tokens.ndjson")
 
     @Operation("POST", "/api/admin/tokens/import", ADMINISTER, "importTokens", body=str, body_media_type=NDJSON)
@@ -170,7 +170,11 @@ class ImportExportApi(OperationGroup, tag="managed"):
                 if len(rows) == SLICE:
                     has_yielded = True
                     yield waiting.pop(home)
-            if not has_yielded:
+            # A long line is a step of its own.
+            if len(some) == 1:
+                yield from waiting.values()
+                waiting = {}
+            elif not has_yielded:
                 yield []
         yield from waiting.values()
 

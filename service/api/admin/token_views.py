@@ -15,6 +15,7 @@ from service.errors import wrong
 from service.model import ManagedToken, Status
 from service.store.managed.query import Query
 from service.store.managed.records import Remembered
+from service.store.pacing import in_turns
 from service.store.usage import Begun, Series, UsageStore
 from service.tokens.limits import Standings, SubjectLimits
 from service.tokens.managed.derivation import Derivation
@@ -66,13 +67,13 @@ class TokenViews:
 
         As they are, or written already: to whoever writes the answer that is the same.
         """
-        row_of = self._rows.of
         rows: list[TokenShown] = []
-        # The longest page holds the loop for a millisecond; others have a turn while the next part's usage is read.
         for start in range(0, len(tokens), PAGE):
-            some = await self._given(tokens[start : start + PAGE], parent_id)
-            rows += [row_of(given[0].token_id, given).tell() for given in some]
+            rows += await in_turns(self._row, await self._given(tokens[start : start + PAGE], parent_id))
         return rows
+
+    def _row(self, given: tuple[Any, ...]) -> Any:
+        return self._rows.of(given[0].token_id, given).tell()
 
     async def _given(
         self, tokens: list[ManagedToken], parent_id: str, known: Series | None = None

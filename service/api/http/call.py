@@ -5,7 +5,7 @@ How an operation is declared is in `operation.py`. Failures become answers in `p
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from functools import cache
 from time import perf_counter
 from typing import Annotated, Any, TypeVar
@@ -14,12 +14,13 @@ from urllib.parse import parse_qsl
 import msgspec
 from msgspec import Meta
 from starlette.requests import ClientDisconnect
-from starlette.responses import Response
-from starlette.types import Receive, Scope
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from service.api.http.access import ANYONE
 from service.api.http.bodies import BODY_BYTES, decode, decode_long, wrong_field
 from service.errors import InvalidRequest, wrong
+from service.store.pacing import give_way, rest_if_felt
 from service.tokens.credential import DecodedCredential
 
 Headers = list[tuple[bytes, bytes]]
@@ -28,6 +29,8 @@ MOST_PAIRS = 200
 # The size of a page in every list: where the request names none, and the largest.
 PAGE, LARGEST_PAGE = 50, 200
 PageSize = Annotated[int, Meta(ge=1, le=LARGEST_PAGE)]
+# So many rows of a list are written in one go, of which one may have 50 kB; and about so much is sent in one.
+_ROWS, _PIECE_BYTES = 4, 128 * 1024
 T = TypeVar("T")
 _encode = msgspec.json.Encoder().encode
 _JSON = (b"content-type", b"application/json")
@@ -43,6 +46,61 @@ class Json(Response):
         self.background = None
         self.body = content if isinstance(content, bytes) else _encode(content)
         self.raw_headers = [_JSON, (b"content-length", b"%d" % len(self.body)), NO_STORE, *headers]
+
+
+class LongJson(StreamingResponse):
+    """The same in pieces that were written before, each sent in a turn of its own."""
+
+    def __init__(self, pieces: list[bytes], status: int) -> None:
+        super().__init__(_in_turn(pieces), status)
+        self.raw_headers = [_JSON, (b"content-length", b"%d" % sum(map(len, pieces))), NO_STORE]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # Starlette's own watches for the client, whose leaving ends no work here.
+        await self.stream_response(send)
+
+
+async def json_of(told: Any, status: int) -> Json | LongJson:
+    """What was told as JSON; where it begins with a list, which may be long, others have turns while it is written.
+
+    Takes the rows out of that list: to free megabytes in one go takes as long as to write them.
+    """
+    listed = getattr(told, told.__struct_fields__[0]) if isinstance(told, msgspec.Struct) else None
+    if not isinstance(listed, list) or len(listed) <= _ROWS:
+        return Json(told, status)
+    head, _, end = _encode(msgspec.structs.replace(told, **{told.__struct_fields__[0]: []})).partition(b"]")
+    pieces = [piece async for piece in in_pieces(_written(head, listed, b"]" + end))]
+    return Json(pieces[0], status) if len(pieces) == 1 else LongJson(pieces, status)
+
+
+async def _written(head: bytes, rows: list[Any], end: bytes) -> AsyncIterator[list[bytes]]:
+    while rows:
+        # Without the brackets: a list of its own.
+        yield [head, _encode(rows[:_ROWS])[1:-1]]
+        del rows[:_ROWS]
+        head = b","
+    yield [end]
+
+
+async def _in_turn(pieces: list[bytes]) -> AsyncIterator[bytes]:
+    for piece in pieces:
+        yield piece
+        await give_way()
+
+
+async def in_pieces(lines: AsyncIterator[list[bytes]]) -> AsyncIterator[bytes]:
+    """Lines that come some at a time, in pieces of a length that is sent at once, with turns for others between."""
+    waiting, size = list[bytes](), 0
+    async for some in lines:
+        for line in some:
+            waiting.append(line)
+            size += len(line)
+            if size >= _PIECE_BYTES:
+                yield b"".join(waiting)
+                waiting, size = [], 0
+        await rest_if_felt()
+    if waiting:
+        yield b"".join(waiting)
 
 
 class Call:

@@ -15,7 +15,7 @@ from starlette.responses import Response
 
 from service.api.http.access import Access
 from service.api.http.bodies import BODY_BYTES
-from service.api.http.call import Call, Json, convert_query
+from service.api.http.call import Call, convert_query, json_of
 from service.api.http.problems import Pending
 from service.errors import ServiceError
 
@@ -157,7 +157,7 @@ def _handler(operation: Operation, method: Callable[..., Awaitable[Any]], caller
         for read in readers:
             taken.append(await read(call) if read else call)  # noqa: PERF401
         told = await method(*taken)
-        return told if isinstance(told, Response) else Json(told, operation.status)
+        return told if isinstance(told, Response) else await json_of(told, operation.status)
 
     return answer
 

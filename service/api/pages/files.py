@@ -9,7 +9,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from service.api.http.call import Call
+from service.api.http.call import Call, in_pieces
 
 # How long a caller whose token ended may go on reading what he asked for before.
 _ASKED_EVERY_SECONDS = 1.0
@@ -23,11 +23,10 @@ class Download(StreamingResponse):
     for thirty milliseconds.
     """
 
-    def __init__(self, call: Call, pieces: AsyncIterator[bytes], media_type: str, name: str) -> None:
+    def __init__(self, call: Call, lines: AsyncIterator[list[bytes]], media_type: str, name: str) -> None:
         headers = {"cache-control": "no-store", "content-disposition": f'attachment; filename="{name}"'}
-        super().__init__(
-            _nothing() if call.head_only else self._allowed(pieces), headers=headers, media_type=media_type
-        )
+        pieces = _nothing() if call.head_only else self._allowed(in_pieces(lines))
+        super().__init__(pieces, headers=headers, media_type=media_type)
         self._call = call
 
     async def _allowed(self, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

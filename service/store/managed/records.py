@@ -187,6 +187,7 @@ class Remembered(Generic[G, M]):
     def __init__(self, make: Callable[[str, G], M]) -> None:
         self._make = make
         self._made: dict[str, tuple[G, M]] = {}
+        self._forgotten: dict[str, tuple[G, M]] = {}
 
     def of(self, token_id: str, given: G) -> M:
         """What is made of this, by the token's id."""
@@ -194,9 +195,12 @@ class Remembered(Generic[G, M]):
         if known is not None and known[0] == given:
             return known[1]
         made = self._make(token_id, given)
+        if self._forgotten:
+            # One by one: megabytes that go at once hold the loop for milliseconds.
+            self._forgotten.popitem()
         if len(self._made) >= _REMEMBERED:
             # All of them: to find the one that was made first takes longer than to make another.
-            self._made.clear()
+            self._made, self._forgotten = {}, self._made
         self._made[token_id] = given, made
         return made
 

@@ -23,7 +23,7 @@ from service.store.managed.names import Names, freed_member, member, name_prefix
 from service.store.managed.query import Condition
 from service.store.managed.records import Record, Retention
 from service.store.managed.search import Blocks, name_row
-from service.store.pacing import share_turn
+from service.store.pacing import in_turns, share_turn
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -112,11 +112,11 @@ class ManagedStore:
 
     async def get_many(self, token_ids: Sequence[str]) -> list[Record | None]:
         """Records in the order of the ids, in one round trip."""
-        return list(map(records.decode, token_ids, await self._many.read_whole(token_ids, Keys.metadata)))
+        return await in_turns(records.decode, token_ids, await self._many.read_whole(token_ids, Keys.metadata))
 
     async def get_again(self, token_ids: Sequence[str]) -> list[Record | None]:
         """The same for a page, which is asked for again and again: what was decoded lately need not be once more."""
-        return list(map(self._decoded.of, token_ids, await self._many.read_whole(token_ids, Keys.metadata)))
+        return await in_turns(self._decoded.of, token_ids, await self._many.read_whole(token_ids, Keys.metadata))
 
     async def matching(self, token_ids: Sequence[str], wanted: Sequence[Condition]) -> list[bool]:
         """Which records meet these conditions, or may: what meets them is to be read, and evaluated by its record."""

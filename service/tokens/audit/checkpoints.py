@@ -12,15 +12,15 @@ from dataclasses import dataclass, field
 import msgspec
 
 from service.keyring import Keyring
-from service.store.audit import START, AuditStore, AuditStream, Checkpoint, Stored
+from service.store.audit import START, AuditStore, AuditStream, Checkpoint, Portion, Stored
 from service.store.driver.keys import Stream
-from service.store.pacing import give_way
+from service.store.pacing import give_way, in_turns
 from service.tokens.audit import macs
 
 log = logging.getLogger(__name__)
 # How many entries are read at once, enough for a few checkpoints: where thousands wait, one checkpoint for each turn of
 # a busy loop is too slow.
-_AT_ONCE = 4 * macs.LONGEST
+_MANY = 4 * macs.LONGEST
 
 
 class _Counted(msgspec.Struct):
@@ -47,6 +47,7 @@ class Checkpoints:
     _head: Callable[[int], None]
     _heads: dict[AuditStream, Checkpoint] = field(default_factory=dict, init=False)
     _behind: set[AuditStream] = field(default_factory=set, init=False)
+    _portions: dict[AuditStream, Portion] = field(default_factory=dict, init=False)
     rolled_back: dict[AuditStream, str] = field(default_factory=dict, init=False)
 
     async def seal(self) -> int:
@@ -61,12 +62,18 @@ class Checkpoints:
         return bool(self._behind)
 
     async def _seal(self, stream: AuditStream) -> int:
-        sealed, last = 0, await self.head(stream)
+        read, sealed, last = 0, 0, await self.head(stream)
+        portion = self._portions.setdefault(stream, Portion(_MANY))
         while True:
-            entries = await self._store.oldest(stream, last.entry_id if last else START, _AT_ONCE)
-            taken = await self._append(stream, entries, last) if entries else 0
+            asked = portion.count
+            entries = await self._store.oldest(stream, last.entry_id if last else START, asked)
+            portion.note(entries)
+            read += len(entries)
+            is_last = len(entries) < asked
+            are_many = read >= _MANY and not is_last
+            taken = await self._append(stream, entries, last, are_many=are_many) if entries else 0
             sealed += taken
-            if len(entries) < _AT_ONCE:
+            if is_last:
                 self._behind.discard(stream)
                 return sealed
             if not taken and stream not in self._behind:
@@ -74,7 +81,9 @@ class Checkpoints:
                 return sealed
             last = self._heads[stream] if taken == len(entries) else await self.head(stream)
 
-    async def _append(self, stream: AuditStream, entries: list[Stored], last: Checkpoint | None) -> int:
+    async def _append(
+        self, stream: AuditStream, entries: list[Stored], last: Checkpoint | None, *, are_many: bool
+    ) -> int:
         """Seal the entries behind a checkpoint; of how many it was done here, because others do the same."""
         parts = [entries[start : start + macs.LONGEST] for start in range(0, len(entries), macs.LONGEST)]
         made: list[Checkpoint] = []
@@ -84,17 +93,15 @@ class Checkpoints:
             made.append(last)
         appended = await asyncio.gather(*[self._store.seal(stream, checkpoint) for checkpoint in made])
         left = await self._store.trim(stream, self._keep)
-        # Where fewer entries were read than could be, the rest was written since. Only this stream takes changes, which
-        # have to wait.
-        if len(entries) == _AT_ONCE and left > self._most and stream.stream is Stream.CHANGES:
+        # Where few entries were read the rest was written since. Only this stream takes changes, which have to wait.
+        if are_many and left > self._most and stream.stream is Stream.CHANGES:
             self._behind.add(stream)
         taken = 0
         for part, checkpoint, is_ours in zip(parts, made, appended, strict=True):
             if is_ours:
                 self._heads[stream] = checkpoint
                 taken += len(part)
-                await give_way()
-                self._tell(part)
+                await self._tell(part)
         return taken
 
     async def head(self, stream: AuditStream) -> Checkpoint | None:
@@ -109,9 +116,12 @@ class Checkpoints:
             self._heads[stream] = last
         return last
 
-    def _tell(self, entries: list[Stored]) -> None:
+    async def _tell(self, entries: list[Stored]) -> None:
         """Count what was written by this service: actions come from a closed set."""
-        for entry in entries:
-            # One that somebody else wrote may name any action, and each would become a time series.
-            if macs.genuine(self._keyring, entry):
-                self._count(_decode(entry.body).action)
+        for action in await in_turns(self._action_of, entries):
+            if action:
+                self._count(action)
+
+    def _action_of(self, entry: Stored) -> str:
+        """Empty for what somebody else wrote, who may name any action: each would become a time series."""
+        return _decode(entry.body).action if macs.genuine(self._keyring, entry) else ""

@@ -9,9 +9,10 @@ from collections.abc import AsyncIterator
 import msgspec
 
 from service.model import AuditEntry
-from service.store.audit import AuditStore, AuditStream, Stored
+from service.store.audit import AuditStore, AuditStream, Portion, Stored
 from service.store.driver.keys import Stream
 from service.store.driver.replies import decoded
+from service.store.pacing import rest_if_felt
 
 # Entries of all streams: to read and write so many keeps the loop for half a millisecond.
 _CHUNK = 256
@@ -104,6 +105,7 @@ class AuditReader:
             edge = max(reader.waiting[-1][0] for reader in readers)
             ready = sorted((item for reader in readers for item in reader.take(edge)), reverse=True)
             for position, body in ready:
+                await rest_if_felt()
                 # Of what somebody else wrote, who may put anything there, the verification tells.
                 entry = decoded(_decode, body)
                 if entry is not None and wanted.admits(entry):
@@ -116,7 +118,7 @@ class _Reader:
     def __init__(self, store: AuditStore, stream: AuditStream, after: Position | None, chunk: int) -> None:
         self._store = store
         self._stream = stream
-        self._chunk = chunk
+        self._portion = Portion(chunk)
         self._next = "+"
         self._ended = False
         self.waiting: list[tuple[Position, bytes]] = []
@@ -130,8 +132,10 @@ class _Reader:
         return not self.waiting and not self._ended
 
     async def fill(self) -> None:
-        entries = await self._store.newest(self._stream, self._next, self._chunk)
-        self._ended = len(entries) < self._chunk
+        asked = self._portion.count
+        entries = await self._store.newest(self._stream, self._next, asked)
+        self._portion.note(entries)
+        self._ended = len(entries) < asked
         self.waiting = [(self._position(entry), entry.body) for entry in entries]
         if entries:
             self._next = f"({entries[-1].entry_id}"

@@ -2,16 +2,19 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from functools import partial
 
 import msgspec
 
 from service.keyring import DerivedKeys, Keyring
-from service.store.audit import START, AuditStore, AuditStream, Checkpoint, Stored
+from service.store.audit import START, AuditStore, AuditStream, Checkpoint, Portion, Stored
 from service.store.driver.keys import Stream
+from service.store.pacing import in_turns
 from service.tokens.audit import macs
 from service.tokens.audit.checkpoints import Checkpoints
 
-_PAGE = 250
+# How many entries are read at once.
+_MOST = 250
 _CHECKPOINTS = 20
 # How many faults are named at most: in a log that was replaced every entry is one.
 _FAULTS = 100
@@ -87,6 +90,7 @@ class _Walk:
     _keyring: Keyring
     _report: Report
     _keep: int
+    _portion: Portion = field(default_factory=partial(Portion, _MOST), init=False)
     # Entries ever written that trimming may have taken, and the number of the oldest one that is left.
     _may_be_gone: int = field(default=0, init=False)
     _oldest: int = field(default=0, init=False)
@@ -106,7 +110,7 @@ class _Walk:
             await self._check(checkpoint, last)
             last = checkpoint
         unsealed = await self._unsealed(last)
-        self._check_words(unsealed)
+        await self._check_words(unsealed)
         self._report.unsealed += len(unsealed)
         if last is None or self._oldest <= max(0, self._may_be_gone):
             return
@@ -131,38 +135,42 @@ class _Walk:
             after = page[-1].entry_id
 
     async def _entries(self, after: str, last: str) -> AsyncIterator[Stored]:
-        while page := await self._store.oldest(self._stream, after, _PAGE, last=last):
+        while page := await self._store.oldest(self._stream, after, self._portion.count, last=last):
             for entry in page:
                 yield entry
             after = page[-1].entry_id
+            self._portion.note(page)
 
     async def _check(self, checkpoint: Checkpoint, last: Checkpoint | None) -> None:
         signer = macs.signer(self._keyring, self._stream.entries, checkpoint)
         after = last.entry_id if last else START
         if signer is None:
             self._report.blame(self._stream, checkpoint.entry_id, CHECKPOINT_CHANGED)
-            self._check_words([entry async for entry in self._entries(after, checkpoint.entry_id)])
+            await self._check_words([entry async for entry in self._entries(after, checkpoint.entry_id)])
             return
         # Behind a checkpoint that is gone lie entries that nothing speaks for.
         stray = [entry async for entry in self._entries(after, checkpoint.after)]
-        self._check_words(stray)
+        await self._check_words(stray)
         follows = last is None or (checkpoint.after, checkpoint.previous) == (last.entry_id, last.mac)
         if stray or not follows:
             self._report.blame(self._stream, checkpoint.entry_id, CHECKPOINT_MISSING)
         if last is None:
             self._oldest = checkpoint.before
         entries = [entry async for entry in self._entries(checkpoint.after, checkpoint.entry_id)]
-        self._check_words(entries)
+        await self._check_words(entries)
         await self._check_places(signer, checkpoint, entries)
         self._may_be_gone = max(self._may_be_gone, macs.sealed_with(checkpoint) - checkpoint.keep)
 
-    def _check_words(self, entries: list[Stored]) -> None:
+    async def _check_words(self, entries: list[Stored]) -> None:
         self._report.entries += len(entries)
         self._entries_left += len(entries)
         self._first = self._first or (entries[0].entry_id if entries else "")
-        for entry in entries:
-            if not macs.genuine(self._keyring, entry):
+        for entry, is_genuine in zip(entries, await in_turns(self._is_genuine, entries), strict=True):
+            if not is_genuine:
                 self._report.blame(self._stream, entry.entry_id, CHANGED)
+
+    def _is_genuine(self, entry: Stored) -> bool:
+        return macs.genuine(self._keyring, entry)
 
     async def _check_places(self, signer: DerivedKeys, checkpoint: Checkpoint, entries: list[Stored]) -> None:
         wanted = macs.marks_of(checkpoint)

@@ -10,7 +10,7 @@ from service.errors import StoreFull, StoreUnavailable
 from service.model import ManagedToken, Origin, Status
 from service.store.managed.imports import ImportStore, Incoming, Refused
 from service.store.managed.records import Record
-from service.store.pacing import patiently, share_turn
+from service.store.pacing import in_turns, patiently, share_turn
 from service.tokens.audit.log import AuditLog, facts
 from service.tokens.imported.rules import ImportedSecrets
 from service.tokens.managed.import_admission import Exported, ImportAdmission, ImportedSecret, Skipped
@@ -86,7 +86,7 @@ class Imports:
         admitted = [place for place, refused in enumerate(taken) if refused is None]
         await share_turn()
         if dry_run is None:
-            incoming = [self._incoming(tokens[place], origin, rows[place]) for place in admitted]
+            incoming = await in_turns(lambda place: self._incoming(tokens[place], origin, rows[place]), admitted)
             minted_here = [isinstance(rows[place], ImportedSecret) for place in admitted]
             found = await self._put(incoming, minted_here)
             # Once more: the rules may have been read before the write, which drops what `admit` added.

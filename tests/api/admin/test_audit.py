@@ -124,27 +124,6 @@ async def test_csv_has_a_header_and_no_cell_that_a_spreadsheet_would_run(service
     assert not [cell for row in rows for cell in row if cell.startswith(("=", "+", "-", "@", "\t", "\r"))]
 
 
-@pytest.mark.parametrize("written_as", ["csv", "ndjson"])
-@pytest.mark.parametrize(("bound", "most", "least_turns"), [("_LINES", 2, 3), ("_BYTES", 200, 4)])
-async def test_others_have_a_turn_while_the_log_is_written_out(
-    service: Service, monkeypatch: pytest.MonkeyPatch, written_as: str, bound: str, most: int, least_turns: int
-) -> None:
-    turns: list[str] = []
-
-    async def give_way() -> None:
-        turns.append("others")
-
-    monkeypatch.setattr("service.api.admin.audit.give_way", give_way)
-    monkeypatch.setattr(f"service.api.admin.audit.{bound}", most)
-    admin = await sign_in(service)
-    for number in range(7):
-        # A long one among them, as of a token with much metadata.
-        await service.rules.audit.log.write("login.failed", TEST, f"user {number}", after={"name": "x" * 50 * number})
-    answer = await admin.get(AUDIT, format=written_as, action="login.failed")
-    assert answer.body.count(b"user ") == 7
-    assert len(turns) >= least_turns
-
-
 async def test_the_verification_tells_what_was_done_to_the_audit_log(still: Service) -> None:
     admin = await sign_in(still)
     await admin.create("gate")

@@ -229,6 +229,24 @@ async def test_lines_are_read_a_few_bytes_at_a_time(service: Service, monkeypatc
     assert read == [1, 1, 1, 1, 4]
 
 
+async def test_a_long_line_is_taken_in_by_itself(
+    service: Service, admin: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[int] = []
+
+    async def take(rows: list[Any], *of: Any, **how: Any) -> Any:
+        steps.append(len(rows))
+        return await was(rows, *of, **how)
+
+    was = service.rules.managed.imports.take
+    monkeypatch.setattr(service.rules.managed.imports, "take", take)
+    metadata = {f"{number}": 250 * "\U0001f511" for number in range(20)}
+    rows = [{"name": f"ci {n}", "sha256": f"{n:064x}", "duration": "1month", "metadata": metadata} for n in range(5)]
+    body = "\n".join(json.dumps(row, ensure_ascii=False) for row in rows).encode()
+    answer = await admin.ask("POST", IMPORT, body=body, headers={"Content-Type": "application/x-ndjson"})
+    assert (answer.json()["imported"], steps) == (5, [1, 1, 1, 1, 1])
+
+
 async def test_a_secret_that_was_made_here_gets_no_second_token(service: Service, admin: Person) -> None:
     """By which it would be accepted again once nobody remembers that the first one was revoked."""
     living, ended = [(await admin.create(name))["token"] for name in ("living", "ended")]

@@ -87,13 +87,14 @@ async def test_a_download_is_cut_when_its_caller_s_token_ends(
 ) -> None:
     """Asked about again each second: who reads slowly would learn for hours what is new."""
     monkeypatch.setattr(files, "_ASKED_EVERY_SECONDS", seconds)
+    monkeypatch.setattr("service.api.http.call._PIECE_BYTES", 1)
     admin = await sign_in(still)
     sent: list[bytes] = []
 
-    async def pieces() -> AsyncIterator[bytes]:
-        yield b"before"
+    async def lines() -> AsyncIterator[list[bytes]]:
+        yield [b"before"]
         await Person(still).ask("DELETE", "/api/token", json_body={"token": admin.secret})
-        yield b"after"
+        yield [b"after"]
 
     async def send(message: Any) -> None:
         sent.append(message.get("body", b""))
@@ -105,7 +106,7 @@ async def test_a_download_is_cut_when_its_caller_s_token_ends(
     call = Call(scope, receive, {b"authorization": f"Bearer {admin.secret}".encode()}, "r1", "192.0.2.7")
     call.access = READ
     await Callers(still.rules.authority, jwt=None, cookie=lambda _: None).admit(call)
-    download = files.Download(call, pieces(), "text/csv", "x.csv")
+    download = files.Download(call, lines(), "text/csv", "x.csv")
     if seconds:
         await download(scope, receive, send)
     else:

@@ -2,6 +2,7 @@
 
 import asyncio
 from typing import Any
+from weakref import WeakSet
 
 import msgspec
 import pytest
@@ -125,6 +126,19 @@ async def test_of_what_is_remembered_the_oldest_makes_room(monkeypatch: pytest.M
     remembered = Remembered(make)
     assert [remembered.of(token_id, 7) for token_id in ("a", "b", "c", "c", "a")] == [7] * 5
     assert made == ["a", "b", "c", "a"]
+
+
+async def test_what_is_forgotten_goes_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Made:
+        """What is made of a token."""
+
+    monkeypatch.setattr("service.store.managed.records._REMEMBERED", 8)
+    remembered, alive, counts = Remembered[int, Made](lambda *_: Made()), WeakSet[Made](), [0]
+    for number in range(40):
+        alive.add(remembered.of(str(number), number))
+        counts.append(len(alive))
+    assert counts[:9] == [*range(9)]
+    assert set(counts[9:]) == {9}
 
 
 async def test_a_record_of_a_shard_this_namespace_has_not_cannot_be_written(

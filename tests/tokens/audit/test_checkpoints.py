@@ -152,7 +152,7 @@ async def test_entries_that_are_not_sealed_are_never_trimmed(make_service: MakeS
 async def test_while_too_many_are_not_sealed_nothing_is_made_and_all_can_be_ended(
     make_service: MakeService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.tokens.audit.checkpoints._AT_ONCE", 30)
+    monkeypatch.setattr("service.tokens.audit.checkpoints._MANY", 30)
     monkeypatch.setattr("service.composition.rules._LEAST_ROOM", 0)
     service = await make_service(background=False, audit_max_entries=100)
     managed, (ended, kept) = service.rules.managed, await create_many(service, "one", "two")
@@ -186,7 +186,7 @@ async def test_while_too_many_are_not_sealed_nothing_is_made_and_all_can_be_ende
 async def test_what_comes_within_a_second_is_taken_and_sealed_however_few_are_kept(
     make_service: MakeService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.tokens.audit.checkpoints._AT_ONCE", 30)
+    monkeypatch.setattr("service.tokens.audit.checkpoints._MANY", 30)
     service = await make_service(background=False, audit_max_entries=16)
     await write(service, 700)
     left: list[int] = []
@@ -207,7 +207,7 @@ async def test_what_comes_within_a_second_is_taken_and_sealed_however_few_are_ke
 async def test_nothing_waits_for_what_is_sealed_in_one_step_or_where_only_others_write(
     make_service: MakeService, monkeypatch: pytest.MonkeyPatch, at_once: int, target: str
 ) -> None:
-    monkeypatch.setattr("service.tokens.audit.checkpoints._AT_ONCE", at_once)
+    monkeypatch.setattr("service.tokens.audit.checkpoints._MANY", at_once)
     monkeypatch.setattr("service.composition.rules._LEAST_ROOM", 0)
     service = await make_service(background=False, audit_max_entries=100)
     log, checkpoints, trims = service.rules.audit.log, service.rules.audit.checkpoints, itertools.count()
@@ -266,7 +266,7 @@ async def test_behind_a_checkpoint_that_somebody_changed_sealing_goes_on(make_se
 async def test_whoever_lost_the_race_to_seal_much_leaves_it_to_the_other(
     make_service: MakeService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.tokens.audit.checkpoints._AT_ONCE", 2)
+    monkeypatch.setattr("service.tokens.audit.checkpoints._MANY", 2)
     services = [await make_service(background=False) for _ in range(2)]
     await write(services[0], 9)
     reads, (one, other) = [], services

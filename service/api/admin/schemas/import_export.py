@@ -1,6 +1,5 @@
 """The lines of an export and an import, and how they become records."""
 
-from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated
 
@@ -65,18 +64,14 @@ class _Peek(msgspec.Struct):
 
 _peek = msgspec.json.Decoder(_Peek).decode
 _decode = msgspec.json.Decoder(ExportedToken).decode
-_encode, _encode_lines = msgspec.json.Encoder().encode, msgspec.json.Encoder().encode_lines
+_encode = msgspec.json.Encoder().encode
 
 
-def export_lines(records: Iterable[Record]) -> bytes:
-    """Records on their way out, a line of each."""
-    return _encode_lines(list(map(_written, records)))
-
-
-def _written(record: Record) -> ExportedToken:
+def export_line(record: Record) -> bytes:
+    """A record on its way out."""
     token = record.token
     # By place: by name so many take nine times as long, and an export has a hundred thousand of these.
-    return ExportedToken(
+    line = ExportedToken(
         token.token_id,
         token.name,
         encode_digest(token.digest),
@@ -107,6 +102,7 @@ def _written(record: Record) -> ExportedToken:
         token.imported,
         token.version,
     )
+    return _encode(line) + b"\n"
 
 
 def import_line(line: bytes, reading: Reading) -> Exported | ImportedSecret:

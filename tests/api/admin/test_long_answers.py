@@ -1,0 +1,157 @@
+"""Answers made of many records: read, made, written and sent part by part, so that others have turns between."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from http.client import HTTPConnection
+from typing import Any
+
+import pytest
+
+from service.api.admin import token_views
+from service.app import Service
+from service.store.audit import Portion, Stored
+from tests.api.wire import read_answer
+from tests.api.world import TOKENS, World, fresh
+from tests.asgi import TEST, sign_in
+from tests.builders import create
+from tests.conftest import MakeService
+from tests.links import Wrapped
+
+AUDIT = "/api/admin/audit"
+
+
+@pytest.fixture
+async def turns(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[list[int]]:
+    """At each piece of a work, how many turns others had had before: every piece takes long."""
+    had, seen = [0], list[int]()
+
+    async def others() -> None:
+        while True:
+            had[0] += 1
+            await asyncio.sleep(0)
+
+    async def give_way() -> None:
+        seen.append(had[0])
+        await asyncio.sleep(0)
+
+    monkeypatch.setattr("service.store.pacing._FELT_SECONDS", -1.0)
+    monkeypatch.setattr("service.store.pacing.give_way", give_way)
+    asking = asyncio.ensure_future(others())
+    yield seen
+    asking.cancel()
+
+
+# At least once for each of twelve: where its record is read, where it is shown, and where it is written.
+@pytest.mark.parametrize(
+    ("path", "query", "least"),
+    [
+        (TOKENS, {"limit": 12}, 12 + 12 + 12 // 4),
+        (f"{TOKENS}/export", {}, 12 + 12),
+        (AUDIT, {"limit": 12, "action": "token.created"}, 12 + 12 + 12 // 4),
+        (AUDIT, {"q": "nothing has this"}, 12),
+        (AUDIT, {"format": "ndjson"}, 12 + 12),
+        (AUDIT, {"format": "csv"}, 12 + 12),
+        (f"{AUDIT}/verification", {}, 12),
+    ],
+)
+async def test_others_have_a_turn_between_pieces(
+    still: Service, turns: list[int], path: str, query: dict[str, Any], least: int
+) -> None:
+    admin = await sign_in(still)
+    for number in range(12):
+        await create(still, f"token {number}")
+    turns.clear()
+    # Sealing reads each entry as well.
+    await still.rules.audit.checkpoints.seal()
+    assert len(turns) >= 12
+    turns.clear()
+    assert (await admin.get(path, **query)).status == 200
+    assert len(turns) >= least
+    # An export is written in the very turns in which the next records are read.
+    assert len(set(turns)) >= 12
+
+
+@pytest.mark.parametrize("path", [TOKENS, AUDIT])
+async def test_an_answer_in_pieces_is_the_same(still: Service, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    for number in range(12):
+        await create(still, f"token {number}")
+    admin = await sign_in(still)
+    whole = await admin.get(path, limit=11)
+    monkeypatch.setattr("service.api.http.call._PIECE_BYTES", 100)
+    for method in ("GET", "HEAD"):
+        cut = await admin.ask(method, path, query={"limit": 11})
+        del cut.headers["x-request-id"], whole.headers["x-request-id"]
+        assert (cut.status, cut.headers, cut.body) == (200, whole.headers, whole.body)
+        whole.headers["x-request-id"] = ""
+
+
+def test_a_list_of_long_tokens_is_announced_with_its_length_and_leaves_the_connection_open(world: World) -> None:
+    word = fresh("long")
+    metadata = {f"{number}": 250 * "x" for number in range(20)}
+    for number in range(15):
+        world.create(name=f"{word} {number}", metadata=metadata)
+    connection = HTTPConnection("127.0.0.1", world.running.port)
+    for method in ("GET", "HEAD", "GET"):
+        path = f"{TOKENS}?limit=200&q={word.replace(' ', '+')}"
+        connection.request(method, path, headers={"Authorization": f"Bearer {world.admin}"})
+        answer = read_answer(connection.getresponse())
+        assert int(answer.header("content-length") or 0) > 15 * 20 * 250
+        if method == "GET":
+            assert [token["metadata"] for token in json.loads(answer.body)["tokens"]] == 15 * [metadata]
+        # Not closed by the service, else it would ask for another one.
+        assert connection.sock is not None
+    connection.close()
+
+
+def _entries(count: int, size: int) -> list[Stored]:
+    return [Stored(f"{number}-0", bytes(size), "") for number in range(count)]
+
+
+def test_of_long_entries_few_are_read_at_once() -> None:
+    portion, asked = Portion(100), list[int]()
+    for size in (400, 400, 400, 400, 50_000, 50_000, 1_000_000, 50_000, 400):
+        asked.append(portion.count)
+        portion.note(_entries(portion.count, size))
+    # Those that come first are not known, and of what there is nothing the next portion is not made.
+    portion.note([])
+    assert [*asked, portion.count] == [32, 64, 100, 100, 100, 5, 5, 1, 2, 4]
+
+
+async def test_a_log_of_long_entries_is_read_whole(still: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.store.audit._PORTION_BYTES", 1000)
+    for number in range(60):
+        await still.rules.audit.log.write("login.failed", TEST, f"{number}", after={"name": 40 * number * "x"})
+    await still.rules.audit.checkpoints.seal()
+    admin = await sign_in(still)
+    lines = (await admin.get(AUDIT, format="ndjson", action="login.failed")).lines()
+    assert sorted(int(line["target"]) for line in lines) == [*range(60)]
+    report = (await admin.get(f"{AUDIT}/verification")).json()
+    assert (report["intact"], report["faults"]) == (True, [])
+
+
+async def test_others_have_turns_while_the_longest_page_is_made(
+    make_service: MakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Of each token shown how often Redis had been asked by then: between two questions others have a turn.
+    questions, shown_after = 0, []
+
+    class Counting(Wrapped):
+        async def execute(self, *args: Any, **how: Any) -> Any:
+            nonlocal questions
+            questions += 1
+            return await super().execute(*args, **how)
+
+    def shown(*given: Any) -> Any:
+        shown_after.append(questions)
+        return was(*given)
+
+    was = token_views.shown
+    monkeypatch.setattr(token_views, "shown", shown)
+    service: Service = await make_service(background=False, wrap=Counting)
+    names = [f"token {number:03}" for number in range(120)]
+    for name in names:
+        await create(service, name)
+    answer = await (await sign_in(service)).get("/api/admin/tokens", limit=200, sort="name")
+    assert [token["name"] for token in answer.json()["tokens"]] == names
+    assert max(map(shown_after.count, shown_after)) == 50
