@@ -17,6 +17,7 @@ from urllib.parse import urlencode
 from service import __version__
 from service.cli.client import session_state
 from service.cli.client.address import Address, service_address
+from service.cli.client.heads import WholeHead
 from service.cli.failure import Failure, NoAnswer, SignInNeeded, WrongUsage
 from service.cli.terminal.output import printable, require_printable
 from service.cli.terminal.report import unconfirmed
@@ -160,6 +161,7 @@ class Client:
         if self.address.scheme == "https":
             kind = partial(http.client.HTTPSConnection, context=self.tls or ssl.create_default_context())
         connection = kind(self.address.host, self.address.port, timeout=CONNECT_SECONDS)
+        connection.response_class = WholeHead
         connection.connect()
         # To connect takes seconds at most, an answer may take a walk over all tokens.
         connection.sock.settimeout(self.read_seconds)

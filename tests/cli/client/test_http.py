@@ -305,19 +305,36 @@ WHOLE = b"an entry\r\n"
 def test_a_stream_that_breaks_off_is_no_success_and_prints_whole_lines(
     run: Run, framing: bytes, body: bytes, printed: bytes, says: str
 ) -> None:
+    whole = b"HTTP/1.1 200 OK\r\nContent-Type: text/csv\r\n" + framing + b"\r\n" + body
+    result = answered_by(run, whole, "audit", "--format", "ndjson")
+    assert (result.exit_code, result.stdout_bytes, says in line(result)) == (1, printed, True)
+
+
+@pytest.mark.parametrize("cut", [17, 18, 41, 42, 43, 68, 70, 71])
+@pytest.mark.parametrize("arguments", [("audit", "--format", "ndjson"), ("verify",)])
+def test_a_head_that_breaks_off_is_no_answer(run: Run, arguments: tuple[str, ...], cut: int) -> None:
+    """Of a stream it told of no length yet and so of no line, of a validation half of a scope."""
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/csv\r\nX-Token-Scopes: orders:read\r\n\r\n"
+    assert len(head) == 72
+    result = answered_by(run, head[:cut], *arguments)
+    assert (result.exit_code, result.stdout, "broke off its answer" in line(result)) == (1, "", True)
+
+
+def answered_by(run: Run, answer: bytes, *arguments: str) -> Result:
+    """A command whose service answers this, and closes the connection."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
 
         def break_off() -> None:
             with listener.accept()[0] as connection:
                 connection.recv(65536)
-                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/csv\r\n" + framing + b"\r\n" + body)
+                connection.sendall(answer)
 
         thread = Thread(target=break_off)
         thread.start()
-        result = run("audit", "--format", "ndjson", env={"TOKENS_URL": url, "TOKENS_TOKEN": "t"})
+        result = run(*arguments, env={"TOKENS_URL": url, "TOKENS_TOKEN": "t"})
         thread.join()
-    assert (result.exit_code, result.stdout_bytes, says in line(result)) == (1, printed, True)
+    return result
 
 
 def test_no_tls_where_some_is_wanted_is_one_line(stub: Stub, run: Run) -> None:
