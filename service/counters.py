@@ -8,7 +8,7 @@ import gc
 import os
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from math import inf
 from pathlib import Path
 from time import time
@@ -99,32 +99,26 @@ class BufferedHistogram:
             self._exemplar = None
 
 
-class Processes:
-    """Time, memory and open files of a process and its children together, as they are at the scrape.
+def processes(pids: Sequence[int]) -> Iterator[Metric]:
+    """Time, memory and open files of a process and its children together, under the names that every client of
+    Prometheus has for them; nothing where there is no /proc.
 
     What children took that have ended stays in the time of their parent, so the seconds never fall when a worker is
     replaced. Memory that workers share is counted in each.
     """
-
-    def __init__(self, pids: Callable[[], list[int]]) -> None:
-        self._pids = pids
-
-    def collect(self) -> Iterator[Metric]:
-        """The families that every Prometheus client has under these names; none where there is no /proc."""
-        pids = self._pids()
-        read = [facts for facts in map(_Facts.read, pids) if facts is not None]
-        if not read or read[0].pid != pids[0]:
-            return
-        first, *others = read
-        every = [first, *(one for one in others if one.parent == first.pid)]
-        seconds = (first.ticks_of_ended + sum(one.ticks for one in every)) / _TICKS
-        yield CounterMetricFamily("process_cpu_seconds", "processor time of all workers", value=seconds)
-        memory = _PAGE * sum(one.pages for one in every)
-        yield GaugeMetricFamily("process_resident_memory_bytes", "memory of all workers", value=memory)
-        files = sum(one.files for one in every)
-        yield GaugeMetricFamily("process_open_fds", "open files of all workers", value=files)
-        started = _booted() + first.started / _TICKS
-        yield GaugeMetricFamily("process_start_time_seconds", "when the service was started", value=started)
+    read = [facts for facts in map(_Facts.read, pids) if facts is not None]
+    if not read or read[0].pid != pids[0]:
+        return
+    first, *others = read
+    every = [first, *(one for one in others if one.parent == first.pid)]
+    seconds = (first.ticks_of_ended + sum(one.ticks for one in every)) / _TICKS
+    yield CounterMetricFamily("process_cpu_seconds", "processor time of all workers", value=seconds)
+    memory = _PAGE * sum(one.pages for one in every)
+    yield GaugeMetricFamily("process_resident_memory_bytes", "memory of all workers", value=memory)
+    files = sum(one.files for one in every)
+    yield GaugeMetricFamily("process_open_fds", "open files of all workers", value=files)
+    started = _booted() + first.started / _TICKS
+    yield GaugeMetricFamily("process_start_time_seconds", "when the service was started", value=started)
 
 
 class _Facts(msgspec.Struct, frozen=True):

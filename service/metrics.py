@@ -18,7 +18,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 
 from service import __version__
-from service.counters import BUCKETS, BufferedCounter, BufferedHistogram, Collections, Decisions, Processes
+from service.counters import BUCKETS, BufferedCounter, BufferedHistogram, Collections, Decisions, processes
 from service.model import Statistics, Status
 
 EXPIRY_WINDOWS = {"1d": 86400, "7d": 7 * 86400, "14d": 14 * 86400, "30d": 30 * 86400}
@@ -193,8 +193,7 @@ class Metrics:
 
     def webhook_delivered(self, outcome: str, events: int) -> None:
         """Count attempts at deliveries by how they ended, or events that were dropped before they were read."""
-        if events:
-            self._webhook_deliveries.inc(outcome, by=events)
+        self._webhook_deliveries.inc(outcome, by=events)
 
     def redis_took(self, operation: str, seconds: float) -> None:
         """Time of one kind of Redis operation: a script's name, a command's, or `roundtrip` for all that
@@ -242,10 +241,10 @@ class _Gathered:
         else:
             yield from self._own.collect()
         yield from self._state.collect()
-        yield from Processes(_processes).collect()
+        yield from processes(_pids())
 
 
-def _processes() -> list[int]:
+def _pids() -> list[int]:
     """Whose metrics meet here: this process, or the parent of all workers and they."""
     if _SHARED not in os.environ:
         return [os.getpid()]

@@ -1,10 +1,9 @@
 """A credential whose MAC was checked: decoded once and evaluated again while Redis returns the same bytes."""
 
-from collections.abc import Callable
 from functools import lru_cache
 
 from service.addresses import is_in, read_address, read_networks, unmapped
-from service.model import Credential, Kind, Outcome, RateLimit, Verdict
+from service.model import Credential, Kind, Outcome, RateLimit, Scopes, Verdict
 from service.store.credentials import Terms
 from service.store.limits.subjects import Shared
 
@@ -14,27 +13,19 @@ _NOTHING_SHARED = Shared()
 _ACTIVE, _MANAGED = Outcome.ACTIVE, Kind.MANAGED
 
 
-class GrantedScopes:
-    """Which scopes a token permits; `orders:*` covers `orders:read`."""
-
-    __slots__ = ("_prefixes", "_whole")
-
-    def __init__(self, scopes: tuple[str, ...]) -> None:
-        self._whole = frozenset(scopes)
-        self._prefixes = tuple(scope[:-1] for scope in scopes if scope.endswith("*"))
-
-    def missing(self, required: tuple[str, ...]) -> tuple[str, ...]:
-        """The required scopes that are not covered."""
-        if self._whole.issuperset(required):
-            return ()
-        # Without a wildcard the prefixes are an empty tuple, with which no scope begins; an empty text begins all.
-        return tuple(scope for scope in required if scope not in self._whole and not scope.startswith(self._prefixes))
-
-
 @lru_cache(_REMEMBERED)
-def _missing_of(scopes: tuple[str, ...]) -> Callable[[tuple[str, ...]], tuple[str, ...]]:
-    """One for all tokens of these scopes."""
-    return GrantedScopes(scopes).missing
+def _granted(held: Scopes) -> tuple[frozenset[str], Scopes]:
+    """These scopes, and what those begin with that a wildcard covers; worked out once for all tokens that hold them."""
+    return frozenset(held), tuple(scope[:-1] for scope in held if scope.endswith("*"))
+
+
+def missing_scopes(held: Scopes, required: Scopes) -> Scopes:
+    """The required scopes that those held do not cover; `orders:*` covers `orders:read`."""
+    whole, prefixes = _granted(held)
+    if whole.issuperset(required):
+        return ()
+    # Without a wildcard the prefixes are an empty tuple, with which no scope begins; an empty text begins all.
+    return tuple(scope for scope in required if scope not in whole and not scope.startswith(prefixes))
 
 
 _networks_of = lru_cache(_REMEMBERED)(read_networks)
@@ -92,4 +83,4 @@ class DecodedCredential:
 
     def missing(self, required: tuple[str, ...]) -> tuple[str, ...]:
         """The required scopes that it does not cover."""
-        return _missing_of(self.credential.scopes)(required)
+        return missing_scopes(self.credential.scopes, required)

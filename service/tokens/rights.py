@@ -9,7 +9,7 @@ from typing import Protocol
 from service.addresses import is_within, read_networks
 from service.errors import Forbidden
 from service.model import Credential, Origin, RateLimit
-from service.tokens.credential import GrantedScopes
+from service.tokens.credential import missing_scopes
 
 # With this scope any token may be ended, as by the kill switch.
 _ENDS_ANY = ("tokens:admin",)
@@ -66,13 +66,13 @@ def check_life(origin: Origin, expires_at: int) -> None:
 
 def check_end(origin: Origin, terms: Terms) -> None:
     """May this caller deactivate or revoke a token with these terms? Raises Forbidden as `check_held`."""
-    if origin.bound is not None and GrantedScopes(origin.bound.scopes).missing(_ENDS_ANY):
+    if origin.bound is not None and missing_scopes(origin.bound.scopes, _ENDS_ANY):
         _check_scopes_and_subject(origin.bound, terms)
 
 
 def may_read(origin: Origin) -> bool:
     """May this caller, who may change tokens, be told of one that it did not name?"""
-    return origin.bound is None or not GrantedScopes(origin.bound.scopes).missing(_READS)
+    return origin.bound is None or not missing_scopes(origin.bound.scopes, _READS)
 
 
 def check_creator(origin: Origin, created_by: str) -> None:
@@ -94,7 +94,7 @@ def cut_life(origin: Origin, expires_at: int, now: float) -> int:
 
 
 def _check_scopes_and_subject(bound: Credential, terms: Terms) -> None:
-    if missing := GrantedScopes(bound.scopes).missing(terms.scopes):
+    if missing := missing_scopes(bound.scopes, terms.scopes):
         scope = " ".join(missing)
         raise Forbidden(f"Your token lacks what this one holds: the scope {scope}.", scope=scope)
     if terms.subject not in ("", bound.subject):

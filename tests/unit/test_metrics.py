@@ -170,14 +170,14 @@ def test_the_processes_are_summed_and_keep_the_time_of_those_that_ended(
     monkeypatch.setattr(counters, "_PROC", tmp_path)
     monkeypatch.setattr(counters, "_TICKS", 100)
     monkeypatch.setattr(counters, "_PAGE", 4096)
-    found = {family.name: family.samples[0].value for family in counters.Processes(lambda: [7, 8, 9, 10]).collect()}
+    found = {family.name: family.samples[0].value for family in counters.processes([7, 8, 9, 10])}
     assert found == {
         "process_cpu_seconds": 1 + 10 + 1,
         "process_resident_memory_bytes": 2 * 3 * 4096,
         "process_open_fds": 2,
         "process_start_time_seconds": 1005,
     }
-    assert list(counters.Processes(lambda: [11, 8]).collect()) == []
+    assert list(counters.processes([11, 8])) == []
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from service.api.http.call import Call
 from service.errors import Forbidden, RateLimited, StoreUnavailable, Unauthorized, token_not_valid
 from service.model import Credential, Kind, Origin, Outcome, Role
 from service.tokens.authority import Authority
-from service.tokens.credential import DecodedCredential, GrantedScopes
+from service.tokens.credential import DecodedCredential, missing_scopes
 
 _KINDS = (Kind.SESSION, Kind.MANAGED)
 # What may be found of a secret when it is asked about again: this request may have used it up.
@@ -76,11 +76,10 @@ class Callers:
         # Peeked at: a token that asks about itself must not use itself up.
         verdict = await self._authority.peek(secrets[0], (Kind.MANAGED,))
         credential = verdict.credential
-        # At the end of its limit a token must still be able to revoke itself.
-        known = credential is not None and verdict.outcome in (Outcome.ACTIVE, Outcome.RATE_LIMITED)
         if (
             credential is None
-            or not known
+            # At the end of its limit a token must still be able to revoke itself.
+            or verdict.outcome not in (Outcome.ACTIVE, Outcome.RATE_LIMITED)
             or len(secrets) > 1
             # `peek` answers third parties, too, and passes the address over.
             or not DecodedCredential(b"", credential).admits(call.address)
@@ -169,7 +168,7 @@ def _lacks(scope: str) -> Forbidden:
 
 def covers(credential: Credential, scope: str) -> bool:
     """Does one of the record's scopes permit this one?"""
-    return not GrantedScopes(credential.scopes).missing((scope,))
+    return not missing_scopes(credential.scopes, (scope,))
 
 
 class SignIn(msgspec.Struct, forbid_unknown_fields=True):

@@ -1,6 +1,5 @@
 """Verification of the audit log: walks every stream from its old end and names what does not fit."""
 
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -106,9 +105,10 @@ class _Walk:
 
     async def _walk(self) -> None:
         last: Checkpoint | None = None
-        async for checkpoint in self._checkpoints():
-            await self._check(checkpoint, last)
-            last = checkpoint
+        while page := await self._store.checkpoints(self._stream, last.entry_id if last else START, _CHECKPOINTS):
+            for checkpoint in page:
+                await self._check(checkpoint, last)
+                last = checkpoint
         unsealed = await self._unsealed(last)
         await self._check_words(unsealed)
         self._report.unsealed += len(unsealed)
@@ -123,40 +123,32 @@ class _Walk:
     async def _unsealed(self, last: Checkpoint | None) -> list[Stored]:
         """What no checkpoint covers, up to the newest entry there is now: writing goes on meanwhile."""
         newest = await self._store.newest(self._stream, "+", 1)
-        if not newest:
-            return []
-        return [entry async for entry in self._entries(last.entry_id if last else START, newest[0].entry_id)]
+        return await self._entries(last.entry_id if last else START, newest[0].entry_id) if newest else []
 
-    async def _checkpoints(self) -> AsyncIterator[Checkpoint]:
-        after = START
-        while page := await self._store.checkpoints(self._stream, after, _CHECKPOINTS):
-            for checkpoint in page:
-                yield checkpoint
-            after = page[-1].entry_id
-
-    async def _entries(self, after: str, last: str) -> AsyncIterator[Stored]:
+    async def _entries(self, after: str, last: str) -> list[Stored]:
+        found: list[Stored] = []
         while page := await self._store.oldest(self._stream, after, self._portion.count, last=last):
-            for entry in page:
-                yield entry
+            found += page
             after = page[-1].entry_id
             self._portion.note(page)
+        return found
 
     async def _check(self, checkpoint: Checkpoint, last: Checkpoint | None) -> None:
         signer = macs.signer(self._keyring, self._stream.entries, checkpoint)
         after = last.entry_id if last else START
         if signer is None:
             self._report.blame(self._stream, checkpoint.entry_id, CHECKPOINT_CHANGED)
-            await self._check_words([entry async for entry in self._entries(after, checkpoint.entry_id)])
+            await self._check_words(await self._entries(after, checkpoint.entry_id))
             return
         # Behind a checkpoint that is gone lie entries that nothing speaks for.
-        stray = [entry async for entry in self._entries(after, checkpoint.after)]
+        stray = await self._entries(after, checkpoint.after)
         await self._check_words(stray)
         follows = last is None or (checkpoint.after, checkpoint.previous) == (last.entry_id, last.mac)
         if stray or not follows:
             self._report.blame(self._stream, checkpoint.entry_id, CHECKPOINT_MISSING)
         if last is None:
             self._oldest = checkpoint.before
-        entries = [entry async for entry in self._entries(checkpoint.after, checkpoint.entry_id)]
+        entries = await self._entries(checkpoint.after, checkpoint.entry_id)
         await self._check_words(entries)
         await self._check_places(signer, checkpoint, entries)
         self._may_be_gone = max(self._may_be_gone, macs.sealed_with(checkpoint) - checkpoint.keep)

@@ -15,7 +15,7 @@ from service.store.managed.records import Record, ends_derived
 from service.store.managed.tokens import Change, End, ManagedStore
 from service.tokens.audit.actions import Action
 from service.tokens.audit.log import AuditLog, changed_facts, facts
-from service.tokens.credential import GrantedScopes
+from service.tokens.credential import missing_scopes
 from service.tokens.managed.seals import Seals
 from service.tokens.rights import check_end
 
@@ -244,7 +244,7 @@ class ManagedRecords:
 
 @lru_cache(256)
 def _may_derive(scopes: tuple[str, ...]) -> bool:
-    return not GrantedScopes(scopes).missing(_DERIVES)
+    return not missing_scopes(scopes, _DERIVES)
 
 
 async def told(known: Sequence[Record], codes: dict[str, str], again: Callable[[str], Awaitable[object]]) -> list[str]:
