@@ -22,8 +22,9 @@ from service.api.gateway.answers import (
 )
 from service.api.http.application import Application
 from service.api.http.call import Headers
-from service.api.http.problems import TITLES
+from service.api.http.problems import TITLES, problem_body
 from service.api.http.proxies import TrustedProxies
+from service.edge.head import Refusal
 from service.edge.known_heads import Head, KnownHeads
 from service.identifiers import trace_of
 from service.metrics import Metrics
@@ -237,6 +238,20 @@ class FastPath:
             if len(self._required) < _MOST_REQUIRED:
                 self._required[query, field] = required
         return required
+
+    def refusal(self, refusal: Refusal, default_headers: Headers) -> bytes:
+        """The whole answer, behind which the connection is closed."""
+        request_id = self.request_ids.of(None)
+        body = problem_body(refusal.status, refusal.code, refusal.detail, request_id.decode())
+        headers = [
+            (b"content-type", b"application/problem+json"),
+            (b"content-length", b"%d" % len(body)),
+            (b"cache-control", b"no-store"),
+            (b"x-request-id", request_id),
+            (b"connection", b"close"),
+            *([(b"retry-after", b"1")] if refusal.status == 503 else []),
+        ]
+        return STATUS_LINES[refusal.status] + lines_of(default_headers + headers) + b"\r\n" + body
 
 
 def _let_go(passed: dict[Any, Any]) -> None:

@@ -3,6 +3,7 @@
 import re
 from ipaddress import IPv6Address
 
+import httptools
 import msgspec
 
 from service.api.http.call import Headers
@@ -14,6 +15,8 @@ UNWANTED_BYTES = 64 * 1024
 # A name or an IPv4 address, or what may be an IPv6 address, and a port.
 _HOST = re.compile(rb"(?:[A-Za-z0-9_][A-Za-z0-9._-]{0,252}|\[([0-9A-Fa-f:.]{2,45})\])(?::([0-9]{0,5}))?")
 _HOSTS_REMEMBERED = 256
+_REQUEST_LINE = re.compile(rb"([A-Za-z0-9!#$%&'*+.^_`|~-]+) /[!-~]* HTTP/1\.[01]\r\n")
+_NO_METHOD = b"TRACE"
 # Fields that only the ordinary way handles: bodies, expectations, other protocols, a request that costs more.
 UNUSUAL = frozenset((b"transfer-encoding", b"expect", b"upgrade", b"x-token-cost"))
 # Of two such fields, two readers may take different ones: that is how requests are smuggled (RFC 9112, 11.2).
@@ -88,6 +91,22 @@ class _Hosts(dict[bytes, bool]):
 
 # One for all connections of the process.
 HOSTS = _Hosts()
+
+
+def with_known_method(packet: bytes) -> bytes | None:
+    """A packet whose request has a method that the parser does not know, with one that it knows and that nothing here
+    takes; None where something else is wrong with its first line.
+
+    A method is a question like any other at /validate, and a wrong one elsewhere (RFC 9110, 15.5.6).
+    """
+    line = _REQUEST_LINE.match(packet)
+    if line is None:
+        return None
+    try:
+        httptools.HttpRequestParser(object()).feed_data(line[0])
+    except httptools.HttpParserError:
+        return _NO_METHOD + packet[line.end(1) :]
+    return None
 
 
 def check(method: bytes, version: str, url: bytes, headers: Headers, named: dict[bytes, bytes]) -> None:

@@ -9,11 +9,10 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from service.api.gateway.answers import lines_of
-from service.api.http.problems import problem_body
 from service.edge.deadlines import Deadlines
 from service.edge.fast_cycle import OperationCycle
-from service.edge.fast_path import STATUS_LINES, FastPath
-from service.edge.head import HEAD_BYTES, TOO_LARGE, UNWANTED_BYTES, Refusal, Refused
+from service.edge.fast_path import FastPath
+from service.edge.head import HEAD_BYTES, TOO_LARGE, UNWANTED_BYTES, Refusal, Refused, with_known_method
 
 # What is read of blank lines before a head; of these one is nothing.
 BLANK_BYTES = 1024
@@ -158,7 +157,7 @@ class ReadingProtocol(HttpToolsProtocol):
     def _parse(self, data: bytes) -> None:
         if self._refusal is not None:
             return
-        known = self.headers
+        known, is_between = self.headers, not self._in_head and self.body_since is None
         # At most: a head is counted with what stands before it in its first piece, and checked again when it is whole.
         self._head_bytes = len(data) + (self._head_bytes if self._in_head else 0)
         offer = None
@@ -170,9 +169,7 @@ class ReadingProtocol(HttpToolsProtocol):
             if offer is not None:
                 self._decline(data, offer)
         except httptools.HttpParserError as error:
-            # What a callback raises arrives inside an error of the parser.
-            refused = error.__context__
-            self.refuse(refused.refusal if isinstance(refused, Refused) else _NOT_HTTP)
+            self._could_not_parse(data, error, is_between=is_between)
             return
         if self._in_head:
             if self.headers is not known:
@@ -183,6 +180,15 @@ class ReadingProtocol(HttpToolsProtocol):
             self._bound_body(len(data))
         elif self.idle_since is not None and self.headers is known:
             self._bound_blank_lines(len(data))
+
+    def _could_not_parse(self, data: bytes, error: Exception, *, is_between: bool) -> None:
+        if is_between and (readable := with_known_method(data)) is not None:
+            self._in_head, self.parser = False, self._new_parser()
+            self._parse(readable)
+            return
+        # What a callback raises arrives inside an error of the parser.
+        refused = error.__context__
+        self.refuse(refused.refusal if isinstance(refused, Refused) else _NOT_HTTP)
 
     def _decline(self, data: bytes, offer: httptools.HttpParserUpgrade | None) -> None:
         """Read a request that offers another protocol again, without the offer, and then what follows its head.
@@ -278,16 +284,5 @@ class ReadingProtocol(HttpToolsProtocol):
             if self.pipeline or cycle.response_started:
                 self.transport.close()
                 return
-        request_id = self.fast_path.request_ids.of(None)
-        body = problem_body(refusal.status, refusal.code, refusal.detail, request_id.decode())
-        headers = [
-            (b"content-type", b"application/problem+json"),
-            (b"content-length", b"%d" % len(body)),
-            (b"cache-control", b"no-store"),
-            (b"x-request-id", request_id),
-            (b"connection", b"close"),
-            *([(b"retry-after", b"1")] if refusal.status == 503 else []),
-        ]
-        default_headers = self.server_state.default_headers
-        self.transport.write(STATUS_LINES[refusal.status] + lines_of(default_headers + headers) + b"\r\n" + body)
+        self.transport.write(self.fast_path.refusal(refusal, self.server_state.default_headers))
         self.transport.close()

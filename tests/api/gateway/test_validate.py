@@ -13,7 +13,7 @@ pytestmark = BY_ONE_PROCESS_AND_BY_FOUR
 BARE = 'Bearer realm="tokens"'
 INVALID = f'{BARE}, error="invalid_token"'
 IDENTITY = ("x-token-id", "x-token-subject", "x-token-scopes", "x-token-kind", "remote-user", "x-auth-request-user")
-METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "BREW", "DESCRIBE")
 PATHS = ("/validate", "/validate/envoy/", "/validate/envoy/any/thing?required_scope=unheld&x=%zz")
 
 
