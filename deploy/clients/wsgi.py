@@ -83,7 +83,9 @@ class TokenCheck:
                 else:
                     connection.close()
             if answer.status == HTTPStatus.OK:
-                return (answer.status, answer.headers, body) if "X-Token-Id" in answer.headers else UNDECIDED
+                # The second is the last field: http.client takes a head that breaks off, half a scope in it, for whole.
+                is_whole = "X-Token-Id" in answer.headers and "X-Request-Id" in answer.headers
+                return (answer.status, answer.headers, body) if is_whole else UNDECIDED
             return (answer.status, answer.headers, body) if answer.status in {401, 403, 429, 503} else UNDECIDED
 
     def connection(self):

@@ -2,7 +2,9 @@
 
 import asyncio
 import runpy
+import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import msgspec
@@ -153,6 +155,33 @@ def test_an_answer_that_is_not_the_services_is_503(said: str) -> None:
     asyncio.run(ask())
     assert sent[0]["status"] == 503
     assert (b"retry-after", b"1") in sent[0]["headers"]
+
+
+def test_a_yes_whose_head_breaks_off_is_503(site: Site) -> None:
+    """Wherever: half a scope may be another one. asyncio, Node, Go and Java read no such head."""
+    token_check = runpy.run_path(str(CLIENTS / "wsgi.py"))["TokenCheck"]
+    with Raw(site.running.port) as raw:
+        secret = site.token(subject="billing", scopes=["orders:read-own"])["token"]
+        raw.send(f"GET /validate HTTP/1.1\r\nHost: x\r\nX-Token: {secret}\r\nConnection: close\r\n\r\n".encode())
+        whole = raw.rest()
+    cuts = [*range(0, whole.index(b"\r\nx-request-id:"), 5), len(whole)]
+    said: list[str] = []
+
+    def say(listener: socket.socket) -> None:
+        for cut in cuts:
+            with listener.accept()[0] as connection:
+                connection.recv(65536)
+                connection.sendall(whole[:cut])
+
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
+        listener.settimeout(60)
+        saying = pool.submit(say, listener)
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/validate"
+        check = token_check(lambda _, start: start("200 OK", []), url=url, connect_seconds=20, answer_seconds=20)
+        for _ in cuts:
+            check({}, lambda status, _: said.append(status))
+        saying.result()
+    assert said == ["503 Service Unavailable"] * (len(cuts) - 1) + ["200 OK"]
 
 
 @pytest.mark.parametrize("extensions", [{}, {"websocket.http.response": {}}])
