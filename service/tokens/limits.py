@@ -35,7 +35,13 @@ def member_of(limit: RateLimit) -> str:
 
 
 def with_alone(limits: tuple[RateLimit, ...], given: dict[str, RateLimit | None]) -> tuple[RateLimit, ...]:
-    """These limits with others for those members; None takes away. Raises InvalidRequest where they are too many."""
+    """These limits with others for those members; None takes away. Raises InvalidRequest where they are too many, and
+    for one whose name another kind of limit has, which would be gone without a word.
+    """
+    others = {limit.name for limit in limits if not member_of(limit)}
+    for member, limit in given.items():
+        if limit and limit.name in others:
+            raise wrong(member, f"another kind of limit of this token is called {limit.name}: give all as limits")
     named = {limit.name: limit for limit in limits if given.get(member_of(limit), limit)}
     named |= {limit.name: limit for limit in given.values() if limit}
     if len(named) > MOST_LIMITS:

@@ -70,6 +70,11 @@ def test_a_limit_of_the_name_and_of_the_other_kind_is_not_the_one(world: World) 
     # What is read and written back takes nothing away.
     changed = world.change(id=token["id"], rateLimit=token["rateLimit"], quota=token["quota"]).json()["token"]
     assert names(changed) == ["default", "quota"]
+    # And what is new takes not the place of another kind, which is called so where it was given no name.
+    for member, given in (("rateLimit", RATE), ("quota", QUOTA)):
+        refused = world.change(id=token["id"], **{member: given})
+        assert (refused.status, refused.json()["errors"][0]["field"]) == (400, member)
+    assert [limit["limit"] for limit in world.shown(token["id"])["limits"]] == [5, 5]
 
 
 @pytest.mark.parametrize(("member", "given", "shown", "called"), ALONE)
