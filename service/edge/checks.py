@@ -58,7 +58,7 @@ class IntrospectionCycle(OperationCycle):
     def _begin(self) -> None:
         """Ask for both records, or leave it to the ordinary way."""
         form, client = _FORM.fullmatch(self.body), self._bearer()
-        token = self._fast_path.lookup_of(form[1]) if form else None
+        token = self._fast_path.seen[form[1]] if form else None
         if self.head.named.get(b"content-type") != _MEDIA_TYPE or client is None or token is None:
             self._start_over(self.head.plan)
             return
@@ -128,7 +128,7 @@ class SessionCheckCycle(OperationCycle):
 
     def _begin(self) -> None:
         """Ask, or answer at once where nothing need be asked."""
-        seen = self._fast_path.lookup_of(self.head.plan)
+        seen = self._fast_path.seen[self.head.plan]
         if seen is None or seen.kind is not Kind.SESSION:
             self._finish(MALFORMED)
             return

@@ -170,7 +170,7 @@ class OperationCycle(FastCycle):
     def _bearer(self) -> Seen | None:
         """How to read the record of the caller's session or managed token; None for any other credential."""
         field = self.head.named.get(b"authorization", b"")
-        return self._fast_path.lookup_of(field[7:].strip()) if field[:7].lower() == b"bearer " else None
+        return self._fast_path.seen[field[7:].strip()] if field[:7].lower() == b"bearer " else None
 
     def _record_of(self, caller: Seen, reply: Reply) -> DecodedCredential | None:
         """The caller's record, if nothing but that is needed to admit it."""

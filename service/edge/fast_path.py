@@ -72,6 +72,31 @@ class Seen(msgspec.Struct, gc=False):
     until: float = 0.0
 
 
+class SeenSecrets(dict[bytes, Seen | None]):
+    """By the very secret, of a session or managed token; None for what can be the secret of neither.
+
+    Of more secrets than it holds it keeps the first ones and the last: they mostly come in turn.
+    """
+
+    __slots__ = ("_authority", "_store")
+
+    def __init__(self, authority: Authority, store: CredentialStore) -> None:
+        super().__init__()
+        self._authority, self._store = authority, store
+
+    def __missing__(self, secret: bytes) -> Seen | None:
+        kind = parse(secret)
+        digest = self._authority.first_digest(kind, secret)
+        if digest is None:
+            return None
+        seen = Seen(kind, digest, *self._store.prepare(digest))
+        if len(secret) <= _LONGEST_SEEN:
+            if len(self) >= _MOST_SEEN:
+                self.popitem()
+            self[secret] = seen
+        return seen
+
+
 class Prepared(msgspec.Struct, frozen=True):
     """A refusal that is the same for all requests except their id: its header lines around the length, its body around
     the id, and the length of that body without one.
@@ -172,7 +197,7 @@ class FastPath:
         # What was worked out in the last second, by the bytes it came in: once for all requests of a busy token. No
         # secret stays longer, here or with a connection. Redis is asked for every request all the same.
         self.heads, self.heads_of_operations = KnownHeads(), HeadsOfOperations()
-        self.seen: dict[bytes, Seen] = {}
+        self.seen = SeenSecrets(authority, store)
         self.is_usual = accepted.is_usual
         self._spent_lines = allowed_lines(_ANONYMOUS).split(_ID.encode(), 1)
         self._required: dict[tuple[bytes, bytes | None], tuple[str, ...]] = {}
@@ -191,24 +216,11 @@ class FastPath:
 
     def forget(self) -> None:
         """Let all secrets go; called once a second."""
-        seen, self.seen = self.seen, {}
+        seen, self.seen = self.seen, SeenSecrets(self.authority, self.store)
         of_operations, self.heads_of_operations = self.heads_of_operations, HeadsOfOperations()
         for passed in (self.heads.forget(), of_operations, seen):
             _let_go(passed)
         self._required.clear()
-
-    def lookup_of(self, secret: bytes) -> Seen | None:
-        """How the record of a session or managed token is read; None for what can be the secret of neither."""
-        seen = self.seen.get(secret)
-        if seen is None:
-            kind = parse(secret)
-            digest = self.authority.first_digest(kind, secret)
-            if digest is None:
-                return None
-            seen = Seen(kind, digest, *self.store.prepare(digest))
-            if len(self.seen) < _MOST_SEEN and len(secret) <= _LONGEST_SEEN:
-                self.seen[secret] = seen
-        return seen
 
     def open(self, seen: Seen, sealed: bytes) -> DecodedCredential | None:
         """The record that Redis returned. Of more tokens than `seen` holds none comes again while it is remembered: it

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from service.api.http.validate_paths import ENVOY_PATH, SPENDS, Plan, plan_of
@@ -167,10 +166,11 @@ class Layout:
     """How a gateway writes what its heads say once: a pattern that takes them apart there, and the place of each.
 
     Every other piece is what stands between, with the name before and the line's end behind it. `key` are those of the
-    last `head`, mostly those of the next; `length` is its own where it says nothing once but a secret, else 0.
+    last `head`, mostly those of the next; `length` is its own where it says nothing once but a secret, else 0, and
+    `spent` tells whether that is a one-time token.
     """
 
-    __slots__ = ("form", "head", "is_envoys", "is_of_secret", "key", "length", "places", "secret_length", "take_apart")
+    __slots__ = ("head", "is_envoys", "is_of_secret", "key", "length", "places", "secret_length", "spent", "take_apart")
 
     def __init__(self, written: tuple[Written, ...], lines: list[int], *, is_envoys: bool) -> None:
         """`lines`: on which each of them stood. Behind the path of Envoy nothing counts, which stands before them."""
@@ -192,7 +192,7 @@ class Layout:
             end, last = rb"\r\n", number
             self.places[name] = 2 * (len(self.places) + is_envoys) + 1
         self.is_of_secret = len(written) == 1 and not is_envoys and self.places.keys() <= SECRETS.keys()
-        self.form = re.compile(written[0][1] if self.is_of_secret else b"").fullmatch
+        self.spent = re.compile(_SPENT_FORM).fullmatch if self.is_of_secret and written[0][1] is _SPENT_FORM else None
         self.take_apart = re.compile(b"%b(%b.*)" % (pattern, end), re.DOTALL).fullmatch
 
 
@@ -221,16 +221,15 @@ class KnownHeads:
         passed, self._heads = self._heads, {}
         return passed
 
-    def find(self, packet: bytes, layout: Layout, seen: Mapping[bytes, Any]) -> tuple[Pieces, Head | None]:
+    def find(self, packet: bytes, layout: Layout, seen: dict[bytes, Any]) -> tuple[Pieces, Head | None]:
         """A packet taken apart, and the head if it is known by what is not said once; no pieces where it differs."""
         if len(packet) == layout.length:
             before, behind = layout.key
-            # Of its length where both were there.
             secret = packet.removeprefix(before).removesuffix(behind)
-            known = seen.get(secret)
-            # What was seen and is of a kind has the form; in Basic credentials there may be lines.
-            is_secret = layout.form(secret) if known is None else known.kind
-            if is_secret is not None and len(secret) == layout.secret_length:
+            # Of its length where both were there; and what is of a kind has the form.
+            if len(secret) == layout.secret_length and (
+                layout.spent(secret) if layout.spent else (known := seen[secret]) and known.kind
+            ):
                 return (before, secret, behind), layout.head
         take_apart = layout.take_apart
         if (found := take_apart(packet)) is None:

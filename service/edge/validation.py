@@ -78,10 +78,7 @@ class ValidationCycle(FastCycle):
         """Ask, or answer at once where nothing need be asked."""
         head, fast_path = self.head, self._fast_path
         asked = self._asked = head.asked or self._work_out()
-        if (place := asked.place) is None:
-            seen = asked.seen
-        else:
-            seen = fast_path.seen.get(self.pieces[place]) or fast_path.lookup_of(self.pieces[place])
+        seen = asked.seen if (place := asked.place) is None else fast_path.seen[self.pieces[place]]
         if seen is None:
             self._started = perf_counter()
             if asked.refusal is None and head.plan[0]:
@@ -123,7 +120,7 @@ class ValidationCycle(FastCycle):
             asked.place, asked.secret = head.places[held], b""
             is_known = True
         else:
-            asked.seen = fast_path.lookup_of(secret)
+            asked.seen = fast_path.seen[secret]
             # What is malformed now may be taken in from another system in the next moment.
             is_known = held is None and asked.seen is not None
         if is_known:

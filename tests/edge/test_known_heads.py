@@ -85,6 +85,20 @@ def test_a_head_is_read_as_the_parser_reads_it_whatever_byte_is_another_or_missi
     assert sum(head is not None for _, head in found) > len(found) / 4
 
 
+class Everything(dict[bytes, Seen | None]):
+    """As if every secret could be one of a token, whatever it is."""
+
+    def __missing__(self, secret: bytes) -> Seen | None:
+        return Seen(parse(secret), b"", b"", print)
+
+
+class Nothing(dict[bytes, Seen | None]):
+    """As if no secret could be one of a token."""
+
+    def __missing__(self, secret: bytes) -> Seen | None:
+        return None
+
+
 def known(packet: bytes) -> tuple[KnownHeads, Layout]:
     """Heads of which this is the only one known, and its layout."""
     heads = KnownHeads()
@@ -93,17 +107,10 @@ def known(packet: bytes) -> tuple[KnownHeads, Layout]:
     (head_only, _, plan, is_envoys), named = read
     once = said_once(named, plan)
     layout = heads.layout_of(packet, once, is_envoys=is_envoys)
-    pieces, head = heads.find(packet, layout, {})
+    pieces, head = heads.find(packet, layout, Nothing())
     assert (said(layout, pieces), head) == (once, None)
     heads.keep(pieces, Head(ValidationCycle, plan, named, layout.places, head_only=head_only))
     return heads, layout
-
-
-class Everything(dict[bytes, Seen]):
-    """As if every secret had been seen, whatever it is."""
-
-    def get(self, secret: bytes, default: object = None) -> Seen:  # type: ignore[override]
-        return Seen(parse(secret), b"", b"", print)
 
 
 def said(layout: Layout, pieces: Pieces) -> Named:
@@ -123,7 +130,7 @@ def test_a_head_is_known_only_where_the_parser_reads_the_same_beside_what_is_sai
     found = []
     for at, piece, cut in product(places, pieces, (0, 1)):
         packet = whole[:at] + piece + whole[at + cut :]
-        apart, head = heads.find(packet, layout, {})
+        apart, head = heads.find(packet, layout, Nothing())
         if head is None:
             continue
         found.append(packet)
@@ -142,13 +149,13 @@ def test_a_head_is_known_only_where_the_parser_reads_the_same_beside_what_is_sai
         (b"/validate/one-time HTTP/1.1\r\nX-Token:", Kind.ONE_TIME),
     ],
 )
-@pytest.mark.parametrize("seen", [Everything(), {}])
+@pytest.mark.parametrize("seen", [Everything(), Nothing()])
 def test_a_head_with_nothing_but_a_secret_is_known_only_where_the_parser_reads_the_same(
-    field: bytes, kind: Kind, seen: dict[bytes, Seen]
+    field: bytes, kind: Kind, seen: dict[bytes, Seen | None]
 ) -> None:
     whole, another = (b"GET %b %b\r\nHost: a\r\nX-A: b\r\n\r\n" % (field, mint(kind).encode()) for _ in range(2))
     heads, layout = known(whole)
-    heads.find(whole, layout, {})
+    heads.find(whole, layout, Nothing())
     assert layout.length == len(whole)
     for packet in (whole, another):
         pieces, head = heads.find(packet, layout, seen)
@@ -172,12 +179,12 @@ def test_a_head_with_nothing_but_a_secret_is_known_only_where_the_parser_reads_t
     assert heads.find(whole, layout, seen)[1] is None
 
 
-@pytest.mark.parametrize("seen", [Everything(), {}])
-def test_a_head_does_not_end_in_a_secret_that_is_as_much_longer_as_its_end(seen: dict[bytes, Seen]) -> None:
+@pytest.mark.parametrize("seen", [Everything(), Nothing()])
+def test_a_head_does_not_end_in_a_secret_that_is_as_much_longer_as_its_end(seen: dict[bytes, Seen | None]) -> None:
     head = b"GET /validate HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer %b\r\n\r\n"
     whole, longer = (head % mint(kind).encode() for kind in (Kind.SESSION, Kind.MANAGED))
     heads, layout = known(whole)
-    heads.find(whole, layout, {})
+    heads.find(whole, layout, Nothing())
     assert layout.length == len(whole) == len(longer[:-4])
     assert heads.find(longer[:-4], layout, seen)[1] is None
 
@@ -206,7 +213,7 @@ def test_what_a_head_says_once_may_be_another_and_nothing_else(was: bytes, is_no
     packet = HEAD[:-2] + b"traceparent: 00-1-1-00\r\nX-Forwarded-Uri: /a\r\nX-Forwarded-For: 192.0.2.9\r\n\r\n"
     heads, layout = known(packet)
     assert packet.count(was) == 1
-    assert (heads.find(packet.replace(was, is_now), layout, {})[1] is not None) is is_known
+    assert (heads.find(packet.replace(was, is_now), layout, Nothing())[1] is not None) is is_known
 
 
 @pytest.mark.parametrize(("name", "before"), [(b"Authorization", b"Bearer "), (b"X-API-Key", b""), (b"X-Token", b"")])
@@ -226,7 +233,7 @@ def test_a_head_is_known_beside_a_secret_of_another_that_is_found_by_a_lookup(na
         (managed + b"\r\nX-Token: " + managed, False),
         (b"", False),
     ):
-        assert (heads.find(holding(secret), layout, {})[1] is not None) is is_known, secret
+        assert (heads.find(holding(secret), layout, Nothing())[1] is not None) is is_known, secret
     # No secret is part of what it is known by.
     assert managed not in b"".join(piece for key in heads._heads for piece in key)
     assert managed not in b"".join(heads._field_lines)
@@ -238,7 +245,7 @@ def test_a_layout_holds_however_many_fields_a_client_sends_beside(more: bytes) -
     _, layout = known(packet)
     heads, _ = known(packet.replace(b"X-A: b, c\r\n", more))
     other = packet.replace(b"X-A: b, c\r\n", more).replace(b": /a", b": /b").replace(b": 1-2", b": 3")
-    pieces, head = heads.find(other, layout, {})
+    pieces, head = heads.find(other, layout, Nothing())
     assert head is not None
     assert said(layout, pieces) == {b"x-request-id": b"3", b"x-forwarded-uri": b"/b"}
 
@@ -251,7 +258,7 @@ def test_behind_its_path_envoy_asks_the_same_whatever_its_client_asks_for() -> N
         (b"/validate", False),
         (b"/validate/one-time/envoy/d", False),
     ):
-        assert (heads.find(HEAD.replace(asked, target), layout, {})[1] is not None) is is_known
+        assert (heads.find(HEAD.replace(asked, target), layout, Nothing())[1] is not None) is is_known
 
 
 def test_what_was_said_once_is_told_apart_by_its_name() -> None:
@@ -274,7 +281,7 @@ def test_what_is_said_once_can_hold_no_token(name: bytes) -> None:
     """Else a head would be known by another one's token."""
     packets = [WHOLE[:-2] + b"%b: %d\r\n\r\n" % (name, number) for number in (1, 2)]
     heads, layout = known(packets[0])
-    assert heads.find(packets[1], layout, {})[1] is not None
+    assert heads.find(packets[1], layout, Nothing())[1] is not None
     with pytest.raises(ValueError, match="has a meaning of its own"):
         read_accepted(f"header:{name.decode()}", basic=False)
 
@@ -296,11 +303,11 @@ def head_of(fields: int = 0) -> Head:
 async def test_what_is_known_takes_no_more_room_than_it_may() -> None:
     heads, layout = known(HEAD)
     for number in range(5000):
-        heads.keep(heads.find(HEAD.replace(b"a.test", b"a%d.test" % number), layout, {})[0], head_of())
+        heads.keep(heads.find(HEAD.replace(b"a.test", b"a%d.test" % number), layout, Nothing())[0], head_of())
     assert len(heads._heads) == 4096
     heads.forget()
     long = HEAD.replace(b"a.test", b"a.test\r\nCookie: " + b"c" * 1024)
-    pieces, _ = heads.find(long, layout, {})
+    pieces, _ = heads.find(long, layout, Nothing())
     heads.keep(pieces, head_of())
     assert pieces
     heads.keep((b"a",), head_of(fields=25))

@@ -113,6 +113,8 @@ async def test_a_record_is_not_remembered_beside_more_tokens_than_are_seen_in_a_
     for secret in secrets:
         assert await gateway.is_told(secret) == [200, 200, 200]
     assert service.rules.authority.open.cache_info().currsize == before + 2
+    # The first ones and the last: what comes in turn would have none left otherwise when its turn comes again.
+    assert [*service.fast_path.seen] == [secret.encode() for secret in (*secrets[:2], secrets[4])]
 
 
 async def test_a_secret_that_is_long_is_found_and_not_held(
