@@ -109,13 +109,12 @@ class TokenViews:
 
     async def derived(self, parent_id: str, limit: int, cursor: str | None) -> TokenList:
         """A page of what is derived from a token directly, newest first. Raises InvalidRequest for another cursor."""
-        children, place = await self._derivation.children(parent_id), read_cursor(cursor, NEWEST)
-        rest = [one for one in children if place is None or _place(one) > (-int(place[0]), place[1])]
-        page, last = rest[:limit], None
+        place = read_cursor(cursor, NEWEST)
+        after = None if place is None else (int(place[0]), place[1])
+        page, more_follow, total = await self._derivation.children(parent_id, limit, after)
         # A cursor only where something follows: a last page that is full needs no empty one after it.
-        if len(rest) > limit:
-            last = str(page[-1].created_micros), page[-1].token_id
-        return TokenList(await self.of(page, parent_id=parent_id), write_cursor(last, NEWEST), len(children))
+        last = (str(page[-1].created_micros), page[-1].token_id) if more_follow else None
+        return TokenList(await self.of(page, parent_id=parent_id), write_cursor(last, NEWEST), total)
 
     async def issued(self, created: Created, message: str, *, parent_id: str = "") -> TokenIssued:
         """A token with its secret in clear."""
@@ -165,10 +164,6 @@ def _statuses(text: str | UnsetType) -> frozenset[Status]:
         return frozenset(Status(part) for part in text.split(","))
     except ValueError:
         raise wrong("status", f"choose one of {', '.join(Status)}, all") from None
-
-
-def _place(token: ManagedToken) -> tuple[int, str]:
-    return -token.created_micros, token.token_id
 
 
 def write_cursor(after: tuple[str, str] | None, sort: str) -> str | None:

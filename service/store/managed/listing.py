@@ -24,9 +24,10 @@ from service.store.pacing import Overlapped, ahead, give_way, let_go, patiently
 _AT_ONCE = 64
 # How many tokens are counted by the indexes alone in that time.
 _COUNTED_AT_ONCE = 250
-# A page that takes longer ends early, with a cursor; not before so many portions, however slow the machine.
+# A page that takes longer ends early, with a cursor; not before so many portions, however slow the machine. Behind each
+# there is a pause of up to twenty milliseconds where others keep the loop busy.
 _SECONDS = 1.0
-_LEAST_PORTIONS = 150
+_LEAST_PORTIONS = 50
 # How many candidates are put in order at once; with more of them a walk in the order asked for soon fills a page.
 _FEW = 20_000
 # After this many rows in a row that were not admitted, a search goes on at the next name that has the text.

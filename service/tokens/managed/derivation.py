@@ -4,8 +4,10 @@ A derived token is a credential and no record: it is listed under its parent, an
 """
 
 import asyncio
+from bisect import bisect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import msgspec
 
@@ -13,6 +15,7 @@ from service.counters import DERIVED, Decisions
 from service.errors import Conflict, Forbidden, NotFound, Unauthorized, token_not_valid
 from service.model import Credential, DerivedToken, Kind, ManagedToken, Origin, RateLimit
 from service.store.managed.derived import MOST_BELOW, MOST_CHILDREN, Derived, DerivedStore
+from service.store.pacing import STEP, give_way, in_turns
 from service.tokens.audit.log import AuditLog
 from service.tokens.authority import Authority
 from service.tokens.credential import DecodedCredential
@@ -41,6 +44,14 @@ class Narrowed(msgspec.Struct, frozen=True):
     networks: tuple[str, ...] | None = None
     rate_limits: tuple[RateLimit, ...] | None = None
     max_uses: int = 0
+
+
+class Children(NamedTuple):
+    """A page of what is derived from a token directly, whether more follow, and how many there are in all."""
+
+    page: list[ManagedToken]
+    more_follow: bool
+    total: int
 
 
 @dataclass(eq=False, repr=False)
@@ -139,10 +150,18 @@ class Derivation:
         check_within(parent, credential)
         return credential
 
-    async def children(self, parent_id: str) -> list[ManagedToken]:
-        """What is derived from a token directly and lives, newest first, as a list shows tokens."""
-        shown = await asyncio.gather(*map(self._shown, await self._genuine(parent_id)))
-        return sorted(shown, key=lambda token: (-token.created_micros, token.token_id))
+    async def children(self, parent_id: str, limit: int, after: tuple[int, str] | None) -> Children:
+        """So many of what is derived from a token directly and lives, newest first, as a list shows tokens.
+
+        `after`: the creation of the last one known, in epoch microseconds, and its id.
+        """
+        found = sorted(await self._genuine(parent_id), key=_place)
+        first = 0 if after is None else bisect(found, (-after[0], after[1]), key=_place)
+        wanted, page = found[first : first + limit], list[ManagedToken]()
+        for start in range(0, len(wanted), STEP):
+            await give_way()
+            page += await asyncio.gather(*map(self._shown, wanted[start : start + STEP]))
+        return Children(page, len(found) > first + limit, len(found))
 
     async def show(self, secret: bytes) -> ManagedToken:
         """A derived token by its secret. Raises Unauthorized for one that ended."""
@@ -171,18 +190,23 @@ class Derivation:
         if token_id and not wanted:
             raise NotFound("No token with this ID is derived from that one. It may have expired.")
         # All before the first is ended: a refusal leaves everything as it was.
-        for one in wanted:
-            check_end(origin, _as_token(one.digest, one.credential))
-        drop = self._managed_records.drop
-        return sum(
-            await asyncio.gather(*[drop(one.digest, one.credential.token_id, one.credential, origin) for one in wanted])
-        )
+        await in_turns(lambda one: check_end(origin, _as_token(one.digest, one.credential)), wanted)
+        drop, ended = self._managed_records.drop, 0
+        for start in range(0, len(wanted), STEP):
+            some = [(one.digest, one.credential) for one in wanted[start : start + STEP]]
+            ended += sum(await asyncio.gather(*[drop(digest, of.token_id, of, origin) for digest, of in some]))
+            await give_way()
+        return ended
 
     async def _genuine(self, parent_id: str) -> list[DecodedCredential]:
         """What is derived from a token directly, as far as our server key sealed it."""
-        genuine = [self._authority.open_once(*one) for one in await self._store.children(parent_id)]
+        genuine = await in_turns(lambda one: self._authority.open_once(*one), await self._store.children(parent_id))
         # A slice: the credential of a token that is derived from none, if somebody put it there, has no ancestors.
         return [one for one in genuine if one is not None and one.credential.ancestors[-1:] == (parent_id,)]
+
+
+def _place(one: DecodedCredential) -> tuple[int, str]:
+    return -one.credential.issued_at * 1_000_000, one.credential.token_id
 
 
 def _facts(credential: Credential) -> dict[str, object]:

@@ -13,7 +13,7 @@ from service.app import Service
 from service.store.audit import Portion, Stored
 from tests.api.wire import read_answer
 from tests.api.world import TOKENS, World, fresh
-from tests.asgi import TEST, sign_in
+from tests.asgi import TEST, holder, sign_in
 from tests.builders import create
 from tests.conftest import MakeService
 from tests.links import Wrapped
@@ -36,7 +36,8 @@ async def turns(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[list[int]]:
         await asyncio.sleep(0)
 
     monkeypatch.setattr("service.store.pacing._FELT_SECONDS", -1.0)
-    monkeypatch.setattr("service.store.pacing.give_way", give_way)
+    for module in ("store.pacing", "tokens.managed.derivation"):
+        monkeypatch.setattr(f"service.{module}.give_way", give_way)
     asking = asyncio.ensure_future(others())
     yield seen
     asking.cancel()
@@ -70,6 +71,20 @@ async def test_others_have_a_turn_between_pieces(
     assert len(turns) >= least
     # An export is written in the very turns in which the next records are read.
     assert len(set(turns)) >= 12
+
+
+async def test_others_have_turns_while_much_is_derived_from_a_token(still: Service, turns: list[int]) -> None:
+    held = await holder(still, "self:derive")
+    made = [(await held.post("/api/tokens/self/derive")).json()["token"]["id"] for _ in range(20)]
+    turns.clear()
+    listed = (await held.get("/api/tokens/self/derived", limit=200)).json()["tokens"]
+    assert sorted(token["id"] for token in listed) == sorted(made)
+    # Each is opened and shown, and twenty are two steps.
+    assert len(turns) == len(set(turns)) == 20 + 2 + 20 + 20 // 4 + 1
+    turns.clear()
+    assert (await held.ask("DELETE", "/api/tokens/self/derived")).json()["message"] == "20 derived tokens ended"
+    # Opened, and looked at whether the caller may end it.
+    assert len(turns) == len(set(turns)) == 20 + 20 + 2
 
 
 @pytest.mark.parametrize("path", [TOKENS, AUDIT])
