@@ -114,8 +114,7 @@ class Sessions:
                 entry = self._audit_log.entry("session.revoked", session_origin, decoded.credential.token_id)
                 # By the same server key as its digest, beside which it was made.
                 user = self._authority.accounts.pseudonyms(subject)[place]
-                # In this order: `ended or await` would skip what lies under the previous server key.
-                ended = await self._store.end(user, digest, entry) or ended
+                ended |= await self._store.end(user, digest, entry)
             else:
                 await self._store.confirm_gone(digest)
         self._decisions.revoked.inc(Kind.SESSION, by=ended)

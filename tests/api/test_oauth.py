@@ -38,6 +38,15 @@ def test_a_managed_token_is_introspected_with_every_claim(world: World) -> None:
     assert all(isinstance(claims[name], int) for name in ("iat", "exp"))
 
 
+def test_a_derived_token_is_introspected_with_the_one_it_comes_from(world: World) -> None:
+    parent = world.create(scopes=["self:derive"])
+    for _ in range(2):
+        answer = world.post("/api/tokens/self/derive", json_body={}, bearer=parent["token"])
+        derived = answer.json()["token"]
+        assert introspect(world, derived["token"])["parent_jti"] == parent["id"]
+        parent = derived
+
+
 def test_a_token_without_subject_is_introspected_without_one(world: World) -> None:
     token = world.create(scopes=["a"])
     claims = introspect(world, token["token"])

@@ -77,6 +77,21 @@ async def test_a_token_counts_once_however_the_slices_fall(
     assert (await still.rules.hygiene.count()).never_used == 20
 
 
+async def test_a_long_count_takes_its_lock_again_at_each_slice(still: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hygiene, "_SLICE", 2)
+    for number in range(5):
+        await make(still, f"gate {number}")
+    counting, held = still.rules.hygiene, list[str]()
+
+    async def hold(holder: str) -> bool:
+        held.append(holder)
+        return True
+
+    monkeypatch.setattr(still.stores.hygiene, "hold", hold)
+    await counting.count(pause_seconds=0.001)
+    assert len(held) >= 3 and set(held) == {counting._holder}
+
+
 async def test_hygiene_is_shown_and_exported(make_service: MakeService, clock: Clock) -> None:
     service = await make_service(shards=16, background=False, max_lifetime_days=0)
     await varied(service, clock)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -92,6 +93,14 @@ async def test_while_the_server_key_changes_a_retry_elsewhere_gets_the_first_ans
         assert [await consume(each, secret, "attempt-1") for each in (there, here)] == [Outcome.ACTIVE] * 2
 
 
+async def test_a_token_of_the_previous_server_key_is_ended(make_service: MakeService) -> None:
+    secret = await issue(await make_service(background=False))
+    new_key = "the next server key, long enough too"
+    later = await make_service(background=False, secret_key=new_key, secret_key_previous=SERVER_KEY)
+    assert [await later.rules.one_time.revoke(secret) for _ in range(2)] == [True, False]
+    assert await consume(later, secret) is Outcome.UNKNOWN
+
+
 async def test_a_lost_reply_with_a_request_key_burns_no_token(make_service: MakeService) -> None:
     """Executed, and the reply swallowed: the same request asked again gets its answer, once."""
 
@@ -172,6 +181,20 @@ async def test_anonymous_issuers_are_limited_by_network_and_in_all(
             continue
         issued += 1
     assert issued == most
+
+
+async def test_each_shard_bears_its_part_of_the_global_limit(
+    make_service: MakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = await make_service(shards=16, background=False, one_time_issue_per_minute=1)
+    monkeypatch.setattr("service.tokens.one_time.NETWORK_SHARE", 1)
+    monkeypatch.setattr("service.tokens.one_time.GLOBAL_LIMIT", 32)
+    issued = 0
+    for number in range(100):
+        with suppress(RateLimited):
+            await issue(service, anonymous=True, address=f"198.51.{number}.1")
+            issued += 1
+    assert 0 < issued <= 32
 
 
 async def begin_issues(service: Service, *addresses: str) -> list[bytes | None]:

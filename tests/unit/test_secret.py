@@ -118,6 +118,16 @@ def test_the_digest_of_a_secret_depends_on_its_kind_and_on_the_server_key() -> N
     assert len(digests) == 6
 
 
+@pytest.mark.parametrize("secret", [b"", b"s", b"s" * 200])
+def test_what_is_stored_of_a_secret_is_an_hmac(secret: bytes) -> None:
+    for kind in Kind:
+        message = kind.value.encode() + b"\x00" + secret
+        assert KEYRING.digest(kind, secret) == hmac.digest(KEYRING.derive(b"digest"), message, "sha256")
+    assert KEYRING.imported_digest(secret) == hmac.digest(KEYRING.derive(b"imported"), secret, "sha256")
+    seal = hmac.digest(KEYRING.derive(b"seal"), b"d" * 32 + secret, "sha256")[:16]
+    assert KEYRING.seal(b"d" * 32, secret) == seal + secret
+
+
 @pytest.mark.parametrize("one", [partial(KEYRING.mac, "metadata", b"body"), KEYRING.seal(b"d" * 32, b"body")[:16].hex])
 def test_macs_for_one_purpose_serve_no_other(one: Callable[[], str]) -> None:
     others = {

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from service.app import Service
 from service.logs import wants_json_logs
 from service.settings import Settings, SettingsError, described, masked, read
 from tests.unit.environment import REDIS, refusal
@@ -26,6 +27,12 @@ def test_values_are_read_as_their_types_without_the_spaces_around_them() -> None
 def test_what_is_no_number_is_told_in_words(text: str, told: str) -> None:
     with pytest.raises(SettingsError, match=f"^TOKENS_PORT='{text}': .*{told}$"):
         read({"TOKENS_PORT": text})
+
+
+def test_what_the_driver_finds_wrong_in_a_url_is_told_as_every_other_setting_is() -> None:
+    with pytest.raises(SettingsError) as told:
+        Service(Settings(redis_url="redis://localhost?db=x", secret_key="k" * 32))
+    assert str(told.value) == "TOKENS_REDIS_URL: Invalid value for 'db' in connection URL"
 
 
 @pytest.mark.parametrize("name", ["ADMIN_JWT_CLAIM", "LABEL", "NAMESPACE"])

@@ -130,7 +130,18 @@ def test_addresses_of_everybody_are_public(address: str) -> None:
 
 @pytest.mark.parametrize(
     "address",
-    ["", "localhost", "127.0.0.1", "10.1.2.3", "::1", "fe80::1%eth0", "2001::1", "::ffff:10.0.0.1", "64:ff9b::a00:1"],
+    [
+        "",
+        "localhost",
+        "127.0.0.1",
+        "10.1.2.3",
+        "::1",
+        "fe80::1%eth0",
+        "2606:4700::1111%eth0",
+        "2001::1",
+        "::ffff:10.0.0.1",
+        "64:ff9b::a00:1",
+    ],
 )
 def test_addresses_of_few_are_not(address: str) -> None:
     assert not is_public(address)

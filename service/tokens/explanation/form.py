@@ -33,7 +33,7 @@ def is_managed(secret: bytes) -> bool:
 
 def _typing_error(secret: bytes) -> str:
     for wrong, mended in _wrapped(secret):
-        if mended != secret and parse(mended) is not None:
+        if parse(mended) is not None:
             return wrong
     if secret.startswith(b"****"):
         return "it is the masked form that lists show, not the secret"

@@ -237,6 +237,14 @@ async def test_who_ended_a_token_and_when_is_read_from_the_audit_log(admin: Pers
     assert one["at"] == answer.json()["entries"][0]["at"]
 
 
+async def test_an_old_secret_of_a_token_that_was_revoked_since_is_told_of_the_revocation(admin: Person) -> None:
+    token = await admin.create("t")
+    await admin.post(f"/api/admin/tokens/{token['id']}/rotate", {"overlapSeconds": 0})
+    await admin.ask("DELETE", "/api/admin/tokens", query={"id": token["id"]})
+    one = the(await explain(admin, token=token["token"]), "active")
+    assert one["detail"].startswith("It was revoked on ") and one["by"] == "admin"
+
+
 async def test_asking_often_costs_no_use_no_rate_and_no_count(admin: Person) -> None:
     token = await admin.create("t", maxUses=2, limits=[{"limit": 2, "periodSeconds": 86400}])
     spent_once = await _one_time(admin, Clock())

@@ -122,6 +122,18 @@ async def test_old_keys_serve_for_an_hour_without_their_provider_and_no_longer(
     assert await found(keys)
 
 
+async def test_who_sends_no_end_of_a_document_is_given_up(monkeypatch: pytest.MonkeyPatch, provider: Provider) -> None:
+    monkeypatch.setattr("service.tokens.accounts.jwks._GIVE_UP_SECONDS", 0)
+    ends = threading.Event()
+    try:
+        # The outer limit is for a service that would wait.
+        async with asyncio.timeout(60):
+            with pytest.raises(StoreUnavailable):
+                await found(Jwks(lambda: ends.wait() and b"", provider.clock))
+    finally:
+        ends.set()
+
+
 @pytest.mark.parametrize("document", [b"", b"{", b'{"keys":[]}', b"[" * 100_000, b'{"keys":{}}', b'"keys"'])
 async def test_a_broken_document_leaves_the_keys_as_they_were(keys: Jwks, provider: Provider, document: bytes) -> None:
     await found(keys)
@@ -129,6 +141,13 @@ async def test_a_broken_document_leaves_the_keys_as_they_were(keys: Jwks, provid
     provider.now += ASK_AGAIN_SECONDS + 1
     assert not await found(keys, "two")
     assert await found(keys)
+
+
+async def test_of_two_keys_under_one_id_the_first_counts(provider: Provider) -> None:
+    documents = [json.loads(jwks(kid))["keys"][0] | {"kid": "same"} for kid in ("one", "two")]
+    keys = Jwks(lambda: json.dumps({"keys": documents}).encode(), provider.clock)
+    key = await keys.find("ES256", "same")
+    assert key is not None and key.key.as_dict(private=False)["x"] == documents[0]["x"]
 
 
 async def test_without_a_key_id_a_key_is_taken_only_if_it_is_the_only_one(provider: Provider) -> None:

@@ -97,6 +97,12 @@ async def test_the_audit_log_is_kept_to_its_bound_once_it_is_sealed(make_service
     assert 1000 <= kept <= 1200
 
 
+async def test_all_shards_together_have_the_room_that_is_set(make_service: object) -> None:
+    service: Service = await make_service(shards=16, audit_max_entries=160_000)  # type: ignore[operator]
+    # Four times what is kept, because removals never wait for a seal.
+    assert service.rules.audit.log.entry("export.made", ADMIN, "x").keep == 4 * 160_000 // 16
+
+
 async def test_no_token_is_made_that_could_not_be_told(make_service: object) -> None:
     """All or nothing: where the stream refuses the entry, there is no token either."""
     from tests.links import Wrapped

@@ -70,6 +70,9 @@ async def test_the_certificate_must_be_that_of_the_name(authority: tuple[ssl.SSL
             sent = await send(sender, url)
             assert (sent.taken, sent.final, sent.status) == (False, False, 0)
             assert sent.error.startswith("certificate: ")
+        # It says something about the host: nobody listens at the next address, and that one is not tried.
+        twofold = Sender(Destinations(resolving("127.0.0.1", "127.0.0.2"), allow_private=True), tls=lambda: client)
+        assert "certificate" in (await send(twofold, f"https://other.example.com:{receiver.port}/")).error
         stranger = Sender(Destinations(LOOPBACK, allow_private=True))
         assert "certificate" in (await send(stranger, f"https://hooks.example.com:{receiver.port}/")).error
         assert len(receiver.received) == 1

@@ -72,6 +72,40 @@ async def make(service: Service, name: str, *, days: float = 30, **terms: Any) -
     return created.token.token_id, created.secret.encode()
 
 
+async def test_a_receiver_whose_record_others_changed_keeps_its_place(teller: Service, receiver: Receiver) -> None:
+    webhook_id = await listen(teller, receiver)
+    await make(teller, "before")
+    await deliver(teller)
+    shard = teller.stores.shards[0]
+    record = await shard.link.execute("HGET", shard.keys.webhooks, webhook_id)
+    await shard.link.execute("HSET", shard.keys.webhooks, webhook_id, record[::-1])
+    await deliver(teller)
+    await make(teller, "meanwhile")
+    await shard.link.execute("HSET", shard.keys.webhooks, webhook_id, record)
+    await deliver(teller)
+    assert [json.loads(one.body)["data"]["name"] for one in receiver.received] == ["before", "meanwhile"]
+
+
+async def test_a_delivery_sent_again_to_a_receiver_that_is_deleted_meanwhile_leaves_nothing(
+    teller: Service, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    webhook_id = await listen(teller, receiver)
+    await make(teller, "t")
+    await deliver(teller)
+    rules = teller.rules.webhooks
+    ((delivery, *_),) = await rules.log.read(webhook_id, None, 1)
+    attempt = rules.log._post.attempt
+
+    async def delete_behind(*given: Any) -> Any:
+        tried = await attempt(*given)
+        await rules.registry.delete(webhook_id, TEST)
+        return tried
+
+    monkeypatch.setattr(rules.log._post, "attempt", delete_behind)
+    assert (await rules.log.send_again(webhook_id, delivery.event_id)).taken
+    assert await rules.log.read(webhook_id, None, 10) == []
+
+
 async def test_every_change_of_a_token_is_told(teller: Service, receiver: Receiver) -> None:
     await make(teller, "before")
     await listen(teller, receiver)
