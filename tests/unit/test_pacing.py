@@ -10,7 +10,8 @@ import anyio
 import pytest
 
 from service.store import pacing
-from service.store.managed.listing_slices import Row, in_order
+from service.store.managed.listing_slices import in_order
+from service.store.managed.listing_sources import Row
 from service.store.pacing import Overlapped, ahead, give_way, let_go, share_turn
 from tests.builders import until
 

@@ -11,8 +11,8 @@ import msgspec
 
 from service.model import ManagedToken
 from service.store.driver.shards import Shards
-from service.store.managed.listing_slices import Row, in_order, merged
-from service.store.managed.listing_sources import PLACED_BY, Sources, by_creation, row_of
+from service.store.managed.listing_slices import in_order, merged
+from service.store.managed.listing_sources import PLACED_BY, Row, Sources, by_creation, row_of
 from service.store.managed.query import Query
 from service.store.managed.records import Record, Retention
 from service.store.managed.search import NameSearch

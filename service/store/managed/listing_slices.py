@@ -5,126 +5,19 @@ from collections.abc import AsyncGenerator, Iterable, Sequence
 from functools import partial
 from heapq import merge
 from itertools import chain, islice
-from math import inf
-from typing import NamedTuple
 
-import msgspec
-
-from service.store.decoding import own_id, own_scores
+from service.store.decoding import own_id
 from service.store.driver.many_tokens import all_of
-from service.store.driver.replies import Argument
 from service.store.driver.scripts import Script
 from service.store.driver.shards import Shard
+from service.store.managed.listing_sources import Index, Indexed, Place, Row, Slice, Source
 from service.store.pacing import give_way, let_go, patiently
 
 # Rows of one slice: ids alone, so that Redis and we are done with them in a part of a millisecond.
 _MOST = 250
 # How many rows of a list that is known are put in order, and given, before others get a turn.
 _SORTED_AT_ONCE, _AT_ONCE = 1000, 64
-_TURNED = str.maketrans("0123456789abcdef", "fedcba9876543210")
-# What stands before every id, and what stands behind every one.
-_ENDS = {"": "g", "g": ""}
 _read_index = Script("read_index", retry=True)
-# Score and member.
-Place = tuple[Argument, Argument]
-
-
-# No named tuple: a search keeps 20,000 of these at once, and the garbage collector would visit each of them.
-class Row(msgspec.Struct, frozen=True, order=True, gc=False):
-    """A place in a list, by which rows compare, and the id found there.
-
-    The position is what the list is sorted by, a name or a number. `tie` tells rows of one position apart: the id,
-    or from a set that is read backwards the id with each digit turned over.
-    """
-
-    position: str | int
-    tie: str
-    token_id: str
-
-
-class Slice(msgspec.Struct, frozen=True):
-    """Rows in order, how far they reach (None if nothing was there to read), and whether that was the end."""
-
-    rows: list[Row]
-    reached: Row | None
-    is_last: bool
-
-
-class Index(msgspec.Struct, frozen=True):
-    """A part of a sorted set with numbers for scores: what lies between two of them, of one sign.
-
-    A row's position is the score without its sign, and `offset` more.
-    """
-
-    key: bytes
-    negative: bool = False
-    offset: int = 0
-    least: int = 0
-    greatest: float = inf
-
-    def how(self, most: int, *, descending: bool) -> tuple[Argument, ...]:
-        """What the script takes behind a place to read on from there."""
-        way = "up" if descending == self.negative else "down"
-        return way, most, self._signed(self.least if descending else self.greatest)
-
-    def found(self, reply: list[bytes], most: int, *, descending: bool) -> Slice:
-        """What it answers to that."""
-        # Of the six parts that most lists have four are empty.
-        if not reply:
-            return Slice([], None, True)
-        rows = self._rows(own_scores(reply))
-        if descending != self.negative:
-            rows.reverse()
-        return Slice(rows, rows[-1] if rows else None, len(reply) < 2 * most)
-
-    def place(self, after: Row | None, *, descending: bool) -> Place:
-        """Score and member to go on behind. No score is one of the bounds."""
-        # By score and member and not by an offset, which at half a million takes Redis 42 ms.
-        if after is None:
-            return self._signed(self.greatest if descending else self.least), ""
-        score = int(after.position) - self.offset
-        if not self.least < score < self.greatest:
-            return self._signed(min(self.greatest, max(self.least, score))), ""
-        return self._signed(score), flipped(after.tie) if self.negative else after.tie
-
-    def end(self, reply: list[bytes], *, descending: bool) -> Place:
-        """The place behind all that was answered."""
-        member, score = reply[-2:] if descending == self.negative else reply[:2]
-        return score, member
-
-    def _signed(self, score: float) -> str:
-        return f"{'-' if self.negative else ''}{score}"
-
-    def _rows(self, scores: Iterable[tuple[str, int]]) -> list[Row]:
-        """Those of this part, without what stands before all that a cursor can name."""
-        sign, offset, least, greatest = -1 if self.negative else 1, self.offset, self.least, self.greatest
-        return [
-            Row(position, flipped(token_id) if self.negative else token_id, token_id)
-            for token_id, signed in scores
-            if least < (score := signed * sign) < greatest and (position := score + offset) > 0
-        ]
-
-
-class Indexed(NamedTuple):
-    """A list in one or two parts of an index, between which members move one way alone: from the first."""
-
-    shard: Shard
-    parts: tuple[Index, ...]
-
-
-class Names(msgspec.Struct, frozen=True):
-    """All names of a shard, those of revoked tokens too, of which several may have had the same."""
-
-    shard: Shard
-
-
-# A part of a list that is in order by itself; of a query all are of one kind.
-Source = Indexed | Names
-
-
-def flipped(token_id: str) -> str:
-    """The id with each digit turned over: the order of these is that of the ids backwards."""
-    return _ENDS.get(token_id, token_id.translate(_TURNED))
 
 
 def named(member: bytes) -> Row | None:
@@ -163,8 +56,9 @@ async def merged(
 ) -> AsyncGenerator[tuple[list[Row], Row | None]]:
     """The rows of all sources in one order, part by part, and the place up to which there are no more, None at the end.
 
-    Each source is read on from where it was, and only when all that was read of it has been given. `patient`: for a
-    walk through everything, which a Redis that is busy for a moment must not break off.
+    `need` is how many of them make a page. Each source is read on from where it was, and only when all that was read of
+    it has been given. `patient`: for a walk through everything, which a Redis that is busy for a moment must not break
+    off.
     """
     streams = [_Stream(source, after) for source in sources]
     # Tokens spread evenly: each of several sources is asked for about three times its share.
@@ -174,7 +68,7 @@ async def merged(
         for stream in streams:
             if not stream.rows and not stream.is_over:
                 idle[stream.source.shard].append(stream)
-        asked = [partial(_read_on, shard, some, most, descending=descending) for shard, some in idle.items()]
+        asked = [partial(_read_on, shard, some, most, need, descending=descending) for shard, some in idle.items()]
         await all_of([patiently(ask) if patient else ask() for ask in asked])
         edge = _edge([stream.reached for stream in streams if not stream.is_over], descending=descending)
         given = [rows for stream in streams if (rows := stream.give(edge, descending=descending))]
@@ -183,10 +77,10 @@ async def merged(
             return
         streams = [stream for stream in streams if stream.rows or not stream.is_over]
         # Whoever reads on will read more: the first slices were made for one page.
-        most = min(2 * most, _MOST)
+        most, need = min(2 * most, _MOST), _MOST + 1
 
 
-async def _read_on(shard: Shard, streams: Sequence[_Stream], most: int, *, descending: bool) -> None:
+async def _read_on(shard: Shard, streams: Sequence[_Stream], most: int, need: int, *, descending: bool) -> None:
     """Read on in sources of one shard, in one round trip; more where only members follow that somebody else wrote."""
     lists = [(stream, source.parts) for stream in streams if isinstance(source := stream.source, Indexed)]
     if not lists:
@@ -194,7 +88,7 @@ async def _read_on(shard: Shard, streams: Sequence[_Stream], most: int, *, desce
         streams[0].take(await _read_names(shard, streams[0].reached, most, descending=descending))
         return
     asked = [(part, part.place(stream.reached, descending=descending)) for stream, parts in lists for part in parts]
-    found = iter(await _read_parts(shard, asked, most, descending=descending))
+    found = iter(await _read_parts(shard, asked, most, need, descending=descending))
     for stream, parts in lists:
         stream.take(_of_both(list(islice(found, len(parts))), descending=descending))
 
@@ -214,22 +108,40 @@ async def _read_names(shard: Shard, after: Row | None, most: int, *, descending:
 
 
 async def _read_parts(
-    shard: Shard, asked: Sequence[tuple[Index, Place]], most: int, *, descending: bool
+    shard: Shard, asked: Sequence[tuple[Index, Place]], most: int, need: int, *, descending: bool
 ) -> list[Slice]:
-    """What follows in each part behind a place in it, all as of one instant."""
+    """What follows in each part behind a place in it, all as of one instant; no further than `need` rows of one."""
     parts, places = [part for part, _ in asked], [place for _, place in asked]
     keys, how = tuple([part.key for part in parts]), [part.how(most, descending=descending) for part in parts]
     while True:
         words = chain.from_iterable(map(chain, places, how))
         replies = await _read_index.run(shard.link, keys, *words)
-        found = [part.found(reply, most, descending=descending) for part, reply in zip(parts, replies, strict=True)]
+        pairs = list(zip(parts, replies, strict=True))
+        edge = _edge_of_page(pairs, need, descending=descending)
+        found = [part.found(reply, most, descending=descending, edge=edge) for part, reply in pairs]
         # An empty slice that is not the last would end the list for whoever reads it.
-        if all(one.rows or one.is_last for one in found):
+        if all(one.reached or one.is_last for one in found):
             return found
         places = [
-            place if one.rows or one.is_last else part.end(reply, descending=descending)
+            place if one.reached or one.is_last else part.end(reply, descending=descending)
             for part, place, one, reply in zip(parts, places, found, replies, strict=True)
         ]
+
+
+def _edge_of_page(pairs: Sequence[tuple[Index, list[bytes]]], need: int, *, descending: bool) -> Row | None:
+    """Behind what no page of `need` rows has any, because one part alone has as many before; None where none has.
+
+    The rows of the six parts that most lists have take a page half of its time, and most are of no use to it.
+    """
+    if sum(map(bool, (reply for _, reply in pairs))) < 2:
+        return None
+    full = [(part, reply) for part, reply in pairs if len(reply) >= 2 * need]
+    ends = [part.position_in(reply, need - 1, descending=descending) for part, reply in full]
+    # What somebody else wrote may have any score.
+    if not ends or min(ends) <= 0:
+        return None
+    # Behind all of its position, whichever way: no id is empty, and none begins with g.
+    return Row(max(ends), "", "") if descending else Row(min(ends), "g", "")
 
 
 def _of_both(parts: list[Slice], *, descending: bool) -> Slice:

@@ -7,6 +7,7 @@ import pytest
 
 from service.app import Service
 from service.model import Status
+from service.store.decoding import own_scores
 from service.store.managed.query import Query
 from tests.builders import ADMIN, DAY, at, create, create_many, outcome
 from tests.conftest import MakeService
@@ -25,6 +26,29 @@ async def test_the_newest_come_first(still: Service) -> None:
     await create_many(still, "one", "two", "three")
     assert await names(still) == ["three", "two", "one"]
     assert await names(still, descending=False) == ["one", "two", "three"]
+
+
+@pytest.mark.parametrize("descending", [True, False])
+async def test_a_page_of_several_lists_takes_from_each_what_may_be_on_it(
+    make_service: MakeService, monkeypatch: pytest.MonkeyPatch, *, descending: bool
+) -> None:
+    service = await make_service(background=False)
+    for number in range(40):
+        token_id = (await create(service, f"token {number:02}")).token.token_id
+        if number % 2:
+            await service.rules.managed.tokens.update(token_id, {"active": False}, ADMIN)
+    taken: list[int] = []
+
+    def counting(reply: list[bytes]) -> Any:
+        taken.append(len(reply) // 2)
+        return own_scores(reply)
+
+    monkeypatch.setattr("service.store.managed.listing_sources.own_scores", counting)
+    tokens, _, _ = await service.rules.managed.queries.page(Query(limit=9, descending=descending))
+    names = [f"token {number:02}" for number in range(40)]
+    assert [token.name for token in tokens] == (names[:-10:-1] if descending else names[:9])
+    # Ten of the one and as far back as those of the other, of the fourteen that were read of each.
+    assert taken in ([10, 10], [10, 9], [9, 10])
 
 
 async def test_an_empty_house_has_an_empty_list(still: Service) -> None:

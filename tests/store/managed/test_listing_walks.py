@@ -59,9 +59,10 @@ async def test_a_walk_visits_every_token_once_while_others_come_and_go(
     assert sorted(token_id for token_id in seen if token_id in ids) == sorted(ids)
 
 
+@pytest.mark.parametrize("limit", [1, 50])
 @pytest.mark.parametrize("descending", [True, False])
 async def test_a_walk_misses_no_token_that_is_used_for_the_first_time_meanwhile(
-    still: Service, monkeypatch: pytest.MonkeyPatch, *, descending: bool
+    still: Service, monkeypatch: pytest.MonkeyPatch, limit: int, *, descending: bool
 ) -> None:
     monkeypatch.setattr("service.store.managed.listing_slices._MOST", 3)
     secrets = {}
@@ -71,7 +72,8 @@ async def test_a_walk_misses_no_token_that_is_used_for_the_first_time_meanwhile(
         if number % 9 == 0:
             await outcome(still, created.secret)
     seen: list[str] = []
-    async for portion in still.rules.managed.queries._listing.walk(Query(descending=descending), still.clock()):
+    query = Query(descending=descending, limit=limit)
+    async for portion in still.rules.managed.queries._listing.walk(query, still.clock()):
         seen += [row.token_id for row, _ in portion.found]
         # What comes next is used before it is read.
         ahead = [token_id for token_id in secrets if token_id not in seen][:: -1 if descending else 1]
