@@ -6,11 +6,12 @@ from ipaddress import IPv6Address
 import httptools
 import msgspec
 
+from service.api.gateway.answers import lines_of
 from service.api.http.call import Headers
 
 HEAD_BYTES = 16 * 1024
 HEAD_FIELDS = 64
-# How much of a body that nobody wants is read before its connection is closed.
+# How much of a body that nobody wants is read before its connection is left.
 UNWANTED_BYTES = 64 * 1024
 # A name or an IPv4 address, or what may be an IPv6 address, and a port.
 _HOST = re.compile(rb"(?:[A-Za-z0-9_][A-Za-z0-9._-]{0,252}|\[([0-9A-Fa-f:.]{2,45})\])(?::([0-9]{0,5}))?")
@@ -93,7 +94,20 @@ class _Hosts(dict[bytes, bool]):
 HOSTS = _Hosts()
 
 
-def with_known_method(packet: bytes) -> bytes | None:
+def new_parser(protocol: object) -> httptools.HttpRequestParser:
+    """One as uvicorn's, which calls the protocol."""
+    parser = httptools.HttpRequestParser(protocol)
+    parser.set_dangerous_leniencies(lenient_data_after_close=True)
+    return parser
+
+
+def head_of(parser: httptools.HttpRequestParser, url: bytes, headers: Headers) -> bytes:
+    """The head that a parser has read, as it comes on the wire."""
+    version = parser.get_http_version().encode()
+    return b"%b %b HTTP/%b\r\n%b\r\n" % (parser.get_method(), url, version, lines_of(headers))
+
+
+def renamed(packet: bytes) -> bytes | None:
     """A packet whose request has a method that the parser does not know, with one that it knows and that nothing here
     takes; None where something else is wrong with its first line.
 

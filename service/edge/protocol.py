@@ -269,8 +269,12 @@ class EdgeProtocol(ReadingProtocol):
     def on_response_complete(self) -> None:
         """As uvicorn's, except the keep-alive: an instant that `Deadlines` reads, not a timer per request."""
         self.server_state.total_requests += 1
-        if not self.transport.is_closing():
+        if self.transport.is_closing():
+            return
+        if self._answering is not None and self._answering.keep_alive:
             self.go_on()
+        else:
+            self.leave()
 
     def shutdown(self) -> None:
         """Graceful stop: answer what comes and close with it; connections that stay idle are closed by `Deadlines`."""

@@ -8,15 +8,16 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from service.api.gateway.answers import lines_of
 from service.edge.deadlines import Deadlines
 from service.edge.fast_cycle import OperationCycle
 from service.edge.fast_path import FastPath
-from service.edge.head import HEAD_BYTES, TOO_LARGE, UNWANTED_BYTES, Refusal, Refused, with_known_method
+from service.edge.head import HEAD_BYTES, TOO_LARGE, UNWANTED_BYTES, Refusal, Refused, head_of, new_parser, renamed
 
 # What is read of blank lines before a head; of these one is nothing.
 BLANK_BYTES = 1024
 _IGNORED_BYTES = 2
+# What is dropped unread of a body or head behind its answer: eight times the largest body that anybody may send.
+_DROPPED_BYTES = 8 * 1024 * 1024
 # So much is parsed at once: a packet may hold ten thousand requests, each of which takes a hundred times the room that
 # it took there, and all of which others would wait for.
 _PARSED_BYTES = 4096
@@ -30,6 +31,7 @@ class ReadingProtocol(HttpToolsProtocol):
     __slots__ = (
         "_blank_bytes",
         "_in_head",
+        "_leaves",
         "_refusal",
         "_unparsed",
         "body_since",
@@ -49,7 +51,7 @@ class ReadingProtocol(HttpToolsProtocol):
         self.deadlines: Deadlines = app_state["deadlines"]
         self.fast_path: FastPath = app_state["fast_path"]
         self._refusal: Refusal | None = None
-        self._in_head = False
+        self._leaves = self._in_head = False
         self._head_bytes = 0
         # Of the body that is being read: did this packet bring a part that somebody waits for, and how many bytes came
         # since the last such part.
@@ -101,8 +103,10 @@ class ReadingProtocol(HttpToolsProtocol):
         return True
 
     def data_received(self, data: bytes) -> None:
+        if self._leaves:
+            self._bound_body(len(data))
         # As nearly all packets are.
-        if len(data) <= _PARSED_BYTES and not self._unparsed and not self.pipeline:
+        elif len(data) <= _PARSED_BYTES and not self._unparsed and not self.pipeline:
             self._parse(data)
         else:
             self._read(self._unparsed + data)
@@ -155,7 +159,7 @@ class ReadingProtocol(HttpToolsProtocol):
             self.body_since = self.deadlines.now
 
     def _parse(self, data: bytes) -> None:
-        if self._refusal is not None:
+        if self._refusal is not None or self._leaves:
             return
         known, is_between = self.headers, not self._in_head and self.body_since is None
         # At most: a head is counted with what stands before it in its first piece, and checked again when it is whole.
@@ -182,8 +186,8 @@ class ReadingProtocol(HttpToolsProtocol):
             self._bound_blank_lines(len(data))
 
     def _could_not_parse(self, data: bytes, error: Exception, *, is_between: bool) -> None:
-        if is_between and (readable := with_known_method(data)) is not None:
-            self._in_head, self.parser = False, self._new_parser()
+        if is_between and (readable := renamed(data)) is not None:
+            self._in_head, self.parser = False, new_parser(self)
             self._parse(readable)
             return
         # What a callback raises arrives inside an error of the parser.
@@ -199,26 +203,15 @@ class ReadingProtocol(HttpToolsProtocol):
         rest = memoryview(data)
         while offer is not None:
             rest = rest[offer.args[0] :]
-            head = self._head_without_offer()
+            head = head_of(self.parser, self.url, [field for field in self.headers if field[0] != b"upgrade"])
             # A new one: the old one would take a request that closes the connection for its last.
-            self.parser = self._new_parser()
+            self.parser = new_parser(self)
             self.parser.feed_data(head)
             offer = None
             try:
                 self.parser.feed_data(rest)
             except httptools.HttpParserUpgrade as another:
                 offer = another
-
-    def _head_without_offer(self) -> bytes:
-        version = self.parser.get_http_version().encode()
-        fields = lines_of([field for field in self.headers if field[0] != b"upgrade"])
-        return b"%b %b HTTP/%b\r\n%b\r\n" % (self.parser.get_method(), self.url, version, fields)
-
-    def _new_parser(self) -> httptools.HttpRequestParser:
-        parser = httptools.HttpRequestParser(self)
-        # As uvicorn's.
-        parser.set_dangerous_leniencies(lenient_data_after_close=True)
-        return parser
 
     def _bound_body(self, received: int) -> None:
         """Called after each packet that ends within a body: what nobody reads of it must come to an end."""
@@ -228,7 +221,8 @@ class ReadingProtocol(HttpToolsProtocol):
             return
         self._unread_bytes += received
         # More than a head's worth between two pieces of a body are trailer fields, or extensions of a chunk.
-        if self._unread_bytes > (UNWANTED_BYTES if self.cycle.response_complete else HEAD_BYTES):
+        most = _DROPPED_BYTES if self._leaves else UNWANTED_BYTES if self.cycle.response_complete else HEAD_BYTES
+        if self._unread_bytes > most:
             self.refuse(TOO_LARGE)
 
     def _bound_blank_lines(self, received: int) -> None:
@@ -265,6 +259,8 @@ class ReadingProtocol(HttpToolsProtocol):
 
         Where this would be read as the answer to an earlier request, or as a part of one, it only closes.
         """
+        if self._leaves:
+            self.transport.close()
         if self._refusal is not None or self.transport.is_closing():
             return
         self._refusal = refusal
@@ -282,7 +278,16 @@ class ReadingProtocol(HttpToolsProtocol):
             cycle.scope["refused"] = refusal.status
             # Behind others that are not answered yet, or amid an answer that did not wait for its body.
             if self.pipeline or cycle.response_started:
-                self.transport.close()
+                self.leave()
                 return
         self.transport.write(self.fast_path.refusal(refusal, self.server_state.default_headers))
-        self.transport.close()
+        self.leave()
+
+    def leave(self) -> None:
+        """Close; amid a head or a body for writing first, or whoever is still sending would see a reset, no answer."""
+        if (self.body_since is None and not self._in_head) or not self.transport.can_write_eof():
+            self.transport.close()
+            return
+        self._leaves, self._unparsed = True, b""
+        self.transport.write_eof()
+        self.flow.resume_reading()

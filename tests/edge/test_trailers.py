@@ -92,7 +92,7 @@ async def test_head_and_trailer_together_have_64_fields_and_16_kib(port: int) ->
     ],
 )
 async def test_what_is_no_body_between_its_pieces_comes_to_an_end(port: int, beginning: bytes, again: bytes) -> None:
-    assert await taken(port, SIGN_IN + beginning, again) < 8_000_000
+    assert await taken(port, SIGN_IN + beginning, again) < 32_000_000
 
 
 async def test_a_body_in_pieces_of_a_byte_is_a_body(port: int) -> None:
@@ -101,10 +101,10 @@ async def test_a_body_in_pieces_of_a_byte_is_a_body(port: int) -> None:
 
 
 @pytest.mark.parametrize("line", [b"GET /livez", b"POST /nowhere", b"PUT /livez", b"GET /metrics"])
-async def test_a_body_that_nobody_wants_ends_after_64_kib(port: int, line: bytes) -> None:
+async def test_a_body_that_nobody_wants_ends_its_connection(port: int, line: bytes) -> None:
     for framing, piece in (
-        (b"Transfer-Encoding: chunked", b"1000\r\n" + b"a" * 4096 + b"\r\n"),
-        (b"Content-Length: 1000000000", b"a" * 4096),
+        (b"Transfer-Encoding: chunked", b"10000\r\n" + b"a" * 65536 + b"\r\n"),
+        (b"Content-Length: 1000000000", b"a" * 65536),
     ):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(line + b" HTTP/1.1\r\nHost: a\r\n" + framing + b"\r\n\r\n")
@@ -119,7 +119,7 @@ async def test_a_body_that_nobody_wants_ends_after_64_kib(port: int, line: bytes
                 except ConnectionError:
                     break
         assert b" 431 " not in answer
-        assert sent < 8_000_000, "the kernel's buffers hold some, but not that"
+        assert sent < 32_000_000, "8 MiB are dropped, and the kernel's buffers hold some, but not that"
         writer.close()
 
 
