@@ -264,7 +264,14 @@ class EdgeProtocol(ReadingProtocol):
         """Run the rest of a request on the fast path as a task that a graceful stop waits for."""
         task = self.loop.create_task(work)
         self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self.tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.logger.error("a request failed", exc_info=error)
+            # Its client would wait for ever.
+            self.transport.close()
 
     def on_response_complete(self) -> None:
         """As uvicorn's, except the keep-alive: an instant that `Deadlines` reads, not a timer per request."""

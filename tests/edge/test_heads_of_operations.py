@@ -6,7 +6,7 @@ import pytest
 
 from service.edge.fast_path import HeadsOfOperations
 from service.edge.known_heads import Head
-from service.edge.operations import CreateCycle, RevokeCycle
+from service.edge.operations import BearerCycle, CreateCycle, RevokeCycle
 from service.edge.reading import ReadingProtocol
 from tests.builders import create, sign_in
 from tests.conftest import MakeService
@@ -158,3 +158,15 @@ def test_so_many_heads_are_kept_and_no_more() -> None:
     for number in range(4100):
         heads.keep(packet(f"{number}", b"{}"), head_of(), b"{}")
     assert len(heads) == 4096
+
+
+async def test_a_fault_of_ours_ends_the_connection_and_is_logged(
+    make_service: MakeService, turned: Turned, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Else its client would wait for an answer until he gave up."""
+    service = await make_service(background=False)
+    secret = (await sign_in(service)).decode()
+    monkeypatch.setattr(BearerCycle, "_answer", None)
+    async with edge(service, turned, NO_LIMITS) as port:
+        assert await until_closed(port, creating(secret, "a1")) == b""
+    assert [record.exc_info is not None for record in caplog.records if record.name == "uvicorn.error"] == [True]

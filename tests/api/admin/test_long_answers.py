@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from service.api.admin import token_views
+from service.api.http.call import _PIECE_BYTES, LongJson
+from service.api.http.problems import pending
 from service.app import Service
 from service.store.audit import Portion, Stored
 from tests.api.wire import read_answer
@@ -101,22 +103,35 @@ async def test_an_answer_in_pieces_is_the_same(still: Service, monkeypatch: pyte
         whole.headers["x-request-id"] = ""
 
 
-def test_a_list_of_long_tokens_is_announced_with_its_length_and_leaves_the_connection_open(world: World) -> None:
+@pytest.mark.parametrize("searched", [True, False])
+def test_a_list_of_long_tokens_is_announced_with_its_length_and_leaves_the_connection_open(
+    world: World, *, searched: bool
+) -> None:
+    """A search on the ordinary way, a page on the fast path."""
     word = fresh("long")
     metadata = {f"{number}": 250 * "x" for number in range(20)}
-    for number in range(15):
+    for number in range(30):
         world.create(name=f"{word} {number}", metadata=metadata)
     connection = HTTPConnection("127.0.0.1", world.running.port)
     for method in ("GET", "HEAD", "GET"):
-        path = f"{TOKENS}?limit=200&q={word.replace(' ', '+')}"
+        path = f"{TOKENS}?limit=200&q={word.replace(' ', '+')}" if searched else f"{TOKENS}?limit=30"
         connection.request(method, path, headers={"Authorization": f"Bearer {world.admin}"})
         answer = read_answer(connection.getresponse())
-        assert int(answer.header("content-length") or 0) > 15 * 20 * 250
+        assert int(answer.header("content-length") or 0) > _PIECE_BYTES
         if method == "GET":
-            assert [token["metadata"] for token in json.loads(answer.body)["tokens"]] == 15 * [metadata]
+            assert [token["metadata"] for token in json.loads(answer.body)["tokens"]] == 30 * [metadata]
         # Not closed by the service, else it would ask for another one.
         assert connection.sock is not None
     connection.close()
+
+
+def test_a_long_answer_that_is_not_confirmed_says_so() -> None:
+    long = LongJson([b'{"updated":["a",', b'"b"]}'], 200)
+    answer = pending(long, "no replica has it", "r1", may_wait=True)
+    assert (answer.status_code, json.loads(answer.body)) == (
+        202,
+        {"updated": ["a", "b"], "pending": "no replica has it"},
+    )
 
 
 def _entries(count: int, size: int) -> list[Stored]:
