@@ -55,10 +55,10 @@ def test_a_traceback_stays_within_the_line() -> None:
 
 
 def test_a_message_cannot_fake_a_second_line_for_people() -> None:
-    hostile = "a\r\nb\x1b[2J\x7f\x85\x9b\u2028\u2029"
+    hostile = "a\r\nb\x1b[2J\x7f\x85\x9b\u2028\u2029c"
     text = TextFormatter().format(record("user %s", "x\n12:00:00 info    all is well", name=hostile))
     assert len(text.splitlines()) == 1
-    assert not set(text) & set(hostile) - set("ab[2J")
+    assert not set(text) & set(hostile) - set("abc[2J")
 
 
 def test_the_line_for_people_has_the_same_facts() -> None:
