@@ -65,15 +65,15 @@ class DerivedKeys:
 class Keyring:
     """The present server key and, while it is still set, the previous one.
 
-    What is made is made with the present key; what either key made is accepted. `import_suffix` is the key of another
-    system, which it adds to its tokens.
+    What is made is made with the present key; what either key made is accepted, and `each` are those, the present one
+    first. `import_suffix` is the key of another system, which it adds to its tokens.
     """
 
     def __init__(self, server_key: str, previous: str = "", *, import_suffix: str = "") -> None:
         self.import_suffix = import_suffix.encode()
         self.present = present = DerivedKeys(server_key)
         self.previous = DerivedKeys(previous) if previous else None
-        self._keys = (present, self.previous) if self.previous else (present,)
+        self.each = (present, self.previous) if self.previous else (present,)
         # The present key's own methods: a validation saves the call in between.
         self.digest = present.digest
         self.imported_digest = present.imported_digest
@@ -84,49 +84,29 @@ class Keyring:
         self.pseudonym = present.pseudonym
         self.derive = present.derive
 
-    def derive_each(self, label: bytes) -> list[bytes]:
-        """The bytes for one purpose by each key, the present one's first."""
-        return [keys.derive(label) for keys in self._keys]
-
-    @property
-    def has_previous(self) -> bool:
-        """Is a previous key still accepted?"""
-        return len(self._keys) > 1
-
-    def digests(self, kind: Kind, secret: bytes) -> list[bytes]:
-        """What may be stored of a secret, by the present key first."""
-        return [keys.digest(kind, secret) for keys in self._keys]
-
     def pseudonyms(self, *parts: str) -> list[bytes]:
-        """What names and addresses may stand under, in the same order."""
-        return [keys.pseudonym(*parts) for keys in self._keys]
-
-    def imported_digests(self, kept: bytes) -> list[bytes]:
-        """What may be stored of a secret that another system made, by the present key first."""
-        return [keys.imported_digest(kept) for keys in self._keys]
+        """What names and addresses may stand under, by each key."""
+        return [keys.pseudonym(*parts) for keys in self.each]
 
     def _unseal_by_each(self, digest: bytes, sealed: bytes) -> bytes | None:
-        for keys in self._keys:
-            if (body := keys.unseal(digest, sealed)) is not None:
-                return body
-        return None
+        return None if self.sealed_by(digest, sealed) is None else sealed[SEAL_BYTES:]
 
     def sealed_by(self, digest: bytes, sealed: bytes) -> DerivedKeys | None:
         """The keys that sealed a record, None if it was changed or belongs to another digest."""
-        return next((keys for keys in self._keys if keys.unseal(digest, sealed) is not None), None)
+        return next((keys for keys in self.each if keys.unseal(digest, sealed) is not None), None)
 
     def signer(self, label: str, body: bytes, mac: str) -> DerivedKeys | None:
         """The keys that made a MAC over this body, None if none did."""
         # Of text `compare_digest` takes ASCII alone, and what somebody else wrote may be anything.
         if mac.isascii():
-            for keys in self._keys:
+            for keys in self.each:
                 if compare_digest(keys.mac(label, body), mac):
                     return keys
         return None
 
     def marks(self, namespace: str) -> tuple[bytes, ...]:
         """What tells these keys from any other in a namespace, the present one's first, and says nothing else; text."""
-        return tuple(encode_digest(keys.pseudonym("server key", namespace)) for keys in self._keys)
+        return tuple(encode_digest(keys.pseudonym("server key", namespace)) for keys in self.each)
 
 
 def _hmac(key: bytes, opening: bytes = b"") -> Callable[[bytes], bytes]:

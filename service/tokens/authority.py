@@ -78,7 +78,7 @@ class Authority:
     @property
     def may_lie_elsewhere(self) -> bool:
         """May a secret that its first digest does not find be found by another?"""
-        return bool(self.imported.rules) or self.imported.unread or self._keyring.has_previous
+        return bool(self.imported.rules) or self.imported.unread or self._keyring.previous is not None
 
     def seal(self, digest: bytes, credential: Credential) -> bytes:
         """The bytes under which a credential is stored."""
@@ -112,7 +112,7 @@ class Authority:
 
         A managed token's may have been made by another system; those follow.
         """
-        own = self._keyring.digests(kind, secret)
+        own = [keys.digest(kind, secret) for keys in self._keyring.each]
         return own + self.imported.digests(secret) if kind is Kind.MANAGED else own
 
     def first_digest(self, kind: Kind | None, secret: bytes) -> bytes | None:

@@ -195,7 +195,7 @@ def _unix_socket(path: Path) -> Finding:
 def certificate(settings: Settings) -> Finding:
     """Of TLS: a certificate and its key that can be used, today."""
     try:
-        Certificate(settings).check()
+        Certificate(settings).read()
     except Failure as failure:
         return Finding("certificate", FAILED, str(failure.message))
     first = load_pem_x509_certificate(Path(settings.tls_cert_file).read_bytes())

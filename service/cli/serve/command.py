@@ -53,7 +53,7 @@ def _serve(settings: Settings, *, allow_short: bool) -> None:
     with _ended_by_signals() as held:
         certificate = Certificate(settings) if settings.tls_cert_file else None
         if certificate is not None:
-            certificate.check()
+            certificate.read()
         # First of all: neither a setting that is wrong nor a port that is taken may start a Redis or make an account.
         reading_of(settings, time.time)
         listeners = held.enter_context(listening(settings))

@@ -38,25 +38,22 @@ class Certificate:
     def context(self, *_: object) -> ssl.SSLContext:
         """The context, made once for each process; uvicorn says how it would make one. Raises Failure."""
         if self._context is None:
-            self._context = self._read()
+            self._context = self.read()
         return self._context
-
-    def check(self) -> None:
-        """Raises Failure for files that cannot be used."""
-        self._read()
 
     async def read_again(self) -> None:
         """New connections get what the files hold now; files that cannot be used change nothing."""
         try:
             # First for nobody: a certificate without its key would be taken over before that is noticed.
-            self.check()
+            self.read()
             self.context().load_cert_chain(self._certificate, self._key)
         except Failure as failure:
             log.error("%s; the certificate read before stays in use", failure.message)
             return
         log.info("the certificate was read again from %s", self._certificate)
 
-    def _read(self) -> ssl.SSLContext:
+    def read(self) -> ssl.SSLContext:
+        """A context by what the files hold now. Raises Failure for files that cannot be used."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         try:
             # An encrypted key would have OpenSSL ask on the terminal.

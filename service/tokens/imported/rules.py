@@ -121,7 +121,7 @@ class ImportedSecrets:
 
     def earlier_digests(self, rule: Rule, kept: bytes) -> list[bytes]:
         """What was stored for it under the previous server key, if there is one."""
-        return self._keyring.imported_digests(_message(rule, kept))[1:]
+        return [keys.imported_digest(_message(rule, kept)) for keys in self._keyring.each[1:]]
 
     def digests(self, secret: bytes) -> list[bytes]:
         """All under which this secret may be stored, by the rules in use and either server key; in most cases none."""
@@ -129,12 +129,8 @@ class ImportedSecrets:
             return []
         # Rules that could not be read yet are taken for the commonest one.
         kept = [(rule, rule.kept_of(secret, self._keyring.import_suffix)) for rule in self.rules or (WHOLE,)]
-        return [
-            digest
-            for rule, found in kept
-            if found is not None
-            for digest in self._keyring.imported_digests(_message(rule, found))
-        ]
+        messages = [_message(rule, found) for rule, found in kept if found is not None]
+        return [keys.imported_digest(message) for message in messages for keys in self._keyring.each]
 
 
 def _message(rule: Rule, kept: bytes) -> bytes:

@@ -24,7 +24,7 @@ class Seals:
 
     def again(self, record: Record, token: ManagedToken) -> str:
         """The seal of a token whose record is ours, the same where neither the token nor the server key is another."""
-        return record.seal if token is record.token and not self._keyring.has_previous else self.of(token)
+        return record.seal if token is record.token and self._keyring.previous is None else self.of(token)
 
     def is_ours(self, record: Record) -> bool:
         """Was this record written by a service with our server key?"""

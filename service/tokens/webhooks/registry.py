@@ -25,7 +25,6 @@ from service.tokens.webhooks.ssrf import Destinations
 log = logging.getLogger(__name__)
 # Each of them has a place in every stream of every shard, and is read once a second.
 MOST = 20
-_LABEL = b"webhook"
 _encode = msgspec.msgpack.Encoder().encode
 
 
@@ -63,18 +62,18 @@ class Known(msgspec.Struct, frozen=True, dict=True):
     @cached_property
     def secret(self) -> str:
         """The signing secret, as Standard Webhooks writes it. It is derived, so it is stored nowhere."""
-        return self._derived(self.keys.derive(_LABEL), self.webhook.nonce)
+        return self._derived(self.keys, self.webhook.nonce)
 
     def secrets(self, now: float) -> list[str]:
         """All that sign at this moment, the present one first."""
         if now >= self.webhook.previous_until:
             return [self.secret]
         # A rotation seals with the present server key, and nobody remembers by which one the old secret was made.
-        return [self.secret, *(self._derived(key, self.webhook.previous) for key in self.keyring.derive_each(_LABEL))]
+        return [self.secret, *(self._derived(keys, self.webhook.previous) for keys in self.keyring.each)]
 
-    def _derived(self, key: bytes, nonce: str) -> str:
+    def _derived(self, keys: DerivedKeys, nonce: str) -> str:
         text = f"{self.webhook.webhook_id}\x00{nonce}".encode()
-        return "whsec_" + base64.b64encode(hmac.digest(key, text, "sha256")).decode()
+        return "whsec_" + base64.b64encode(hmac.digest(keys.derive(b"webhook"), text, "sha256")).decode()
 
 
 _decode = msgspec.msgpack.Decoder(Webhook).decode

@@ -262,5 +262,5 @@ def test_a_certificate_that_cannot_be_used_is_one_line(folder: Path) -> None:
         (folder / "gone", "", f"cannot read {folder}/gone: No such file"),
     ):
         with pytest.raises(Failure, match=f"^TOKENS_TLS_CERT_FILE: .*{why}") as failure:
-            Certificate(Settings(tls_cert_file=str(file), tls_key_file=str(its_key))).check()
+            Certificate(Settings(tls_cert_file=str(file), tls_key_file=str(its_key))).read()
         assert "\n" not in str(failure.value)

@@ -306,6 +306,8 @@ async def test_explain_names_the_token_above_whose_end_it_was_and_who_ended_that
     by_itself, parent = (await grandchild.get(SELF)).json(), (await child.get(SELF)).json()
     assert (await child.ask("DELETE", f"{SELF}/derived", query={"id": by_itself["id"]})).status == 200
     await admin.post(f"{TOKENS}/{token['id']}/rotate")
+    # Told is what ended it, and not what became of that token later.
+    await admin.ask("DELETE", TOKENS, query={"id": token["id"]})
     told = {}
     for name, person in {"child": child, "grandchild": grandchild, "last": last}.items():
         answer = (await admin.post(f"{TOKENS}/explain", {"token": person.secret})).json()
