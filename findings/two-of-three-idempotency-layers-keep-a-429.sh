@@ -4,7 +4,7 @@
 # has kept the 429 as the answer to that key and gives it again, with the same Retry-After, for half an hour: a client
 # that obeys comes back all that time and is never served, and with any other key it would be. Where the limiter refuses
 # by returning fiber.ErrTooManyRequests, which is the same to the client, nothing is kept, nor where it stands in front
-# of the keys. asgi-idempotency-header 0.2.0 with slowapi 0.1.10, whose limit is always on the route, keeps it for a day
+# of the keys. asgi-idempotency-header 0.2.0 with slowapi 0.1.10, whose limit decorates the route, keeps it for a day
 # and drops Retry-After. express-idempotency 1.0.6 with express-rate-limit 8.7.5 keeps only successes, and serves. Of
 # caches RFC 6585, 4 says that a 429 must not be stored.
 set -euo pipefail
