@@ -147,9 +147,10 @@ class UsageStore:
         day, hour = now // DAY, now // HOUR
         facts: list[Argument] = [day, hour, DAYS_KEPT * DAY, HOURS_KEPT * HOUR]
         for use in uses:
-            token_id = use.token_id
-            keys += names.record_and_usage(token_id)
-            facts += token_id, int(use.used_at), use.allowed, use.denied, use.address, use.agent, use.digest
+            keys += names.record_and_usage(use.token_id)
+            # One text, because each argument takes this process and Redis about as long as all of this.
+            told = use.used_at, use.allowed, use.denied, use.address.encode(), use.agent
+            facts += use.digest, b"%d %d %d %b\n%b" % told
         days, hours = await self._record.run(shard.link, tuple(keys), *facts)
         # All tokens begin a day at once: validations have their turn between these.
         for begun, kept in ((days, DAYS_KEPT), (hours, HOURS_KEPT)):

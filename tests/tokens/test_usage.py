@@ -150,6 +150,20 @@ async def test_the_last_use_is_told_with_its_address_and_agent(service: Service)
     assert len(record.last_agent) == 64
 
 
+@pytest.mark.parametrize("address", ["fe80::1%a b", "fe80::1%é", ""])
+@pytest.mark.parametrize("agent", ["", "curl/8 (x) 1", "é ü"])
+async def test_an_address_and_an_agent_are_told_apart_whatever_is_in_them(
+    still: Service, address: str, agent: str
+) -> None:
+    """A zone of IPv6 may be any text."""
+    token, secret = await make(still)
+    await use(still, secret, 2, address=address, agent=agent.encode("latin-1"))
+    await still.rules.usage.flush()
+    record = await still.rules.managed.tokens.get(token.token_id)
+    assert (record.last_used_at, record.last_address, record.last_agent) == (int(still.clock()), address, agent)
+    assert await totals_of(still, [token.token_id], 1) == [[2]]
+
+
 async def test_a_use_that_is_told_late_is_not_the_last_one(make_service: MakeService, clock: Clock) -> None:
     late, early = [await make_service(background=False) for _ in range(2)]
     token, secret = await make(late)
