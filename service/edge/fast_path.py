@@ -232,7 +232,7 @@ class FastPath:
 
     def allowed_lines(self, decoded: DecodedCredential) -> bytes:
         """The same record gets the same lines. Redis is asked each time whether it gets them."""
-        decoded.lines = lines = allowed_lines(decoded.credential, decoded.limits)
+        decoded.lines = lines = allowed_lines(decoded.credential, decoded.limits if decoded.limited else ())
         return lines
 
     def spent_lines(self, credential: Credential) -> bytes:

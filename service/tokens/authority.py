@@ -21,8 +21,8 @@ from service.tokens.secret import parse
 from service.tokens.usage import Usage
 
 _REMEMBERED = 16_384
-# A name of its own: reading a member off an enumeration takes as long as the rest of the comparison.
-_SESSION = Kind.SESSION
+# Names of their own: reading a member off an enumeration takes as long as the rest of the comparison.
+_MANAGED, _SESSION = Kind.MANAGED, Kind.SESSION
 _decode = msgspec.msgpack.Decoder(Credential).decode
 _encode = msgspec.msgpack.Encoder().encode
 _DEFAULTS = tuple(field.default for field in msgspec.structs.fields(Credential))
@@ -117,7 +117,7 @@ class Authority:
 
     def first_digest(self, kind: Kind | None, secret: bytes) -> bytes | None:
         """Of a session or managed token, or by the first rule for secrets of other systems; `kind` is by its form."""
-        if kind is not None and kind is not Kind.ONE_TIME:
+        if kind is _MANAGED or kind is _SESSION:
             return self.digest(kind, secret)
         return next(iter(self.imported.digests(secret)), None)
 
