@@ -16,8 +16,7 @@ from service.edge.head import HEAD_BYTES, TOO_LARGE, UNWANTED_BYTES, Refusal, Re
 # What is read of blank lines before a head; of these one is nothing.
 BLANK_BYTES = 1024
 _IGNORED_BYTES = 2
-# What is dropped unread of a body or head behind its answer: eight times the largest body that anybody may send.
-_DROPPED_BYTES = 8 * 1024 * 1024
+_DROPPED_BYTES = 8 * 1024 * 1024  # unread behind an answer: eight times the largest body that anybody may send
 # So much is parsed at once: a packet may hold ten thousand requests, each of which takes a hundred times the room that
 # it took there, and all of which others would wait for.
 _PARSED_BYTES = 4096
@@ -60,8 +59,7 @@ class ReadingProtocol(HttpToolsProtocol):
         # Of the blank lines before a head.
         self._blank_bytes = 0
         # The rest of a packet, and whether it is read in the next turn of the loop.
-        self._unparsed = b""
-        self._reads_later = False
+        self._unparsed, self._reads_later = b"", False
         # The newest request that asks for more than an answer.
         self._change: Any = None
         # Instants of the coarse clock of `Deadlines`; None where no time-out runs.
@@ -205,9 +203,8 @@ class ReadingProtocol(HttpToolsProtocol):
             rest = rest[offer.args[0] :]
             head = head_of(self.parser, self.url, [field for field in self.headers if field[0] != b"upgrade"])
             # A new one: the old one would take a request that closes the connection for its last.
-            self.parser = new_parser(self)
+            self.parser, offer = new_parser(self), None
             self.parser.feed_data(head)
-            offer = None
             try:
                 self.parser.feed_data(rest)
             except httptools.HttpParserUpgrade as another:
@@ -285,9 +282,12 @@ class ReadingProtocol(HttpToolsProtocol):
 
     def leave(self) -> None:
         """Close; amid a head or a body for writing first, or whoever is still sending would see a reset, no answer."""
-        if (self.body_since is None and not self._in_head) or not self.transport.can_write_eof():
+        if self.pipeline or not (self._in_head or self.body_since is not None) or not self.transport.can_write_eof():
             self.transport.close()
             return
         self._leaves, self._unparsed = True, b""
+        if (cycle := self.cycle) is not None:
+            cycle.disconnected = True
+            cycle.message_event.set()
         self.transport.write_eof()
         self.flow.resume_reading()

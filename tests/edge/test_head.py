@@ -8,6 +8,7 @@ import pytest
 from service.app import Service
 from service.edge.deadlines import BODY_SECONDS
 from service.edge.head import HOSTS
+from service.errors import StoreUnavailable
 from service.model import Origin
 from tests.builders import sign_in
 from tests.conftest import PASSWORD
@@ -349,3 +350,27 @@ async def test_whoever_sends_on_behind_an_answer_reads_it_all_the_same(
                 writer.write(b"a")
                 await writer.drain()
             await asyncio.sleep(0)
+
+
+async def test_nothing_is_written_behind_a_refusal_by_an_operation_that_goes_on(
+    port: int, service: Service, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked, answered = asyncio.Event(), asyncio.Event()
+
+    async def slow(*_: object, **__: object) -> None:
+        asked.set()
+        await answered.wait()
+        raise StoreUnavailable("Redis cannot be reached.")
+
+    monkeypatch.setattr(service.rules.one_time, "issue", slow)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        writer.write(b"GET /api-v1/fastertokengenerator.php HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+        await asked.wait()
+        writer.write(b"0\r\nX-A: " + b"a" * 40_000)
+        assert (await reader.read()).startswith(b"HTTP/1.1 431 ")
+        answered.set()
+        while b'php",status="500"' not in await until_closed(port, METRICS):
+            pass
+    writer.close()
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
