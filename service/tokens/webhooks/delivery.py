@@ -13,7 +13,7 @@ from service.store.audit import Stored
 from service.store.driver.keys import Stream
 from service.store.driver.shards import Shard, Shards
 from service.store.managed.tokens import ManagedStore
-from service.store.pacing import give_way
+from service.store.pacing import in_turns, rest_if_felt
 from service.tokens.audit import macs
 from service.tokens.webhooks.events import EventType
 from service.tokens.webhooks.registry import Known, Webhook
@@ -22,8 +22,6 @@ from service.tokens.webhooks.sender import Sender, Sent
 GIVE_UP_SECONDS = 86400
 _FIRST_PAUSE_SECONDS = 5
 _LONGEST_PAUSE_SECONDS = 7200
-# To write so many messages keeps the loop for half a millisecond.
-_AT_ONCE = 15
 _decode_entry = msgspec.json.Decoder(AuditEntry).decode
 
 # Makes the body of an event: its type, its public id, its entry, and the token it is about if there is a record.
@@ -122,22 +120,17 @@ class Post:
 
     async def deliveries(self, shard: Shard, stream: str, events: list[Stored], webhook: Webhook) -> list[Delivery]:
         """What a webhook wants to know of these events, in their order. One round trip, none if it is nothing."""
-        told = [
-            (event, entry)
-            for event in events
-            # An id of a stream begins with the milliseconds of its entry.
-            if int(event.entry_id.partition("-")[0]) >= webhook.since
-            and (entry := self._entry(event)) is not None
-            and entry.action in webhook.events
-        ]
+        # An id of a stream begins with the milliseconds of its entry.
+        later = [event for event in events if int(event.entry_id.partition("-")[0]) >= webhook.since]
+        entries = zip(later, await in_turns(self._entry, later), strict=True)
+        told = [(event, entry) for event, entry in entries if entry is not None and entry.action in webhook.events]
         if not told:
             return []
         records = await self._tokens.get_many([entry.target for _, entry in told])
         now = int(self.clock())
         deliveries = []
-        for place, ((event, entry), record) in enumerate(zip(told, records, strict=True)):
-            if place % _AT_ONCE == 0:
-                await give_way()
+        for (event, entry), record in zip(told, records, strict=True):
+            await rest_if_felt()
             kind, event_id = EventType(entry.action), f"{event.entry_id}.{shard.index}{_SUFFIXES[stream]}"
             body = self._describe(kind, event_id, entry, record.token if record else None)
             deliveries.append(Delivery(event_id, kind, body, now))

@@ -10,6 +10,7 @@ import msgspec
 from service.errors import NotFound
 from service.identifiers import random_id
 from service.store.outbox import GIVEN_UP_KEPT, MADE_KEPT, Outbox, Standing, outboxes
+from service.store.pacing import in_turns
 from service.tokens.webhooks.delivery import Delivery, Outcome, Post
 from service.tokens.webhooks.registry import Webhooks
 from service.tokens.webhooks.sender import Sent
@@ -79,12 +80,12 @@ class DeliveryLog:
 
     async def _pending(self, outbox: Outbox, webhook_id: str, count: int) -> list[Logged]:
         waiting = await outbox.waiting(count)
-        decoded = [(self._post.open(webhook_id, one.record), one.due) for one in waiting]
+        decoded = await in_turns(lambda one: (self._post.open(webhook_id, one.record), one.due), waiting)
         return [(delivery, PENDING, due // 1000) for delivery, due in decoded if delivery is not None]
 
     async def _ended(self, outbox: Outbox, webhook_id: str, count: int, state: str) -> list[Logged]:
         records = await outbox.ended(count, given_up=state == DEAD)
-        decoded = [self._post.open(webhook_id, record) for record in records]
+        decoded = await in_turns(lambda record: self._post.open(webhook_id, record), records)
         return [(delivery, state, 0) for delivery in decoded if delivery is not None]
 
     async def test(self, webhook_id: str) -> Sent:

@@ -7,7 +7,9 @@ one message at a time and after growing pauses, while its events stay in their s
 import asyncio
 from collections.abc import Callable
 
+from service.store.audit import Portion
 from service.store.outbox import UNKNOWN, Outbox, Place, Waiting
+from service.store.pacing import in_turns
 from service.tokens.webhooks.delivery import GIVE_UP_SECONDS, Delivery, Outcome, Post, doubled, pause
 from service.tokens.webhooks.registry import Known
 
@@ -28,6 +30,7 @@ class Receiver:
         self._post = post
         self._on_dropped = on_dropped
         self._slots = asyncio.Semaphore(_AT_ONCE)
+        self._portion = Portion(_PAGE)
         self._failures = 0
         self._next_at = 0.0
         # It asked to be left alone until then.
@@ -55,7 +58,7 @@ class Receiver:
         due = await outbox.due(int(self._post.clock() * 1000), count)
         if not due:
             return False
-        decoded = [(one.event_id, self._post.open(self._id, one.record)) for one in due]
+        decoded = await in_turns(lambda one: (one.event_id, self._post.open(self._id, one.record)), due)
         good = [delivery for event_id, delivery in decoded if delivery is not None and delivery.event_id == event_id]
         await self._send(outbox, good)
         # Somebody else wrote or removed these records: there is nothing that could be sent in good faith.
@@ -76,6 +79,7 @@ class Receiver:
         page = await outbox.read(stream, place, count)
         if not page.events:
             return False
+        self._portion.note(page.events)
         await self._send(outbox, await self._post.deliveries(outbox.shard, stream, page.events, known.webhook))
         # Moved on after the sending: should this process die in between, the page is sent once more and not lost.
         if self.known is not None:
@@ -84,34 +88,34 @@ class Receiver:
         return len(page.events) == count
 
     def _most(self) -> int:
-        return 1 if self._failures else _PAGE
+        return 1 if self._failures else self._portion.count
 
     async def _send(self, outbox: Outbox, deliveries: list[Delivery]) -> None:
         """Try each once, and write down how that went. A deleted webhook leaves nothing behind."""
         if not deliveries:
             return
         tried = await asyncio.gather(*[self._attempt(one) for one in deliveries])
+        sealed = await in_turns(lambda one: (one[0], one[1], self._post.seal(self._id, one[1])), tried)
         # Deleted while it was sent to: what is written now would never go away.
         if self.known is None:
             return
-        by_outcome = {outcome: [one for found, one in tried if found is outcome] for outcome in Outcome}
-        wait = max((one.wait for one in by_outcome[Outcome.FAILED]), default=0)
+        by_outcome = {
+            outcome: [(one, record) for found, one, record in sealed if found is outcome] for outcome in Outcome
+        }
+        wait = max((one.wait for one, _ in by_outcome[Outcome.FAILED]), default=0)
         self._learn(taken=bool(by_outcome[Outcome.DELIVERED]), wait=min(wait, GIVE_UP_SECONDS))
         for outcome, ended in by_outcome.items():
             self._post.on_attempts(outcome.value, len(ended))
-            records = [self._post.seal(self._id, one) for one in ended]
             if not ended:
                 continue
             if outcome is Outcome.FAILED:
-                waiting = [
-                    Waiting(one.event_id, record, int((one.last_at + pause(one)) * 1000))
-                    for one, record in zip(ended, records, strict=True)
-                ]
-                await outbox.queue(waiting)
+                await outbox.queue(
+                    [Waiting(one.event_id, record, int((one.last_at + pause(one)) * 1000)) for one, record in ended]
+                )
             else:
-                await outbox.remember(records, given_up=outcome is Outcome.GIVEN_UP)
+                await outbox.remember([record for _, record in ended], given_up=outcome is Outcome.GIVEN_UP)
                 # Those that never waited are not there to be taken out.
-                if again := [one.event_id for one in ended if one.attempts > 1]:
+                if again := [one.event_id for one, _ in ended if one.attempts > 1]:
                     await outbox.take_out(again)
 
     async def _attempt(self, delivery: Delivery) -> tuple[Outcome, Delivery]:
