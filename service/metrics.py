@@ -149,7 +149,7 @@ class Metrics:
         self.limits_paused = Counter(
             "tokens_limits_paused", "requests admitted unlimited: Redis full", registry=registry
         )
-        self._webhook_deliveries = self._counter_of(
+        self.webhook_deliveries = self._counter_of(
             "tokens_webhook_deliveries", "attempts to deliver an event, and events dropped unread", ["outcome"]
         )
         self.usage_dropped = Counter("tokens_usage_dropped", "flushes of usage that failed", registry=registry)
@@ -190,10 +190,6 @@ class Metrics:
 
     def sealed(self, entries: int) -> None:
         self.state.sealed = entries
-
-    def webhook_delivered(self, outcome: str, events: int) -> None:
-        """Count attempts at deliveries by how they ended, or events that were dropped before they were read."""
-        self._webhook_deliveries.inc(outcome, by=events)
 
     def redis_took(self, operation: str, seconds: float) -> None:
         """Time of one kind of Redis operation: a script's name, a command's, or `roundtrip` for all that

@@ -97,7 +97,7 @@ class WebhookRules:
         self.registry = Webhooks(store.webhooks, shards, keyring, audit_log, self.destinations, repeats, clock)
         self.notices = Notices(store.webhooks, self.registry, store.managed, audit_log, clock)
         # How an event is written on the wire is decided in api/, a layer above: the rules get its function.
-        sender, delivered = Sender(self.destinations), on.metrics.webhook_delivered
+        sender, delivered = Sender(self.destinations), on.metrics.webhook_deliveries
         post = Post(shards, sender, clock, delivered, store.managed, keyring, message)
         self.deliveries = Deliveries(self.registry, self.notices, post)
         self.log = DeliveryLog(self.registry, post, test_message)

@@ -5,7 +5,6 @@ import http.client
 import os
 import shutil
 import ssl
-from collections.abc import Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from functools import partial
@@ -66,7 +65,9 @@ def doctor() -> Report:
 
 def _examine() -> list[Finding]:
     try:
-        settings = settings_for_start(os.environ)
+        settings = read(os.environ)
+        # Built as at a start. The accounts file is a check of its own; no connection is made before the service runs.
+        create_app(msgspec.structs.replace(settings, accounts_file=""))
     except SettingsError as error:
         return [Finding("settings", FAILED, str(error))]
     found = [Finding("settings", OK, "no unknown name, every value in bounds")]
@@ -78,14 +79,6 @@ def _examine() -> list[Finding]:
     if settings.tls_cert_file:
         found.append(certificate(settings))
     return found + ports(settings)
-
-
-def settings_for_start(environment: Mapping[str, str]) -> Settings:
-    """The settings, after the service was built with them as at a start. Raises SettingsError."""
-    settings = read(environment)
-    # The accounts file is a check of its own; no connection is made before the service runs.
-    create_app(msgspec.structs.replace(settings, accounts_file=""))
-    return settings
 
 
 def data_directory(settings: Settings) -> Finding:

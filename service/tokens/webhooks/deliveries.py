@@ -115,7 +115,7 @@ class Deliveries:
             log.warning(
                 "%d events were trimmed before a webhook took them: see `token-service webhooks list`", self._dropped
             )
-            self._post.on_attempts("dropped", self._dropped)
+            self._post.attempts.inc("dropped", by=self._dropped)
             self._dropped, self._said_at = 0, self._clock()
 
     async def aclose(self) -> None:

@@ -7,6 +7,7 @@ from zlib import crc32
 
 import msgspec
 
+from service.counters import BufferedCounter
 from service.keyring import Keyring
 from service.model import AuditEntry, ManagedToken
 from service.store.audit import Stored
@@ -85,14 +86,14 @@ class Post:
     """What makes deliveries of events, keeps them and sends them. What somebody else than this service wrote is passed
     over.
 
-    `on_attempts` is told how many attempts ended how: delivered, failed or given_up; or how many events were dropped,
+    `attempts` counts by how they ended: delivered, failed or given_up; and, as dropped, events that went untried,
     because their stream was trimmed before a receiver had room for them.
     """
 
     shards: Shards
     sender: Sender
     clock: Callable[[], float]
-    on_attempts: Callable[[str, int], None]
+    attempts: BufferedCounter
     _tokens: ManagedStore
     _keyring: Keyring
     _describe: Describe

@@ -106,7 +106,7 @@ class DeliveryLog:
         known = await self._webhooks.find(webhook_id)
         found = await self._find(webhook_id, event_id)
         sent, delivery = await self._post.attempt(known, found.delivery, self._post.clock())
-        self._post.on_attempts(Outcome.DELIVERED if sent.taken else Outcome.FAILED, 1)
+        self._post.attempts.inc(Outcome.DELIVERED if sent.taken else Outcome.FAILED)
         # Deleted while it was sent to: what is written now would stay.
         if sent.taken and webhook_id in self._webhooks.known:
             made = self._post.seal(webhook_id, delivery)

@@ -105,9 +105,9 @@ class Receiver:
         wait = max((one.wait for one, _ in by_outcome[Outcome.FAILED]), default=0)
         self._learn(taken=bool(by_outcome[Outcome.DELIVERED]), wait=min(wait, GIVE_UP_SECONDS))
         for outcome, ended in by_outcome.items():
-            self._post.on_attempts(outcome.value, len(ended))
             if not ended:
                 continue
+            self._post.attempts.inc(outcome.value, by=len(ended))
             if outcome is Outcome.FAILED:
                 await outbox.queue(
                     [Waiting(one.event_id, record, int((one.last_at + pause(one)) * 1000)) for one, record in ended]
