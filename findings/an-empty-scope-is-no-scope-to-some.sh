@@ -5,7 +5,7 @@
 # client out of two of them.
 set -euo pipefail
 folder=$(mktemp -d)
-trap 'kill $server 2>/dev/null; wait 2>/dev/null; rm -rf "$folder"' EXIT
+trap 'kill $server 2>/dev/null || true; wait 2>/dev/null; rm -rf "$folder"' EXIT
 server=
 cd "$folder"
 python3 -m venv venv

@@ -6,7 +6,7 @@
 # client throw its token away, and the issuer comes back to all of them asking at once.
 set -eu
 folder=$(mktemp -d)
-trap 'kill $children 2>/dev/null; wait 2>/dev/null; rm -rf "$folder"' EXIT
+trap 'kill $children 2>/dev/null || true; wait 2>/dev/null; rm -rf "$folder"' EXIT
 children=
 cd "$folder"
 debian="libapache2-mod-auth-openidc=2.4.12.3-2+deb12u5 apache2-bin=2.4.71-1~deb12u1 libapr1=1.7.2-3+deb12u1 \

@@ -4,7 +4,7 @@
 # or empty field: an application that takes any non-empty team for one has a team named {http.reverse_proxy.header...}.
 set -euo pipefail
 folder=$(mktemp -d)
-trap 'kill $children 2>/dev/null; wait 2>/dev/null; rm -rf "$folder"' EXIT
+trap 'kill $children 2>/dev/null || true; wait 2>/dev/null; rm -rf "$folder"' EXIT
 children=
 cd "$folder"
 { apt-get download -qq caddy=2.6.2-5 || { apt-get -qq update && apt-get download -qq caddy=2.6.2-5; }; } > /dev/null 2>&1

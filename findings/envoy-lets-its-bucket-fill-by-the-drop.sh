@@ -5,7 +5,7 @@
 # Whoever spends ten has the next in eight seconds and not ten in 80, and a client that plans its batch by reset gets one.
 set -eu
 folder=$(mktemp -d)
-trap 'kill $children 2>/dev/null; wait 2>/dev/null; rm -rf "$folder"' EXIT
+trap 'kill $children 2>/dev/null || true; wait 2>/dev/null; rm -rf "$folder"' EXIT
 children=
 cd "$folder"
 python3 -m venv venv

@@ -4,7 +4,7 @@
 # or admits 127.0.0.1 by that field never matches behind such an Envoy.
 set -euo pipefail
 folder=$(mktemp -d)
-trap 'kill $children 2>/dev/null; wait 2>/dev/null; rm -rf "$folder"' EXIT
+trap 'kill $children 2>/dev/null || true; wait 2>/dev/null; rm -rf "$folder"' EXIT
 children=
 cd "$folder"
 python3 -m venv venv

@@ -4,7 +4,7 @@
 # refuses every request behind Envoy with a success: the DELETE is answered 204, and the application never hears of it.
 set -euo pipefail
 folder=$(mktemp -d)
-trap 'kill $children 2>/dev/null; wait 2>/dev/null; rm -rf "$folder"' EXIT
+trap 'kill $children 2>/dev/null || true; wait 2>/dev/null; rm -rf "$folder"' EXIT
 children=
 cd "$folder"
 python3 -m venv venv

@@ -4,7 +4,7 @@
 # an unexpected status. The first visit is 200; every revalidation, which a browser makes of its own accord, is 500.
 set -euo pipefail
 folder=$(mktemp -d)
-trap 'kill $children 2>/dev/null; wait 2>/dev/null; rm -rf "$folder"' EXIT
+trap 'kill $children 2>/dev/null || true; wait 2>/dev/null; rm -rf "$folder"' EXIT
 children=
 cd "$folder"
 nginx=nginx=1.22.1-9+deb12u11

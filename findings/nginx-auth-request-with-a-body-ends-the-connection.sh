@@ -4,7 +4,7 @@
 # The subrequest reads no body, so what is left unread makes the connection unfit to be kept.
 set -euo pipefail
 folder=$(mktemp -d)
-trap 'kill $children 2>/dev/null; wait 2>/dev/null; rm -rf "$folder"' EXIT
+trap 'kill $children 2>/dev/null || true; wait 2>/dev/null; rm -rf "$folder"' EXIT
 children=
 cd "$folder"
 { apt-get download -qq nginx=1.22.1-9+deb12u11 || { apt-get -qq update && apt-get download -qq nginx=1.22.1-9+deb12u11; }; } > /dev/null 2>&1

@@ -6,7 +6,7 @@
 # prometheus-client 0.26.0 for Python sends the same values in the gateway's base64 form, and they arrive whole.
 set -euo pipefail
 folder=$(mktemp -d)
-trap 'kill $gateway 2>/dev/null; wait 2>/dev/null; rm -rf "$folder"' EXIT
+trap 'kill $gateway 2>/dev/null || true; wait 2>/dev/null; rm -rf "$folder"' EXIT
 gateway=
 cd "$folder"
 debian=prometheus-pushgateway=1.5.1-2+b5

@@ -6,7 +6,7 @@
 # oauth4webapi 3.8.8 and arctic 3.7.0 do not look at the body, and both tokens end.
 set -euo pipefail
 folder=$(mktemp -d)
-trap 'kill $server 2>/dev/null; wait 2>/dev/null; rm -rf "$folder"' EXIT
+trap 'kill $server 2>/dev/null || true; wait 2>/dev/null; rm -rf "$folder"' EXIT
 server=
 cd "$folder"
 python3 -m venv venv

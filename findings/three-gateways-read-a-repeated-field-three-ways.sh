@@ -4,7 +4,7 @@
 # last, Caddy 2.11.7 (forward_auth, copy_headers) both in one line: a change of gateway changes who is in which group.
 set -euo pipefail
 folder=$(mktemp -d)
-trap 'kill $children 2>/dev/null; wait 2>/dev/null; rm -rf "$folder"' EXIT
+trap 'kill $children 2>/dev/null || true; wait 2>/dev/null; rm -rf "$folder"' EXIT
 children=
 cd "$folder"
 nginx=nginx=1.22.1-9+deb12u11

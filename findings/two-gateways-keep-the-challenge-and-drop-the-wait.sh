@@ -5,7 +5,7 @@
 # can still log in and no longer know when to come back.
 set -euo pipefail
 folder=$(mktemp -d)
-trap 'kill $children 2>/dev/null; wait 2>/dev/null; rm -rf "$folder"' EXIT
+trap 'kill $children 2>/dev/null || true; wait 2>/dev/null; rm -rf "$folder"' EXIT
 children=
 cd "$folder"
 debian="nginx=1.22.1-9+deb12u11 apache2-bin=2.4.71-1~deb12u1 libapr1=1.7.2-3+deb12u1 libaprutil1=1.6.3-1+deb12u1"
