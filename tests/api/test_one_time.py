@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tests.api.world import BY_ONE_PROCESS_AND_BY_FOUR, World
+from tests.api.world import BY_ONE_PROCESS_AND_BY_FOUR, TOKENS, World
 
 pytestmark = BY_ONE_PROCESS_AND_BY_FOUR
 
@@ -29,6 +29,19 @@ def test_the_generator_answers_as_the_php_one_did(world: World, version: str) ->
     assert before + 300 <= expiry.timestamp() <= time.time() + 300
     assert answer.header("cache-control") == "no-store"
     assert world.post(CONSUME, {"token": body["token"]}).json()["valid"] is True
+
+
+def outstanding(world: World) -> int:
+    return int(world.get(f"{TOKENS}/stats", bearer=world.admin).json()["oneTimeOutstanding"])
+
+
+def test_head_tells_what_the_generator_would_answer_and_issues_nothing(world: World) -> None:
+    before = outstanding(world)
+    head = world.ask("HEAD", "/api-v1/fastertokengenerator.php")
+    assert (head.status, head.body, outstanding(world) <= before) == (200, b"", True)
+    get = world.get("/api-v1/fastertokengenerator.php")
+    for name in ("content-length", "content-type", "cache-control"):
+        assert head.header(name) == get.header(name)
 
 
 @pytest.mark.parametrize("version", ["", "x", "1x", "-1"])

@@ -2,6 +2,7 @@
 
 import os
 import platform
+from functools import partial
 
 import click
 
@@ -42,10 +43,11 @@ def config() -> Report:
     return Report(effective, table(("SETTING", "VALUE", "FROM", "MEANING"), rows))
 
 
-@click.command()
-def openapi() -> None:
+@click.command(cls=ReportCommand)
+def openapi() -> Report:
     """Print the OpenAPI document."""
     # The whole service, which the other two do without.
     from service.app import openapi_document  # noqa: PLC0415
 
-    print_json(openapi_document())
+    document = openapi_document()
+    return Report(document, partial(print_json, document))

@@ -16,7 +16,6 @@ from tomlkit.items import Table
 from service.cli.failure import Failure, WrongUsage, failing
 from service.cli.serve.first_start import accounts_path
 from service.cli.terminal.new_password import read_new_hash, short_option
-from service.cli.terminal.output import note
 from service.cli.terminal.report import Report, ReportGroup, line, said, table
 from service.model import Role
 from service.settings import SettingsError, read
@@ -36,7 +35,7 @@ def accounts() -> None:
     """
 
 
-@accounts.command("add", cls=click.Command)
+@accounts.command("add")
 @click.argument("name")
 @click.option(
     "--role",
@@ -46,7 +45,7 @@ def accounts() -> None:
     help="admin changes tokens, viewer reads them, user only holds sessions.",
 )
 @short_option
-def add_account(name: str, role: str, allow_short: bool) -> None:
+def add_account(name: str, role: str, allow_short: bool) -> Report:
     """Add an account.
 
     Asks for the password, or reads it from standard input.
@@ -59,7 +58,7 @@ def add_account(name: str, role: str, allow_short: bool) -> None:
     password_hash = read_new_hash(allow_short=allow_short)
     with editing(path) as document:
         add(document, name, password_hash=password_hash, role=role)
-    _say(f"Added {name} ({role})", path)
+    return _done(f"Added {name} ({role})", name, path)
 
 
 @accounts.command("list")
@@ -74,10 +73,10 @@ def list_accounts() -> Report:
     return Report(value, table(("NAME", "ROLE", "STATE"), rows))
 
 
-@accounts.command(cls=click.Command)
+@accounts.command()
 @click.argument("name")
 @short_option
-def passwd(name: str, allow_short: bool) -> None:
+def passwd(name: str, allow_short: bool) -> Report:
     """Change an account's password, which ends its sessions.
 
     Asks for the password, or reads it from standard input. A password in clear in the file is removed.
@@ -86,22 +85,23 @@ def passwd(name: str, allow_short: bool) -> None:
     _change(name)
     # Between two edits: nobody else should wait for the lock while a password is typed.
     password_hash = read_new_hash(allow_short=allow_short)
-    _say(f"Changed the password of {name}", _change(name, password_hash=password_hash, password=None))
+    path = _change(name, password_hash=password_hash, password=None)
+    return _done(f"Changed the password of {name}", name, path)
 
 
-@accounts.command(cls=click.Command)
+@accounts.command()
 @click.argument("name")
-def disable(name: str) -> None:
+def disable(name: str) -> Report:
     """Bar an account, which ends its sessions."""
-    _say(f"Disabled {name}", _change(name, disabled=True))
+    return _done(f"Disabled {name}", name, _change(name, disabled=True))
 
 
-@accounts.command(cls=click.Command)
+@accounts.command()
 @click.argument("name")
-def enable(name: str) -> None:
+def enable(name: str) -> Report:
     """Let a disabled account sign in again."""
     # Removed, not set to false: that is what its absence means.
-    _say(f"Enabled {name}", _change(name, disabled=None))
+    return _done(f"Enabled {name}", name, _change(name, disabled=None))
 
 
 @accounts.command("hash")
@@ -133,8 +133,9 @@ def _read(path: Path) -> dict[str, Account]:
         return read_accounts(path)
 
 
-def _say(done: str, path: Path) -> None:
-    note(f"{done} in {path}. A running service reads it again on SIGHUP, and at its next start.")
+def _done(what: str, name: str, path: Path) -> Report:
+    told = f"{what} in {path}. A running service reads it again on SIGHUP, and at its next start."
+    return Report({"name": name, "file": str(path)}, said(told))
 
 
 @contextmanager

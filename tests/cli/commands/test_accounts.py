@@ -122,6 +122,14 @@ def test_the_list_names_role_and_state(run: Run, path: Path) -> None:
     assert json.loads(run("accounts", "list", "--json").stdout) == [{"name": "ada", "role": "viewer", "disabled": True}]
 
 
+@pytest.mark.parametrize("command", [("add", "bob"), ("passwd", "ada"), ("disable", "ada"), ("enable", "ada")])
+def test_an_edit_is_told_as_json(run: Run, path: Path, command: tuple[str, str]) -> None:
+    path.write_text(f'[accounts.ada]\npassword_hash = "{HASH}"\n')
+    result = run("accounts", *command, "--json", stdin="correct horse\n")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert json.loads(result.stdout) == {"name": command[1], "file": str(path)}
+
+
 def test_a_list_of_none_says_how_to_make_one(run: Run) -> None:
     result = run("accounts", "list")
     assert (result.exit_code, result.stdout) == (0, "")
