@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Gener
 from math import inf
 from typing import Any, ClassVar, Generic, TypeVar
 
-from service.errors import StoreUnavailable
+from service.errors import StoreFull, StoreUnavailable
 
 T = TypeVar("T")
 
@@ -199,14 +199,17 @@ async def let_go(items: list[Any], at_once: int = 1000) -> None:
         await give_way()
 
 
-async def patiently(ask: Callable[[], Awaitable[T]]) -> T:
+async def patiently(ask: Callable[[], Awaitable[T]], *, patient: bool = True) -> T:
     """The answer to one of thousands of questions, asked again where Redis was busy for a moment.
 
-    For what does no harm twice. Raises StoreUnavailable when Redis stays away.
+    For what does no harm twice. Asked once if not `patient`. Raises StoreUnavailable when Redis stays away.
     """
-    for seconds in _TRIED_AGAIN_AFTER:
+    for seconds in _TRIED_AGAIN_AFTER if patient else ():
         try:
             return await ask()
+        except StoreFull:
+            # A server that is full stays so for longer than these pauses.
+            raise
         except StoreUnavailable:
             await asyncio.sleep(seconds)
     return await ask()

@@ -86,19 +86,21 @@ class Listing:
     ) -> AsyncGenerator[Portion]:
         """All that a query finds behind its cursor, in its order, in portions of which some may be empty.
 
-        `expected`: about how many there are, 0 if nobody knows. `again`: what is read will be asked for again.
+        `expected`: about how many there are, 0 if nobody knows. `again`: what is read will be asked for again, as that
+        of a page; any other walk outlasts a Redis that is busy for a moment.
         """
         seen: set[str] = set()
         # With more of them the search would only read so many and then give up; and where it finds most of what is
         # listed, the list itself is read.
-        are_many = expected > _FEW or (expected and 2 * expected > await self._counts.of(query.wanted, int(now)))
-        few = None if are_many else await self._few(query, now)
+        count = partial(self._counts.of, query.wanted, int(now))
+        are_many = expected > _FEW or (expected and 2 * expected > await patiently(count))
+        few = None if are_many else await self._few(query, now, patient=not again)
         # What the search of names found need not be evaluated by its name again before its record is read.
         asked = query if few is None else msgspec.structs.replace(query, text="")
         # Where all are admitted, no more than the page and one that tells whether another follows.
         at_once = _AT_ONCE if asked.conditions else min(_AT_ONCE, query.limit + 1)
         are_most_admitted, stretch = False, _Stretch()
-        async with aclosing(self._rows(query, few, now, stretch)) as slices:
+        async with aclosing(self._rows(query, few, now, stretch, patient=not again)) as slices:
             async for rows, edge in slices:
                 # Once also where there are no rows: how far it was read is told all the same.
                 for start in range(0, max(1, len(rows)), at_once):
@@ -107,9 +109,9 @@ class Listing:
                     is_whole = start + at_once >= len(rows)
                     last = edge if is_whole else part[-1]
                     reached = None if last is None else place(last)
-                    admitted = await self._admitted(
-                        query, fresh, None if are_most_admitted else asked, now, again=again
-                    )
+                    ask = None if are_most_admitted else asked
+                    read = partial(self._admitted, query, fresh, ask, now, again=again)
+                    admitted = await patiently(read, patient=not again)
                     if query.sort == "name":
                         admitted = [one for one in admitted if not await self._is_elsewhere(*one)]
                     found = list({row.token_id: (row, record) for row, record in admitted}.values())
@@ -157,14 +159,14 @@ class Listing:
     async def _count_admitted(self, query: Query, rows: list[Row], now: float) -> int:
         return len(await self._admitted(query, rows, query, now))
 
-    async def _everywhere(self, query: Query, now: float) -> AsyncIterator[list[Row]]:
+    async def _everywhere(self, query: Query, now: float, *, patient: bool = True) -> AsyncIterator[list[Row]]:
         if query.text:
-            async for found in self._names.find(query.text):
+            async for found in self._names.find(query.text, patient=patient):
                 yield [Row(one.score, one.token_id, one.token_id) for one in found]
             return
         for shard in self._shards:
-            sources = await by_creation(shard, query, now)
-            async for rows, _ in merged(sources, None, _AT_ONCE, descending=False, patient=True):
+            sources = await patiently(partial(by_creation, shard, query, now), patient=patient)
+            async for rows, _ in merged(sources, None, _AT_ONCE, descending=False, patient=patient):
                 yield rows
 
     async def _admitted(
@@ -197,7 +199,7 @@ class Listing:
         return await shard.link.execute("ZSCORE", shard.keys.names, own, retry=True) is not None
 
     async def _rows(
-        self, query: Query, few: list[Row] | None, now: float, stretch: _Stretch
+        self, query: Query, few: list[Row] | None, now: float, stretch: _Stretch, *, patient: bool
     ) -> AsyncGenerator[tuple[list[Row], Row | None]]:
         """Candidates behind the cursor in order, and the place up to which there are no more, None at the end.
 
@@ -211,15 +213,16 @@ class Listing:
         after, most_barren = _row(query), _BARREN
         leaps = bool(query.text) and query.sort == "created_at"
         while True:
-            sources = await self._sources.of(query, now)
-            async with aclosing(merged(sources, after, query.limit + 1, descending=query.descending)) as slices:
+            sources = await patiently(partial(self._sources.of, query, now), patient=patient)
+            behind = merged(sources, after, query.limit + 1, descending=query.descending, patient=patient)
+            async with aclosing(behind) as slices:
                 async for rows, edge in slices:
                     yield rows, edge
                     if edge is None:
                         return
                     if leaps and stretch.barren >= most_barren:
                         break
-            after = None if edge is None else await self._leap(query, edge)
+            after = edge and await patiently(partial(self._leap, query, edge), patient=patient)
             if after is None:
                 yield [], None
                 return
@@ -237,14 +240,14 @@ class Listing:
         # Before all that were created then, whichever way: no id is empty, and none begins with g.
         return Row(created, "g" if query.descending else "", "")
 
-    async def _few(self, query: Query, now: float) -> list[Row] | None:
+    async def _few(self, query: Query, now: float, *, patient: bool) -> list[Row] | None:
         """The rows that may be meant, where they are few enough to be put in order at once; else None."""
         if query.ids:
-            return await self._placed(query, query.ids)
+            return await self._placed(query, query.ids, patient=patient)
         if query.text or (query.created_by and query.sort != "created_at"):
-            candidates = self._everywhere(query, now)
+            candidates = self._everywhere(query, now, patient=patient)
         elif query.expires_before and query.sort != "expires_at":
-            candidates = self._by_date(query, now)
+            candidates = self._by_date(query, now, patient=patient)
         else:
             return None
         found: list[Row] = []
@@ -257,19 +260,21 @@ class Listing:
         if query.text and query.sort == "created_at":
             return found  # those of a search are placed by that already
         # Not as a list, of which to make one of twenty thousand takes a millisecond.
-        placed = await self._placed(query, (row.token_id for row in found))
+        placed = await self._placed(query, (row.token_id for row in found), patient=patient)
         await let_go(found)
         return placed
 
-    async def _by_date(self, query: Query, now: float) -> AsyncIterator[list[Row]]:
-        sources = await self._sources.of(msgspec.structs.replace(query, sort="expires_at"), now)
-        async for rows, _ in merged(sources, None, _COUNTED_AT_ONCE, descending=False):
+    async def _by_date(self, query: Query, now: float, *, patient: bool) -> AsyncIterator[list[Row]]:
+        ask = partial(self._sources.of, msgspec.structs.replace(query, sort="expires_at"), now)
+        sources = await patiently(ask, patient=patient)
+        async for rows, _ in merged(sources, None, _COUNTED_AT_ONCE, descending=False, patient=patient):
             yield rows
 
-    async def _placed(self, query: Query, ids: Iterable[str]) -> list[Row]:
+    async def _placed(self, query: Query, ids: Iterable[str], *, patient: bool) -> list[Row]:
         rows, left = list[Row](), iter(ids)
         while some := list(islice(left, _AT_ONCE)):
-            tokens = await self._tokens.excerpts(some, PLACED_BY[query.sort])
+            ask = partial(self._tokens.excerpts, some, PLACED_BY[query.sort])
+            tokens = await patiently(ask, patient=patient)
             rows += [row_of(token, query.sort) for token in tokens if token]
         return rows
 

@@ -69,7 +69,7 @@ async def merged(
             if not stream.rows and not stream.is_over:
                 idle[stream.source.shard].append(stream)
         asked = [partial(_read_on, shard, some, most, need, descending=descending) for shard, some in idle.items()]
-        await all_of([patiently(ask) if patient else ask() for ask in asked])
+        await all_of([patiently(ask, patient=patient) for ask in asked])
         edge = _edge([stream.reached for stream in streams if not stream.is_over], descending=descending)
         given = [rows for stream in streams if (rows := stream.give(edge, descending=descending))]
         yield _in_one_order(given, descending=descending), edge

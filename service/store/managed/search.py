@@ -11,12 +11,14 @@ import unicodedata
 from collections import deque
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from functools import partial
 from typing import Any
 
 from service.model import ManagedToken
 from service.store.decoding import Member
 from service.store.driver.scripts import Script
 from service.store.driver.shards import Shard, Shards
+from service.store.pacing import patiently
 
 # Of all shards together; at a million tokens one block has about fifty kilobytes.
 _BLOCKS = 1024
@@ -72,12 +74,12 @@ class NameSearch:
         self._blocks = Blocks(len(shards))
         self._find = Script("find_names", retry=True)
 
-    async def find(self, text: str) -> AsyncGenerator[list[Member]]:
+    async def find(self, text: str, *, patient: bool = False) -> AsyncGenerator[list[Member]]:
         """What has this text, in any case, with its creation in epoch microseconds.
 
-        Each once and in no order: some at a time.
+        Each once and in no order: some at a time. `patient`: as `listing_slices.merged` is.
         """
-        async with aclosing(self._slices(text, [0, _LAST], "all")) as slices:
+        async with aclosing(self._slices(text, [0, _LAST], "all", patient=patient)) as slices:
             async for finds in slices:
                 for start in range(0, len(finds), _AT_ONCE):
                     found = _FIND.findall(b"\n".join(finds[start : start + _AT_ONCE]).decode("latin-1"))
@@ -94,7 +96,9 @@ class NameSearch:
                 bounds[moved], is_found = int(found), True
         return bounds[moved] if is_found else None
 
-    async def _slices(self, text: str, bounds: list[int], wanted: str) -> AsyncGenerator[list[bytes]]:
+    async def _slices(
+        self, text: str, bounds: list[int], wanted: str, *, patient: bool = False
+    ) -> AsyncGenerator[list[bytes]]:
         folded = fold(text)
         if "\x00" in folded or "\n" in folded:
             return  # no name has such a sign, and rows are kept apart by them
@@ -105,8 +109,8 @@ class NameSearch:
                     while left and len(asked) < most:
                         keys, left = left[:offered], left[offered:]
                         span = [f"{bound:016}" for bound in bounds]
-                        finding = self._find.run(shard.link, keys, folded, _SLICE_BYTES, *span, wanted)
-                        asked.append((keys, asyncio.ensure_future(finding)))
+                        ask = partial(self._find.run, shard.link, keys, folded, _SLICE_BYTES, *span, wanted)
+                        asked.append((keys, asyncio.ensure_future(patiently(ask, patient=patient))))
                     keys, coming = asked.popleft()
                     read, *finds = await coming
                     yield finds

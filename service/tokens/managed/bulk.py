@@ -15,7 +15,7 @@ from service.model import ManagedToken, Origin, Status
 from service.store.managed.listing import Listing, Place, place
 from service.store.managed.query import Query
 from service.store.managed.records import Record
-from service.store.pacing import STEP, Overlapped, ahead
+from service.store.pacing import STEP, Overlapped, ahead, patiently
 from service.tokens.managed.queries import ManagedQueries
 from service.tokens.managed.records import ManagedRecords
 from service.tokens.managed.tokens import ManagedTokens
@@ -45,7 +45,7 @@ _CAN_END = {
 class Change(msgspec.Struct, frozen=True):
     """A change of tokens whose records were just read, so many `at_once`.
 
-    `make` returns the codes that they are refused with, empty where it is made.
+    `make` returns the codes that they are refused with, empty where it is made; to make it twice does no harm.
     """
 
     make: Callable[[list[Record]], Coroutine[Any, Any, list[str]]]
@@ -159,8 +159,9 @@ class Bulk:
         async with Overlapped() as steps:
             for start in range(0, len(token_ids), change.at_once):
                 step = token_ids[start : start + change.at_once]
-                known = [record for record in await self._records.read_many(step) if record]
-                await steps.begin(change.make(known), partial(result.note, step, known))
+                read = await patiently(partial(self._records.read_many, step))
+                known = [record for record in read if record]
+                await steps.begin(patiently(partial(change.make, known)), partial(result.note, step, known))
         return result
 
     async def _slice(self, query: Query | None, change: Change, part: Part) -> BulkResult:
@@ -188,7 +189,7 @@ class Bulk:
                     step = rows[start : start + min(change.at_once, most)]
                     known = [record for _, record in step]
                     ids = [record.token.token_id for record in known]
-                    await steps.begin(change.make(known), partial(result.note, ids, known))
+                    await steps.begin(patiently(partial(change.make, known)), partial(result.note, ids, known))
                     left, most, reached = left - len(step), most - len(step), place(step[-1][0])
                     if not left:
                         return result

@@ -1,9 +1,12 @@
 """Changes of several tokens: each whole, each told; what cannot be changed is skipped with why."""
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 
 from service.app import Service
-from service.errors import Conflict
+from service.errors import Conflict, StoreUnavailable
 from service.model import Outcome
 from service.store.driver.scripts import LETTERS, Script
 from service.store.managed.query import Query
@@ -71,6 +74,51 @@ async def test_a_filter_that_no_longer_finds_as_many_is_refused(still: Service) 
     result = await still.rules.managed.bulk.set_active_matching(Query(text="ci"), False, ADMIN, Part(expected=3))
     assert result.updated == [one.token.token_id for one in created]
     assert {await outcome(still, one.secret) for one in created} == {Outcome.UNKNOWN}
+
+
+@pytest.mark.parametrize("others", [0, 41])
+@pytest.mark.parametrize("is_done", [False, True], ids=["not done", "reply lost"])
+@pytest.mark.parametrize(
+    "lost",
+    ["find_names", "read_index", "count_statuses", "HGETALL", "deactivate_tokens", "rotate_or_update_token"],
+)
+async def test_a_change_of_many_outlasts_a_redis_that_is_busy_for_a_moment(
+    make_service: MakeService, monkeypatch: pytest.MonkeyPatch, lost: str, others: int, *, is_done: bool
+) -> None:
+    monkeypatch.setattr("service.store.pacing._TRIED_AGAIN_AFTER", (0.0, 0.0))
+    failures: list[int] = []
+
+    class Busy(Recording):
+        async def execute(self, *args: Any, **how: Any) -> Any:
+            if how.get("operation") != lost or not failures:
+                return await super().execute(*args, **how)
+            failures.pop()
+            if is_done:
+                await super().execute(*args, **how)
+            raise StoreUnavailable("busy")
+
+        def submit(self, command: bytes, answer: Callable[[Any], None], *, retry: bool = False) -> None:
+            if failures and lost.encode() in command:
+                failures.pop()
+                answer(StoreUnavailable("busy"))
+            else:
+                super().submit(command, answer, retry=retry)
+
+    service = await make_service(background=False, wrap=Busy)
+    created = await create_many(service, *[f"token {number}" for number in range(40)])
+    ids, change = sorted(one.token.token_id for one in created), service.rules.managed.bulk.set_active_matching
+    # Of few the names are searched, of most the list is read.
+    await create_many(service, *[f"other {number}" for number in range(others)])
+    for active, done in ((False, "token.deactivated"), (True, "token.activated")):
+        if active is (lost == "rotate_or_update_token"):
+            failures += [1, 2]
+        result = await change(Query(text="token"), active, ADMIN, Part(40))
+        assert (sorted(result.updated), result.skipped, failures) == (ids, [], [])
+        assert (await actions(service)).count(done) == 40
+    failures += range(1000)
+    if lost != "rotate_or_update_token":
+        with pytest.raises(StoreUnavailable):
+            await change(Query(text="token"), False, ADMIN, Part(40))
 
 
 @pytest.mark.parametrize("ending", Ending)
