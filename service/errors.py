@@ -119,8 +119,8 @@ class Unauthorized(ServiceError):
 
     code = "unauthorized"
 
-    def __init__(self, detail: str, *, presented: bool) -> None:
-        super().__init__(detail, code="invalid_token" if presented else None)
+    def __init__(self, detail: str, *, presented: bool, code: str | None = None) -> None:
+        super().__init__(detail, code=code or ("invalid_token" if presented else None))
         self.presented = presented
 
 

@@ -18,8 +18,8 @@ class InvalidClient(Unauthorized):
 
     def __init__(self, *, presented: bool) -> None:
         asked = "Send a token as Authorization: Bearer, or HTTP Basic with a name and a password."
-        super().__init__("The client is not known or may not do this." if presented else asked, presented=presented)
-        self.code = "invalid_client"
+        detail = "The client is not known or may not do this." if presented else asked
+        super().__init__(detail, presented=presented, code="invalid_client")
 
 
 class Clients:

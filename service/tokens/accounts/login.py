@@ -154,8 +154,7 @@ class InvalidCredentials(Unauthorized):
     """The name and password do not match; `tries_left` before a pause, the same for names that do not exist."""
 
     def __init__(self, tries_left: int) -> None:
-        super().__init__("That name and password do not match.", presented=True)
-        self.code = "invalid_credentials"
+        super().__init__("That name and password do not match.", presented=True, code="invalid_credentials")
         self.tries_left = tries_left
 
 
