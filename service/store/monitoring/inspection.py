@@ -9,12 +9,14 @@ from redis.exceptions import NoScriptError
 from service.errors import StoreUnavailable
 from service.store.driver.connection import Link
 from service.store.driver.replies import Argument, Redirect
+from service.store.driver.scripts import Script
 
 # GETDEL, which spends a one-time token, came with it.
 MINIMUM_VERSION = (6, 2)
 _WAITAOF_VERSION = (7, 2)
 _HARMLESS = "return redis.call('EXISTS', KEYS[1])"
 _HARMLESS_SHA = sha1(_HARMLESS.encode(), usedforsecurity=False).hexdigest()
+_try_commands = Script("try_commands", retry=True)
 # What is said of a server that does not tell.
 UNKNOWN = "unknown"
 _CONFIGURED = ("min-replicas-to-write", "appendfsync")
@@ -98,7 +100,7 @@ async def inspect(
 ) -> Inspection:
     """One INFO, checked: too old, an eviction policy that deletes tokens, or a cluster unless `in_cluster` are faults.
 
-    So are scripts that are forbidden, and a disk that cannot be written to, in three commands more.
+    So are commands that are forbidden, and a disk that cannot be written to, in four commands more.
     `durability`: what `TOKENS_DURABILITY` says. Not `by_configuration`: CONFIG is not asked, as it was refused before.
 
     Where INFO is forbidden the server is tried by what it can do with `scratch_key`, four commands more.
@@ -124,6 +126,7 @@ async def inspect(
     # A script is called by its digest, and by its source where the server does not know it: each is a right.
     faults |= await _refused(link, "scripts", "EVALSHA", _HARMLESS_SHA, 1, scratch_key)
     faults |= await _refused(link, "scripts", "EVAL", _HARMLESS, 1, scratch_key)
+    faults = await _forbidden(link, scratch_key) | faults
     warnings = []
     if facts.get("aof_enabled") != "1":
         warnings.append("appendonly is off: a restart of Redis loses what was written since its last snapshot")
@@ -155,6 +158,16 @@ async def _probe(link: Link, scratch_key: bytes) -> Inspection:
     await link.execute("EVAL", _HARMLESS, 1, scratch_key, retry=True)
     warning = "INFO is forbidden: eviction and version were not checked"
     return Inspection(UNKNOWN, UNKNOWN, {}, (warning,), unknown=("version", "eviction"))
+
+
+async def _forbidden(link: Link, scratch_key: bytes) -> dict[str, str]:
+    """The fault, if any command is forbidden that the service calls: a script that meets one ends half done."""
+    with suppress(Redirect, StoreUnavailable):
+        forbidden: list[bytes] = await _try_commands.run(link, (scratch_key,))
+        if forbidden:
+            names = b", ".join(forbidden).decode()
+            return {"scripts": f"Redis cannot be used: its access list forbids what the service needs: {names}"}
+    return {}
 
 
 async def _refused(link: Link, check: str, *command: Argument) -> dict[str, str]:

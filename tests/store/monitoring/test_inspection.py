@@ -1,5 +1,6 @@
 """What must be true of the server behind a connection: checked on what servers say, and on real ones."""
 
+import re
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -15,6 +16,8 @@ from service.store.monitoring.inspection import inspect
 from service.store.servers.links import no_servers
 from tests.builders import until
 from tests.links import Recording, Wrapped, connector
+
+USERS = Path(__file__).parents[3] / "deploy" / "redis" / "users.acl.example"
 
 
 class Telling(Wrapped):
@@ -32,7 +35,7 @@ class Telling(Wrapped):
                 raise StoreUnavailable("forbidden")
             return [args[2].encode(), self.configured[args[2]].encode()]
         if args[0] in ("DEL", "EVAL", "EVALSHA"):
-            return 0
+            return []
         assert args == ("INFO",)
         return self.text.encode() + b"executable:/\xff\r\n"
 
@@ -174,6 +177,30 @@ async def as_service(operator: Pipeline, server: embedded.EmbeddedRedis, *rules:
     """A connection whose user may do this much."""
     await operator.execute("ACL", "SETUSER", "service", "reset", "on", ">secret", "~*", *rules)
     return Pipeline(connector(server.url.replace("unix://", "unix://service:secret@")), timeout_seconds=10)
+
+
+@pytest.mark.parametrize("command", ["set", "xadd", "hgetall", "lpush"])
+async def test_a_command_that_scripts_alone_call_is_missed(
+    own_server: embedded.EmbeddedRedis, operator: Pipeline, command: str
+) -> None:
+    """It was told to nobody: readiness said yes, a change was answered 503 and made half."""
+    pipeline = await as_service(operator, own_server, "+@all", f"-{command}")
+    (fault,) = (await inspect(pipeline, b"scratch")).faults.items()
+    assert fault == (
+        "scripts",
+        f"Redis cannot be used: its access list forbids what the service needs: {command.upper()}",
+    )
+    assert await operator.execute("EXISTS", "scratch") == 0
+    await pipeline.aclose()
+
+
+async def test_what_the_example_of_an_access_list_allows_is_enough(
+    own_server: embedded.EmbeddedRedis, operator: Pipeline
+) -> None:
+    (rules,) = re.findall(r"^user tokens on >PASSWORD ~tokens:\* (.*)$", USERS.read_text(), re.MULTILINE)
+    pipeline = await as_service(operator, own_server, *rules.split())
+    assert (await inspect(pipeline, b"scratch")).faults == {}
+    await pipeline.aclose()
 
 
 async def test_where_info_is_forbidden_the_server_is_tried(
