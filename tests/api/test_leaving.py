@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from service.app import Service
+from service.errors import StoreUnavailable
 from tests.asgi import sign_in
 from tests.builders import DEADLINE, create
 from tests.conftest import MakeService
@@ -92,3 +93,24 @@ async def test_a_request_that_a_stop_cuts_off_is_answered_to_be_sent_again(servi
     await serving
     assert (sent[0]["status"], dict(sent[0]["headers"])[b"retry-after"]) == (503, b"1")
     assert b'"code":"stopping"' in sent[1]["body"]
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "reading"),
+    [("/api/admin/tokens/export", {}, "HGETALL"), ("/api/admin/audit", {"format": "csv"}, "XREVRANGE")],
+)
+async def test_a_download_that_fails_at_once_is_refused(
+    make_service: MakeService, path: str, query: dict[str, str], reading: str
+) -> None:
+    """As where one node of a cluster is away: a 200 had no end."""
+
+    class Away(Wrapped):
+        async def execute(self, *args: Any, **how: Any) -> Any:
+            if args[0] == reading or how.get("operation") == "read_index":
+                raise StoreUnavailable("Redis cannot be reached.")
+            return await super().execute(*args, **how)
+
+    service = await make_service(background=False, wrap=Away)
+    await create(service)
+    answer = await (await sign_in(service)).get(path, **query)
+    assert (answer.status, answer.json()["code"]) == (503, "store_unavailable")

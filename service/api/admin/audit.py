@@ -75,7 +75,7 @@ class AuditApi(OperationGroup, tag="audit"):
         if not call.head_only:
             await self._audit_log.write("export.made", caller.origin, "audit", after={"format": query.format, **asked})
         lines, media_type = (_ndjson_lines, NDJSON) if query.format == "ndjson" else (_csv_lines, CSV)
-        return Download(call, lines(self._audit.every(wanted)), media_type, f"audit.{query.format}")
+        return await Download(call, lines(self._audit.every(wanted)), media_type, f"audit.{query.format}").begun()
 
     @Operation("GET", "/api/admin/audit/verification", READ, "verifyAuditLog")
     async def verify(self, caller: Caller) -> AuditVerification:

@@ -104,7 +104,7 @@ class ImportExportApi(OperationGroup, tag="managed"):
                 "export.made", caller.origin, "tokens", after={"format": "ndjson", **dict(call.query)}
             )
         lines = (await in_turns(export_line, records) async for records in self._queries.everything(wanted))
-        return Download(call, lines, NDJSON, "tokens.ndjson")
+        return await Download(call, lines, NDJSON, "tokens.ndjson").begun()
 
     @Operation("POST", "/api/admin/tokens/import", ADMINISTER, "importTokens", body=str, body_media_type=NDJSON)
     async def take(self, call: Call, caller: Caller, query: ImportQuery) -> ImportResult:

@@ -4,6 +4,7 @@ import gzip
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from time import monotonic
+from typing import Self
 
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response, StreamingResponse
@@ -17,7 +18,7 @@ _ASKED_EVERY_SECONDS = 1.0
 
 class Download(StreamingResponse):
     """An answer to be kept as a file; none of it is read for HEAD. Should Redis fail half-way, or the caller's token
-    end, the connection is cut.
+    end, the connection is cut: `begun` reads the first piece, so that what fails at once is refused.
 
     Starlette's own watches for the client in a task group of anyio, and to load that the first time holds the loop
     for thirty milliseconds.
@@ -25,9 +26,24 @@ class Download(StreamingResponse):
 
     def __init__(self, call: Call, lines: AsyncIterator[list[bytes]], media_type: str, name: str) -> None:
         headers = {"cache-control": "no-store", "content-disposition": f'attachment; filename="{name}"'}
-        pieces = _nothing() if call.head_only else self._allowed(in_pieces(lines))
-        super().__init__(pieces, headers=headers, media_type=media_type)
+        super().__init__(self._pieces(), headers=headers, media_type=media_type)
         self._call = call
+        self._first = b""
+        self._rest = _nothing() if call.head_only else self._allowed(in_pieces(lines))
+
+    async def begun(self) -> Self:
+        """This one, its first piece read. Raises what reading raises."""
+        self._first = await self._call.unless_gone(self._next())
+        return self
+
+    async def _next(self) -> bytes:
+        return await anext(self._rest, b"")
+
+    async def _pieces(self) -> AsyncIterator[bytes]:
+        if self._first:
+            yield self._first
+        async for piece in self._rest:
+            yield piece
 
     async def _allowed(self, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         asked_at = monotonic()
