@@ -28,7 +28,7 @@ from service.edge.head import Refusal
 from service.edge.known_heads import Head, KnownHeads
 from service.identifiers import trace_of
 from service.metrics import Metrics
-from service.model import Credential, Kind, Outcome, Verdict
+from service.model import Kind, Outcome, Verdict
 from service.store.credentials import CredentialStore
 from service.store.limits.subjects import Changes
 from service.tokens.authority import EXPIRED, MALFORMED, NETWORK_DENIED, UNKNOWN, VOIDED, Authority
@@ -46,9 +46,6 @@ _END_OF_HEAD = b"\r\n\r\n"
 # A query of these signs is read by everybody in the same way, whatever it says.
 _WITH_QUERY = re.compile(rb"([A-Z]+ )([^ ?]+)(\?[A-Za-z0-9=&,_-]*)( HTTP/1\.1\r\n.*)", re.DOTALL).fullmatch
 _LET_GO_AT_ONCE = 256
-# A placeholder for the id: nothing else differs between the answers to one-time tokens without a subject.
-_ID = "stands-for-the-id"
-_ANONYMOUS = Credential(_ID, "", (), 0, 0, kind=Kind.ONE_TIME)
 # Refusals that say the same whatever was asked.
 _CONSTANT = (ABSENT, MALFORMED, UNKNOWN, EXPIRED, VOIDED, NETWORK_DENIED, UNAVAILABLE)
 
@@ -199,7 +196,6 @@ class FastPath:
         self.heads, self.heads_of_operations = KnownHeads(), HeadsOfOperations()
         self.seen = SeenSecrets(authority, store)
         self.is_usual = accepted.is_usual
-        self._spent_lines = allowed_lines(_ANONYMOUS).split(_ID.encode(), 1)
         self._required: dict[tuple[bytes, bytes | None], tuple[str, ...]] = {}
         self.refusals = {verdict.outcome: self._prepared(verdict) for verdict in _CONSTANT}
         self.openings = Openings([])
@@ -234,12 +230,6 @@ class FastPath:
         """The same record gets the same lines. Redis is asked each time whether it gets them."""
         decoded.lines = lines = allowed_lines(decoded.credential, decoded.limits if decoded.limited else ())
         return lines
-
-    def spent_lines(self, credential: Credential) -> bytes:
-        """As `allowed_lines`, of a one-time token, which comes no more."""
-        if credential.subject or credential.kind is not Kind.ONE_TIME:
-            return allowed_lines(credential)
-        return credential.token_id.encode().join(self._spent_lines)
 
     def required(self, query: bytes, field: bytes | None) -> tuple[str, ...]:
         """The scopes that a gateway asks for; remembered, because it asks with the same bytes every time."""

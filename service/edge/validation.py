@@ -14,6 +14,7 @@ from service.api.gateway.answers import (
     ABSENT,
     REQUEST_ID,
     UNAVAILABLE,
+    allowed_lines,
     answer,
     lines_of,
     quota_line,
@@ -254,7 +255,7 @@ class ValidationCycle(FastCycle):
             lines = decoded.lines or fast_path.allowed_lines(decoded)
             self._write(200, quota_line(verdict.quotas) + lines if verdict.quotas else lines, request_id)
         elif credential is not None and verdict.active and not verdict.quotas:
-            self._write(200, fast_path.spent_lines(credential), request_id)
+            self._write(200, allowed_lines(credential), request_id)
         else:
             status, lines, body = self._refusal(verdict, request_id)
             self._write(status, lines, request_id, body)
