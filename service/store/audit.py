@@ -3,7 +3,6 @@
 Beside each stands a stream of checkpoints, which seal what was written; see `tokens.audit.macs`.
 """
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -18,8 +17,6 @@ from service.store.driver.shards import Shard, Shards
 START = "0-0"
 # How many entries one step drops: a quarter of a millisecond of Redis' time.
 SLICE = 1000
-# How many entries are asked for first, and how much of them then.
-_FIRST, _PORTION_BYTES = 32, 256 * 1024
 # Of a checkpoint in the stream, in the order of its members behind the id.
 _FIELDS = "fnkplm"
 
@@ -77,24 +74,6 @@ class Checkpoint(NamedTuple):
     previous: str
     marks: bytes
     mac: str
-
-
-class Portion:
-    """How many entries to ask for at once: as many as Redis and we are done with in half a millisecond.
-
-    By how long those were that came last: most have four hundred bytes, one of a token with all the metadata that there
-    may be has fifty thousand.
-    """
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self.count = min(most, _FIRST)
-
-    def note(self, entries: Sequence[Stored]) -> None:
-        """Make the next portion by those that came."""
-        if entries:
-            size = sum([len(entry.body) for entry in entries])
-            self.count = max(1, min(self._most, 2 * self.count, _PORTION_BYTES * len(entries) // max(1, size)))
 
 
 class AuditStore:

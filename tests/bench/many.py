@@ -68,13 +68,14 @@ def changed(
 
 def exported(client: Client) -> Done:
     """Take all tokens out."""
-    return _timed(lambda: iter([_bytes(client, "GET", f"{TOKENS}/export", b"").count(b"\n")]))
+    return _timed(lambda: iter([taken_out(client, f"{TOKENS}/export").count(b"\n")]))
 
 
 def imported(client: Client, count: int) -> Done:
     """Take so many tokens in, whose lines are there before the time begins."""
-    bodies = [_lines(range(start, min(count, start + LINES_AT_ONCE))) for start in range(0, count, LINES_AT_ONCE)]
-    return _timed(lambda: map(partial(_import, client), bodies))
+    starts = range(0, count, LINES_AT_ONCE)
+    bodies = [b"\n".join(lines(range(start, min(count, start + LINES_AT_ONCE)))) for start in starts]
+    return _timed(lambda: map(partial(take_in, client), bodies))
 
 
 def _timed(steps: Callable[[], Iterator[int]]) -> Done:
@@ -89,20 +90,24 @@ def _timed(steps: Callable[[], Iterator[int]]) -> Done:
     return Done(sum(counts), sum(taken), max(taken), len(taken) - 1)
 
 
-def _lines(numbers: range) -> bytes:
+def lines(numbers: range, **terms: Any) -> list[bytes]:
     """Secrets of another system, as their SHA-256."""
-    rows = [
-        {"name": f"import {number}", "duration": "1month", "sha256": hashlib.sha256(b"%d" % number).hexdigest()}
-        for number in numbers
-    ]
-    return "\n".join(map(json.dumps, rows)).encode()
+    named = [(f"import {number}", hashlib.sha256(b"%d" % number).hexdigest()) for number in numbers]
+    rows = [{"name": name, "duration": "1month", "sha256": sha256, **terms} for name, sha256 in named]
+    return [json.dumps(row, ensure_ascii=False).encode() for row in rows]
 
 
-def _import(client: Client, body: bytes) -> int:
+def take_in(client: Client, body: bytes) -> int:
+    """Import lines; how many."""
     answer = json.loads(_bytes(client, "POST", f"{TOKENS}/import", body))
     if answer["skipped"]:
         raise BenchError(f"an import skipped {answer['skipped'][0]}")
     return int(answer["imported"])
+
+
+def taken_out(client: Client, path: str) -> bytes:
+    """What is answered, of any length and kind."""
+    return _bytes(client, "GET", path, b"")
 
 
 def _bytes(client: Client, method: str, path: str, body: bytes) -> bytes:

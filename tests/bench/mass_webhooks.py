@@ -19,11 +19,11 @@ TOLD_A_SECOND = 2000
 
 def webhooks(place: Place, count: int) -> Iterator[Row]:
     """So many tokens are created; one receiver that takes everything is told of each."""
-    port = _webhook(place)
+    port = webhook(place)
     with _receiver(place, port):
         fill_now(place.env, 0, count, PATIENCE_SECONDS)
         began, first = time.monotonic(), _received(port)
-        with asking(place.server, place.secret) as waits:
+        with asking(place) as waits:
             servers.wait_until(lambda: _received(port) >= count, PATIENCE_SECONDS)
         rate = (_received(port) - first) / (time.monotonic() - began)
         told = _received(port)
@@ -36,9 +36,9 @@ def outage(place: Place, count: int) -> Iterator[Row]:
 
     Once it is back, it is told of what the stream kept; the rest is counted.
     """
-    port = _webhook(place)
+    port = webhook(place)
     began = time.monotonic()
-    with asking(place.server, place.secret) as waits:
+    with asking(place) as waits:
         fill_now(place.env | {"TOKENS_AUDIT_MAX_ENTRIES": str(count // 2)}, 0, count, PATIENCE_SECONDS)
         servers.wait_until(lambda: False, OUTAGE_SECONDS - (time.monotonic() - began))
         away = time.monotonic() - began
@@ -55,7 +55,7 @@ def outage(place: Place, count: int) -> Iterator[Row]:
     yield row(place, "outage", seen, waits, held=held)
 
 
-def _webhook(place: Place) -> int:
+def webhook(place: Place) -> int:
     """A webhook for created tokens, and the port that it is sent to."""
     port = held_port()
     place.client.must("POST", "/api/admin/webhooks", {"url": f"http://127.0.0.1:{port}/", "events": ["token.created"]})

@@ -38,7 +38,7 @@ class Row:
 
     def __str__(self) -> str:
         verdict = "held" if self.held else "MISSED"
-        return f"{self.name:26} {self.seen:76} {self.beside:40} {self.turn:16} {verdict}"
+        return f"{self.name:26} {self.seen:76} {self.beside:62} {self.turn:16} {verdict}"
 
 
 def placed(stack: ExitStack) -> Place:

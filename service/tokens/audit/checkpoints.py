@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 import msgspec
 
 from service.keyring import Keyring
-from service.store.audit import START, AuditStore, AuditStream, Checkpoint, Portion, Stored
+from service.store.audit import START, AuditStore, AuditStream, Checkpoint, Stored
 from service.store.driver.keys import Stream
-from service.store.pacing import give_way, in_turns
+from service.store.pacing import Portion, give_way, in_turns
 from service.tokens.audit import macs
 
 log = logging.getLogger(__name__)
@@ -67,7 +67,7 @@ class Checkpoints:
         while True:
             asked = portion.count
             entries = await self._store.oldest(stream, last.entry_id if last else START, asked)
-            portion.note(entries)
+            portion.note([len(entry.body) for entry in entries])
             read += len(entries)
             is_last = len(entries) < asked
             are_many = read >= _MANY and not is_last

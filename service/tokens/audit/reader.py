@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator
 import msgspec
 
 from service.model import AuditEntry
-from service.store.audit import AuditStore, AuditStream, Portion, Stored
+from service.store.audit import AuditStore, AuditStream, Stored
 from service.store.driver.keys import Stream
 from service.store.driver.replies import decoded
-from service.store.pacing import rest_if_felt
+from service.store.pacing import Portion, rest_if_felt
 
 # Entries of all streams: to read and write so many keeps the loop for half a millisecond.
 _CHUNK = 256
@@ -134,7 +134,7 @@ class _Reader:
     async def fill(self) -> None:
         asked = self._portion.count
         entries = await self._store.newest(self._stream, self._next, asked)
-        self._portion.note(entries)
+        self._portion.note([len(entry.body) for entry in entries])
         self._ended = len(entries) < asked
         self.waiting = [(self._position(entry), entry.body) for entry in entries]
         if entries:

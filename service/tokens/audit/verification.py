@@ -6,9 +6,9 @@ from functools import partial
 import msgspec
 
 from service.keyring import DerivedKeys, Keyring
-from service.store.audit import START, AuditStore, AuditStream, Checkpoint, Portion, Stored
+from service.store.audit import START, AuditStore, AuditStream, Checkpoint, Stored
 from service.store.driver.keys import Stream
-from service.store.pacing import in_turns
+from service.store.pacing import Portion, in_turns
 from service.tokens.audit import macs
 from service.tokens.audit.checkpoints import Checkpoints
 
@@ -130,7 +130,7 @@ class _Walk:
         while page := await self._store.oldest(self._stream, after, self._portion.count, last=last):
             found += page
             after = page[-1].entry_id
-            self._portion.note(page)
+            self._portion.note([len(entry.body) for entry in page])
         return found
 
     async def _check(self, checkpoint: Checkpoint, last: Checkpoint | None) -> None:

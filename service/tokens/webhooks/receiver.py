@@ -7,9 +7,8 @@ one message at a time and after growing pauses, while its events stay in their s
 import asyncio
 from collections.abc import Callable
 
-from service.store.audit import Portion
 from service.store.outbox import UNKNOWN, Outbox, Place, Waiting
-from service.store.pacing import in_turns
+from service.store.pacing import Portion, in_turns
 from service.tokens.webhooks.delivery import GIVE_UP_SECONDS, Delivery, Outcome, Post, doubled, pause
 from service.tokens.webhooks.registry import Known
 
@@ -79,7 +78,7 @@ class Receiver:
         page = await outbox.read(stream, place, count)
         if not page.events:
             return False
-        self._portion.note(page.events)
+        self._portion.note([len(event.body) for event in page.events])
         await self._send(outbox, await self._post.deliveries(outbox.shard, stream, page.events, known.webhook))
         # Moved on after the sending: should this process die in between, the page is sent once more and not lost.
         if self.known is not None:
