@@ -16,7 +16,7 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.server import ServerState
 
 from service.api.gateway.answers import REQUEST_ID, lines_of
-from service.api.http.call import Headers
+from service.api.http.call import Call, Headers
 from service.api.http.problems import respond
 from service.edge.deadlines import Deadlines
 from service.edge.fast_path import FastPath, Openings, Seen
@@ -24,6 +24,9 @@ from service.edge.known_heads import NO_HEAD, SECRETS, Pieces
 from service.errors import StoreUnavailable
 from service.store.driver.replies import Reply
 from service.tokens.credential import DecodedCredential
+
+# A call and its answer, too long to be sent as a whole.
+Made = tuple[Call, Response] | None
 
 
 class Connection(Protocol):
@@ -41,7 +44,7 @@ class Connection(Protocol):
 
     def go_on(self) -> None: ...
 
-    def start_over(self, cycle: FastCycle, method: str, url: bytes, headers: Headers) -> None: ...
+    def start_over(self, cycle: FastCycle, method: str, url: bytes, headers: Headers, made: Made = None) -> None: ...
 
 
 # No ABC: `isinstance` would call a function in Python for every request.
@@ -180,9 +183,12 @@ class OperationCycle(FastCycle):
             return None
         return found if authority.evaluate(found, (), self._address(), authority.clock()).active else None
 
-    def _start_over(self, url: bytes) -> None:
-        """Leave what is unusual to the ordinary way, from the start: nothing was changed or counted yet."""
-        self._protocol.start_over(self, self._method, url, self._headers)
+    def _start_over(self, url: bytes, made: Made = None) -> None:
+        """Leave what is unusual to the ordinary way: from the start, or what was `made` and is to be sent in pieces.
+
+        Nothing was changed or counted yet.
+        """
+        self._protocol.start_over(self, self._method, url, self._headers, made)
         self._let_go()
 
     @property

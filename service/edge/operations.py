@@ -11,7 +11,7 @@ from typing import Any
 from starlette.types import Message
 
 from service.api.admin.tokens import MANAGED_PATH
-from service.api.http.call import Call
+from service.api.http.call import Call, LongJson
 from service.api.one_time import ISSUE_PATH
 from service.edge.checks import IntrospectionCycle, SessionCheckCycle, check_of
 from service.edge.fast_cycle import Connection, OperationCycle, Whole
@@ -62,6 +62,10 @@ class BearerCycle(OperationCycle):
     async def _work(self, call: Call) -> None:
         response = await self._fast_path.answer(call)
         request_id = call.request_id.encode()
+        if isinstance(response, LongJson):
+            response.raw_headers.append((b"x-request-id", request_id))
+            self._start_over(self.head.plan, (call, response))
+            return
         self._answer(Whole.of(response), outcome=call.outcome, token_id=call.token_id, request_id=request_id)
 
 

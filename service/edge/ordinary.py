@@ -20,6 +20,7 @@ from service.api.gateway.answers import lines_of
 from service.api.http.application import Application
 from service.api.http.call import Headers
 from service.api.http.validate_paths import form_of
+from service.edge.fast_cycle import Made
 from service.edge.fast_path import STATUS_LINES
 from service.errors import ServiceError
 
@@ -31,6 +32,8 @@ class OrdinaryCycle(RequestResponseCycle):
 
     # uvicorn's own constructor makes the rest.
     application: Application
+    # A long answer that the fast path has made.
+    made: Made = None
 
     @classmethod
     def of(cls, connection: Any, method: str, url: bytes, headers: Headers, *, keep_alive: bool) -> OrdinaryCycle:
@@ -89,12 +92,15 @@ class OrdinaryCycle(RequestResponseCycle):
         """As uvicorn's, which answers and logs what the application did not catch; `app` is that very application."""
         await super().run_asgi(self._serve)  # type: ignore[arg-type]  # starlette's names of the same types
         # An idle connection keeps its last cycle, and in a request there is a secret.
-        self.scope, self.body = {}, bytearray()  # type: ignore[typeddict-item]
+        self.scope, self.body, self.made = {}, bytearray(), None  # type: ignore[typeddict-item]
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        call = self.application.call(scope, receive)
-        call.is_whole = not self.more_body
-        response = await self.application.respond(call)
+        if self.made is not None:
+            call, response = self.made
+        else:
+            call = self.application.call(scope, receive)
+            call.is_whole = not self.more_body
+            response = await self.application.respond(call)
         if isinstance(response, StreamingResponse):
             try:
                 await response(scope, receive, send)

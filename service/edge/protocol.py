@@ -15,7 +15,7 @@ from uvicorn.server import ServerState
 
 from service.api.http.call import Headers
 from service.api.http.validate_paths import plan_of
-from service.edge.fast_cycle import FastCycle, OperationCycle
+from service.edge.fast_cycle import FastCycle, Made, OperationCycle
 from service.edge.head import HEAD_BYTES, HEAD_FIELDS, HOSTS, TOO_LARGE, UNUSUAL, Refused, Trailer, check, size_of
 from service.edge.known_heads import NOTHING_SAID, Head, Layout, Named, Pieces, said_once
 from service.edge.limits import ALL_BUSY, TOO_MANY, ConnectionLimits
@@ -227,11 +227,10 @@ class EdgeProtocol(ReadingProtocol):
         else:
             self._await_turn(cycle)
 
-    def start_over(self, cycle: FastCycle, method: str, url: bytes, headers: Headers) -> None:
-        """Have the ordinary way answer, from the start, a request that was read as a whole."""
+    def start_over(self, cycle: FastCycle, method: str, url: bytes, headers: Headers, made: Made = None) -> None:
+        """Have the ordinary way answer, from the start or with what was `made`, a request that was read as a whole."""
         ordinary = OrdinaryCycle.of(self, method, url, headers, keep_alive=cycle.keep_alive)
-        ordinary.body += cycle.body
-        ordinary.more_body = False
+        ordinary.body, ordinary.more_body, ordinary.made = bytearray(cycle.body), False, made
         ordinary.message_event.set()
         ordinary.disconnected = self.transport.is_closing()
         cycle.response_complete = True

@@ -170,3 +170,34 @@ async def test_a_fault_of_ours_ends_the_connection_and_is_logged(
     async with edge(service, turned, NO_LIMITS) as port:
         assert await until_closed(port, creating(secret, "a1")) == b""
     assert [record.exc_info is not None for record in caplog.records if record.name == "uvicorn.error"] == [True]
+
+
+async def test_a_long_list_is_sent_in_pieces_and_the_request_behind_it_is_answered_next(
+    make_service: MakeService, turned: Turned, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns: list[int] = []
+
+    async def give_way() -> None:
+        turns.append(1)
+        await asyncio.sleep(0)
+
+    service = await make_service(background=False)
+    secret = (await sign_in(service)).decode()
+    for number in range(10):
+        await create(service, f"token {number}")
+    listing = f"GET /api/admin/tokens?limit=10 HTTP/1.1\r\nHost: a\r\nX-Request-Id: r-1\r\nAuthorization: Bearer {secret}\r\n\r\n"
+    async with edge(service, turned, NO_LIMITS) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(listing.encode())
+        whole = await answer(reader)
+        monkeypatch.setattr("service.api.http.call._PIECE_BYTES", 100)
+        monkeypatch.setattr("service.api.http.call.give_way", give_way)
+        writer.write(listing.encode() + creating(secret, "a1"))
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            head = await reader.readuntil(b"\r\n\r\n")
+        assert head.count(b"\r\nx-request-id: r-1\r\n") == 1
+        assert (head[9:12], await reader.readexactly(len(whole[1]))) == whole
+        # Four records are a piece, and the end.
+        assert len(turns) == 4
+        assert (await answer(reader))[0] == b"201"
+        writer.close()

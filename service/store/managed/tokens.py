@@ -1,7 +1,7 @@
 """Managed tokens in Redis: created, read and changed, each change with its indexes and its audit entry."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from itertools import chain
 from operator import attrgetter
@@ -23,10 +23,10 @@ from service.store.managed.names import Names, freed_member, member, name_prefix
 from service.store.managed.query import Condition
 from service.store.managed.records import Record, Retention
 from service.store.managed.search import Blocks, name_row
-from service.store.pacing import Portion, in_turns, share_turn
+from service.store.pacing import Portion, share_turn
 
-# How many records are read at once, and every which one of them is measured for that.
-_MOST, _MEASURED = 250, 16
+# How many records are read at once.
+_MOST = 250
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -62,6 +62,7 @@ class ManagedStore:
         self.names = Names(shards)
         self._many = ManyTokens(shards)
         self._blocks = Blocks(len(shards))
+        self._read = partial(self._many.read_whole, key_of=Keys.metadata)
         self._decoded = records.Remembered(records.decode)
         self._portion = Portion(_MOST, first=_MOST)
         # Without `retry`: asked again after a lost reply they would find what the first try wrote, and refuse it.
@@ -116,23 +117,11 @@ class ManagedStore:
 
     async def get_many(self, token_ids: Sequence[str]) -> list[Record | None]:
         """Records in the order of the ids, in one round trip; more where they are long."""
-        return await self._made_of(records.decode, token_ids)
+        return await self._portion.made_of(token_ids, self._read, records.decode)
 
     async def get_again(self, token_ids: Sequence[str]) -> list[Record | None]:
         """The same for a page, which is asked for again and again: what was decoded lately need not be once more."""
-        return await self._made_of(self._decoded.of, token_ids)
-
-    async def _made_of(
-        self, decode: Callable[[str, Sequence[bytes]], Record | None], token_ids: Sequence[str]
-    ) -> list[Record | None]:
-        found: list[Record | None] = []
-        while len(found) < len(token_ids):
-            some = token_ids[len(found) : len(found) + self._portion.count]
-            rows = await self._many.read_whole(some, Keys.metadata)
-            # A few of them tell: to measure each takes a twentieth of all the time.
-            self._portion.note([sum(map(len, row)) for row in rows[::_MEASURED]])
-            found += await in_turns(decode, some, rows)
-        return found
+        return await self._portion.made_of(token_ids, self._read, self._decoded.of)
 
     async def matching(self, token_ids: Sequence[str], wanted: Sequence[Condition]) -> list[bool]:
         """Which records meet these conditions, or may: what meets them is to be read, and evaluated by its record."""
