@@ -8,7 +8,7 @@ import msgspec
 from msgspec.structs import astuple
 
 from service.keyring import SEAL_BYTES, Keyring
-from service.model import Credential, Kind, Outcome, Scopes, Verdict
+from service.model import KIND_MANAGED, KIND_SESSION, Credential, Kind, Outcome, Scopes, Verdict
 from service.store.credentials import CredentialStore
 from service.store.driver.replies import unavailable
 from service.store.fence import VOID
@@ -21,8 +21,6 @@ from service.tokens.secret import parse
 from service.tokens.usage import Usage
 
 _REMEMBERED = 16_384
-# Names of their own: reading a member off an enumeration takes as long as the rest of the comparison.
-_MANAGED, _SESSION = Kind.MANAGED, Kind.SESSION
 _decode = msgspec.msgpack.Decoder(Credential).decode
 _encode = msgspec.msgpack.Encoder().encode
 _DEFAULTS = tuple(field.default for field in msgspec.structs.fields(Credential))
@@ -117,7 +115,7 @@ class Authority:
 
     def first_digest(self, kind: Kind | None, secret: bytes) -> bytes | None:
         """Of a session or managed token, or by the first rule for secrets of other systems; `kind` is by its form."""
-        if kind is _MANAGED or kind is _SESSION:
+        if kind is KIND_MANAGED or kind is KIND_SESSION:
             return self.digest(kind, secret)
         return next(iter(self.imported.digests(secret)), None)
 
@@ -145,7 +143,10 @@ class Authority:
         if credential.expires_at and credential.expires_at <= now:
             return EXPIRED
         # A session ends with a change of the password, and nobody has to find it for that.
-        if credential.kind is _SESSION and self.accounts.password_mark(credential.subject) != credential.password_mark:
+        if (
+            credential.kind is KIND_SESSION
+            and self.accounts.password_mark(credential.subject) != credential.password_mark
+        ):
             return UNKNOWN
         if required and (missing := decoded.missing(required)):
             return Verdict(Outcome.INSUFFICIENT_SCOPE, credential, missing)
@@ -156,7 +157,7 @@ class Authority:
         bytes and `known` is the same object; 0 where more than the record decides.
         """
         credential = decoded.credential
-        if credential.networks or credential.kind is _SESSION:
+        if credential.networks or credential.kind is KIND_SESSION:
             return 0
         # Always a float: Python compares two of them faster than a float and an int.
         return float(credential.expires_at) or math.inf

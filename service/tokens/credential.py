@@ -3,14 +3,12 @@
 from functools import lru_cache
 
 from service.addresses import is_in, read_address, read_networks, unmapped
-from service.model import Credential, Kind, Outcome, RateLimit, Scopes, Verdict
+from service.model import KIND_MANAGED, OUTCOME_ACTIVE, Credential, RateLimit, Scopes, Verdict
 from service.store.credentials import Terms
 from service.store.limits.subjects import Shared
 
 _REMEMBERED = 1024
 _NOTHING_SHARED = Shared()
-# Names of their own: reading a member off an enumeration takes as long as the rest of the line.
-_ACTIVE, _MANAGED = Outcome.ACTIVE, Kind.MANAGED
 
 
 @lru_cache(_REMEMBERED)
@@ -44,14 +42,14 @@ class DecodedCredential:
         self.digest = digest
         self.seal = seal
         self.credential = credential
-        self.active = Verdict(_ACTIVE, credential)
+        self.active = Verdict(OUTCOME_ACTIVE, credential)
         self.share(None if self.subject else _NOTHING_SHARED)
 
     @property
     def subject(self) -> str:
         """Whose shared limits it draws from; a session is a person's and draws from none."""
         credential = self.credential
-        return (credential.charged_as or credential.subject) if credential.kind is _MANAGED else ""
+        return (credential.charged_as or credential.subject) if credential.kind is KIND_MANAGED else ""
 
     def share(self, shared: Shared | None) -> None:
         """Take in the limits that its subject's tokens share; None for not known yet, which may be a limit."""

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 from zlib import crc32
 
-from service.model import Kind
+from service.model import KIND_MANAGED, Kind
 
 if TYPE_CHECKING:
     # The parent of the workers mints a first password here, and needs none of what speaks to Redis.
@@ -23,8 +23,6 @@ _ALPHANUMERIC = (string.ascii_letters + string.digits).encode()
 _EVENLY = bytes(_ALPHANUMERIC[value % 62] for value in range(256))
 _UNEVEN = bytes(range(248, 256))
 _HEX = b"0123456789abcdef"
-# A name of its own: reading a member off an enumeration takes as long as a comparison.
-_MANAGED = Kind.MANAGED
 
 
 def parse(secret: bytes) -> Kind | None:
@@ -38,7 +36,7 @@ def parse(secret: bytes) -> Kind | None:
         digits = secret[4:]
         if secret[:4] != b"rtk_" or digits.translate(None, _HEX):
             return None
-        return _MANAGED if crc32(secret[:60]) == int(digits[56:], 16) else None
+        return KIND_MANAGED if crc32(secret[:60]) == int(digits[56:], 16) else None
     if size == 64:
         return Kind.SESSION if _SESSION.fullmatch(secret) else None
     return Kind.ONE_TIME if size == 32 and _ONE_TIME.fullmatch(secret) else None

@@ -11,7 +11,7 @@ from itertools import islice
 
 from service.addresses import read_address
 from service.errors import StoreUnavailable
-from service.model import Kind, Outcome, Verdict
+from service.model import KIND_SESSION, Outcome, Verdict
 from service.store.managed.records import PIECE
 from service.store.pacing import give_way
 from service.store.usage import UsageStore, Use
@@ -19,8 +19,6 @@ from service.tokens.credential import DecodedCredential
 
 # A longer value makes the record take twice the room.
 _AGENT_LENGTH = PIECE
-# A name of its own: reading a member off an enumeration takes as long as the comparison.
-_SESSION = Kind.SESSION
 # For how many tokens the uses are written each second. Where there are more, the rest wait and gather further uses,
 # because a write takes Redis five times as long as a validation.
 _AT_ONCE = 4096
@@ -73,7 +71,7 @@ class Usage:
 
     def _begin(self, decoded: DecodedCredential) -> Use:
         digest, credential = decoded.digest, decoded.credential
-        if credential.kind is _SESSION:
+        if credential.kind is KIND_SESSION:
             if (known := self._sessions.get(digest)) is None:
                 known = self._sessions[digest] = Use(credential.token_id, digest), credential.expires_at
             return known[0]

@@ -13,7 +13,7 @@ from service.api.http.problems import challenge, problem_body
 from service.api.http.proxies import TrustedProxies
 from service.errors import NO_ANSWER, InvalidRequest
 from service.identifiers import REQUEST_KEY
-from service.model import Credential, Kind, Outcome, Quota, RateLimit, Verdict
+from service.model import KIND_MANAGED, Credential, Kind, Outcome, Quota, RateLimit, Verdict
 
 # A percent sign is encoded, too, so that every value can be decoded in one way.
 _PRINTABLE = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) != "%")
@@ -21,8 +21,6 @@ _AS_IT_IS = re.compile(r"[!-$&-~]+")
 _COST = re.compile(rb"[1-9]\d{0,2}|1000")
 REQUEST_ID = b"x-request-id: "
 _KINDS = {kind: kind.value for kind in Kind}
-# A name of its own: reading a member off an enumeration takes as long as a comparison.
-_MANAGED = Kind.MANAGED
 # What `quote` leaves as it is, and spaces.
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_.~ -]*")
 _PROBLEM = (b"content-type", b"application/problem+json")
@@ -130,7 +128,7 @@ def allowed_headers(credential: Credential, limits: tuple[RateLimit, ...] = ()) 
 def allowed_lines(credential: Credential, limits: tuple[RateLimit, ...] = ()) -> bytes:
     """The same as lines on the wire, up to the request id."""
     subject, name = _ascii(credential.subject), ""
-    if credential.kind is _MANAGED:
+    if credential.kind is KIND_MANAGED:
         # Many names have nothing but spaces to be encoded.
         plain = credential.name if _PLAIN_NAME.fullmatch(credential.name) else quote(credential.name, safe=" ")
         name = f"x-token-name: {plain.replace(' ', '%20') or '-'}\r\n"

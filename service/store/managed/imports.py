@@ -9,7 +9,7 @@ from itertools import chain
 
 import msgspec
 
-from service.model import ManagedToken, Status
+from service.model import STATUS_ACTIVE, STATUS_INACTIVE, STATUS_REVOKED, ManagedToken
 from service.store.audit import Entry
 from service.store.credentials import Reason
 from service.store.driver.keys import FIRST_USE
@@ -25,8 +25,6 @@ from service.store.managed.tokens import ManagedStore
 from service.store.pacing import in_turns, share_turn
 
 _ANNOUNCED_MILLISECONDS = 60_000
-# Names of their own, as in `service.model`.
-_ACTIVE, _INACTIVE, _, _REVOKED = Status
 
 
 class Refused(StrEnum):
@@ -201,12 +199,12 @@ class ImportStore:
     def _state(self, home: Shard, token: ManagedToken, now: int) -> tuple[bytes, bytes, str]:
         """In which list a token of this status stands, what tells of it once its credential is gone, and when."""
         keys, status, told_at = home.keys, token.status(now), token.expires_at or token.created_micros
-        if status is _ACTIVE:
+        if status is STATUS_ACTIVE:
             return keys.on, keys.expiry, str(told_at)
-        if status is _INACTIVE:
+        if status is STATUS_INACTIVE:
             return keys.off, keys.expiry, str(-told_at)
         purge = str((token.revoked_at or token.expires_at) + self._retention.seconds)
-        return keys.off if status is _REVOKED else keys.dead, keys.purge, purge
+        return keys.off if status is STATUS_REVOKED else keys.dead, keys.purge, purge
 
     def _home(self, token: ManagedToken, digest: bytes) -> Shard:
         home = self._shards.of_digest(digest)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from service.errors import StoreFull, StoreUnavailable
-from service.model import ManagedToken, Origin, Status
+from service.model import STATUS_ACTIVE, ManagedToken, Origin
 from service.store.managed.imports import ImportStore, Incoming, Refused
 from service.store.managed.records import Record
 from service.store.pacing import in_turns, patiently, share_turn
@@ -21,8 +21,6 @@ from service.tokens.secret import mint_id
 # How many rows are taken in at once: a quarter of a millisecond of Redis' time, half a one beside a million tokens, and
 # half a one of ours, in which others have turns.
 SLICE = 8
-# A name of its own, as in `service.model`.
-_ACTIVE = Status.ACTIVE
 # As in `pacing.patiently`, which does not tell that it asked again.
 _PAUSES = (0.1, 0.4)
 # What the API takes as a name; that is declared above this layer and cannot be imported.
@@ -174,7 +172,7 @@ class Imports:
     def _incoming(self, token: ManagedToken, origin: Origin, row: Exported | ImportedSecret | None = None) -> Incoming:
         now = self._clock()
         credential = predecessor = b""
-        if token.status(now) is _ACTIVE:
+        if token.status(now) is STATUS_ACTIVE:
             credential = self._seals.credential(token, token.digest, token.expires_at)
             if token.predecessor and token.predecessor_until > now:
                 predecessor = self._seals.credential(token, token.predecessor, token.predecessor_until)

@@ -11,7 +11,7 @@ from service.api.admin.schemas.creation import Description, Id, MaxUses, Metadat
 from service.api.admin.schemas.limits import LimitsGiven, LimitShown, Rate, alone_shown, limit_shown
 from service.api.http.timestamps import Instant, rfc3339, rfc3339_or_none
 from service.errors import wrong
-from service.model import ManagedToken, Quota, Scope, Status
+from service.model import STATUS_ACTIVE, ManagedToken, Quota, Scope, Status
 from service.store.usage import Series
 from service.tokens.managed.bulk import BulkResult, Continuation, Part
 from service.tokens.managed.rotation import LONGEST_OVERLAP_SECONDS
@@ -19,8 +19,6 @@ from service.tokens.managed.rotation import LONGEST_OVERLAP_SECONDS
 _STATUS = f"({'|'.join(Status)})"
 Statuses = Annotated[str, Meta(extra_json_schema={"pattern": f"^(all|{_STATUS}(,{_STATUS})*)$"})]
 LastAddress = Annotated[str, Meta(min_length=1, max_length=45, description="where it was used last, as usage shows it")]
-# A name of its own, as in `service.model`: a page asks fifty times.
-_ACTIVE = Status.ACTIVE
 _decode = msgspec.json.Decoder(Continuation).decode
 SliceCursor = Annotated[str, Meta(min_length=1, max_length=200)]
 
@@ -218,7 +216,7 @@ def shown(
         f"****-****-****-{token.last_eight}",
         rfc3339(token.created_at),
         rfc3339_or_none(token.expires_at),
-        status is _ACTIVE,
+        status is STATUS_ACTIVE,
         rfc3339_or_none(token.last_used_at),
         token.created_by,
         token.description,
