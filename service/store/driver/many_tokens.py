@@ -124,8 +124,11 @@ class ManyTokens:
     def _slices(self, token_ids: Sequence[str]) -> list[tuple[Shard, list[int]]]:
         """The places of the ids by shard."""
         count = len(self._shards)
+        indexes = shards_of_ids(token_ids, count)
+        if count == 1 and indexes and None not in indexes:
+            return [(self._shards[0], list(range(len(indexes))))]
         places: list[list[int]] = [[] for _ in range(count)]
-        for place, index in enumerate(shards_of_ids(token_ids, count)):
+        for place, index in enumerate(indexes):
             if index is not None:
                 places[index].append(place)
         return [(shard, wanted) for shard, wanted in zip(self._shards, places, strict=True) if wanted]
@@ -135,6 +138,8 @@ def _in_places(
     count: int, slices: Sequence[tuple[Shard, list[int]]], replies: Sequence[Sequence[Reply]], absent: Reply
 ) -> list[Any]:
     """What each slice was told of its ids, in the order of all; `absent` where that is nothing."""
+    if len(slices) == 1 and len(replies[0]) == count:
+        return [row or absent for row in replies[0]]
     rows = [absent] * count
     for (_, wanted), told in zip(slices, replies, strict=True):
         for place, row in zip(wanted, told, strict=True):
