@@ -23,6 +23,8 @@ _AGENT_LENGTH = PIECE
 # because a write takes Redis five times as long as a validation.
 _AT_ONCE = 4096
 _SECONDS_TO_WAIT = 3
+# Where so many wait, a great part of all requests has a use to be written.
+_CROWD = 2 * _AT_ONCE
 # How many tokens may wait so: forty megabytes.
 _MOST_WAITING = 2**17
 # To let tens of thousands go in one step would hold the loop for milliseconds.
@@ -127,7 +129,7 @@ class Usage:
     async def _write(self, due: deque[bytes]) -> None:
         # Slice by slice: a second may bring tens of thousands, and requests go on between. What is written is let
         # go, so that what is counted meanwhile takes its room.
-        at_once = self._store.at_once(of_a_crowd=len(due) >= _AT_ONCE)
+        at_once = self._store.at_once(of_a_crowd=len(self._gathered) >= _CROWD)
         while taken := [self._gathered.pop(due.popleft()) for _ in range(min(at_once, len(due)))]:
             self._allowed += sum([use.allowed for use in taken])
             for use in taken:

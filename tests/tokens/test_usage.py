@@ -95,7 +95,7 @@ async def test_uses_of_many_tokens_are_written_in_parts_that_hold_no_validation_
     """Fifty took Redis as long as a validation takes in all, and each that came meanwhile waited twice as long. Where a
     crowd waits to be written that is felt in any case, and small parts took this process a fifth of its time.
     """
-    monkeypatch.setattr("service.tokens.usage._AT_ONCE", crowd)
+    monkeypatch.setattr("service.tokens.usage._CROWD", crowd)
     run, written = Script.run, list[int]()
 
     async def watched(script: Script, link: Any, keys: tuple[bytes, ...], *args: Any) -> Any:
