@@ -285,7 +285,7 @@ class ReadingProtocol(HttpToolsProtocol):
         if self.pipeline or not (self._in_head or self.body_since is not None) or not self.transport.can_write_eof():
             self.transport.close()
             return
-        self._leaves, self._unparsed = True, b""
+        self._leaves, self._unparsed, self.idle_since = True, b"", self.deadlines.now
         if (cycle := self.cycle) is not None:
             cycle.disconnected = True
             cycle.message_event.set()

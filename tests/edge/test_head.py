@@ -5,17 +5,22 @@ from contextlib import suppress
 
 import pytest
 
+from service.api.http.proxies import TrustedProxies
 from service.app import Service
-from service.edge.deadlines import BODY_SECONDS
+from service.edge.deadlines import BODY_SECONDS, Deadlines
 from service.edge.head import HOSTS
+from service.edge.limits import ConnectionLimits
+from service.edge.protocol import EdgeProtocol
 from service.errors import StoreUnavailable
 from service.model import Origin
 from tests.builders import sign_in
 from tests.conftest import PASSWORD
 from tests.edge.asking import GOOD, PATIENCE_SECONDS, first, send, taken, until_closed
 from tests.edge.conftest import Turned
+from tests.listening import listening
 
 ORIGIN = Origin("admin", "192.0.2.1", "api", "r")
+SIGN_IN = b"POST /api/token HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 5242880\r\n\r\n"
 METRICS = b"GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 
 INVALID = {
@@ -374,3 +379,19 @@ async def test_nothing_is_written_behind_a_refusal_by_an_operation_that_goes_on(
             pass
     writer.close()
     assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+
+
+async def test_a_stop_waits_a_second_for_whoever_sends_on_behind_an_answer(service: Service, turned: Turned) -> None:
+    deadlines, limits = Deadlines(turned), ConnectionLimits(TrustedProxies(), per_address=0)
+    shared = {"fast_path": service.fast_path, "limits": limits, "deadlines": deadlines}
+    async with listening(service, EdgeProtocol, shared) as port, asyncio.timeout(PATIENCE_SECONDS):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(SIGN_IN + b"a" * 4096)
+        assert (await reader.read()).startswith(b"HTTP/1.1 413 ")
+        deadlines.drain()
+        await turned.to(2)
+        while not writer.transport.is_closing():
+            with suppress(ConnectionError):
+                writer.write(b"a")
+                await writer.drain()
+            await asyncio.sleep(0)
