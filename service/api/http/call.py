@@ -29,8 +29,9 @@ MOST_PAIRS = 200
 # The size of a page in every list: where the request names none, and the largest.
 PAGE, LARGEST_PAGE = 50, 200
 PageSize = Annotated[int, Meta(ge=1, le=LARGEST_PAGE)]
-# So many rows of a list are written in one go, of which one may have 50 kB; and about so much is sent in one.
-_ROWS, _PIECE_BYTES = 4, 128 * 1024
+# So many rows of a list are written in one go, of which one may have 50 kB, or so many if those before had no more than
+# so many bytes; and about so much is sent in one.
+_ROWS, _MOST_ROWS, _SHORT_BYTES, _PIECE_BYTES = 4, 16, 16 * 1024, 128 * 1024
 T = TypeVar("T")
 _encode = msgspec.json.Encoder().encode
 _JSON = (b"content-type", b"application/json")
@@ -74,39 +75,28 @@ async def json_of(told: Any, status: int) -> Json | LongJson:
     listed = getattr(told, told.__struct_fields__[0]) if isinstance(told, msgspec.Struct) else None
     if not isinstance(listed, list) or len(listed) <= _ROWS:
         return Json(told, status)
-    head, _, end = _encode(msgspec.structs.replace(told, **{told.__struct_fields__[0]: []})).partition(b"]")
-    pieces = [piece async for piece in in_pieces(_written(head, listed, b"]" + end))]
-    return Json(pieces[0], status) if len(pieces) == 1 else LongJson(pieces, status)
-
-
-async def _written(head: bytes, rows: list[Any], end: bytes) -> AsyncIterator[list[bytes]]:
-    while rows:
+    before, _, end = _encode(msgspec.structs.replace(told, **{told.__struct_fields__[0]: []})).partition(b"]")
+    pieces, waiting, size, count = list[bytes](), list[bytes](), 0, _ROWS
+    while listed:
         # Without the brackets: a list of its own.
-        yield [head, _encode(rows[:_ROWS])[1:-1]]
-        del rows[:_ROWS]
-        head = b","
-    yield [end]
+        text = _encode(listed[:count])[1:-1]
+        del listed[:count]
+        waiting += (before, text)
+        before, size = b",", size + len(text)
+        if size >= _PIECE_BYTES:
+            pieces.append(b"".join(waiting))
+            waiting, size = [], 0
+        # Most rows have some hundred bytes.
+        count = min(2 * count, _MOST_ROWS) if len(text) < _SHORT_BYTES else _ROWS
+        await rest_if_felt()
+    last = b"".join((*waiting, b"]", end))
+    return LongJson([*pieces, last], status) if pieces else Json(last, status)
 
 
 async def _in_turn(pieces: list[bytes]) -> AsyncIterator[bytes]:
     for piece in pieces:
         yield piece
         await give_way()
-
-
-async def in_pieces(lines: AsyncIterator[list[bytes]]) -> AsyncIterator[bytes]:
-    """Lines that come some at a time, in pieces of a length that is sent at once, with turns for others between."""
-    waiting, size = list[bytes](), 0
-    async for some in lines:
-        for line in some:
-            waiting.append(line)
-            size += len(line)
-            if size >= _PIECE_BYTES:
-                yield b"".join(waiting)
-                waiting, size = [], 0
-        await rest_if_felt()
-    if waiting:
-        yield b"".join(waiting)
 
 
 class Call:
