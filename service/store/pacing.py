@@ -20,6 +20,8 @@ _LONGEST_SECONDS = 0.02
 # When a work of many pieces gives way, of which one may be twenty times as long as another: with a piece more it is
 # less than a millisecond; a slice of ordinary ones is done by then, for to give way takes time as well.
 _FELT_SECONDS = 0.0007
+# And each at least so much: where many have a long list at once, to give way for each of its rows takes longer than it.
+_LEAST_SECONDS = 0.0001
 # Of one turn of the loop all long work has so much together, and what was begun by then: several that are ready at once
 # would make a turn of two milliseconds out of steps of a half.
 _SHARE_SECONDS = 0.00025
@@ -173,12 +175,13 @@ async def give_way() -> None:
 
 async def in_turns(make: Callable[..., T], *items: Iterable[Any]) -> list[T]:
     """As `list(map(...))`, where an item may have some hundred bytes or fifty thousand."""
-    made, now, felt = list[T](), time.monotonic, _Turn.over(_FELT_SECONDS)
+    made, now = list[T](), time.monotonic
+    felt = max(_Turn.over(_FELT_SECONDS), now() + _LEAST_SECONDS)
     for one in map(make, *items):
         made.append(one)
         if now() > felt:
             await give_way()
-            felt = _Turn.over(_FELT_SECONDS)
+            felt = max(_Turn.over(_FELT_SECONDS), now() + _LEAST_SECONDS)
     return made
 
 

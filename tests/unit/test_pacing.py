@@ -12,7 +12,7 @@ import pytest
 from service.store import pacing
 from service.store.managed.listing_slices import in_order
 from service.store.managed.listing_sources import Row
-from service.store.pacing import Overlapped, ahead, give_way, let_go, share_turn
+from service.store.pacing import Overlapped, ahead, give_way, in_turns, let_go, share_turn
 from tests.builders import until
 
 
@@ -256,3 +256,23 @@ async def test_a_part_that_is_cancelled_before_its_first_turn_leaves_no_warning(
     del following
     gc.collect()
     assert [str(warned.message) for warned in recwarn] == []
+
+
+async def test_of_many_in_one_turn_each_makes_a_few_items_before_it_gives_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+
+    async def give_way() -> None:
+        # What begins is another turn of the loop, here one that others have used up.
+        made.append(0)
+        pacing._Turn.began = clock[0] - 0.001
+
+    def make(number: int) -> int:
+        clock[0] += 0.00003
+        made.append(number)
+        return number
+
+    monkeypatch.setattr(pacing, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr(pacing._Turn, "began", clock[0] - 0.001)
+    monkeypatch.setattr(pacing, "give_way", give_way)
+    assert await in_turns(make, range(1, 10)) == [*range(1, 10)]
+    assert made == [1, 2, 3, 4, 0, 5, 6, 7, 8, 0, 9]
