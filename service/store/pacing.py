@@ -18,10 +18,9 @@ T = TypeVar("T")
 _UNFELT_SECONDS = 0.0005
 _LONGEST_SECONDS = 0.02
 # When a work of many pieces gives way, of which one may be twenty times as long as another: with a piece more it is
-# less than a millisecond; a slice of ordinary ones is done by then, for to give way takes time as well.
+# less than a millisecond. An ordinary page is done by then: where many ask for one at once, to give way for a part of
+# each took a third more than the pages.
 _FELT_SECONDS = 0.0007
-# And each at least so much: where many have a long list at once, to give way for each of its rows takes longer than it.
-_LEAST_SECONDS = 0.0001
 # Of one turn of the loop all long work has so much together, and what was begun by then: several that are ready at once
 # would make a turn of two milliseconds out of steps of a half.
 _SHARE_SECONDS = 0.00025
@@ -56,18 +55,13 @@ class _Turn:
 
     @classmethod
     def is_used_up(cls) -> bool:
-        """Has this turn had its share? Asked by long work that goes on now if it has not."""
-        return time.monotonic() > cls.over(_SHARE_SECONDS)
-
-    @classmethod
-    def over(cls, share: float) -> float:
-        """When this turn has had such a share. Asked by long work that goes on now: with the first it begins."""
+        """Has this turn had its share? Asked by long work that goes on now if it has not: with the first it begins."""
         now = time.monotonic()
         # None takes so long: the loop that was to end that turn is gone.
         if now - cls.began > _LONGEST_SECONDS:
             cls.began = now
             asyncio.get_running_loop().call_soon(cls.end)
-        return cls.began + share
+        return now > cls.began + _SHARE_SECONDS
 
 
 @types.coroutine
@@ -173,22 +167,30 @@ async def give_way() -> None:
         await _turn()
 
 
+class Stint:
+    """What one work makes piece by piece between two turns of others: as much as nobody feels."""
+
+    __slots__ = ("until",)
+
+    def __init__(self) -> None:
+        self.until = time.monotonic() + _FELT_SECONDS
+
+    async def rest_if_felt(self) -> None:
+        """Between two pieces: go on at once, or give way and begin anew."""
+        if time.monotonic() > self.until:
+            await give_way()
+            self.until = time.monotonic() + _FELT_SECONDS
+
+
 async def in_turns(make: Callable[..., T], *items: Iterable[Any]) -> list[T]:
     """As `list(map(...))`, where an item may have some hundred bytes or fifty thousand."""
-    made, now = list[T](), time.monotonic
-    felt = max(_Turn.over(_FELT_SECONDS), now() + _LEAST_SECONDS)
+    made, now, stint = list[T](), time.monotonic, Stint()
     for one in map(make, *items):
         made.append(one)
-        if now() > felt:
-            await give_way()
-            felt = max(_Turn.over(_FELT_SECONDS), now() + _LEAST_SECONDS)
+        # Asked here, for to ask of each takes as long as a short row.
+        if now() > stint.until:
+            await stint.rest_if_felt()
     return made
-
-
-async def rest_if_felt() -> None:
-    """Between two pieces of a kind: go on at once, or give way if this turn has had what nobody feels."""
-    if time.monotonic() > _Turn.over(_FELT_SECONDS):
-        await give_way()
 
 
 class Portion:

@@ -258,7 +258,7 @@ async def test_a_part_that_is_cancelled_before_its_first_turn_leaves_no_warning(
     assert [str(warned.message) for warned in recwarn] == []
 
 
-async def test_of_many_in_one_turn_each_makes_a_few_items_before_it_gives_way(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_of_many_in_one_turn_each_makes_some_items_before_it_gives_way(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[int] = []
 
     async def give_way() -> None:
@@ -267,7 +267,7 @@ async def test_of_many_in_one_turn_each_makes_a_few_items_before_it_gives_way(mo
         pacing._Turn.began = clock[0] - 0.001
 
     def make(number: int) -> int:
-        clock[0] += 0.00003
+        clock[0] += 0.0002
         made.append(number)
         return number
 

@@ -20,7 +20,7 @@ from starlette.types import Receive, Scope, Send
 from service.api.http.access import ANYONE
 from service.api.http.bodies import BODY_BYTES, decode, decode_long, wrong_field
 from service.errors import InvalidRequest, wrong
-from service.store.pacing import give_way, rest_if_felt
+from service.store.pacing import Stint, give_way
 from service.tokens.credential import DecodedCredential
 
 Headers = list[tuple[bytes, bytes]]
@@ -76,7 +76,7 @@ async def json_of(told: Any, status: int) -> Json | LongJson:
     if not isinstance(listed, list) or len(listed) <= _ROWS:
         return Json(told, status)
     before, _, end = _encode(msgspec.structs.replace(told, **{told.__struct_fields__[0]: []})).partition(b"]")
-    pieces, waiting, size, count = list[bytes](), list[bytes](), 0, _ROWS
+    pieces, waiting, size, count, stint = list[bytes](), list[bytes](), 0, _ROWS, Stint()
     while listed:
         # Without the brackets: a list of its own.
         text = _encode(listed[:count])[1:-1]
@@ -88,7 +88,7 @@ async def json_of(told: Any, status: int) -> Json | LongJson:
             waiting, size = [], 0
         # Most rows have some hundred bytes.
         count = min(2 * count, _MOST_ROWS) if len(text) < _SHORT_BYTES else _ROWS
-        await rest_if_felt()
+        await stint.rest_if_felt()
     last = b"".join((*waiting, b"]", end))
     return LongJson([*pieces, last], status) if pieces else Json(last, status)
 

@@ -11,7 +11,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from service.api.http.call import Call
-from service.store.pacing import rest_if_felt
+from service.store.pacing import Stint
 
 # About so much is sent in one go.
 _PIECE_BYTES = 128 * 1024
@@ -65,7 +65,7 @@ class Download(StreamingResponse):
 
 async def _in_pieces(lines: AsyncIterator[list[bytes]]) -> AsyncIterator[bytes]:
     """Lines that come some at a time, in pieces of a length that is sent at once, with turns for others between."""
-    waiting, size = list[bytes](), 0
+    waiting, size, stint = list[bytes](), 0, Stint()
     async for some in lines:
         for line in some:
             waiting.append(line)
@@ -73,7 +73,7 @@ async def _in_pieces(lines: AsyncIterator[list[bytes]]) -> AsyncIterator[bytes]:
             if size >= _PIECE_BYTES:
                 yield b"".join(waiting)
                 waiting, size = [], 0
-        await rest_if_felt()
+        await stint.rest_if_felt()
     if waiting:
         yield b"".join(waiting)
 

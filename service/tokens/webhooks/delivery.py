@@ -14,7 +14,7 @@ from service.store.audit import Stored
 from service.store.driver.keys import Stream
 from service.store.driver.shards import Shard, Shards
 from service.store.managed.tokens import ManagedStore
-from service.store.pacing import in_turns, rest_if_felt
+from service.store.pacing import Stint, in_turns
 from service.tokens.audit import macs
 from service.tokens.webhooks.events import EventType
 from service.tokens.webhooks.registry import Known, Webhook
@@ -128,10 +128,10 @@ class Post:
         if not told:
             return []
         records = await self._tokens.get_many([entry.target for _, entry in told])
-        now = int(self.clock())
+        now, stint = int(self.clock()), Stint()
         deliveries = []
         for (event, entry), record in zip(told, records, strict=True):
-            await rest_if_felt()
+            await stint.rest_if_felt()
             kind, event_id = EventType(entry.action), f"{event.entry_id}.{shard.index}{_SUFFIXES[stream]}"
             body = self._describe(kind, event_id, entry, record.token if record else None)
             deliveries.append(Delivery(event_id, kind, body, now))

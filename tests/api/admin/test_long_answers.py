@@ -37,8 +37,7 @@ async def turns(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[list[int]]:
         seen.append(had[0])
         await asyncio.sleep(0)
 
-    for share in ("_FELT_SECONDS", "_LEAST_SECONDS"):
-        monkeypatch.setattr(f"service.store.pacing.{share}", -1.0)
+    monkeypatch.setattr("service.store.pacing._FELT_SECONDS", -1.0)
     for module in ("store.pacing", "tokens.managed.derivation"):
         monkeypatch.setattr(f"service.{module}.give_way", give_way)
     asking = asyncio.ensure_future(others())
