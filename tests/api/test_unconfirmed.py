@@ -30,6 +30,7 @@ async def twice(person: Person, method: str, path: str, **more: Any) -> tuple[li
     return [answer.status for answer in answers], said.get("pending") or f"{said['code']}: {said['detail']}"
 
 
+@pytest.mark.slow
 async def test_a_repeat_is_confirmed_no_sooner_than_what_it_repeats(service: Service) -> None:
     signed_in = await sign_in(service)
     (one,) = (await signed_in.get(SESSIONS)).json()["sessions"]

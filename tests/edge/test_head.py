@@ -226,6 +226,7 @@ async def test_pipelined_small_requests_in_one_large_packet_are_no_large_head(po
 
 
 @pytest.mark.parametrize("beginning", [b"GET /livez HTTP/1.1\r\nHost: a", b"\r\n\r\n", b"\r\n\r\nGET /livez"])
+@pytest.mark.slow
 async def test_a_head_that_takes_longer_than_five_seconds_is_408(port: int, turned: Turned, beginning: bytes) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(beginning[:4])
@@ -253,6 +254,7 @@ async def test_a_blank_line_behind_a_body_is_ignored_and_many_are_not(port: int,
 
 
 @pytest.mark.parametrize("path", [b"/api/token", b"/oauth2/introspect"])
+@pytest.mark.slow
 async def test_a_body_that_takes_longer_than_ten_seconds_is_408(port: int, turned: Turned, path: bytes) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(b"POST %b HTTP/1.1\r\nHost: a\r\nContent-Length: 30\r\n\r\n{" % path)

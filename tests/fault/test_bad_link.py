@@ -95,6 +95,7 @@ def lies(site: Site) -> list[bytes]:
     ]
 
 
+@pytest.mark.slow
 def test_a_reply_that_is_not_ours_lets_nobody_in(linked: Linked, ask: Callable[[], Answer]) -> None:
     site, proxy = linked
     nobody = with_checksum("0" * 56)

@@ -189,6 +189,7 @@ def no_collections() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("no_collections")
+@pytest.mark.slow
 def test_garbage_collections_are_counted_once() -> None:
     metrics = Metrics()
     before = exposed(metrics)["python_gc_collections_total", "2"]

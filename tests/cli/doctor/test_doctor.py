@@ -217,6 +217,7 @@ def test_a_certificate_is_refused_on_the_days_on_which_clients_refuse_it(found: 
         assert "clients refuse it today" in checks["certificate"][1]
 
 
+@pytest.mark.slow
 def test_places_that_a_start_would_not_get_fail(found: Found, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     assert found(TOKENS_HOST=f"unix:{tmp_path}/file")[1]["port"][0] == "failed"

@@ -112,6 +112,7 @@ def greet(client: socket.socket) -> None:
         client.sendall(b"-ERR unknown command\r\n")
 
 
+@pytest.mark.slow
 def test_a_node_of_a_cluster_that_answers_nothing_is_named(found: Found) -> None:
     def send_on(client: socket.socket) -> None:
         parser = hiredis.Reader()
