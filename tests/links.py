@@ -8,6 +8,7 @@ from hiredis import Reader
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from service.errors import StoreUnavailable
 from service.store.driver.replies import Waiting, translate
 from service.store.driver.server_clock import ServerClock
 from service.store.servers.links import servers_of
@@ -111,3 +112,28 @@ class Forgetful(Recording):
         # Next to each other, so that no call beside this one teaches the server the script in between.
         _, reply = await asyncio.gather(self.link.execute("SCRIPT", "FLUSH"), super().execute(*args, **how))
         return reply
+
+
+def busy(lost: str, failures: list[int], *, is_done: bool = False) -> type[Recording]:
+    """Links on which the command or script of that name is refused once for each of the failures, taking them.
+
+    With `is_done` it is carried out all the same where it is awaited, and its reply lost.
+    """
+
+    class Busy(Recording):
+        async def execute(self, *args: Any, **how: Any) -> Any:
+            if how.get("operation") != lost or not failures:
+                return await super().execute(*args, **how)
+            failures.pop()
+            if is_done:
+                await super().execute(*args, **how)
+            raise StoreUnavailable("busy")
+
+        def submit(self, command: bytes, answer: Callable[[Any], None], *, retry: bool = False) -> None:
+            if failures and lost.encode() in command:
+                failures.pop()
+                answer(StoreUnavailable("busy"))
+            else:
+                super().submit(command, answer, retry=retry)
+
+    return Busy

@@ -15,7 +15,7 @@ from service.store.managed.query import Query
 from service.store.managed.search import Blocks
 from tests.builders import ADMIN, DAY, create, create_many, outcome
 from tests.conftest import MakeService, TurnTime
-from tests.links import Recording, Wrapped
+from tests.links import Recording, Wrapped, busy
 from tests.store.managed.test_listing_walks import pages
 
 SORTS = ["created_at", "name", "last_used_at", "expires_at"]
@@ -272,28 +272,15 @@ async def test_a_walk_through_everything_outlasts_a_redis_that_is_busy_for_a_mom
 ) -> None:
     monkeypatch.setattr("service.store.pacing._TRIED_AGAIN_AFTER", (0.0, 0.0))
     failures: list[int] = []
-
-    class Busy(Recording):
-        async def execute(self, *args: Any, **how: Any) -> Any:
-            if how.get("operation") == lost and failures:
-                failures.pop()
-                raise StoreUnavailable("busy")
-            return await super().execute(*args, **how)
-
-        def submit(self, command: bytes, answer: Callable[[Any], None], *, retry: bool = False) -> None:
-            if failures and lost.encode() in command:
-                failures.pop()
-                answer(StoreUnavailable("busy"))
-            else:
-                super().submit(command, answer, retry=retry)
-
-    service = await make_service(background=False, wrap=Busy)
+    service = await make_service(background=False, wrap=busy(lost, failures))
     await create_many(service, *[f"token {number}" for number in range(5)], scopes=("a",))
     query, listing = Query(scope="a"), service.rules.managed.bulk._listing
     failures += [1, 2]
     assert len([record async for some in listing.records(query, service.clock()) for record in some]) == 5
     failures += [1, 2]
     assert await listing.count(query, service.clock()) == 5
+    # All of them were met.
+    assert failures == []
     failures += range(100)
     with pytest.raises(StoreUnavailable):
         await anext(listing.records(query, service.clock()))

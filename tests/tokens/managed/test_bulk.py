@@ -1,8 +1,5 @@
 """Changes of several tokens: each whole, each told; what cannot be changed is skipped with why."""
 
-from collections.abc import Callable
-from typing import Any
-
 import pytest
 
 from service.app import Service
@@ -13,7 +10,7 @@ from service.store.managed.query import Query
 from service.tokens.managed.bulk import Ending, Part
 from tests.builders import ADMIN, DAY, actions, create, create_many, outcome
 from tests.conftest import MakeService
-from tests.links import Recording
+from tests.links import Recording, busy
 
 NEVER_WAS = "00" + "f" * 14
 
@@ -87,24 +84,7 @@ async def test_a_change_of_many_outlasts_a_redis_that_is_busy_for_a_moment(
 ) -> None:
     monkeypatch.setattr("service.store.pacing._TRIED_AGAIN_AFTER", (0.0, 0.0))
     failures: list[int] = []
-
-    class Busy(Recording):
-        async def execute(self, *args: Any, **how: Any) -> Any:
-            if how.get("operation") != lost or not failures:
-                return await super().execute(*args, **how)
-            failures.pop()
-            if is_done:
-                await super().execute(*args, **how)
-            raise StoreUnavailable("busy")
-
-        def submit(self, command: bytes, answer: Callable[[Any], None], *, retry: bool = False) -> None:
-            if failures and lost.encode() in command:
-                failures.pop()
-                answer(StoreUnavailable("busy"))
-            else:
-                super().submit(command, answer, retry=retry)
-
-    service = await make_service(background=False, wrap=Busy)
+    service = await make_service(background=False, wrap=busy(lost, failures, is_done=is_done))
     created = await create_many(service, *[f"token {number}" for number in range(40)])
     ids, change = sorted(one.token.token_id for one in created), service.rules.managed.bulk.set_active_matching
     # Of few the names are searched, of most the list is read.
