@@ -97,7 +97,8 @@ def test_tls_on_both_families_and_a_unix_socket_with_a_certificate_that_is_renew
 
         assert shown() == {before}
         service.process.send_signal(signal.SIGHUP)
-        wait_for(lambda: shown() == {renewed}, "both workers to show the new certificate")
+        wait_for(lambda: service.log.read_text().count("was read again") == 2, "both workers to have read it")
+        assert shown() == {renewed}
         files[1].write_text("no key")
         service.process.send_signal(signal.SIGHUP)
         wait_for(lambda: service.log.read_text().count("stays in use") == 2, "both workers to refuse it")

@@ -260,7 +260,7 @@ async def test_redis_searches_names_while_what_it_found_before_is_read(
     # Whoever has found enough leaves nothing behind that Redis is still asked for.
     found = names.find("token")
     assert await anext(found)
-    # Of what was not begun yet a coroutine would be left that nobody awaits; a real link has none.
+    # What was asked for meanwhile begins.
     await asyncio.sleep(0)
     await found.aclose()
     assert under_way == 0
