@@ -37,7 +37,7 @@ def routes(on: Foundation, rule: Rules, health: Health, reading: Reading) -> tup
     cookies = SessionCookies(address)
     callers = Callers(rule.authority, jwt=jwt, cookie=cookies.read)
     views = TokenViews(store.usage, managed.derivation, rule.standings, rule.subject_limits, clock)
-    clients = Clients(callers, rule.accounts.login)
+    clients = Clients(callers, rule.accounts.login, rule.accounts.known)
     operations = OperationsApi(health, store.monitor, audit.log, metrics, address)
     # The reference lists the operations in this order.
     groups: tuple[OperationGroup, ...] = (

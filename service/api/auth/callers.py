@@ -88,7 +88,7 @@ class Callers:
         call.token_id = credential.token_id
         if call.access.scope and not covers(credential, call.access.scope):
             raise _lacks(call.access.scope)
-        call.ask_again = partial(self._ask_again, secrets[0], credential)
+        call.ask_again = partial(self._ask_again, secrets[0], credential, None)
         digests = frozenset(self._authority.digests(Kind.MANAGED, secrets[0]))
         return Holder(_origin(call, f"token:{credential.token_id}", "self"), secrets[0], credential, digests)
 
@@ -105,6 +105,7 @@ class Callers:
         """Whoever holds this secret. Raises as `caller`."""
         # None of our own secrets has a dot.
         if self._jwt is not None and secret.count(b".") == 2:
+            call.ask_again = partial(self._jwt, secret)
             return Caller(_origin(call, await self._jwt(secret), "jwt"), Role.ADMIN)
         authority, address, agent = self._authority, call.address, call.header(b"user-agent") or b""
         if (admitted := call.admitted) is None:
@@ -120,23 +121,30 @@ class Callers:
         if (credential := verdict.accepted) is None:
             raise token_not_valid()
         call.token_id = credential.token_id
-        call.ask_again = partial(self._ask_again, secret, credential)
+        role = self._role(credential)
+        call.ask_again = partial(self._ask_again, secret, credential, role)
+        if role is not None:
+            return Caller(_origin(call, credential.subject, channel), role, credential)
+        origin = _origin(call, f"token:{credential.token_id}", channel)
+        return Caller(msgspec.structs.replace(origin, bound=credential), None, credential)
+
+    def _role(self, credential: Credential) -> Role | None:
+        """That of a session's account; a managed token has none."""
         if credential.kind is Kind.MANAGED:
-            origin = _origin(call, f"token:{credential.token_id}", channel)
-            return Caller(msgspec.structs.replace(origin, bound=credential), None, credential)
+            return None
         account = self._authority.accounts.get(credential.subject)
         # Removed or disabled since: the session is over with the account.
         if account is None:
             raise token_not_valid()
-        return Caller(_origin(call, credential.subject, channel), account.role, credential)
+        return account.role
 
-    async def _ask_again(self, secret: bytes, credential: Credential) -> None:
+    async def _ask_again(self, secret: bytes, credential: Credential, role: Role | None) -> None:
         """Raises Unauthorized where a secret has ended, StoreUnavailable where what it may has changed."""
         verdict = await self._authority.peek(secret, (credential.kind,))
         if verdict.outcome not in _STILL_GOOD:
             raise token_not_valid()
-        if verdict.credential not in (credential, None):
-            raise StoreUnavailable("The token was changed while the body came. Try again.")
+        if verdict.credential not in (credential, None) or self._role(credential) is not role:
+            raise StoreUnavailable("What the token may was changed while the body came. Try again.")
 
 
 def require(caller: Caller, access: Access) -> None:

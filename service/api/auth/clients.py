@@ -1,6 +1,7 @@
 """How programs authenticate to introspection, revocation and the batch: RFC 6749 section 2.3, or a Bearer token."""
 
 from collections.abc import Mapping
+from functools import partial
 from urllib.parse import unquote_plus
 
 import msgspec
@@ -10,6 +11,7 @@ from service.api.auth.presented import pair_of
 from service.api.http.call import Call
 from service.errors import Forbidden, Unauthorized
 from service.model import Origin
+from service.tokens.accounts.accounts import Account, Accounts
 from service.tokens.accounts.login import InvalidCredentials, Login
 
 
@@ -25,9 +27,10 @@ class InvalidClient(Unauthorized):
 class Clients:
     """Knows clients as `Callers` knows callers, and by the name and the password of an account."""
 
-    def __init__(self, callers: Callers, login: Login) -> None:
+    def __init__(self, callers: Callers, login: Login, accounts: Accounts) -> None:
         self._callers = callers
         self._login = login
+        self._accounts = accounts
 
     async def admit(self, call: Call, form: Mapping[str, str] | None = None) -> Origin:
         """A client that may do this. Raises InvalidClient; RateLimited if it has to wait."""
@@ -59,7 +62,13 @@ class Clients:
         # The same as for a wrong password: another answer would tell that it was right.
         if signed_in.role not in call.access.roles:
             raise InvalidClient(presented=True)
+        call.ask_again = partial(self._ask_again, name, signed_in)
         return msgspec.structs.replace(origin, actor=name)
+
+    async def _ask_again(self, name: str, signed_in: Account) -> None:
+        """Raises InvalidClient where an account was changed or has gone."""
+        if self._accounts.get(name) != signed_in:
+            raise InvalidClient(presented=True)
 
 
 def _basic(call: Call) -> tuple[str, str] | None:

@@ -118,7 +118,7 @@ class Call:
         self.admitted: DecodedCredential | None = None
         # Was the body here before anything was asked about its caller? Else that is asked again by `ask_again`.
         self.is_whole = False
-        self.ask_again: Callable[[], Awaitable[None]] | None = None
+        self.ask_again: Callable[[], Awaitable[object]] | None = None
         self._receive = receive
         self._headers = headers
         self._query: list[tuple[str, str]] | None = None

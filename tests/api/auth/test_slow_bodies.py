@@ -1,11 +1,15 @@
 """A caller who was good when a request began, and is not before its last byte has come, or before that of the answer."""
 
+from base64 import b64encode
 from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
 from anyio import sleep_forever
+from joserfc import jwt
+from joserfc.jwk import OctKey
+from msgspec.structs import replace
 
 from service.api.auth.callers import Callers
 from service.api.http.access import READ
@@ -13,12 +17,20 @@ from service.api.http.call import Call
 from service.api.pages import files
 from service.app import Service
 from service.errors import Unauthorized
+from service.model import Role
+from service.tokens.accounts.jwt import LEEWAY_SECONDS
 from tests.api.samples import SAMPLES, Sample
 from tests.asgi import Person, holder, sign_in
 from tests.builders import dump
+from tests.conftest import PASSWORD, Clock, MakeService
 
 TOKENS = "/api/admin/tokens"
 NEW = {"name": "made meanwhile", "duration": "7days"}
+# By the paths of what is asked before the body is read.
+ASKED: dict[str, Any] = {
+    "/validate/batch": {"tokens": ["0" * 32]},
+    "/k8s/tokenreview": {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": {"token": "x"}},
+}
 OF_TOKENS = [sample for sample in SAMPLES if sample.has_body and sample.scope]
 
 
@@ -67,6 +79,59 @@ async def test_a_token_that_may_less_before_its_body_is_whole_gives_nothing_away
     answer = await Person(still, held["token"]).ask("POST", TOKENS, json_body=wide, meanwhile=narrow)
     assert (answer.status, answer.json()["code"]) == (503, "store_unavailable")
     assert [token["name"] for token in (await admin.get(TOKENS)).json()["tokens"]] == ["held"]
+
+
+@pytest.mark.parametrize("path", ["/validate/batch", "/k8s/tokenreview"])
+@pytest.mark.parametrize("is_session", [True, False])
+@pytest.mark.parametrize("kept", [None, Role.USER])
+async def test_an_account_that_goes_or_loses_its_role_before_its_body_is_whole_is_told_nothing(
+    still: Service, path: str, is_session: bool, kept: Role | None
+) -> None:
+    person = await sign_in(still, "vera") if is_session else Person(still)
+    basic = b64encode(f"vera:{PASSWORD}".encode()).decode()
+    known = still.rules.accounts.known
+    vera = known.get("vera")
+    assert vera is not None
+
+    async def reload() -> None:
+        known.replace({} if kept is None else {"vera": replace(vera, role=kept)})
+
+    answer = await person.ask(
+        "POST",
+        path,
+        json_body=ASKED[path],
+        headers={} if is_session else {"authorization": f"Basic {basic}"},
+        meanwhile=reload,
+    )
+    # A session goes on with another role, and is told so when it asks again.
+    assert answer.status == (503 if is_session and kept else 401), answer
+
+
+async def test_a_role_that_is_lost_before_a_body_is_whole_changes_nothing(still: Service) -> None:
+    admin, known = await sign_in(still), still.rules.accounts.known
+    of_file = dict(known.items())
+
+    async def reload() -> None:
+        known.replace({**of_file, "admin": replace(of_file["admin"], role=Role.VIEWER)})
+
+    assert (await admin.ask("POST", TOKENS, json_body=NEW, meanwhile=reload)).status == 503
+    assert (await admin.ask("POST", TOKENS, json_body=NEW)).status == 403
+    assert (await admin.get(TOKENS)).json()["tokens"] == []
+
+
+async def test_a_jwt_that_ends_before_its_body_is_whole_does_nothing(make_service: MakeService, clock: Clock) -> None:
+    secret, issuer = "a secret of the identity provider, long enough", "https://id.example"
+    service = await make_service(
+        background=False, admin_jwt_secret=secret, admin_jwt_issuer=issuer, admin_jwt_audience="tokens"
+    )
+    claims = {"iss": issuer, "aud": "tokens", "exp": int(clock()) + 60, "sub": "alice", "role": "admin"}
+    alice = Person(service, jwt.encode({"alg": "HS256"}, claims, OctKey.import_key(secret)))
+
+    async def end() -> None:
+        clock.forward(60 + LEEWAY_SECONDS + 1)
+
+    assert (await alice.ask("POST", TOKENS, json_body=NEW, meanwhile=end)).status == 401
+    assert (await (await sign_in(service)).get(TOKENS)).json()["tokens"] == []
 
 
 @pytest.mark.parametrize("terms", [{"maxUses": 1}, {"rateLimit": {"limit": 1, "periodSeconds": 3600}}], ids=str)
