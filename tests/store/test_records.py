@@ -102,7 +102,10 @@ async def test_a_record_stays_compact_whatever_its_client_calls_itself(make_serv
     await still.rules.usage.flush()
     assert len((await still.rules.managed.tokens.get(created.token.token_id)).last_agent.encode()) == 64
     await still.rules.managed.tokens.update(created.token.token_id, {"description": "e" * 300}, ADMIN)
-    assert await shard.link.execute("OBJECT", "ENCODING", shard.keys.metadata(created.token.token_id)) == b"listpack"
+    assert await shard.link.execute("OBJECT", "ENCODING", shard.keys.metadata(created.token.token_id)) in (
+        b"listpack",
+        b"ziplist",  # as Redis before 7 has it
+    )
 
 
 async def test_an_ordinary_record_takes_less_than_a_quarter_of_a_kibibyte(make_service: MakeService) -> None:

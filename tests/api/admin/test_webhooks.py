@@ -9,6 +9,7 @@ import pytest
 from standardwebhooks import Webhook
 
 from service.app import Service
+from service.embedded.prerequisites import find_server
 from service.errors import Conflict
 from service.tokens.webhooks.registry import Known
 from tests.asgi import TEST, Person, holder, sign_in
@@ -41,13 +42,13 @@ async def test_the_secret_is_shown_once(still: Service) -> None:
     assert (created["url"], created["events"], created["createdBy"]) == (HOOK["url"], HOOK["events"], "admin")
     secret = created.pop("secret")
     listed = await admin.get(WEBHOOKS)
-    # Its own creation is an entry of the log that was not looked at for it yet.
+    # Its own creation is an entry of the log that was not looked at for it yet; an older Redis does not count those.
     standing = {
         "isActive": True,
         "tampered": False,
         "previousSecretUntil": None,
         "waiting": 0,
-        "unread": 1,
+        "unread": int(find_server().release >= (7, 0)),
         "dropped": 0,
     }
     assert listed.json() == {"webhooks": [created | standing]}

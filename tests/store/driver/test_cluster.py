@@ -31,6 +31,8 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def cluster_url() -> Iterator[str]:
     """One node that holds every slot; a cluster waits two seconds before it takes writes."""
+    if find_server().release < (7, 0):
+        pytest.skip("this server checks no script for the keys it touches")
     folder = Path(tempfile.mkdtemp(prefix="tk"))
     path = folder / "s"
     with subprocess.Popen(
