@@ -9,7 +9,8 @@ from starlette.responses import Response
 from service.api.auth.callers import anonymous
 from service.api.auth.clients import Clients, InvalidClient
 from service.api.http.access import ANYONE, INTROSPECT, REVOKE
-from service.api.http.call import Call, Json
+from service.api.http.bodies import Json
+from service.api.http.call import Call
 from service.api.http.operation import Operation, OperationGroup
 from service.api.http.problems import challenge
 from service.api.http.public_address import METADATA, PublicAddress

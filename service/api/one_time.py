@@ -9,7 +9,8 @@ from starlette.responses import Response
 from service.api.admin.idempotency import HEADER, key_of
 from service.api.auth.callers import Callers
 from service.api.http.access import ANYONE, ISSUE
-from service.api.http.call import Call, Json
+from service.api.http.bodies import Json
+from service.api.http.call import Call
 from service.api.http.operation import Operation, OperationGroup
 from service.api.http.timestamps import Instant, rfc3339
 from service.errors import Forbidden, InvalidRequest, StoreUnavailable, Unauthorized

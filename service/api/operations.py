@@ -12,7 +12,8 @@ from service import __version__
 from service.api.admin.schemas.tokens import Message
 from service.api.auth.callers import Caller
 from service.api.http.access import ADMINISTER, ANYONE
-from service.api.http.call import Call, Json
+from service.api.http.bodies import Json
+from service.api.http.call import Call
 from service.api.http.operation import Operation, OperationGroup
 from service.api.http.problems import raw
 from service.api.http.public_address import PublicAddress

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 from service.api.http.access import INTROSPECT
-from service.api.http.call import Json
+from service.api.http.bodies import Json
 from service.api.oauth import INTROSPECTION_PATH, claims_of
 from service.api.sessions import CHECK_PATH, SessionState
 from service.edge.fast_cycle import Connection, OperationCycle, Whole

@@ -11,7 +11,8 @@ from typing import Any
 from starlette.types import Message
 
 from service.api.admin.tokens import MANAGED_PATH
-from service.api.http.call import Call, LongJson
+from service.api.http.bodies import LongJson
+from service.api.http.call import Call
 from service.api.one_time import ISSUE_PATH
 from service.edge.checks import IntrospectionCycle, SessionCheckCycle, check_of
 from service.edge.fast_cycle import Connection, OperationCycle, Whole

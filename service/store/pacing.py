@@ -167,30 +167,18 @@ async def give_way() -> None:
         await _turn()
 
 
-class Stint:
-    """What one work makes piece by piece between two turns of others: as much as nobody feels."""
+async def paced(items: Iterable[T]) -> AsyncIterator[T]:
+    """The same items, of which one may have some hundred bytes or fifty thousand.
 
-    __slots__ = ("until",)
-
-    def __init__(self) -> None:
-        self.until = time.monotonic() + _FELT_SECONDS
-
-    async def rest_if_felt(self) -> None:
-        """Between two pieces: go on at once, or give way and begin anew."""
-        if time.monotonic() > self.until:
+    Others have a turn where what was done since the last one would be felt: to make an item, and what its reader does.
+    """
+    now = time.monotonic
+    until = now() + _FELT_SECONDS
+    for item in items:
+        yield item
+        if now() > until:
             await give_way()
-            self.until = time.monotonic() + _FELT_SECONDS
-
-
-async def in_turns(make: Callable[..., T], *items: Iterable[Any]) -> list[T]:
-    """As `list(map(...))`, where an item may have some hundred bytes or fifty thousand."""
-    made, now, stint = list[T](), time.monotonic, Stint()
-    for one in map(make, *items):
-        made.append(one)
-        # Asked here, for to ask of each takes as long as a short row.
-        if now() > stint.until:
-            await stint.rest_if_felt()
-    return made
+            until = now() + _FELT_SECONDS
 
 
 class Portion:
@@ -223,7 +211,7 @@ class Portion:
             rows = await read(some)
             # A few of them tell: to measure each takes a twentieth of all the time.
             self.note([sum(map(len, row)) for row in rows[::_MEASURED]])
-            made += await in_turns(make, some, rows)
+            made += [one async for one in paced(map(make, some, rows))]
         return made
 
 

@@ -190,8 +190,8 @@ async def test_a_long_list_is_sent_in_pieces_and_the_request_behind_it_is_answer
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(listing.encode())
         whole = await answer(reader)
-        monkeypatch.setattr("service.api.http.call._PIECE_BYTES", 100)
-        monkeypatch.setattr("service.api.http.call.give_way", give_way)
+        monkeypatch.setattr("service.api.http.bodies._PIECE_BYTES", 100)
+        monkeypatch.setattr("service.api.http.bodies.give_way", give_way)
         writer.write(listing.encode() + creating(secret, "a1"))
         async with asyncio.timeout(PATIENCE_SECONDS):
             head = await reader.readuntil(b"\r\n\r\n")

@@ -12,7 +12,7 @@ import pytest
 from service.store import pacing
 from service.store.managed.listing_slices import in_order
 from service.store.managed.listing_sources import Row
-from service.store.pacing import Overlapped, ahead, give_way, in_turns, let_go, share_turn
+from service.store.pacing import Overlapped, ahead, give_way, let_go, paced, share_turn
 from tests.builders import until
 
 
@@ -274,5 +274,5 @@ async def test_of_many_in_one_turn_each_makes_some_items_before_it_gives_way(mon
     monkeypatch.setattr(pacing, "time", SimpleNamespace(monotonic=lambda: clock[0]))
     monkeypatch.setattr(pacing._Turn, "began", clock[0] - 0.001)
     monkeypatch.setattr(pacing, "give_way", give_way)
-    assert await in_turns(make, range(1, 10)) == [*range(1, 10)]
+    assert [make(item) async for item in paced(range(1, 10))] == [*range(1, 10)]
     assert made == [1, 2, 3, 4, 0, 5, 6, 7, 8, 0, 9]

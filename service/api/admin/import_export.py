@@ -20,7 +20,7 @@ from service.api.http.timestamps import parse_zone
 from service.api.pages.files import Download
 from service.errors import InvalidRequest
 from service.model import Origin, Status
-from service.store.pacing import UNDER_WAY, Overlapped, in_turns
+from service.store.pacing import UNDER_WAY, Overlapped, paced
 from service.tokens.audit.log import AuditLog
 from service.tokens.managed.import_admission import Exported, ImportAdmission, ImportedSecret
 from service.tokens.managed.imports import SLICE, DryRun, Imports
@@ -103,7 +103,8 @@ class ImportExportApi(OperationGroup, tag="managed"):
             await self._audit_log.write(
                 "export.made", caller.origin, "tokens", after={"format": "ndjson", **dict(call.query)}
             )
-        lines = (await in_turns(export_line, records) async for records in self._queries.everything(wanted))
+        everything = self._queries.everything(wanted)
+        lines = ([line async for line in paced(map(export_line, records))] async for records in everything)
         return await Download(call, lines, NDJSON, "tokens.ndjson").begun()
 
     @Operation("POST", "/api/admin/tokens/import", ADMINISTER, "importTokens", body=str, body_media_type=NDJSON)

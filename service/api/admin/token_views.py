@@ -15,7 +15,7 @@ from service.errors import wrong
 from service.model import ManagedToken, Status
 from service.store.managed.query import Query
 from service.store.managed.records import Remembered
-from service.store.pacing import in_turns
+from service.store.pacing import paced
 from service.store.usage import Begun, Series, UsageStore
 from service.tokens.limits import Standings, SubjectLimits
 from service.tokens.managed.derivation import Derivation
@@ -69,7 +69,8 @@ class TokenViews:
         """
         rows: list[TokenShown] = []
         for start in range(0, len(tokens), PAGE):
-            rows += await in_turns(self._row, await self._given(tokens[start : start + PAGE], parent_id))
+            given = await self._given(tokens[start : start + PAGE], parent_id)
+            rows += [row async for row in paced(map(self._row, given))]
         return rows
 
     def _row(self, given: tuple[Any, ...]) -> Any:

@@ -8,7 +8,8 @@ import re
 from typing import NamedTuple
 from urllib.parse import parse_qs, quote
 
-from service.api.http.call import NO_STORE, Headers
+from service.api.http.bodies import NO_STORE
+from service.api.http.call import Headers
 from service.api.http.problems import challenge, problem_body
 from service.api.http.proxies import TrustedProxies
 from service.errors import NO_ANSWER, InvalidRequest

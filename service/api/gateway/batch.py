@@ -9,7 +9,8 @@ from starlette.responses import Response
 
 from service.api.auth.clients import Clients
 from service.api.http.access import INTROSPECT
-from service.api.http.call import Call, Json
+from service.api.http.bodies import Json
+from service.api.http.call import Call
 from service.api.http.operation import Operation, OperationGroup
 from service.api.http.timestamps import Instant, rfc3339_or_none
 from service.model import Scope, Verdict

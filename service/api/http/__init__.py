@@ -3,7 +3,7 @@
 application  the ASGI application: request ids, answers to exceptions, counting and logging
 router       finds what answers a path and a method
 call         one request as a handler sees it; its query decoded
-bodies       JSON bodies decoded, long ones in steps
+bodies       JSON bodies decoded and written, long ones in steps
 operation    how an operation is declared, and what its handler takes and returns
 proxies      the proxies before us, and the client whose address they tell
 public_address  under which address a client reaches the service; addresses as URLs, read and compared

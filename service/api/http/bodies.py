@@ -1,12 +1,15 @@
-"""JSON bodies as types: what is no JSON, a wrong or unknown field and a member given twice are refused."""
+"""JSON bodies: read as types, where no JSON, a wrong field and a member given twice are refused; and written."""
 
 import json
+from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import Any, TypeVar
 
 import msgspec
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from service.errors import InvalidRequest, place_and_reason
-from service.store.pacing import give_way
+from service.store.pacing import give_way, paced
 
 # Room for the longest form there is, and too little to fill memory by many connections.
 BODY_BYTES = 16 * 1024
@@ -19,7 +22,13 @@ _MOST_MARKS = 2 * 1500
 _MOST_ESCAPES = 65_536
 # RecursionError: a body of brackets alone can nest deeper than the stack allows.
 _UNREADABLE = (msgspec.DecodeError, ValueError, RecursionError)
+# So many rows of a list are written in one go, of which one may have 50 kB, or so many if those before had no more than
+# so many bytes; and about so much is sent in one.
+_ROWS, _MOST_ROWS, _SHORT_BYTES, _PIECE_BYTES = 4, 16, 16 * 1024, 128 * 1024
 T = TypeVar("T")
+_encode = msgspec.json.Encoder().encode
+_JSON = (b"content-type", b"application/json")
+NO_STORE = (b"cache-control", b"no-store")
 
 
 def decode(body: bytes, kind: type[T]) -> T:
@@ -128,3 +137,78 @@ def _seek_repeated(body: bytes) -> None:
             twice = next(name for place, (name, _) in enumerate(members) if last[name] != place)
             twice = twice.encode("utf-8", "replace").decode()  # json lets half a surrogate pair through
             raise InvalidRequest(f"The member {twice!r} is given twice.", fields=((twice, "given twice"),))
+
+
+class Json(Response):
+    """A JSON answer, which nobody may store: most carry a secret or a verdict."""
+
+    def __init__(self, content: object, status: int = 200, headers: tuple[tuple[bytes, bytes], ...] = ()) -> None:
+        # In the place of Starlette's constructor, which takes fields as text and encodes them with every answer.
+        self.status_code = status
+        self.background = None
+        self.body = content if isinstance(content, bytes) else _encode(content)
+        self.raw_headers = [_JSON, (b"content-length", b"%d" % len(self.body)), NO_STORE, *headers]
+
+
+class LongJson(StreamingResponse):
+    """The same in pieces that were written before, each sent in a turn of its own."""
+
+    def __init__(self, pieces: list[bytes], status: int) -> None:
+        super().__init__(_in_turn(pieces), status)
+        self.raw_headers = [_JSON, (b"content-length", b"%d" % sum(map(len, pieces))), NO_STORE]
+        self._pieces = pieces
+
+    @property
+    def body(self) -> bytes:  # type: ignore[override]
+        """All of it, for whoever sends it whole or says more in it."""
+        return b"".join(self._pieces)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # Starlette's own watches for the client, whose leaving ends no work here.
+        await self.stream_response(send)
+
+
+async def json_of(told: Any, status: int) -> Json | LongJson:
+    """What was told as JSON; where it begins with a list, which may be long, others have turns while it is written.
+
+    Takes the rows out of that list: to free megabytes in one go takes as long as to write them.
+    """
+    listed = getattr(told, told.__struct_fields__[0]) if isinstance(told, msgspec.Struct) else None
+    if not isinstance(listed, list) or len(listed) <= _ROWS:
+        return Json(told, status)
+    before, _, end = _encode(msgspec.structs.replace(told, **{told.__struct_fields__[0]: []})).partition(b"]")
+    pieces = [piece async for piece in in_pieces(paced(_written(before, listed, b"]" + end)))]
+    return LongJson(pieces, status) if len(pieces) > 1 else Json(pieces[0], status)
+
+
+def _written(before: bytes, rows: list[Any], behind: bytes) -> Iterator[tuple[bytes, ...]]:
+    """Rows of a list, some at a time, between what stands before and behind them all."""
+    count = _ROWS
+    while rows:
+        # Without the brackets: a list of its own.
+        text = _encode(rows[:count])[1:-1]
+        del rows[:count]
+        yield before, text, behind if not rows else b""
+        before = b","
+        # Most rows have some hundred bytes.
+        count = min(2 * count, _MOST_ROWS) if len(text) < _SHORT_BYTES else _ROWS
+
+
+async def in_pieces(texts: AsyncIterator[Iterable[bytes]]) -> AsyncIterator[bytes]:
+    """Texts that come some at a time, in pieces of a length that is sent at once."""
+    waiting, size = list[bytes](), 0
+    async for some in texts:
+        for text in some:
+            waiting.append(text)
+            size += len(text)
+            if size >= _PIECE_BYTES:
+                yield b"".join(waiting)
+                waiting, size = [], 0
+    if waiting:
+        yield b"".join(waiting)
+
+
+async def _in_turn(pieces: list[bytes]) -> AsyncIterator[bytes]:
+    for piece in pieces:
+        yield piece
+        await give_way()

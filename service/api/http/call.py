@@ -1,11 +1,11 @@
-"""What every operation shares about HTTP: the call, its body and query, and answers as JSON.
+"""What every operation shares about HTTP: the call, its body and its query.
 
 How an operation is declared is in `operation.py`. Failures become answers in `problems.py`.
 """
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import cache
 from time import perf_counter
 from typing import Annotated, Any, TypeVar
@@ -14,13 +14,11 @@ from urllib.parse import parse_qsl
 import msgspec
 from msgspec import Meta
 from starlette.requests import ClientDisconnect
-from starlette.responses import Response, StreamingResponse
-from starlette.types import Receive, Scope, Send
+from starlette.types import Receive, Scope
 
 from service.api.http.access import ANYONE
 from service.api.http.bodies import BODY_BYTES, decode, decode_long, wrong_field
 from service.errors import InvalidRequest, wrong
-from service.store.pacing import Stint, give_way
 from service.tokens.credential import DecodedCredential
 
 Headers = list[tuple[bytes, bytes]]
@@ -29,74 +27,7 @@ MOST_PAIRS = 200
 # The size of a page in every list: where the request names none, and the largest.
 PAGE, LARGEST_PAGE = 50, 200
 PageSize = Annotated[int, Meta(ge=1, le=LARGEST_PAGE)]
-# So many rows of a list are written in one go, of which one may have 50 kB, or so many if those before had no more than
-# so many bytes; and about so much is sent in one.
-_ROWS, _MOST_ROWS, _SHORT_BYTES, _PIECE_BYTES = 4, 16, 16 * 1024, 128 * 1024
 T = TypeVar("T")
-_encode = msgspec.json.Encoder().encode
-_JSON = (b"content-type", b"application/json")
-NO_STORE = (b"cache-control", b"no-store")
-
-
-class Json(Response):
-    """A JSON answer, which nobody may store: most carry a secret or a verdict."""
-
-    def __init__(self, content: object, status: int = 200, headers: tuple[tuple[bytes, bytes], ...] = ()) -> None:
-        # In the place of Starlette's constructor, which takes fields as text and encodes them with every answer.
-        self.status_code = status
-        self.background = None
-        self.body = content if isinstance(content, bytes) else _encode(content)
-        self.raw_headers = [_JSON, (b"content-length", b"%d" % len(self.body)), NO_STORE, *headers]
-
-
-class LongJson(StreamingResponse):
-    """The same in pieces that were written before, each sent in a turn of its own."""
-
-    def __init__(self, pieces: list[bytes], status: int) -> None:
-        super().__init__(_in_turn(pieces), status)
-        self.raw_headers = [_JSON, (b"content-length", b"%d" % sum(map(len, pieces))), NO_STORE]
-        self._pieces = pieces
-
-    @property
-    def body(self) -> bytes:  # type: ignore[override]
-        """All of it, for whoever sends it whole or says more in it."""
-        return b"".join(self._pieces)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        # Starlette's own watches for the client, whose leaving ends no work here.
-        await self.stream_response(send)
-
-
-async def json_of(told: Any, status: int) -> Json | LongJson:
-    """What was told as JSON; where it begins with a list, which may be long, others have turns while it is written.
-
-    Takes the rows out of that list: to free megabytes in one go takes as long as to write them.
-    """
-    listed = getattr(told, told.__struct_fields__[0]) if isinstance(told, msgspec.Struct) else None
-    if not isinstance(listed, list) or len(listed) <= _ROWS:
-        return Json(told, status)
-    before, _, end = _encode(msgspec.structs.replace(told, **{told.__struct_fields__[0]: []})).partition(b"]")
-    pieces, waiting, size, count, stint = list[bytes](), list[bytes](), 0, _ROWS, Stint()
-    while listed:
-        # Without the brackets: a list of its own.
-        text = _encode(listed[:count])[1:-1]
-        del listed[:count]
-        waiting += (before, text)
-        before, size = b",", size + len(text)
-        if size >= _PIECE_BYTES:
-            pieces.append(b"".join(waiting))
-            waiting, size = [], 0
-        # Most rows have some hundred bytes.
-        count = min(2 * count, _MOST_ROWS) if len(text) < _SHORT_BYTES else _ROWS
-        await stint.rest_if_felt()
-    last = b"".join((*waiting, b"]", end))
-    return LongJson([*pieces, last], status) if pieces else Json(last, status)
-
-
-async def _in_turn(pieces: list[bytes]) -> AsyncIterator[bytes]:
-    for piece in pieces:
-        yield piece
-        await give_way()
 
 
 class Call:

@@ -14,8 +14,8 @@ import msgspec
 from starlette.responses import Response
 
 from service.api.http.access import Access
-from service.api.http.bodies import BODY_BYTES
-from service.api.http.call import Call, convert_query, json_of
+from service.api.http.bodies import BODY_BYTES, json_of
+from service.api.http.call import Call, convert_query
 from service.api.http.problems import Pending
 from service.errors import ServiceError
 

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from starlette.responses import Response
 
-from service.api.http.call import NO_STORE
+from service.api.http.bodies import NO_STORE
 from service.errors import (
     Conflict,
     Forbidden,

@@ -11,7 +11,8 @@ from service import __version__
 from service.api.auth.callers import SignIn, anonymous
 from service.api.auth.cookies import SessionCookies
 from service.api.http.access import ANYONE
-from service.api.http.call import Call, Json
+from service.api.http.bodies import Json
+from service.api.http.call import Call
 from service.api.http.operation import Operation, OperationGroup
 from service.api.http.problems import NO_PATH
 from service.api.http.timestamps import Instant, rfc3339

@@ -10,11 +10,9 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from service.api.http.bodies import in_pieces
 from service.api.http.call import Call
-from service.store.pacing import Stint
 
-# About so much is sent in one go.
-_PIECE_BYTES = 128 * 1024
 # How long a caller whose token ended may go on reading what he asked for before.
 _ASKED_EVERY_SECONDS = 1.0
 
@@ -32,7 +30,7 @@ class Download(StreamingResponse):
         super().__init__(self._pieces(), headers=headers, media_type=media_type)
         self._call = call
         self._first = b""
-        self._rest = _nothing() if call.head_only else self._allowed(_in_pieces(lines))
+        self._rest = _nothing() if call.head_only else self._allowed(in_pieces(lines))
 
     async def begun(self) -> Self:
         """This one, its first piece read. Raises what reading raises."""
@@ -61,21 +59,6 @@ class Download(StreamingResponse):
         # The answer has begun, and nobody is left to be told.
         with suppress(ClientDisconnect):
             await self._call.unless_gone(self.stream_response(send))
-
-
-async def _in_pieces(lines: AsyncIterator[list[bytes]]) -> AsyncIterator[bytes]:
-    """Lines that come some at a time, in pieces of a length that is sent at once, with turns for others between."""
-    waiting, size, stint = list[bytes](), 0, Stint()
-    async for some in lines:
-        for line in some:
-            waiting.append(line)
-            size += len(line)
-            if size >= _PIECE_BYTES:
-                yield b"".join(waiting)
-                waiting, size = [], 0
-        await stint.rest_if_felt()
-    if waiting:
-        yield b"".join(waiting)
 
 
 async def _nothing() -> AsyncIterator[bytes]:

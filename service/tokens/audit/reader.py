@@ -12,7 +12,7 @@ from service.model import AuditEntry
 from service.store.audit import AuditStore, AuditStream, Stored
 from service.store.driver.keys import Stream
 from service.store.driver.replies import decoded
-from service.store.pacing import Portion, Stint
+from service.store.pacing import Portion, paced
 
 # Entries of all streams: to read and write so many keeps the loop for half a millisecond.
 _CHUNK = 256
@@ -104,9 +104,7 @@ class AuditReader:
             # What lies before the last entry of any reader's chunk has certainly been read from all of them.
             edge = max(reader.waiting[-1][0] for reader in readers)
             ready = sorted((item for reader in readers for item in reader.take(edge)), reverse=True)
-            stint = Stint()
-            for position, body in ready:
-                await stint.rest_if_felt()
+            async for position, body in paced(ready):
                 # Of what somebody else wrote, who may put anything there, the verification tells.
                 entry = decoded(_decode, body)
                 if entry is not None and wanted.admits(entry):

@@ -8,7 +8,7 @@ import msgspec
 from service.keyring import DerivedKeys, Keyring
 from service.store.audit import START, AuditStore, AuditStream, Checkpoint, Stored
 from service.store.driver.keys import Stream
-from service.store.pacing import Portion, in_turns
+from service.store.pacing import Portion, paced
 from service.tokens.audit import macs
 from service.tokens.audit.checkpoints import Checkpoints
 
@@ -157,12 +157,9 @@ class _Walk:
         self._report.entries += len(entries)
         self._entries_left += len(entries)
         self._first = self._first or (entries[0].entry_id if entries else "")
-        for entry, is_genuine in zip(entries, await in_turns(self._is_genuine, entries), strict=True):
-            if not is_genuine:
+        async for entry in paced(entries):
+            if not macs.genuine(self._keyring, entry):
                 self._report.blame(self._stream, entry.entry_id, CHANGED)
-
-    def _is_genuine(self, entry: Stored) -> bool:
-        return macs.genuine(self._keyring, entry)
 
     async def _check_places(self, signer: DerivedKeys, checkpoint: Checkpoint, entries: list[Stored]) -> None:
         wanted = macs.marks_of(checkpoint)

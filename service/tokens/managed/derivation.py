@@ -15,7 +15,7 @@ from service.counters import DERIVED, Decisions
 from service.errors import Conflict, Forbidden, NotFound, Unauthorized, token_not_valid
 from service.model import Credential, DerivedToken, Kind, ManagedToken, Origin, RateLimit
 from service.store.managed.derived import MOST_BELOW, MOST_CHILDREN, Derived, DerivedStore
-from service.store.pacing import STEP, give_way, in_turns
+from service.store.pacing import STEP, give_way, paced
 from service.tokens.audit.log import AuditLog
 from service.tokens.authority import Authority
 from service.tokens.credential import DecodedCredential
@@ -190,7 +190,8 @@ class Derivation:
         if token_id and not wanted:
             raise NotFound("No token with this ID is derived from that one. It may have expired.")
         # All before the first is ended: a refusal leaves everything as it was.
-        await in_turns(lambda one: check_end(origin, _as_token(one.digest, one.credential)), wanted)
+        async for one in paced(wanted):
+            check_end(origin, _as_token(one.digest, one.credential))
         drop, ended = self._managed_records.drop, 0
         for start in range(0, len(wanted), STEP):
             some = [(one.digest, one.credential) for one in wanted[start : start + STEP]]
@@ -200,7 +201,7 @@ class Derivation:
 
     async def _genuine(self, parent_id: str) -> list[DecodedCredential]:
         """What is derived from a token directly, as far as our server key sealed it."""
-        genuine = await in_turns(lambda one: self._authority.open_once(*one), await self._store.children(parent_id))
+        genuine = [self._authority.open_once(*one) async for one in paced(await self._store.children(parent_id))]
         # A slice: the credential of a token that is derived from none, if somebody put it there, has no ancestors.
         return [one for one in genuine if one is not None and one.credential.ancestors[-1:] == (parent_id,)]
 

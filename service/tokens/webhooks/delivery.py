@@ -14,7 +14,7 @@ from service.store.audit import Stored
 from service.store.driver.keys import Stream
 from service.store.driver.shards import Shard, Shards
 from service.store.managed.tokens import ManagedStore
-from service.store.pacing import Stint, in_turns
+from service.store.pacing import paced
 from service.tokens.audit import macs
 from service.tokens.webhooks.events import EventType
 from service.tokens.webhooks.registry import Known, Webhook
@@ -123,15 +123,13 @@ class Post:
         """What a webhook wants to know of these events, in their order. One round trip, none if it is nothing."""
         # An id of a stream begins with the milliseconds of its entry.
         later = [event for event in events if int(event.entry_id.partition("-")[0]) >= webhook.since]
-        entries = zip(later, await in_turns(self._entry, later), strict=True)
+        entries = [(event, self._entry(event)) async for event in paced(later)]
         told = [(event, entry) for event, entry in entries if entry is not None and entry.action in webhook.events]
         if not told:
             return []
         records = await self._tokens.get_many([entry.target for _, entry in told])
-        now, stint = int(self.clock()), Stint()
-        deliveries = []
-        for (event, entry), record in zip(told, records, strict=True):
-            await stint.rest_if_felt()
+        now, deliveries = int(self.clock()), []
+        async for (event, entry), record in paced(zip(told, records, strict=True)):
             kind, event_id = EventType(entry.action), f"{event.entry_id}.{shard.index}{_SUFFIXES[stream]}"
             body = self._describe(kind, event_id, entry, record.token if record else None)
             deliveries.append(Delivery(event_id, kind, body, now))

@@ -10,7 +10,7 @@ import msgspec
 from service.errors import NotFound
 from service.identifiers import random_id
 from service.store.outbox import GIVEN_UP_KEPT, MADE_KEPT, Outbox, Standing, outboxes
-from service.store.pacing import in_turns
+from service.store.pacing import paced
 from service.tokens.webhooks.delivery import Delivery, Outcome, Post
 from service.tokens.webhooks.registry import Webhooks
 from service.tokens.webhooks.sender import Sent
@@ -80,13 +80,13 @@ class DeliveryLog:
 
     async def _pending(self, outbox: Outbox, webhook_id: str, count: int) -> list[Logged]:
         waiting = await outbox.waiting(count)
-        decoded = await in_turns(lambda one: (self._post.open(webhook_id, one.record), one.due), waiting)
-        return [(delivery, PENDING, due // 1000) for delivery, due in decoded if delivery is not None]
+        read = [(self._post.open(webhook_id, one.record), one.due) async for one in paced(waiting)]
+        return [(delivery, PENDING, due // 1000) for delivery, due in read if delivery is not None]
 
     async def _ended(self, outbox: Outbox, webhook_id: str, count: int, state: str) -> list[Logged]:
         records = await outbox.ended(count, given_up=state == DEAD)
-        decoded = await in_turns(lambda record: self._post.open(webhook_id, record), records)
-        return [(delivery, state, 0) for delivery in decoded if delivery is not None]
+        read = [self._post.open(webhook_id, record) async for record in paced(records)]
+        return [(delivery, state, 0) for delivery in read if delivery is not None]
 
     async def test(self, webhook_id: str) -> Sent:
         """Send a test message, which is not kept, and tell how the receiver took it; five seconds at most.

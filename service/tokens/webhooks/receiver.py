@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable
 
 from service.store.outbox import UNKNOWN, Outbox, Place, Waiting
-from service.store.pacing import Portion, in_turns
+from service.store.pacing import Portion, paced
 from service.tokens.webhooks.delivery import GIVE_UP_SECONDS, Delivery, Outcome, Post, doubled, pause
 from service.tokens.webhooks.registry import Known
 
@@ -57,8 +57,8 @@ class Receiver:
         due = await outbox.due(int(self._post.clock() * 1000), count)
         if not due:
             return False
-        decoded = await in_turns(lambda one: (one.event_id, self._post.open(self._id, one.record)), due)
-        good = [delivery for event_id, delivery in decoded if delivery is not None and delivery.event_id == event_id]
+        read = [(one, self._post.open(self._id, one.record)) async for one in paced(due)]
+        good = [delivery for one, delivery in read if delivery is not None and delivery.event_id == one.event_id]
         await self._send(outbox, good)
         # Somebody else wrote or removed these records: there is nothing that could be sent in good faith.
         if bad := {one.event_id for one in due} - {one.event_id for one in good}:
@@ -94,7 +94,7 @@ class Receiver:
         if not deliveries:
             return
         tried = await asyncio.gather(*[self._attempt(one) for one in deliveries])
-        sealed = await in_turns(lambda one: (one[0], one[1], self._post.seal(self._id, one[1])), tried)
+        sealed = [(outcome, one, self._post.seal(self._id, one)) async for outcome, one in paced(tried)]
         # Deleted while it was sent to: what is written now would never go away.
         if self.known is None:
             return
