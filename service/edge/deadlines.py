@@ -106,7 +106,8 @@ class Deadlines:
 
     def _is_read(self, connection: Watched) -> bool:
         unread = _untaken(connection.transport)
-        if not unread or unread < connection.unread_bytes:
+        # From the first sweep that finds any: this clock stood still before the first connection behind a pause.
+        if not connection.unread_bytes or unread < connection.unread_bytes:
             connection.unread_since = self.now
         connection.unread_bytes = unread
         return connection.unread_since >= self.now - READ_SECONDS

@@ -51,7 +51,6 @@ class EdgeProtocol(ReadingProtocol):
         self._own_cycle = ValidationCycle(self, self.fast_path)
         # First the deadlines, whose clock may have stood still since the last connection went.
         self.deadlines.watch(self.server_state.connections, self.timeout_keep_alive)
-        self.unread_since = self.deadlines.now
         self.origin = self._limits.origin_of(self.client[0] if self.client else "")
         if not self._limits.enter(self.origin):
             self.refuse(TOO_MANY)

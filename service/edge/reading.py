@@ -68,7 +68,7 @@ class ReadingProtocol(HttpToolsProtocol):
         self.body_since: float | None = None
         # What of the answers was still here at the last sweep, and since when it has not become less.
         self.unread_bytes = 0
-        self.unread_since = self.deadlines.now
+        self.unread_since = 0.0
 
     @property
     def waiting_since(self) -> float | None:

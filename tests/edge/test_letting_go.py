@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import re
+import socket
 from unittest.mock import Mock
 from weakref import WeakSet
 
@@ -50,6 +51,21 @@ async def test_what_came_while_the_process_stood_still_is_read_before_its_connec
     assert not (waiting.transport.close.called or waiting.refuse.called)
     deadlines._tick()
     assert waiting.transport.close.called or waiting.refuse.called
+
+
+async def test_a_client_that_comes_after_a_pause_has_all_the_time_to_read_that_any_other_has() -> None:
+    """The clock stands while nobody is connected, and what TLS has to say first still waits to be sent then."""
+    clock = iter([0, 100, 100.25, 111])
+    deadlines = Deadlines(lambda: next(clock))
+    come = Mock(pipeline=(), unread_bytes=0, unread_since=deadlines.now, idle_since=None, head_since=None)
+    come.body_since, come.transport.get_write_buffer_size.return_value = None, 510
+    with socket.socket() as connected:
+        come.transport.get_extra_info.return_value = connected
+        deadlines.watch({come}, 60)
+        deadlines._tick()
+        assert not come.transport.abort.called
+        deadlines._tick()
+        assert come.transport.abort.called
 
 
 async def test_many_heads_are_let_go_in_steps_between_which_others_have_a_turn(monkeypatch: pytest.MonkeyPatch) -> None:
