@@ -117,21 +117,20 @@ class Forgetful(Recording):
 def busy(lost: str, failures: list[int], *, is_done: bool = False) -> type[Recording]:
     """Links on which the command or script of that name is refused once for each of the failures, taking them.
 
-    With `is_done` it is carried out all the same where it is awaited, and its reply lost.
+    The last comes first; where it is 0 the command goes through. With `is_done` one that is refused is carried out all
+    the same where it is awaited, and its reply lost.
     """
 
     class Busy(Recording):
         async def execute(self, *args: Any, **how: Any) -> Any:
-            if how.get("operation") != lost or not failures:
+            if how.get("operation") != lost or not failures or not failures.pop():
                 return await super().execute(*args, **how)
-            failures.pop()
             if is_done:
                 await super().execute(*args, **how)
             raise StoreUnavailable("busy")
 
         def submit(self, command: bytes, answer: Callable[[Any], None], *, retry: bool = False) -> None:
-            if failures and lost.encode() in command:
-                failures.pop()
+            if lost.encode() in command and failures and failures.pop():
                 answer(StoreUnavailable("busy"))
             else:
                 super().submit(command, answer, retry=retry)

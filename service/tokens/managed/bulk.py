@@ -1,7 +1,8 @@
 """Changes of many tokens at once, in bounded slices: by their ids, or all that a query finds (the kill switch)."""
 
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
@@ -10,7 +11,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from service.errors import Conflict, NotFound
+from service.errors import Conflict, NotFound, StoreUnavailable
 from service.model import ManagedToken, Origin, Status
 from service.store.managed.listing import Listing, Place, place
 from service.store.managed.query import Query
@@ -66,6 +67,10 @@ class Continuation(msgspec.Struct, frozen=True, array_like=True):
     @property
     def place(self) -> Place:
         return self.position, self.tie
+
+
+# Records to change, and where to go on behind them; with none left where that is the end.
+Step = tuple[list[Record], Continuation]
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -137,7 +142,8 @@ class Bulk:
         """Revoke or deactivate a slice of what a query finds, as far as it can still be.
 
         Raises Conflict `count_changed` before anything is changed if they are not as many as expected; not where it
-        goes on after an earlier slice. To ask for the same slice again is harmless.
+        goes on after an earlier slice. To ask for the same slice again is harmless. Raises StoreUnavailable if nothing
+        was changed; where Redis is lost later the result says where to go on.
         """
         return await self._slice(_narrowed(query, ending), self._end(ending, origin), part)
 
@@ -175,33 +181,52 @@ class Bulk:
             return BulkResult([], [])
         # Oldest first: what is created meanwhile comes behind all that is meant.
         walk = msgspec.structs.replace(query, sort="created_at", descending=False, limit=MOST, after=after.place)
-        return await self._change(walk, change, after, min(part.limit or MOST, MOST, after.left))
+        most = min(part.limit or MOST, MOST, after.left)
+        return await self._change(self._steps(walk, after, most, change.at_once), change, after, part)
 
-    async def _change(self, query: Query, change: Change, begun: Continuation, most: int) -> BulkResult:
-        result = BulkResult([], [])
-        until, left = 0.0, begun.left
-        async with Overlapped() as steps:
-            async for portion in ahead(self._listing.walk(query, self._clock(), expected=left)):
-                # From the first portion on: however long a search took to find it, each request gets something done.
-                until = until or time.monotonic() + _SECONDS
-                rows = [pair for pair in portion.found if int(pair[0].position) <= begun.created_until]
-                for start in range(0, len(rows), change.at_once):
-                    step = rows[start : start + min(change.at_once, most)]
-                    known = [record for _, record in step]
-                    ids = [record.token.token_id for record in known]
-                    await steps.begin(patiently(partial(change.make, known)), partial(result.note, ids, known))
-                    left, most, reached = left - len(step), most - len(step), place(step[-1][0])
-                    if not left:
-                        return result
-                    if not most or time.monotonic() > until:
-                        return _paused(result, begun, reached, left)
-                # Behind the first token that is too new all are.
-                if portion.reached is None or len(rows) < len(portion.found):
-                    return result
-                reached = portion.reached
-                if time.monotonic() > until:
-                    return _paused(result, begun, reached, left)
-        return result
+    async def _change(self, steps: AsyncGenerator[Step], change: Change, begun: Continuation, part: Part) -> BulkResult:
+        result, made, reached, until = BulkResult([], []), begun, begun, 0.0
+
+        def note(known: list[Record], behind: Continuation, told: list[str]) -> None:
+            nonlocal made
+            result.note([record.token.token_id for record in known], known, told)
+            made = behind
+
+        try:
+            async with aclosing(steps), Overlapped() as under_way:
+                async for known, reached in steps:
+                    # From the first on: however long a search took to find it, each request gets something done.
+                    until = until or time.monotonic() + _SECONDS
+                    if known:
+                        await under_way.begin(patiently(partial(change.make, known)), partial(note, known, reached))
+                    if time.monotonic() > until:
+                        break
+        except StoreUnavailable:
+            # A step that was tried may be made in part. The first slice, asked for again, would then be refused because
+            # the filter finds another number; one that goes on would not.
+            if reached is begun or (made is begun and part.after is not None):
+                raise
+            reached = made
+        if not reached.left:
+            return result
+        return msgspec.structs.replace(result, remaining=reached.left, next=reached)
+
+    async def _steps(self, query: Query, begun: Continuation, most: int, at_once: int) -> AsyncGenerator[Step]:
+        """So many records at most of what a query finds, some at a time, each with where to go on behind them."""
+        left, until = begun.left, begun.created_until
+        async for portion in ahead(self._listing.walk(query, self._clock(), expected=left)):
+            rows = [pair for pair in portion.found if int(pair[0].position) <= until]
+            for start in range(0, len(rows), at_once):
+                step = rows[start : start + min(at_once, most)]
+                left, most = left - len(step), most - len(step)
+                yield [record for _, record in step], Continuation(*place(step[-1][0]), left, until)
+                if not most:
+                    return
+            # Behind the first token that is too new all are.
+            is_last = portion.reached is None or len(rows) < len(portion.found)
+            yield [], Continuation(*(portion.reached or begun.place), 0 if is_last else left, until)
+            if is_last:
+                return
 
     async def _newest(self) -> int:
         """The instant of the newest token there is, in epoch microseconds: the clock may have been set back since."""
@@ -213,11 +238,6 @@ class Bulk:
     async def _count(self, query: Query) -> int:
         total = await self._queries.total(query)
         return await self._listing.count(query, self._clock()) if total is None else total
-
-
-def _paused(result: BulkResult, begun: Continuation, reached: Place, left: int) -> BulkResult:
-    go_on = Continuation(*reached, left, begun.created_until)
-    return msgspec.structs.replace(result, remaining=left, next=go_on)
 
 
 def _narrowed(query: Query, ending: Ending) -> Query | None:

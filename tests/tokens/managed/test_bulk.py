@@ -4,7 +4,7 @@ import pytest
 
 from service.app import Service
 from service.errors import Conflict, StoreUnavailable
-from service.model import Outcome
+from service.model import Outcome, Status
 from service.store.driver.scripts import LETTERS, Script
 from service.store.managed.query import Query
 from service.tokens.managed.bulk import Ending, Part
@@ -95,10 +95,40 @@ async def test_a_change_of_many_outlasts_a_redis_that_is_busy_for_a_moment(
         result = await change(Query(text="token"), active, ADMIN, Part(40))
         assert (sorted(result.updated), result.skipped, failures) == (ids, [], [])
         assert (await actions(service)).count(done) == 40
-    failures += range(1000)
-    if lost != "rotate_or_update_token":
+    failures += range(1, 1000)
+    if lost not in ("deactivate_tokens", "rotate_or_update_token"):
         with pytest.raises(StoreUnavailable):
             await change(Query(text="token"), False, ADMIN, Part(40))
+
+
+@pytest.mark.parametrize("status", [{Status.ACTIVE}, {Status.ACTIVE, Status.INACTIVE}], ids=["active", "both"])
+@pytest.mark.parametrize("is_done", [False, True], ids=["not done", "reply lost"])
+@pytest.mark.parametrize("through", range(6))
+async def test_a_change_of_many_that_redis_breaks_off_says_where_to_go_on(
+    make_service: MakeService, monkeypatch: pytest.MonkeyPatch, through: int, status: set[Status], *, is_done: bool
+) -> None:
+    # Asked for again the first slice would be refused: a part is changed, and the filter finds another number.
+    monkeypatch.setattr("service.store.pacing._TRIED_AGAIN_AFTER", ())
+    failures: list[int] = []
+    service = await make_service(background=False, wrap=busy("deactivate_tokens", failures, is_done=is_done))
+    ids = {one.token.token_id for one in await create_many(service, *[f"token {number}" for number in range(90)])}
+    query, bulk = Query(text="token", statuses=frozenset(status)), service.rules.managed.bulk
+    matched = await bulk.preview(query, Ending.DEACTIVATE)
+    failures += [*[1] * 20, *[0] * through]
+    done = await bulk.set_active_matching(query, False, ADMIN, Part(matched.count))
+    # In steps of sixteen, of which one was refused.
+    assert (len(done.updated), done.remaining) == (16 * through, 90 - 16 * through)
+    updated = set(done.updated)
+    if not is_done:
+        with pytest.raises(StoreUnavailable):
+            await bulk.set_active_matching(query, False, ADMIN, Part(after=done.next))
+    failures.clear()
+    while done.next:
+        done = await bulk.set_active_matching(query, False, ADMIN, Part(after=done.next))
+        updated.update(done.updated)
+    assert (await service.rules.managed.queries.statistics()).inactive == len(ids)
+    # What was made without an answer is not active any more, and a filter for that alone does not find it again.
+    assert updated == ids or (is_done and len(status) == 1 and updated < ids)
 
 
 @pytest.mark.parametrize("ending", Ending)
