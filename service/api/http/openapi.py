@@ -1,7 +1,6 @@
 """The OpenAPI 3.1 document, made from the operations and the very types that decode and encode."""
 
 import json
-import re
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Any
@@ -13,10 +12,10 @@ from service.api.http.access import Access
 from service.api.http.examples import PROBLEM_EXAMPLES, REQUESTS, Examples
 from service.api.http.operation import Operation
 from service.api.http.problems import TITLES, Problem, problem_body
+from service.api.http.router import PARAMETER, name_of
 from service.identifiers import REQUEST_KEY
 
 _REF = "#/components/schemas/{name}"
-_PARAMETER = re.compile(r"{(\w+)(?::(\w+))?}")
 _TAGS = {
     "one-time": "Tokens of five minutes, spent by one use.",
     "sessions": "Tokens of a day for a username and password.",
@@ -56,7 +55,7 @@ def document(operations: Iterable[Operation]) -> dict[str, Any]:
     description = _Description(operations)
     paths: dict[str, dict[str, Any]] = {}
     for operation in operations:
-        path = _PARAMETER.sub(r"{\1}", operation.path)
+        path = name_of(operation.path)
         # OpenAPI has no word for every method.
         for method in ("get", "post") if operation.method == "*" else (operation.method.lower(),):
             paths.setdefault(path, {})[method] = description.of(operation, method)
@@ -208,7 +207,7 @@ class _Description:
                 "schema": {"type": "integer" if kind == "int" else "string"},
                 "example": _PATH_EXAMPLES[name],
             }
-            for name, kind in _PARAMETER.findall(operation.path)
+            for name, kind in PARAMETER.findall(operation.path)
         ]
         parameters += [
             {"name": name, "in": "query", "required": False, "schema": _present(self._by_type[str(kind)])}

@@ -10,19 +10,19 @@ from service.api.http.public_address import METADATA
 from service.api.http.validate_paths import form_of
 
 # A name in braces, and what may stand in its place as Starlette's templates say it.
-_PARAMETER = re.compile(r"{(\w+):?(\w*)}")
+PARAMETER = re.compile(r"{(\w+):?(\w*)}")
 _CONVERTORS = {"": "[^/]+", "int": "[0-9]+", "path": ".*"}
 
 
 def name_of(template: str) -> str:
     """A path's template as the metrics and the log have it."""
-    return _PARAMETER.sub(r"{\1}", template)
+    return PARAMETER.sub(r"{\1}", template)
 
 
 def _pattern_of(template: str) -> re.Pattern[str]:
     """What the paths of a template match, its parameters by their names."""
     # Not by the library's own, which brings WebSockets and middleware into every process.
-    literal, *rest = _PARAMETER.split(template)
+    literal, *rest = PARAMETER.split(template)
     pattern = re.escape(literal)
     for name, convertor, literal in zip(rest[::3], rest[1::3], rest[2::3], strict=True):
         pattern += f"(?P<{name}>{_CONVERTORS[convertor]}){re.escape(literal)}"

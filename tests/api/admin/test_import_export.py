@@ -50,6 +50,9 @@ async def test_what_was_exported_comes_back_exactly(make_service: MakeService, n
     named_twice = answer.body.split(b"\n")[0].replace(b'"version":1', b'"version":1,"version":1')
     (refused,) = (await send(there, [named_twice])).json()["skipped"]
     assert refused["message"] == "The member 'version' is given twice."
+    # An empty text is no date, and says of none that there is none.
+    (refused,) = (await send(there, [{**answer.lines()[0], "revokedAt": ""}])).json()["skipped"]
+    assert refused["message"] == "revokedAt: write an instant like 2027-01-31T12:00:00Z."
 
 
 async def test_an_export_has_every_status_unless_asked_for_one_and_is_noted(admin: Person) -> None:

@@ -10,7 +10,7 @@ from service.api.admin.schemas.creation import Description, Id, MaxUses, Metadat
 from service.api.admin.schemas.imported import ImportedToken, Reading, imported_secret
 from service.api.admin.schemas.limits import Limits, from_limits, to_limits
 from service.api.http.bodies import decode
-from service.api.http.timestamps import Instant, parse_rfc3339, rfc3339, rfc3339_or_none
+from service.api.http.timestamps import Instant, instant_or_none, parse_rfc3339, rfc3339, rfc3339_or_none
 from service.errors import InvalidRequest
 from service.model import ManagedToken
 from service.store.managed.records import Record, decode_digest, encode_digest
@@ -148,7 +148,7 @@ def _exported(line: ExportedToken) -> Exported:
         decode_digest(line.digest),
         line.created_by,
         _micros(line.created_at),
-        _instant(line.expires_at, "expiresAt"),
+        instant_or_none(line.expires_at, "expiresAt"),
         line.description,
         line.subject,
         line.scopes,
@@ -158,15 +158,15 @@ def _exported(line: ExportedToken) -> Exported:
         line.uses_left,
         line.metadata,
         line.is_active,
-        _instant(line.revoked_at, "revokedAt"),
-        _instant(line.last_used_at, "lastUsedAt"),
+        instant_or_none(line.revoked_at, "revokedAt"),
+        instant_or_none(line.last_used_at, "lastUsedAt"),
         line.last_address,
         line.last_user_agent,
-        _instant(line.rotated_at, "rotatedAt"),
+        instant_or_none(line.rotated_at, "rotatedAt"),
         line.rotations,
         decode_digest(line.old_digest),
-        _instant(line.old_secret_valid_until, "oldSecretValidUntil"),
-        _instant(line.old_secret_last_used_at, "oldSecretLastUsedAt"),
+        instant_or_none(line.old_secret_valid_until, "oldSecretValidUntil"),
+        instant_or_none(line.old_secret_last_used_at, "oldSecretLastUsedAt"),
         line.imported,
         line.version,
     )
@@ -182,7 +182,3 @@ def _micros(text: str) -> int:
     """Epoch microseconds, exactly what `_with_micros` was given. Raises InvalidRequest."""
     seconds = parse_rfc3339(text, "createdAt")
     return seconds * 1_000_000 + datetime.fromisoformat(text).microsecond
-
-
-def _instant(text: str | None, field: str) -> int:
-    return parse_rfc3339(text, field) if text else 0
