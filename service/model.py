@@ -4,7 +4,7 @@
 """
 
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta
@@ -276,17 +276,3 @@ class Origin(msgspec.Struct, frozen=True):
     channel: str
     request_id: str
     bound: Credential | None = None
-
-
-class AuditEntry(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One change, as written into the stream by the script that makes it."""
-
-    at: int
-    action: str
-    actor: str
-    target: str
-    address: str
-    channel: str
-    request_id: str
-    before: dict[str, Any] | None = None
-    after: dict[str, Any] | None = None

@@ -10,7 +10,8 @@ import pytest
 
 from service.app import Service
 from service.errors import Conflict, InvalidRequest, NotFound
-from service.model import AuditEntry, Kind, ManagedToken, Origin, Outcome
+from service.model import Kind, ManagedToken, Origin, Outcome
+from service.tokens.audit.entries import AuditEntry
 from service.tokens.managed.tokens import Created, NewToken
 from tests.conftest import PASSWORD
 

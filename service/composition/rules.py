@@ -40,7 +40,7 @@ from service.tokens.secret import Minter
 from service.tokens.sessions import SessionLifetime, Sessions
 from service.tokens.usage import Usage
 from service.tokens.webhooks.deliveries import Deliveries
-from service.tokens.webhooks.delivery import Post
+from service.tokens.webhooks.delivery import Dispatcher
 from service.tokens.webhooks.delivery_log import DeliveryLog
 from service.tokens.webhooks.notices import Notices
 from service.tokens.webhooks.registry import Webhooks
@@ -98,9 +98,9 @@ class WebhookRules:
         self.notices = Notices(store.webhooks, self.registry, store.managed, audit_log, clock)
         # How an event is written on the wire is decided in api/, a layer above: the rules get its function.
         sender, delivered = Sender(self.destinations), on.metrics.webhook_deliveries
-        post = Post(shards, sender, clock, delivered, store.managed, keyring, message)
-        self.deliveries = Deliveries(self.registry, self.notices, post)
-        self.log = DeliveryLog(self.registry, post, test_message)
+        dispatcher = Dispatcher(shards, sender, clock, delivered, store.managed, keyring, message)
+        self.deliveries = Deliveries(self.registry, self.notices, dispatcher)
+        self.log = DeliveryLog(self.registry, dispatcher, test_message)
 
 
 class ManagedRules:

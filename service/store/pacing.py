@@ -25,7 +25,7 @@ _FELT_SECONDS = 0.0007
 # would make a turn of two milliseconds out of steps of a half.
 _SHARE_SECONDS = 0.00025
 # How much is asked of Redis at once, and every which one of many records is measured for that.
-_PORTION_BYTES, _MEASURED = 256 * 1024, 16
+_BATCH_BYTES, _MEASURED = 256 * 1024, 16
 # A server that was busy for a moment answers again within half a second; one that stays away ends the work, which has a
 # cursor to go on from.
 _TRIED_AGAIN_AFTER = (0.1, 0.4)
@@ -181,7 +181,7 @@ async def paced(items: Iterable[T]) -> AsyncIterator[T]:
             until = now() + _FELT_SECONDS
 
 
-class Portion:
+class BatchSize:
     """How many records to ask for at once: as many as Redis and we are done with in half a millisecond.
 
     By how long those were that came last: most have four hundred bytes, one of a token with all the metadata that there
@@ -193,9 +193,9 @@ class Portion:
         self.count = min(most, first)
 
     def note(self, sizes: Sequence[int]) -> None:
-        """Make the next portion by the bytes of those that came, or of some of them."""
+        """Make the next batch by the bytes of those that came, or of some of them."""
         if sizes:
-            wanted = _PORTION_BYTES * len(sizes) // max(1, sum(sizes))
+            wanted = _BATCH_BYTES * len(sizes) // max(1, sum(sizes))
             self.count = max(1, min(self._most, 2 * self.count, wanted))
 
     async def made_of(

@@ -17,9 +17,10 @@ from service.cli.commands.tokens.import_file import rows_of
 from service.cli.failure import WrongUsage
 from service.cli.terminal.columns import fit, width_of
 from service.errors import Forbidden, InvalidRequest
-from service.model import AuditEntry, Calendar, Credential, Origin, RateLimit
+from service.model import Calendar, Credential, Origin, RateLimit
 from service.tokens.accounts.accounts import AccountsError, normalise, read_accounts
 from service.tokens.accounts.passwords import PasswordChecker
+from service.tokens.audit.entries import AuditEntry
 from service.tokens.audit.reader import AuditFilter
 from service.tokens.explanation.checks import Result, expired
 from service.tokens.lifetime import Lifetime

@@ -17,7 +17,7 @@ from service.api.http.timestamps import Instant, instant_or_none
 from service.api.pages.files import Download
 from service.errors import wrong
 from service.store.pacing import paced
-from service.tokens.audit.actions import Action
+from service.tokens.audit.entries import Action
 from service.tokens.audit.log import AuditLog
 from service.tokens.audit.reader import POSITION, AuditFilter, AuditReader, Event, Position
 from service.tokens.audit.verification import Verification

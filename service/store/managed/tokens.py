@@ -23,7 +23,7 @@ from service.store.managed.names import Names, freed_member, member, name_prefix
 from service.store.managed.query import Condition
 from service.store.managed.records import Record, Retention
 from service.store.managed.search import Blocks, name_row
-from service.store.pacing import Portion, share_turn
+from service.store.pacing import BatchSize, share_turn
 
 # How many records are read at once.
 _MOST = 250
@@ -64,7 +64,7 @@ class ManagedStore:
         self._blocks = Blocks(len(shards))
         self._read = partial(self._many.read_whole, key_of=Keys.metadata)
         self._decoded = records.Remembered(records.decode)
-        self._portion = Portion(_MOST, first=_MOST)
+        self._batch = BatchSize(_MOST, first=_MOST)
         # Without `retry`: asked again after a lost reply they would find what the first try wrote, and refuse it.
         self._create = Script("create_token")
         self._update = Script("rotate_or_update_token")
@@ -117,11 +117,11 @@ class ManagedStore:
 
     async def get_many(self, token_ids: Sequence[str]) -> list[Record | None]:
         """Records in the order of the ids, in one round trip; more where they are long."""
-        return await self._portion.made_of(token_ids, self._read, records.decode)
+        return await self._batch.made_of(token_ids, self._read, records.decode)
 
     async def get_again(self, token_ids: Sequence[str]) -> list[Record | None]:
         """The same for a page, which is asked for again and again: what was decoded lately need not be once more."""
-        return await self._portion.made_of(token_ids, self._read, self._decoded.of)
+        return await self._batch.made_of(token_ids, self._read, self._decoded.of)
 
     async def matching(self, token_ids: Sequence[str], wanted: Sequence[Condition]) -> list[bool]:
         """Which records meet these conditions, or may: what meets them is to be read, and evaluated by its record."""

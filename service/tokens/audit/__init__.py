@@ -1,6 +1,6 @@
 """The audit log: who changed what, and proof that nobody changed the log.
 
-actions       what an entry can say was done
+entries       what an entry holds, and what it can say was done
 log           makes entries, each with a MAC
 refusals      paused sign-ins, told a minute at a time
 checkpoints   every second a checkpoint over the entries since the last one

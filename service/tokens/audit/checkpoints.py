@@ -14,7 +14,7 @@ import msgspec
 from service.keyring import Keyring
 from service.store.audit import START, AuditStore, AuditStream, Checkpoint, Stored
 from service.store.driver.keys import Stream
-from service.store.pacing import Portion, give_way, paced
+from service.store.pacing import BatchSize, give_way, paced
 from service.tokens.audit import macs
 
 log = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ class Checkpoints:
     _head: Callable[[int], None]
     _heads: dict[AuditStream, Checkpoint] = field(default_factory=dict, init=False)
     _behind: set[AuditStream] = field(default_factory=set, init=False)
-    _portions: dict[AuditStream, Portion] = field(default_factory=dict, init=False)
+    _batches: dict[AuditStream, BatchSize] = field(default_factory=dict, init=False)
     rolled_back: dict[AuditStream, str] = field(default_factory=dict, init=False)
 
     async def seal(self) -> int:
@@ -63,11 +63,11 @@ class Checkpoints:
 
     async def _seal(self, stream: AuditStream) -> int:
         read, sealed, last = 0, 0, await self.head(stream)
-        portion = self._portions.setdefault(stream, Portion(_MANY))
+        batch = self._batches.setdefault(stream, BatchSize(_MANY))
         while True:
-            asked = portion.count
+            asked = batch.count
             entries = await self._store.oldest(stream, last.entry_id if last else START, asked)
-            portion.note([len(entry.body) for entry in entries])
+            batch.note([len(entry.body) for entry in entries])
             read += len(entries)
             is_last = len(entries) < asked
             are_many = read >= _MANY and not is_last

@@ -11,11 +11,11 @@ import msgspec
 
 from service.errors import StoreUnavailable
 from service.keyring import Keyring
-from service.model import AuditEntry, ManagedToken, Origin
+from service.model import ManagedToken, Origin
 from service.store.audit import AuditStream, Entry, append
 from service.store.driver.keys import Stream
 from service.store.driver.shards import Shards
-from service.tokens.audit.actions import Action
+from service.tokens.audit.entries import Action, AuditEntry
 
 _encode = msgspec.json.Encoder().encode
 Facts = dict[str, Any] | None

@@ -8,11 +8,11 @@ from collections.abc import AsyncIterator
 
 import msgspec
 
-from service.model import AuditEntry
 from service.store.audit import AuditStore, AuditStream, Stored
 from service.store.driver.keys import Stream
 from service.store.driver.replies import decoded
-from service.store.pacing import Portion, paced
+from service.store.pacing import BatchSize, paced
+from service.tokens.audit.entries import AuditEntry
 
 # Entries of all streams: to read and write so many keeps the loop for half a millisecond.
 _CHUNK = 256
@@ -117,7 +117,7 @@ class _Reader:
     def __init__(self, store: AuditStore, stream: AuditStream, after: Position | None, chunk: int) -> None:
         self._store = store
         self._stream = stream
-        self._portion = Portion(chunk)
+        self._batch = BatchSize(chunk)
         self._next = "+"
         self._ended = False
         self.waiting: list[tuple[Position, bytes]] = []
@@ -131,9 +131,9 @@ class _Reader:
         return not self.waiting and not self._ended
 
     async def fill(self) -> None:
-        asked = self._portion.count
+        asked = self._batch.count
         entries = await self._store.newest(self._stream, self._next, asked)
-        self._portion.note([len(entry.body) for entry in entries])
+        self._batch.note([len(entry.body) for entry in entries])
         self._ended = len(entries) < asked
         self.waiting = [(self._position(entry), entry.body) for entry in entries]
         if entries:

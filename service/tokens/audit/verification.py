@@ -8,7 +8,7 @@ import msgspec
 from service.keyring import DerivedKeys, Keyring
 from service.store.audit import START, AuditStore, AuditStream, Checkpoint, Stored
 from service.store.driver.keys import Stream
-from service.store.pacing import Portion, paced
+from service.store.pacing import BatchSize, paced
 from service.tokens.audit import macs
 from service.tokens.audit.checkpoints import Checkpoints
 
@@ -89,7 +89,7 @@ class _Walk:
     _keyring: Keyring
     _report: Report
     _keep: int
-    _portion: Portion = field(default_factory=partial(Portion, _MOST), init=False)
+    _batch: BatchSize = field(default_factory=partial(BatchSize, _MOST), init=False)
     # Entries ever written that trimming may have taken, and the number of the oldest one that is left.
     _may_be_gone: int = field(default=0, init=False)
     _oldest: int = field(default=0, init=False)
@@ -127,10 +127,10 @@ class _Walk:
 
     async def _entries(self, after: str, last: str) -> list[Stored]:
         found: list[Stored] = []
-        while page := await self._store.oldest(self._stream, after, self._portion.count, last=last):
+        while page := await self._store.oldest(self._stream, after, self._batch.count, last=last):
             found += page
             after = page[-1].entry_id
-            self._portion.note([len(entry.body) for entry in page])
+            self._batch.note([len(entry.body) for entry in page])
         return found
 
     async def _check(self, checkpoint: Checkpoint, last: Checkpoint | None) -> None:

@@ -7,8 +7,9 @@ from typing import Any
 
 import msgspec
 
-from service.model import AuditEntry, Kind, ManagedToken, Outcome, Quota, Scopes, Verdict
+from service.model import Kind, ManagedToken, Outcome, Quota, Scopes, Verdict
 from service.store.credentials import Reason
+from service.tokens.audit.entries import AuditEntry
 from service.tokens.credential import DecodedCredential
 from service.tokens.explanation.form import WORDS, form_of_secret
 

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 import msgspec
 
 from service.keyring import Keyring
-from service.model import AuditEntry, Kind, Outcome, Scopes, Verdict
+from service.model import Kind, Outcome, Scopes, Verdict
 from service.store.credentials import CredentialStore, Reason
 from service.store.fence import VOID
 from service.store.managed.tokens import ManagedStore
+from service.tokens.audit.entries import AuditEntry
 from service.tokens.audit.reader import AuditFilter, AuditReader
 from service.tokens.authority import MALFORMED, UNKNOWN, VOIDED, Authority
 from service.tokens.explanation import checks

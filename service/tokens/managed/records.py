@@ -13,7 +13,7 @@ from service.model import Credential, Kind, ManagedToken, Origin, Status
 from service.store.managed.derived import DerivedStore
 from service.store.managed.records import Record, ends_derived
 from service.store.managed.tokens import Change, End, ManagedStore
-from service.tokens.audit.actions import Action
+from service.tokens.audit.entries import Action
 from service.tokens.audit.log import AuditLog, changed_facts, facts
 from service.tokens.credential import missing_scopes
 from service.tokens.managed.seals import Seals

@@ -15,7 +15,7 @@ from service.store.driver.shards import Shards
 from service.store.managed.records import Record
 from service.store.managed.tokens import ManagedStore
 from service.store.pacing import STEP, share_turn
-from service.tokens.audit.actions import Action
+from service.tokens.audit.entries import Action
 from service.tokens.idempotency import Repeatable, Repeats, refuse_if_secret_ended
 from service.tokens.lifetime import Lifetime
 from service.tokens.managed.name_holders import NameHolders

@@ -12,7 +12,7 @@ from service.identifiers import random_id
 from service.store.driver.shards import Shard
 from service.store.outbox import Outbox, hold, let_go
 from service.store.webhooks import NOTICES_KEPT
-from service.tokens.webhooks.delivery import Post
+from service.tokens.webhooks.delivery import Dispatcher
 from service.tokens.webhooks.notices import Notices
 from service.tokens.webhooks.receiver import Receiver
 from service.tokens.webhooks.registry import Webhooks
@@ -26,12 +26,12 @@ _SAY_SECONDS = 60.0
 class Deliveries:
     """Delivers in the background."""
 
-    def __init__(self, webhooks: Webhooks, notices: Notices, post: Post) -> None:
+    def __init__(self, webhooks: Webhooks, notices: Notices, dispatcher: Dispatcher) -> None:
         self._webhooks = webhooks
         self._notices = notices
-        self._post = post
-        self._shards = post.shards
-        self._clock = post.clock
+        self._dispatcher = dispatcher
+        self._shards = dispatcher.shards
+        self._clock = dispatcher.clock
         self._holder = random_id()
         self._held: set[int] = set()
         self._receivers: dict[str, Receiver] = {}
@@ -66,7 +66,7 @@ class Deliveries:
         # What is left of the notices goes out with the next pass, not a quarter of a minute later.
         if is_due and not more:
             self._announced_at = self._clock()
-        self._post.sender.tidy()
+        self._dispatcher.sender.tidy()
 
     def _know(self) -> list[str]:
         """Bring the receivers up to date; the ids of those that are no more."""
@@ -77,7 +77,7 @@ class Deliveries:
             self._receivers.pop(webhook_id).known = None
         for webhook_id, one in known.items():
             if (receiver := self._receivers.get(webhook_id)) is None:
-                self._receivers[webhook_id] = Receiver(one, self._post, self._drop)
+                self._receivers[webhook_id] = Receiver(one, self._dispatcher, self._drop)
             else:
                 receiver.known = one
         # One whose record was tampered with keeps its place: it may be mended.
@@ -115,7 +115,7 @@ class Deliveries:
             log.warning(
                 "%d events were trimmed before a webhook took them: see `token-service webhooks list`", self._dropped
             )
-            self._post.attempts.inc("dropped", by=self._dropped)
+            self._dispatcher.attempts.inc("dropped", by=self._dropped)
             self._dropped, self._said_at = 0, self._clock()
 
     async def aclose(self) -> None:
@@ -125,7 +125,7 @@ class Deliveries:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await self._post.sender.aclose()
+        await self._dispatcher.sender.aclose()
         try:
             for shard in self._shards:
                 # Else the next process has to wait until the lock ends by its time.

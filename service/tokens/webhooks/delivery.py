@@ -9,13 +9,14 @@ import msgspec
 
 from service.counters import BufferedCounter
 from service.keyring import Keyring
-from service.model import AuditEntry, ManagedToken
+from service.model import ManagedToken
 from service.store.audit import Stored
 from service.store.driver.keys import Stream
 from service.store.driver.shards import Shard, Shards
 from service.store.managed.tokens import ManagedStore
 from service.store.pacing import paced
 from service.tokens.audit import macs
+from service.tokens.audit.entries import AuditEntry
 from service.tokens.webhooks.events import EventType
 from service.tokens.webhooks.registry import Known, Webhook
 from service.tokens.webhooks.sender import Sender, Sent
@@ -82,7 +83,7 @@ def _bound(webhook_id: str) -> bytes:
 
 
 @dataclass(eq=False, repr=False)
-class Post:
+class Dispatcher:
     """What makes deliveries of events, keeps them and sends them. What somebody else than this service wrote is passed
     over.
 

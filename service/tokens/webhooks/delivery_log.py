@@ -11,7 +11,7 @@ from service.errors import NotFound
 from service.identifiers import random_id
 from service.store.outbox import GIVEN_UP_KEPT, MADE_KEPT, Outbox, Standing, outboxes
 from service.store.pacing import paced
-from service.tokens.webhooks.delivery import Delivery, Outcome, Post
+from service.tokens.webhooks.delivery import Delivery, Dispatcher, Outcome
 from service.tokens.webhooks.registry import Webhooks
 from service.tokens.webhooks.sender import Sent
 
@@ -34,14 +34,14 @@ class _Found(msgspec.Struct, frozen=True):
 class DeliveryLog:
     """Reads the outboxes of all shards, and sends what a person wants to have sent, signed as any other message."""
 
-    def __init__(self, webhooks: Webhooks, post: Post, describe: DescribeTest) -> None:
+    def __init__(self, webhooks: Webhooks, dispatcher: Dispatcher, describe: DescribeTest) -> None:
         self._webhooks = webhooks
-        self._post = post
+        self._dispatcher = dispatcher
         self._describe = describe
 
     async def standing(self, webhook_id: str) -> Standing:
         """How many deliveries of a webhook wait, events it has not read, and events it lost, in all shards."""
-        each = await asyncio.gather(*[outbox.standing() for outbox in outboxes(self._post.shards, webhook_id)])
+        each = await asyncio.gather(*[outbox.standing() for outbox in outboxes(self._dispatcher.shards, webhook_id)])
         return Standing(*map(sum, zip(*each, strict=True)))
 
     async def read(self, webhook_id: str, status: str | None, count: int) -> list[Logged]:
@@ -50,7 +50,7 @@ class DeliveryLog:
         Those that wait come first, the next due before the others; then those that ended, the last before the others.
         """
         found: list[Logged] = []
-        boxes = outboxes(self._post.shards, webhook_id)
+        boxes = outboxes(self._dispatcher.shards, webhook_id)
         # Sorted apart: what waits by when it is due, what ended by when it was tried last.
         if status in (None, PENDING):
             pending = [self._pending(outbox, webhook_id, count) for outbox in boxes]
@@ -65,7 +65,7 @@ class DeliveryLog:
         return found[:count]
 
     async def _find(self, webhook_id: str, event_id: str) -> _Found:
-        named, boxes = _EVENT_ID.fullmatch(event_id), outboxes(self._post.shards, webhook_id)
+        named, boxes = _EVENT_ID.fullmatch(event_id), outboxes(self._dispatcher.shards, webhook_id)
         if named and int(named[1]) < len(boxes):
             outbox = boxes[int(named[1])]
             waiting = await outbox.record(event_id)
@@ -73,19 +73,19 @@ class DeliveryLog:
             made = await outbox.ended(MADE_KEPT, given_up=False)
             for record in (waiting, *given_up, *made):
                 # Opening all of a thousand would keep the loop.
-                delivery = self._post.open(webhook_id, record) if event_id.encode() in record else None
+                delivery = self._dispatcher.open(webhook_id, record) if event_id.encode() in record else None
                 if delivery is not None and delivery.event_id == event_id:
                     return _Found(outbox, delivery, record)
         raise NotFound("No delivery with this ID. Those that ended are kept while they are among the last.")
 
     async def _pending(self, outbox: Outbox, webhook_id: str, count: int) -> list[Logged]:
         waiting = await outbox.waiting(count)
-        read = [(self._post.open(webhook_id, one.record), one.due) async for one in paced(waiting)]
+        read = [(self._dispatcher.open(webhook_id, one.record), one.due) async for one in paced(waiting)]
         return [(delivery, PENDING, due // 1000) for delivery, due in read if delivery is not None]
 
     async def _ended(self, outbox: Outbox, webhook_id: str, count: int, state: str) -> list[Logged]:
         records = await outbox.ended(count, given_up=state == DEAD)
-        read = [self._post.open(webhook_id, record) async for record in paced(records)]
+        read = [self._dispatcher.open(webhook_id, record) async for record in paced(records)]
         return [(delivery, state, 0) for delivery in read if delivery is not None]
 
     async def test(self, webhook_id: str) -> Sent:
@@ -94,9 +94,9 @@ class DeliveryLog:
         To a receiver that is switched off, too. Raises NotFound, Conflict `record_tampered`.
         """
         known = await self._webhooks.find(webhook_id)
-        message_id, now = f"test.{random_id()}", self._post.clock()
+        message_id, now = f"test.{random_id()}", self._dispatcher.clock()
         body = self._describe(message_id, int(now))
-        return await self._post.sender.send(known.webhook.url, known.secrets(now), message_id, body, now)
+        return await self._dispatcher.sender.send(known.webhook.url, known.secrets(now), message_id, body, now)
 
     async def send_again(self, webhook_id: str, event_id: str) -> Sent:
         """Send a delivery once more, whatever became of it, and tell how the receiver took it.
@@ -105,10 +105,10 @@ class DeliveryLog:
         """
         known = await self._webhooks.find(webhook_id)
         found = await self._find(webhook_id, event_id)
-        sent, delivery = await self._post.attempt(known, found.delivery, self._post.clock())
-        self._post.attempts.inc(Outcome.DELIVERED if sent.taken else Outcome.FAILED)
+        sent, delivery = await self._dispatcher.attempt(known, found.delivery, self._dispatcher.clock())
+        self._dispatcher.attempts.inc(Outcome.DELIVERED if sent.taken else Outcome.FAILED)
         # Deleted while it was sent to: what is written now would stay.
         if sent.taken and webhook_id in self._webhooks.known:
-            made = self._post.seal(webhook_id, delivery)
+            made = self._dispatcher.seal(webhook_id, delivery)
             await found.outbox.replace(event_id, found.record, made)
         return sent

@@ -8,8 +8,8 @@ import asyncio
 from collections.abc import Callable
 
 from service.store.outbox import UNKNOWN, Outbox, Place, Waiting
-from service.store.pacing import Portion, paced
-from service.tokens.webhooks.delivery import GIVE_UP_SECONDS, Delivery, Outcome, Post, doubled, pause
+from service.store.pacing import BatchSize, paced
+from service.tokens.webhooks.delivery import GIVE_UP_SECONDS, Delivery, Dispatcher, Outcome, doubled, pause
 from service.tokens.webhooks.registry import Known
 
 # Deliveries of one webhook that may wait in one shard to be sent again; beyond them no more events are read.
@@ -23,13 +23,13 @@ _LONGEST_PAUSE_SECONDS = 300
 class Receiver:
     """Where one webhook leads. `known` is replaced when the webhook is read anew, None once it is no more."""
 
-    def __init__(self, known: Known, post: Post, on_dropped: Callable[[int], None]) -> None:
+    def __init__(self, known: Known, dispatcher: Dispatcher, on_dropped: Callable[[int], None]) -> None:
         self.known: Known | None = known
         self._id = known.webhook.webhook_id
-        self._post = post
+        self._dispatcher = dispatcher
         self._on_dropped = on_dropped
         self._slots = asyncio.Semaphore(_AT_ONCE)
-        self._portion = Portion(_PAGE)
+        self._batch = BatchSize(_PAGE)
         self._failures = 0
         self._next_at = 0.0
         # It asked to be left alone until then.
@@ -51,13 +51,13 @@ class Receiver:
 
     async def _send_again(self, outbox: Outbox) -> bool:
         """Send what is due once more; True if there may be more."""
-        if self._post.clock() < self._quiet_until:
+        if self._dispatcher.clock() < self._quiet_until:
             return False
         count = self._most()
-        due = await outbox.due(int(self._post.clock() * 1000), count)
+        due = await outbox.due(int(self._dispatcher.clock() * 1000), count)
         if not due:
             return False
-        read = [(one, self._post.open(self._id, one.record)) async for one in paced(due)]
+        read = [(one, self._dispatcher.open(self._id, one.record)) async for one in paced(due)]
         good = [delivery for one, delivery in read if delivery is not None and delivery.event_id == one.event_id]
         await self._send(outbox, good)
         # Somebody else wrote or removed these records: there is nothing that could be sent in good faith.
@@ -69,7 +69,7 @@ class Receiver:
         """Send what happened since; True if there may be more. What is not taken waits to be sent again."""
         known = self.known
         # Events wait in their streams meanwhile, where they take no room of their own.
-        if known is None or self._post.clock() < max(self._next_at, self._quiet_until):
+        if known is None or self._dispatcher.clock() < max(self._next_at, self._quiet_until):
             return False
         count = min(self._most(), MOST_WAITING - await outbox.length())
         if count <= 0:
@@ -78,8 +78,8 @@ class Receiver:
         page = await outbox.read(stream, place, count)
         if not page.events:
             return False
-        self._portion.note([len(event.body) for event in page.events])
-        await self._send(outbox, await self._post.deliveries(outbox.shard, stream, page.events, known.webhook))
+        self._batch.note([len(event.body) for event in page.events])
+        await self._send(outbox, await self._dispatcher.deliveries(outbox.shard, stream, page.events, known.webhook))
         # Moved on after the sending: should this process die in between, the page is sent once more and not lost.
         if self.known is not None:
             await outbox.move(stream, page)
@@ -87,14 +87,14 @@ class Receiver:
         return len(page.events) == count
 
     def _most(self) -> int:
-        return 1 if self._failures else self._portion.count
+        return 1 if self._failures else self._batch.count
 
     async def _send(self, outbox: Outbox, deliveries: list[Delivery]) -> None:
         """Try each once, and write down how that went. A deleted webhook leaves nothing behind."""
         if not deliveries:
             return
         tried = await asyncio.gather(*[self._attempt(one) for one in deliveries])
-        sealed = [(outcome, one, self._post.seal(self._id, one)) async for outcome, one in paced(tried)]
+        sealed = [(outcome, one, self._dispatcher.seal(self._id, one)) async for outcome, one in paced(tried)]
         # Deleted while it was sent to: what is written now would never go away.
         if self.known is None:
             return
@@ -106,7 +106,7 @@ class Receiver:
         for outcome, ended in by_outcome.items():
             if not ended:
                 continue
-            self._post.attempts.inc(outcome.value, by=len(ended))
+            self._dispatcher.attempts.inc(outcome.value, by=len(ended))
             if outcome is Outcome.FAILED:
                 await outbox.queue(
                     [Waiting(one.event_id, record, int((one.last_at + pause(one)) * 1000)) for one, record in ended]
@@ -120,10 +120,10 @@ class Receiver:
     async def _attempt(self, delivery: Delivery) -> tuple[Outcome, Delivery]:
         """Try once: how it went, and the delivery with what was answered."""
         async with self._slots:
-            known, now = self.known, self._post.clock()
+            known, now = self.known, self._dispatcher.clock()
             if known is None:
                 return Outcome.FAILED, delivery
-            sent, delivery = await self._post.attempt(known, delivery, now)
+            sent, delivery = await self._dispatcher.attempt(known, delivery, now)
         if sent.taken:
             return Outcome.DELIVERED, delivery
         # Given up now where the next attempt would come too late.
@@ -134,5 +134,5 @@ class Receiver:
         """Be quick again with who takes anything, slower with who takes nothing, and wait where it asks for it."""
         self._failures = 0 if taken else self._failures + 1
         pause_seconds = min(doubled(self._failures), _LONGEST_PAUSE_SECONDS) if self._failures else 0
-        self._next_at = self._post.clock() + pause_seconds
-        self._quiet_until = self._post.clock() + wait
+        self._next_at = self._dispatcher.clock() + pause_seconds
+        self._quiet_until = self._dispatcher.clock() + wait

@@ -16,7 +16,7 @@ from service.model import Origin
 from service.store.driver.shards import Shards
 from service.store.outbox import outboxes
 from service.store.webhooks import WebhookStore
-from service.tokens.audit.actions import Action
+from service.tokens.audit.entries import Action
 from service.tokens.audit.log import AuditLog
 from service.tokens.idempotency import Repeatable, Repeats, ended_since
 from service.tokens.webhooks.events import EventType

@@ -12,7 +12,7 @@ from service.api.admin import token_views
 from service.api.http.bodies import _PIECE_BYTES, LongJson
 from service.api.http.problems import pending
 from service.app import Service
-from service.store.pacing import Portion
+from service.store.pacing import BatchSize
 from tests.api.wire import read_answer
 from tests.api.world import TOKENS, World, fresh
 from tests.asgi import TEST, holder, sign_in
@@ -136,17 +136,17 @@ def test_a_long_answer_that_is_not_confirmed_says_so() -> None:
 
 
 def test_of_long_records_few_are_read_at_once() -> None:
-    portion, asked = Portion(100), list[int]()
+    batch, asked = BatchSize(100), list[int]()
     for size in (400, 400, 400, 400, 50_000, 50_000, 1_000_000, 50_000, 400):
-        asked.append(portion.count)
-        portion.note(portion.count * [size])
-    # Those that come first are not known, and of what there is nothing the next portion is not made.
-    portion.note([])
-    assert [*asked, portion.count] == [32, 64, 100, 100, 100, 5, 5, 1, 2, 4]
+        asked.append(batch.count)
+        batch.note(batch.count * [size])
+    # Those that come first are not known, and of what there is nothing the next batch is not made.
+    batch.note([])
+    assert [*asked, batch.count] == [32, 64, 100, 100, 100, 5, 5, 1, 2, 4]
 
 
 async def test_a_log_of_long_entries_is_read_whole(still: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.store.pacing._PORTION_BYTES", 1000)
+    monkeypatch.setattr("service.store.pacing._BATCH_BYTES", 1000)
     for number in range(60):
         await still.rules.audit.log.write("login.failed", TEST, f"{number}", after={"name": 40 * number * "x"})
     await still.rules.audit.checkpoints.seal()

@@ -6,7 +6,8 @@ import pytest
 from service.app import Service
 from service.errors import Conflict, StoreFull
 from service.keyring import Keyring, encode_digest
-from service.model import AuditEntry, Origin, RateLimit
+from service.model import Origin, RateLimit
+from service.tokens.audit.entries import AuditEntry
 from tests.builders import ADMIN, actions, audit, create, sign_in
 from tests.conftest import PASSWORD, SERVER_KEY
 

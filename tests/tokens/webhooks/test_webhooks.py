@@ -94,14 +94,14 @@ async def test_a_delivery_sent_again_to_a_receiver_that_is_deleted_meanwhile_lea
     await deliver(teller)
     rules = teller.rules.webhooks
     ((delivery, *_),) = await rules.log.read(webhook_id, None, 1)
-    attempt = rules.log._post.attempt
+    attempt = rules.log._dispatcher.attempt
 
     async def delete_behind(*given: Any) -> Any:
         tried = await attempt(*given)
         await rules.registry.delete(webhook_id, TEST)
         return tried
 
-    monkeypatch.setattr(rules.log._post, "attempt", delete_behind)
+    monkeypatch.setattr(rules.log._dispatcher, "attempt", delete_behind)
     assert (await rules.log.send_again(webhook_id, delivery.event_id)).taken
     assert await rules.log.read(webhook_id, None, 10) == []
 
@@ -147,7 +147,7 @@ async def test_others_have_a_turn_between_the_events_of_long_tokens(
     webhook_id = await listen(teller, receiver, EventType.CREATED)
     for number in range(40):
         await make(teller, f"gate {number}", metadata={str(key): 100 * "x" for key in range(20)})
-    monkeypatch.setattr("service.store.pacing._PORTION_BYTES", 10_000)
+    monkeypatch.setattr("service.store.pacing._BATCH_BYTES", 10_000)
     monkeypatch.setattr("service.store.pacing._FELT_SECONDS", -1.0)
     monkeypatch.setattr("service.store.pacing.give_way", give_way)
     monkeypatch.setattr(Outbox, "read", read_so_many)

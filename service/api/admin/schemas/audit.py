@@ -6,7 +6,8 @@ import msgspec
 
 from service.api.admin.schemas.limits import from_limits
 from service.api.http.timestamps import Instant, rfc3339, rfc3339_or_none
-from service.model import AuditEntry, ManagedToken, RateLimit
+from service.model import ManagedToken, RateLimit
+from service.tokens.audit.entries import AuditEntry
 from service.tokens.audit.reader import Event
 from service.tokens.audit.verification import Fault, Report
 from service.tokens.webhooks.events import EventType

@@ -1,7 +1,10 @@
-"""What an audit entry can say was done: a closed set, which filters are held against and metrics count by."""
+"""One entry of the audit log, and the closed set of what it can say was done."""
 
-from typing import Literal
+from typing import Any, Literal
 
+import msgspec
+
+# Filters are held against these, and metrics count by them.
 Action = Literal[
     "token.created",
     "token.imported",
@@ -28,3 +31,17 @@ Action = Literal[
     "sweep.made",
     "store.confirmed",
 ]
+
+
+class AuditEntry(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One change, as written into the stream by the script that makes it."""
+
+    at: int
+    action: str
+    actor: str
+    target: str
+    address: str
+    channel: str
+    request_id: str
+    before: dict[str, Any] | None = None
+    after: dict[str, Any] | None = None
