@@ -49,7 +49,7 @@ class BearerCycle(OperationCycle):
             return
         headers, address = self._headers, self._address()
         query = self.head.plan.partition(b"?")[2]
-        scope: Any = {"method": self.method, "path": self.template, "query_string": query, "headers": headers}
+        scope: Any = {"method": self._method, "path": self.template, "query_string": query, "headers": headers}
         call = Call(scope, self._receive, dict(headers), self._request_id().decode(), address)
         call.admitted = caller
         self._protocol.run_task(self._work(call))

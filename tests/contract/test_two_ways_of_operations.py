@@ -207,7 +207,22 @@ async def pages(ways: Ways) -> list[bytes]:  # noqa: F811
     ]
 
 
-@pytest.mark.parametrize("asked", [introspections, spendings, generations, changes, pages])
+async def long_pages(ways: Ways) -> list[bytes]:  # noqa: F811
+    """Of so much that it is sent in pieces."""
+    if "long 0" not in ways.secrets:
+        for number in range(30):
+            long = NewToken(f"long {number}", int(ways.service.clock()) + 600, metadata={"a": 5000 * "x"})
+            ways.secrets[long.name] = (await ways.service.rules.managed.tokens.create(long, ORIGIN)).secret
+    good = f"Authorization: Bearer {ways.secrets['session']}"
+    fields = ((), ("X-Request-Id: mine",), ("Connection: close",))
+    return [
+        request(f"{method} /api/admin/tokens?limit=30 HTTP/1.1", good, *more)
+        for method in ("GET", "HEAD")
+        for more in fields
+    ]
+
+
+@pytest.mark.parametrize("asked", [introspections, spendings, generations, changes, pages, long_pages])
 async def test_an_operation_says_counts_and_logs_the_same_on_both_ways(
     ways: Ways,  # noqa: F811
     asked: Callable[[Ways], Any],
