@@ -26,7 +26,7 @@ end
 if admitted < 1 then return -math.ceil(wait) end
 for place, rate in ipairs({address, network, all}) do
   local due = debts[place] and debts[place] + admitted * (60000 / limits[place])
-  if due then redis.call('SET', rate, string.format('%.3f', due), 'PX', math.ceil(due - now)) end
+  if due then redis.call('SET', rate, string.format('%.3f', due), 'PX', math.ceil(math.max(due - now, 1))) end
 end
 for place = 5, #KEYS do
   local token = KEYS[place]
