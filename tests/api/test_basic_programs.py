@@ -38,7 +38,7 @@ def ran(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
     }
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     return subprocess.run(
-        command, cwd=folder, env=environment | alone, capture_output=True, text=True, check=False, timeout=60
+        command, cwd=folder, env=environment | alone, capture_output=True, text=True, check=False, timeout=300
     )
 
 

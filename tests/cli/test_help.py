@@ -243,5 +243,5 @@ def test_a_mistyped_command_is_told_what_was_probably_meant(run: Run, typed: str
 @pytest.mark.parametrize(("command", "closed", "status"), [("config", ">&-", 0), ("verify", "<&-", 2)])
 def test_a_standard_stream_that_is_closed_is_empty(command: str, closed: str, status: int) -> None:
     arguments = ["sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, "-m", "service", command]
-    done = subprocess.run(arguments, capture_output=True, env={"HOME": "/"}, timeout=60, check=False)
+    done = subprocess.run(arguments, capture_output=True, env={"HOME": "/"}, timeout=300, check=False)
     assert (done.returncode, b"Traceback" in done.stderr) == (status, False), done.stderr

@@ -53,5 +53,5 @@ def _port(served: subprocess.Popen[bytes]) -> int:
 def tool(name: str, *words: str) -> None:
     """Run a checker from the environment of these tests; what it finds is in the failure."""
     command = [str(Path(sys.executable).with_name(name)), *words]
-    ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     assert ran.returncode == 0, ran.stdout + ran.stderr

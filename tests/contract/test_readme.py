@@ -73,7 +73,7 @@ def test_every_command_runs_as_it_is_printed(started: Started) -> None:
         input=f"{started.password}\n",
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     (shown,) = [text for kind, text in BLOCKS if not kind and text.startswith("HTTP")]
