@@ -29,7 +29,7 @@ class OneTimeStore:
         self._shards = shards
         self._fence = fence
         self._on_spent_twice = on_spent_twice
-        self._takings = [packed_up_to(b"GETDEL", shard.keys.one_time_prefix) for shard in shards]
+        self._getdels = [packed_up_to(b"GETDEL", shard.keys.one_time_prefix) for shard in shards]
         # What was spent in this turn, by shard.
         self._spent: list[list[bytes]] = [[] for _ in shards]
         # Without `retry`: asked again after a lost reply it would count the token against its issuer once more.
@@ -116,7 +116,7 @@ class OneTimeStore:
             command = self._consume_again.packed(keys, digest, request, RETRY_MILLISECONDS)
             link.submit(command, admit, retry=True)
         else:
-            link.submit(self._takings[shard.index] + digest + b"\r\n", admit)
+            link.submit(self._getdels[shard.index] + digest + b"\r\n", admit)
             # The first of this turn: at its end all that were spent in it leave the index by one command.
             if not self._spent[shard.index]:
                 asyncio.get_running_loop().call_soon(self._leave_index, shard)

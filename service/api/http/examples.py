@@ -27,7 +27,7 @@ _HOLDS: Mapping[str, Any] = {
     "channel": "admin",
     "action": "token.created",
     "event": "token.revoked",
-    **dict.fromkeys(("requestId", "request_id"), "5f0c2a9e7d1b4c38"),
+    "requestId": "5f0c2a9e7d1b4c38",
     "scopes": ["orders:read"],
     "date": "2027-01-31",
     "expiry_time": 1799409600,

@@ -31,10 +31,10 @@ SHARD_OF_SLOT = {slot: shard for shard, slot in enumerate(SLOTS)}
 
 
 class ClusterMap(msgspec.Struct, frozen=True):
-    """What one node says. `vote` grows with every failover; maps are compared by it, the whole ones first."""
+    """What one node says. `epoch` grows with every failover; maps are compared by it, the whole ones first."""
 
     whole: bool
-    vote: int
+    epoch: int
     owners: dict[int, Address]
     nodes: tuple[Address, ...]
 
@@ -179,7 +179,7 @@ class Cluster:
             everywhere = [self._ask_anew(address) for address in dict.fromkeys(self._seeds + self._known)]
             found += [said for said in await asyncio.gather(*everywhere) if said is not None]
         if found:
-            await self._follow(max(found, key=lambda said: (said.whole, said.vote)))
+            await self._follow(max(found, key=lambda said: (said.whole, said.epoch)))
 
     async def _ask_anew(self, address: Address) -> ClusterMap | None:
         """By a connection for this once: that of a node without a shard, or before anything is known."""

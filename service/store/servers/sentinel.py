@@ -33,9 +33,9 @@ _LAST_SECONDS = 0.05
 
 
 class Named(NamedTuple):
-    """Whom one sentinel holds for the primary, and since which failover, by number; which other sentinels it knows."""
+    """Whom one sentinel holds for the primary, as of which failover (`epoch`), and which other sentinels it knows."""
 
-    failover: int
+    epoch: int
     address: Address
     others: tuple[Address, ...]
 
@@ -50,7 +50,7 @@ class Sentinels:
         self._opener = opener
         self._primary: Address | None = None
         # The replica that takes over now, and until when that is believed.
-        self._heir: tuple[Address, float] | None = None
+        self._promoted: tuple[Address, float] | None = None
         # Of each that answered when it was asked last: the others it told of.
         self._told: dict[Address, tuple[Address, ...]] = {}
         self._known = self._seeds
@@ -61,10 +61,10 @@ class Sentinels:
 
         Raises NotPrimary when those who answer know none of this name, RedisError or OSError when none answers.
         """
-        if self._heir is not None and asyncio.get_running_loop().time() < self._heir[1]:
-            self._primary = self._heir[0]
+        if self._promoted is not None and asyncio.get_running_loop().time() < self._promoted[1]:
+            self._primary = self._promoted[0]
             return self._primary
-        self._heir = None
+        self._promoted = None
         asked = [asyncio.ensure_future(self._ask_one(address)) for address in self._known]
         try:
             said = await _most_of(asked, len(self._told) or len(asked))
@@ -72,7 +72,7 @@ class Sentinels:
             for task in asked:
                 task.cancel()
         if named := [one for one in said if isinstance(one, Named)]:
-            # By the number of the failover, which stands first in each.
+            # By the epoch, which stands first in each.
             self._primary = max(named).address
             return self._primary
         errors = [one for one in said if isinstance(one, Exception)]
@@ -100,8 +100,8 @@ class Sentinels:
         except ResponseError:
             # A user that may not ask this knows those that the URL names.
             others = []
-        failover = int(dict(in_pairs(state))[b"config-epoch"])
-        return Named(failover, _place(state), tuple(map(_place, others)))
+        epoch = int(dict(in_pairs(state))[b"config-epoch"])
+        return Named(epoch, _place(state), tuple(map(_place, others)))
 
     def _learn(self, address: Address, others: tuple[Address, ...] | None) -> None:
         """None: it did not answer. When none does, those that were known last are known still."""
@@ -160,7 +160,7 @@ class Sentinels:
                 await send(connection, "PING")
             silent = message is None
             # No message tells that a replica which was ordered to take over did not, so it is asked.
-            if message is None and self._heir is not None:
+            if message is None and self._promoted is not None:
                 await self._compare(heard, moved)
             elif message and message[0] == b"message":
                 self._told_of(message[1].decode(), message[2].decode(), heard, moved)
@@ -180,7 +180,7 @@ class Sentinels:
             self._learn(heard, (*self._told.get(heard, ()), address))
             return
         until = asyncio.get_running_loop().time() + _ORDERED_SECONDS
-        self._heir = (address, until) if event == _ORDERED else None
+        self._promoted = (address, until) if event == _ORDERED else None
         if address != self._primary:
             self._primary = address
             moved()

@@ -46,7 +46,7 @@ class Deliveries:
         Raises StoreUnavailable.
         """
         await self._webhooks.refresh()
-        gone = self._know()
+        gone = self._update_receivers()
         await self._notices.flush()
         self._say_what_was_dropped()
         # Without a webhook the shards are not asked for anything.
@@ -68,7 +68,7 @@ class Deliveries:
             self._announced_at = self._clock()
         self._dispatcher.sender.tidy()
 
-    def _know(self) -> list[str]:
+    def _update_receivers(self) -> list[str]:
         """Bring the receivers up to date; the ids of those that are no more."""
         known = self._webhooks.known
         unknown = [webhook_id for webhook_id in self._receivers if webhook_id not in known]

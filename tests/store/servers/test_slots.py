@@ -31,7 +31,7 @@ def test_the_slot_of_a_tag_is_that_of_the_server() -> None:
 
 def test_each_shard_is_at_the_primary_of_its_slot() -> None:
     found = map_of(WHOLE, INFO, "asked")
-    assert (found.whole, found.vote) == (True, 7)
+    assert (found.whole, found.epoch) == (True, 7)
     hosts = ["10.0.0.1", "10.0.0.2", "node-3.example"]
     assert [found.owners[shard].host for shard in range(16)] == [
         hosts[(slot > 5460) + (slot > 10922)] for slot in SLOTS
