@@ -7,7 +7,7 @@ from functools import partial
 
 from service.model import Outcome, Verdict
 from service.store.credentials import ANOTHER_RECORD, ANOTHER_WINDOW, Charge, CredentialStore, Lookup
-from service.store.driver.replies import Answer, Reply, give
+from service.store.driver.replies import Answer, Reply, give_each
 from service.store.limits.subjects import Shared
 from service.tokens.credential import DecodedCredential
 from service.tokens.limits import KnownSubjects, forecast, quotas_of, refusal_of_one, shares_of
@@ -74,8 +74,7 @@ class Limited:
             self._charge(asked[:room])
             self._charge(asked[room:])
             return
-        for answer, share in zip(asked, shares, strict=True):
-            give(answer, share)
+        give_each(zip(asked, shares, strict=True))
 
 
 @dataclass(eq=False, repr=False)

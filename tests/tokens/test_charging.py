@@ -122,6 +122,23 @@ async def test_what_was_asked_in_one_turn_is_charged_by_one_script(
     assert len(sent) == 1
 
 
+async def test_what_was_charged_together_is_not_all_answered_in_one_step(
+    still: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    created = await create(still, rate_limits=(RateLimit(1000, 3600),))
+    await outcome(still, created.secret)
+    (limited,) = still.rules.authority.charging.limited.values()
+    answered: list[Any] = []
+    monkeypatch.setattr("service.store.driver.replies._STEP_SECONDS", -1.0)
+    for _ in range(3):
+        limited.ask(answered.append)
+    steps = set()
+    while len(answered) < 3:
+        await asyncio.sleep(0)
+        steps.add(len(answered))
+    assert steps == {0, 1, 2, 3}
+
+
 async def test_uses_are_spent_to_the_last_and_never_below(still: Service) -> None:
     created = await create(still, max_uses=5)
     assert await outcomes(still, created.secret, 30) == Counter({Outcome.ACTIVE: 5, Outcome.USES_EXHAUSTED: 25})

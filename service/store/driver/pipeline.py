@@ -15,7 +15,7 @@ from redis.asyncio.connection import AbstractConnection
 from service.errors import StoreUnavailable
 from service.store.driver.causes import NO_CONNECTION, cause_of, place_of, placed
 from service.store.driver.reconnection import Reconnection
-from service.store.driver.replies import Answer, Redirect, Refused, Replies, Reply, Waiting, give, packed, unavailable
+from service.store.driver.replies import Answer, Redirect, Refused, Replies, Reply, Waiting, fail, packed, unavailable
 from service.store.driver.role_check import RoleCheck
 
 log = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ class Pipeline:
         check: Callable[..., RoleCheck] = RoleCheck,
         on_error: Callable[[str], None] = lambda _: None,
         on_seconds: Callable[[str, float], None] = lambda _name, _seconds: None,
-        redirected: Callable[[Redirect, Waiting], None] = lambda error, waiting: give(waiting[1], error),
+        redirected: Callable[[Redirect, Waiting], None] | None = None,
     ) -> None:
         """`on_error` is told a failure's name, `on_seconds` an operation's time, `redirected` what was not executed."""
         self._redirected = redirected
@@ -226,10 +226,9 @@ class Pipeline:
             self._start_connecting()
 
     def _fail(self, waiting: list[Waiting], *, was_sent: bool = False) -> None:
-        for _, answer, _, _ in waiting:
-            fault = self._unavailable()
-            fault.was_sent = was_sent
-            give(answer, fault)
+        fault = self._unavailable()
+        fault.was_sent = was_sent
+        fail(waiting, fault)
 
     def _unavailable(self) -> StoreUnavailable:
         return copy(self._refusal) if self._refusal else unavailable()

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from copy import copy
+from time import monotonic
 from typing import Any, TypeVar
 
 import hiredis
@@ -20,6 +22,9 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 _HANDLER_FAILED = "a reply handler failed"
+# For so long replies are handed over in one step of the loop; those that are left wait until others had a turn. Behind
+# a server that was late there is one for each connection, and each takes as long as to write an answer.
+_STEP_SECONDS = 0.0007
 Argument = bytes | str | int
 Reply = Any  # bytes, int, list or None as RESP2 has them, or an exception
 Answer = Callable[[Reply], None]
@@ -154,12 +159,12 @@ class Replies(asyncio.Protocol):
         failed: Callable[[str], None],
         took: Callable[[str, float], None],
         refused: Callable[[Replies, Refused], None],
-        redirected: Callable[[Redirect, Waiting], None],
+        redirected: Callable[[Redirect, Waiting], None] | None,
     ) -> None:
         """`lost` is told of the connection's end, `failed` the name of an error, `took` how long what was waited for,
         `refused` why no more is asked.
 
-        `redirected` gets what belongs to another node.
+        `redirected` gets what belongs to another node; without it whoever asked is told so.
         """
         self.waiting: deque[Waiting] = deque()
         self.transport = transport
@@ -171,20 +176,29 @@ class Replies(asyncio.Protocol):
         self._refused = refused
         self._redirected = redirected
         self._reader = hiredis.Reader(replyError=ResponseError)
+        # Are there replies left, for the next turn of the loop?
+        self._goes_on = False
 
     def data_received(self, data: bytes) -> None:
-        waiting, gets = self.waiting, self._reader.gets
-        self.reprieved = False
-        if waiting:
-            # Once for all the replies that come together, not once for each.
-            self._took("roundtrip", self.loop.time() - waiting[0][3])
         self._reader.feed(data)
+        # Else this is behind replies that wait for their turn.
+        if not self._goes_on:
+            if self.waiting:
+                # Once for all the replies that come together, not once for each.
+                self._took("roundtrip", self.loop.time() - self.waiting[0][3])
+            self._hand_over()
+
+    def _hand_over(self) -> None:
+        """Hand the replies that came over, in order: all, or as many as one step of the loop has time for."""
+        waiting, gets, now = self.waiting, self._reader.gets, monotonic
+        self.reprieved = self._goes_on = False
+        until = now() + _STEP_SECONDS
         try:
             # False alone is no reply yet: None, 0 and what is empty are replies.
             while (reply := gets()) is not False:
                 if reply.__class__ is ResponseError:
                     reply = self._checked(reply)
-                    if reply.__class__ is Redirect:
+                    if self._redirected and reply.__class__ is Redirect:
                         self._redirected(reply, waiting.popleft())
                         continue
                 answer = waiting.popleft()[1]
@@ -193,6 +207,10 @@ class Replies(asyncio.Protocol):
                     answer(reply)
                 except Exception:
                     log.exception(_HANDLER_FAILED)
+                if now() > until:
+                    self._goes_on = True
+                    self.loop.call_soon(self._hand_over)
+                    return
         except (hiredis.ProtocolError, IndexError):
             if self.transport.is_closing():
                 # Given up by a reply before these, which count no more.
@@ -213,6 +231,9 @@ class Replies(asyncio.Protocol):
         return meaning
 
     def connection_lost(self, exc: Exception | None) -> None:
+        # What came before the end counts.
+        while self._goes_on:
+            self._hand_over()
         self._lost(self)
 
 
@@ -222,3 +243,18 @@ def give(answer: Answer, reply: Reply) -> None:
         answer(reply)
     except Exception:
         log.exception(_HANDLER_FAILED)
+
+
+def give_each(replies: Iterator[tuple[Answer, Reply]]) -> None:
+    """Hand many over in order, as many in one step of the loop as it has time for."""
+    until = monotonic() + _STEP_SECONDS
+    for answer, reply in replies:
+        give(answer, reply)
+        if monotonic() > until:
+            asyncio.get_running_loop().call_soon(give_each, replies)
+            return
+
+
+def fail(waiting: Iterable[Waiting], fault: StoreUnavailable) -> None:
+    """Answer all with a fault: each with its own, because whoever raises it adds to it where that was."""
+    give_each((answer, copy(fault)) for _, answer, _, _ in waiting)
