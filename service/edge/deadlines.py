@@ -4,7 +4,7 @@ import asyncio
 import struct
 import sys
 import time
-from collections.abc import Callable, Collection, Iterable, Set
+from collections.abc import Callable, Collection, Set
 from fcntl import ioctl
 from termios import TIOCOUTQ
 from typing import Any, Protocol
@@ -19,6 +19,8 @@ READ_SECONDS = 10.0
 _TICK = 0.25
 _TICKS_A_SECOND = 4
 _DRAIN_IDLE_SECONDS = 1.0
+# So many connections are checked between two turns of others: half a millisecond.
+_CHECKED_AT_ONCE = 256
 
 
 class Watched(Protocol):
@@ -86,11 +88,18 @@ class Deadlines:
         # A process without connections need not wake up; the next connection starts the clock again.
         self._timer = asyncio.get_running_loop().call_later(_TICK, self._tick) if self._connections else None
         # A copy, because closing a connection changes the set.
-        self._check(tuple(self._connections), read_until)
+        self._check(list(self._connections), read_until)
 
-    def _check(self, connections: Iterable[Watched], read_until: float) -> None:
+    def _check(self, connections: list[Watched], read_until: float) -> None:
+        """Check some of them, and the rest in the next turn of the loop."""
         idle = read_until - (_DRAIN_IDLE_SECONDS if self._draining else self._keep_alive)
-        for connection in connections:
+        some, rest = connections[:_CHECKED_AT_ONCE], connections[_CHECKED_AT_ONCE:]
+        if rest:
+            asyncio.get_running_loop().call_soon(self._check, rest, read_until)
+        for connection in some:
+            if connection not in self._connections:
+                # It went since the check began.
+                continue
             if not self._is_read(connection):
                 # Not `close`: that waits until everything is written, and this client takes nothing.
                 connection.transport.abort()

@@ -68,6 +68,28 @@ async def test_a_client_that_comes_after_a_pause_has_all_the_time_to_read_that_a
         assert come.transport.abort.called
 
 
+async def test_many_connections_are_checked_in_steps_between_which_others_have_a_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("service.edge.deadlines._CHECKED_AT_ONCE", 2)
+    clock = iter([0, 100, 101])
+    deadlines, connections = Deadlines(lambda: next(clock)), set[Mock]()
+    for _ in range(7):
+        late = Mock(pipeline=(), unread_bytes=0, unread_since=100, idle_since=0, head_since=None, body_since=None)
+        late.transport.get_write_buffer_size.return_value = 0
+        connections.add(late)
+    every = list(connections)
+    deadlines.watch(connections, 60)
+    deadlines._tick()
+    closed = []
+    for gone in (0, 1, 0, 0):
+        closed.append(sum(each.transport.close.called for each in every))
+        # One that goes meanwhile is checked no more.
+        connections -= set([each for each in connections if not each.transport.close.called][:gone])
+        await asyncio.sleep(0)
+    assert closed == [2, 4, 5, 6]
+
+
 async def test_many_heads_are_let_go_in_steps_between_which_others_have_a_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("service.edge.fast_path._LET_GO_AT_ONCE", 2)
 
