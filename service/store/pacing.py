@@ -167,18 +167,39 @@ async def give_way() -> None:
         await _turn()
 
 
+class _Step:
+    """When would be felt what a task makes in this turn of the loop: it may read, show and write a page in one."""
+
+    ends: ClassVar[dict[object, float]] = {}
+
+    @classmethod
+    def end(cls) -> float:
+        return cls.ends.get(asyncio.current_task()) or cls.begin()
+
+    @classmethod
+    def begin(cls) -> float:
+        now, ends = time.monotonic(), cls.ends
+        # As for `_Turn`: the loop that was to clear it may be gone.
+        if not ends or now > next(iter(ends.values())) + _LONGEST_SECONDS:
+            ends.clear()
+            asyncio.get_running_loop().call_soon(ends.clear)
+        ends[asyncio.current_task()] = end = now + _FELT_SECONDS
+        return end
+
+
 async def paced(items: Iterable[T]) -> AsyncIterator[T]:
     """The same items, of which one may have some hundred bytes or fifty thousand.
 
     Others have a turn where what was done since the last one would be felt: to make an item, and what its reader does.
     """
-    now = time.monotonic
-    until = now() + _FELT_SECONDS
+    now, until = time.monotonic, _Step.end()
     for item in items:
         yield item
         if now() > until:
-            await give_way()
-            until = now() + _FELT_SECONDS
+            # Else others just had one, while its reader waited for something.
+            if asyncio.current_task() in _Step.ends:
+                await give_way()
+            until = _Step.begin()
 
 
 class BatchSize:

@@ -276,3 +276,33 @@ async def test_of_many_in_one_turn_each_makes_some_items_before_it_gives_way(mon
     monkeypatch.setattr(pacing, "give_way", give_way)
     assert [make(item) async for item in paced(range(1, 10))] == [*range(1, 10)]
     assert made == [1, 2, 3, 4, 0, 5, 6, 7, 8, 0, 9]
+
+
+async def test_what_a_task_makes_in_one_turn_is_one_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+
+    async def give_way() -> None:
+        made.append("others")
+
+    async def make(names: str) -> None:
+        async for name in paced(names):
+            clock[0] += 0.0003
+            made.append(name)
+
+    monkeypatch.setattr(pacing, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr(pacing, "give_way", give_way)
+    await make("ab")
+    await make("cd")
+    assert made == ["a", "b", "c", "others", "d"]
+    # In another turn of the loop there is nothing to give way for, and another task has a step of its own.
+    made.clear()
+    begun = paced("ef")
+    await anext(begun)
+    clock[0] += 0.001
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    made.append(await anext(begun))
+    other = asyncio.ensure_future(make("xy"))
+    await make("g")
+    await other
+    assert made == ["f", "g", "x", "y"]
