@@ -41,7 +41,7 @@ QUESTIONS = (
 def run(count: int, only: list[str], output: Path) -> bool:
     """Print a row for each; True where all held."""
     report.print_facts(machine.facts())
-    print(f"{'':26} {'':76} {'an honest caller waits':62} {'loop held':16}")
+    print(f"{'':26} {'':76} {'an honest caller waits':62} {'loop held (with a core)':16}")
     rows = []
     for name, measured in ROWS.items():
         if only and name not in only:

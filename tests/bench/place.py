@@ -27,7 +27,7 @@ class Place:
 class Row:
     """What was done, how it went, and whether all held that must.
 
-    `beside` is what an honest caller waited, `turn` for how long the loop was held at most.
+    `beside` is what an honest caller waited, `turn` for how long the loop was held at most while it had a core.
     """
 
     name: str

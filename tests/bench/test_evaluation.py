@@ -2,10 +2,13 @@
 
 import asyncio
 from dataclasses import replace
+from functools import partial
+from io import StringIO
+from types import SimpleNamespace
 
 import pytest
 
-from tests.bench import compare, peers
+from tests.bench import compare, peers, watched
 from tests.bench.__main__ import main
 from tests.bench.bars import BARS
 from tests.bench.client import Answer
@@ -138,3 +141,24 @@ def test_memory_that_grows_is_named(per_second: int, flat: bool) -> None:
     watch = Watch({"service": 1})
     watch.samples["service"] = [(second, 40 * MIB + second * per_second) for second in range(600)]
     assert watch.settled("service")[1] is flat
+
+
+# Milliseconds from when the loop was asked to when it came, and of these computed and without a core.
+@pytest.mark.parametrize(
+    ("taken", "computed", "without", "told"),
+    [(1.5, 1.5, 0.0, []), (4.0, 4.0, 0.0, [3.0]), (31.0, 2.0, 29.0, []), (31.0, 3.0, 28.5, [1.5]), (9.0, 0.1, 0.0, [])],
+)
+async def test_a_step_is_as_long_as_the_loop_was_held_and_had_a_core(
+    monkeypatch: pytest.MonkeyPatch, taken: float, computed: float, without: float, told: list[float]
+) -> None:
+    file, now = StringIO(), dict.fromkeys(("monotonic", "thread_time"), 0.0)
+    waited = iter([0.0, without / 1000, 0.0])
+    monkeypatch.setattr("tests.bench.watched.gc", SimpleNamespace(callbacks=[]))
+    monkeypatch.setattr("tests.bench.watched.time", SimpleNamespace(**{name: partial(now.get, name) for name in now}))
+    monkeypatch.setattr("tests.bench.watched._without_core", lambda: next(waited))
+    watch = watched.Watch(file)
+    watch.ask()
+    now |= {"monotonic": taken / 1000, "thread_time": computed / 1000}
+    watch._sample()
+    held = [float(line.split()[1]) for line in file.getvalue().splitlines()]
+    assert held == [pytest.approx(one / 1000) for one in told]

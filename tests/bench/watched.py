@@ -3,13 +3,14 @@
 Run as `python -m tests.bench.watched FILE serve`. A line is when a step had ended, by the system's monotonic clock, for
 how long it held the loop, and how much of that was the garbage collector's, all in seconds.
 
-Where the kernel gave the core to another process meanwhile, a line says what is certain of it. What the host of a virtual
-machine takes nobody can tell from work: see `machine.longest_gap`.
+The time in which the loop was ready and others had the core is not counted. What the host of a virtual machine takes
+nobody can tell from work: see `machine.longest_gap`; nor what the kernel does for others in our name, which is
+milliseconds now and then where many processes want the core.
 """
 
 import asyncio
 import gc
-import resource
+import os
 import sys
 import time
 from pathlib import Path
@@ -20,6 +21,8 @@ from uvicorn.server import Server
 from service.cli import main
 
 EVERY_SECONDS = 0.001
+# None where the kernel does not tell.
+_SCHEDSTAT = os.open("/proc/self/schedstat", os.O_RDONLY) if Path("/proc/self/schedstat").exists() else None
 
 
 def longest(file: Path, since: float) -> tuple[float, float]:
@@ -36,23 +39,18 @@ class Watch:
 
     def __init__(self, file: TextIO) -> None:
         self._file = file
-        self._due = self._computed = self._collecting_since = self._collected = 0.0
-        self._lost_core = 0
+        self._due = self._computed = self._without_core = self._collecting_since = self._collected = 0.0
         gc.callbacks.append(self._note_collection)
 
     def ask(self) -> None:
         """Be called again in a millisecond."""
         self._due, self._computed, self._collected = time.monotonic() + EVERY_SECONDS, time.thread_time(), 0.0
-        self._lost_core = _times_lost()
+        self._without_core = _without_core()
         asyncio.get_running_loop().call_later(EVERY_SECONDS, self._sample)
 
     def _sample(self) -> None:
-        now = time.monotonic()
-        computed = time.thread_time() - self._computed
-        if _times_lost() != self._lost_core:
-            # For how long it was gone nobody says: so much of what was computed may have been before this was due.
-            computed -= EVERY_SECONDS
-        held = min(now - self._due, computed)
+        now, computed = time.monotonic(), time.thread_time() - self._computed
+        held = min(now - self._due - (_without_core() - self._without_core), computed)
         if held > EVERY_SECONDS:
             self._file.write(f"{now} {held} {self._collected}\n")
         self.ask()
@@ -64,9 +62,10 @@ class Watch:
             self._collected += time.monotonic() - self._collecting_since
 
 
-def _times_lost() -> int:
-    """How often the kernel has given the core to another process, though this thread had work to do."""
-    return resource.getrusage(resource.RUSAGE_THREAD).ru_nivcsw
+def _without_core() -> float:
+    """For how long this process' first thread, which has the loop, was ready so far and had no core."""
+    # By a descriptor that stays open: to open the file takes as long as a request.
+    return int(os.pread(_SCHEDSTAT, 64, 0).split()[1]) / 1e9 if _SCHEDSTAT is not None else 0.0
 
 
 def watch(file: Path) -> None:
