@@ -75,10 +75,10 @@ async def test_a_day_whose_counts_did_not_come_into_a_list_comes_there_with_the_
     assert await store.series(token.token_id, days[-1], 9, DAY) == [Count(day // DAY * DAY, 3, 1) for day in days]
 
 
-async def test_a_day_that_all_tokens_begin_at_once_is_folded_by_a_call_and_their_hour_by_another(
+async def test_a_day_that_all_tokens_begin_at_once_is_folded_in_steps_and_their_hour_in_others(
     still: Service, store: UsageStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """For all of both by one call Redis stood still for one to three milliseconds."""
+    """For fifty of them Redis stood still for 1.7 ms."""
     at_once = store.at_once(of_a_crowd=True)
     tokens = [(await create(still, f"ci {number}")).token for number in range(at_once)]
     run, keys = store._fold.run, []
@@ -92,7 +92,7 @@ async def test_a_day_that_all_tokens_begin_at_once_is_folded_by_a_call_and_their
         await store.add([use(token.token_id) for token in tokens], NOW)
     # Each once, though it is used twice.
     assert len(set(chain.from_iterable(keys))) == sum(map(len, keys)) == 2 * at_once
-    assert max(map(len, keys)) <= at_once
+    assert max(map(len, keys)) <= 16 < at_once
 
 
 async def test_a_hundred_days_are_a_few_fields_to_read_a_page_by(still: Service, store: UsageStore) -> None:
