@@ -6,7 +6,7 @@ from hashlib import sha1
 import msgspec
 from redis.exceptions import NoScriptError
 
-from service.errors import StoreUnavailable
+from service.errors import StoreFull, StoreUnavailable
 from service.store.driver.connection import Link
 from service.store.driver.replies import Argument, Redirect
 from service.store.driver.scripts import Script
@@ -19,6 +19,7 @@ _HARMLESS_SHA = sha1(_HARMLESS.encode(), usedforsecurity=False).hexdigest()
 _try_commands = Script("try_commands", retry=True)
 # What is said of a server that does not tell.
 UNKNOWN = "unknown"
+_FULL = "Redis is at its maxmemory: nothing is issued, and limits admit whatever comes, until there is more room"
 _CONFIGURED = ("min-replicas-to-write", "appendfsync")
 # By appendfsync: what a power failure takes with it.
 _POWER = {
@@ -127,7 +128,7 @@ async def inspect(
     faults |= await _refused(link, "scripts", "EVALSHA", _HARMLESS_SHA, 1, scratch_key)
     faults |= await _refused(link, "scripts", "EVAL", _HARMLESS, 1, scratch_key)
     faults = await _forbidden(link, scratch_key) | faults
-    warnings = []
+    warnings = [_FULL] if _is_full(facts) else []
     if facts.get("aof_enabled") != "1":
         warnings.append("appendonly is off: a restart of Redis loses what was written since its last snapshot")
     elif not _mends_its_file(facts):
@@ -138,6 +139,13 @@ async def inspect(
     shown = facts.get("valkey_version") or version
     promise, misfits, told = await _promise_of(link, facts, durability, by_configuration=by_configuration)
     return Inspection(shown, policy, faults, (*warnings, *misfits), promise, told)
+
+
+def _is_full(facts: dict[str, str]) -> bool:
+    most, used, uncounted = (
+        int(facts.get(name, 0)) for name in ("maxmemory", "used_memory", "mem_not_counted_for_evict")
+    )
+    return 0 < most <= used - uncounted
 
 
 def _release(facts: dict[str, str]) -> tuple[int, ...]:
@@ -151,7 +159,9 @@ def _mends_its_file(facts: dict[str, str]) -> bool:
 
 async def _probe(link: Link, scratch_key: bytes) -> Inspection:
     """SET PX, GETDEL, EVALSHA and EVAL on a key of our own: what the service cannot live without."""
-    await link.execute("SET", scratch_key, "1", "PX", 5000)
+    # Full, it still answers whoever validates.
+    with suppress(StoreFull):
+        await link.execute("SET", scratch_key, "1", "PX", 5000)
     await link.execute("GETDEL", scratch_key)
     with suppress(NoScriptError):
         await link.execute("EVALSHA", _HARMLESS_SHA, 1, scratch_key, retry=True)

@@ -219,6 +219,22 @@ async def test_where_info_is_forbidden_the_server_is_tried(
     await pipeline.aclose()
 
 
+@pytest.mark.parametrize("may_tell", [True, False])
+async def test_a_full_server_is_told_of_and_used_all_the_same(
+    own_server: embedded.EmbeddedRedis, operator: Pipeline, may_tell: bool
+) -> None:
+    """Nothing said so: everything was refused, and no rate limit counted, while the log was empty."""
+    pipeline = await as_service(operator, own_server, "+@all", *([] if may_tell else ["-info"]))
+    await operator.execute("CONFIG", "SET", "maxmemory", "1")
+    full = await inspect(pipeline, b"scratch")
+    await operator.execute("CONFIG", "SET", "maxmemory", "0")
+    roomy = await inspect(pipeline, b"scratch")
+    assert full.faults == roomy.faults == {}
+    assert len(full.warnings) == len(roomy.warnings) + may_tell
+    assert ("maxmemory" in full.warnings[0]) is may_tell
+    await pipeline.aclose()
+
+
 @pytest.mark.parametrize("command", ["set", "getdel", "eval", "evalsha"])
 async def test_a_server_that_forbids_what_we_cannot_do_without_is_no_use(
     own_server: embedded.EmbeddedRedis, operator: Pipeline, command: str
