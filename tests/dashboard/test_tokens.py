@@ -167,6 +167,7 @@ def test_a_page_that_cannot_begin_says_why_below_its_bar_and_begins_when_it_can(
 def test_each_who_may_be_away_is_named(page: Page) -> None:
     answers: list[tuple[Callable[[Route], None], str]] = [
         (lambda route: route.fulfill(status=503, json={"status": 503, "code": "overloaded"}), "The service is busy."),
+        (lambda route: route.fulfill(status=503, json={"status": 503, "code": "store_full"}), "Redis is full."),
         (lambda route: route.fulfill(status=502, body="Bad Gateway"), "A proxy does not reach the service."),
         (lambda route: route.abort(), "The service is not answering."),
     ]

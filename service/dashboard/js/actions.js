@@ -53,15 +53,16 @@ async function inSlices(app, choice, word, ask) {
   return { updated, skipped, stopped: where && `Stopped: ${soFar()}.` };
 }
 
-/** act, then done(), which reloads; where a filter no longer matches the expected number, that is said. */
+/** act, then done(), which reloads; where the page was out of date, that is said. */
 async function attempt(app, choice, done, act) {
   try {
     await act();
     done();
   } catch (problem) {
     const again = () => attempt(app, choice, done, act);
-    if (problem.status !== 409 || !choice.filter) return app.notices.fail(problem, again, false);
-    await done();
+    const { status } = problem;
+    if (status === 404 || status === 409) await done();
+    if (status !== 409 || !choice.filter) return app.notices.fail(problem, again, false);
     matching(choice.filter).then((now) => app.notices.say("The list changed while you were choosing ",
       `(${number(size(choice))} became ${number(now)}). Check it and try again.`),
     (failed) => app.notices.fail(failed, again, false));

@@ -6,11 +6,12 @@ export const BASE = import.meta.url.replace(/\/dashboard\/\w+\/js\/.*/, "");
 export const whole = (path) => (path[0] === "/" ? BASE + path : path);
 export const TOKENS = "/api/admin/tokens";
 
+const UNREADY = { store_unavailable: "Redis is not answering.", store_full: "Redis is full." };
 const JSON_TYPE = { "Content-Type": "application/json" };
 
 /** Who does not answer; "" where somebody did. */
 function silent(status, { code }) {
-  if (status === 503) return code === "store_unavailable" ? "Redis is not answering." : "The service is busy.";
+  if (status === 503) return UNREADY[code] ?? "The service is busy.";
   if (status === 502 || status === 504) return "A proxy does not reach the service.";
   return status ? "" : navigator.onLine ? "The service is not answering." : "This browser is offline.";
 }

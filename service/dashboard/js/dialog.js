@@ -41,8 +41,8 @@ export function openDialog({ title, lead, mark, role, body, buttons, submit, lea
       event.preventDefault();
       leave();
     },
-    pointerdown({ target }) {
-      if (target === dialog.node && !submit) leave();
+    mousedown({ target, detail }) {
+      if (target === dialog.node && !submit && detail < 2) leave();
     },
     close: dialog.close,
   };

@@ -34,9 +34,18 @@ const builder = (create) => (spec, ...parts) => {
 export const h = builder((tag) => document.createElement(tag));
 export const svg = builder((tag) => document.createElementNS(SVG, tag));
 
+/** Empty a node and put parts into it; a focus that was in it goes to what took its place. */
 export function fill(node, ...parts) {
+  const held = document.activeElement;
   node.textContent = "";
-  return put(node, parts);
+  put(node, parts);
+  if (document.activeElement !== held) refocus(held);
+  return node;
+}
+
+/** Fill a node with what is to be noticed, and show it. */
+export function say(node, ...parts) {
+  fill(node, parts).scrollIntoView({ block: "nearest" });
 }
 
 export const icon = (name, size = 18) =>

@@ -2,7 +2,7 @@
 
 import { cancel, closeDialog, openDialog } from "./dialog.js";
 import { blameRefused, readAll, submitButton } from "./fields.js";
-import { fill, h, note } from "./dom.js";
+import { fill, h, note, say } from "./dom.js";
 
 const KEPT = "Your entries are kept: try again in a moment.";
 
@@ -26,20 +26,21 @@ export function formDialog(app, { fields, body = Object.values(fields).map(({ no
       const { status, answer, requestId } = problem;
       if (status === undefined || status === 401) app.notices.fail(problem);
       else if (blameRefused(problem, fields)) fill(place);
-      else fill(place, note("bad", problem.away ? `${problem.away} ${away}`
-        : status === 403 || status === 409 ? answer.detail : `That did not work. Nothing was changed. ${requestId}`));
+      else say(place, note("bad", problem.away ? `${problem.away} ${away}`
+        : status < 500 && answer.detail || `That did not work. Nothing was changed. ${requestId}`));
     }
     sending = false;
     button.textContent = go;
   };
   const typed = () => [...place.parentNode.querySelectorAll("input, select")]
     .map(({ value, checked }) => value + checked).join();
+  const objects = () => typed() !== untouched;
   const leave = () => {
-    if (typed() === untouched) return closeDialog();
+    if (!objects()) return closeDialog();
     // Once: the same key again means it.
     untouched = typed();
-    fill(place, note("", "What you typed is not saved. Press Escape again to drop it."));
+    say(place, note("", "What you typed is not saved. Press Escape again to drop it."));
   };
-  openDialog({ ...frame, submit, leave, body: [place, body], buttons: [cancel(), button] });
+  openDialog({ ...frame, submit, leave, objects, body: [place, body], buttons: [cancel(), button] });
   let untouched = typed();
 }

@@ -16,9 +16,11 @@ const root = document.getElementById("app");
 
 class App {
   notices = new Notices(this);
+  last = root;
 
   constructor() {
     addEventListener("popstate", () => this.cameBack());
+    addEventListener("click", (event) => this.pressed(event), true);
     addEventListener("click", (event) => this.clicked(event));
     listenForKeys(this);
     this.start();
@@ -65,6 +67,17 @@ class App {
     if (this.session) this.route();
   }
 
+  /** The second half of a double click is for what the first was on, not for what stands there by now. */
+  pressed(event) {
+    const pressed = event.target.closest("a, button, label") ?? event.target;
+    const { focus } = pressed.dataset;
+    if (event.detail < 2 || pressed === this.last || (focus && focus === this.last.dataset.focus)) this.last = pressed;
+    else {
+      event.preventDefault();
+      event.stopPropagation();
+    }
+  }
+
   clicked(event) {
     const link = event.target.closest?.(`a[href^='${BASE}/dashboard/']`);
     if (!link || !this.session || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
@@ -74,7 +87,9 @@ class App {
 
   /** state: what only this history entry needs, the cursors of a list's pages. */
   go(url, replace, state = null) {
-    history[replace ? "replaceState" : "pushState"](state, "", whole(url));
+    // The same address again is no further step on the way back.
+    const here = whole(url) === this.address && history.state === state;
+    history[replace || here ? "replaceState" : "pushState"](state, "", whole(url));
     this.route();
   }
 

@@ -1,6 +1,6 @@
 // What went well, as a toast with Undo; what did not, as a line at the top of the page.
 
-import { fill, h, note } from "./dom.js";
+import { fill, h, note, say } from "./dom.js";
 import { clock } from "./format.js";
 
 const TOAST_MILLISECONDS = 8000;
@@ -10,7 +10,7 @@ const LONGEST_WAIT_SECONDS = 30;
 export const CANNOT_CHANGE = "Your role can read tokens but not change them.";
 export const CHECK_FIRST = "It may have been done all the same: check before you try again.";
 
-const link = (label, click) => h("button.link", { click }, label);
+const link = (label, click) => h("button.link", { "data-focus": label, click }, label);
 
 /** Of a change that failed: it may have been made though no answer came. */
 export const whatFailed = ({ away, done = "", requestId }) => done + (away
@@ -43,7 +43,8 @@ export class Notices {
   pop(text, label, click) {
     const doubt = text && this.doubt && ` Not confirmed yet: ${this.doubt}. To do it again is harmless.`;
     if (doubt) this.doubt = "";
-    fill(this.toaster, text && h("div.toast", h("span", text, doubt), click && h("button", { click }, label)));
+    fill(this.toaster, text && h("div.toast", h("span", text, doubt),
+      click && h("button", { "data-focus": label, click }, label)));
     this.fade();
   }
 
@@ -72,8 +73,7 @@ export class Notices {
 
   /** A line of its own at the top of the page. */
   say(...parts) {
-    fill(this.slot, note("bad", h("span", { role: "alert" }, parts)));
-    this.slot.scrollIntoView({ block: "nearest" });
+    say(this.slot, note("bad", h("span", { role: "alert" }, parts)));
   }
 
   /** Show a failed request, which retry runs again; a question by itself after a while, a change when it is told to.
@@ -83,7 +83,7 @@ export class Notices {
     const { status, away, answer: { detail } = {} } = problem;
     if (status === undefined) throw problem;
     if (status === 401) this.app.login({ over: true });
-    else if (detail && (status === 400 || status === 403)) this.say(detail);
+    else if (detail && status < 500) this.say(detail);
     else if (away && asked) this.away(away, retry);
     // A change is asked for again by a person alone.
     else this.say(whatFailed(problem), link("Try again", () => {

@@ -1,7 +1,5 @@
 // What screens have in common: one question at a time, grey while it waits, and answers that a later one overtook.
 
-import { refocus } from "./dom.js";
-
 const GREY_AFTER_MILLISECONDS = 150;
 
 export class Screen {
@@ -12,8 +10,6 @@ export class Screen {
   leave() {
     this.asked += 1;
   }
-
-  refocus = refocus;
 
   /** Show what is answered unless meanwhile something else was asked; `place` is busy until then. */
   async ask(question, show, failed) {
@@ -29,7 +25,7 @@ export class Screen {
       const [held, at] = [document.activeElement, this.at?.()];
       show(answer);
       notices.app.lock();
-      if (document.activeElement !== held) this.refocus(held, at);
+      if (document.activeElement !== held) this.refocus?.(held, at);
     } catch (problem) {
       if (asked !== this.asked) return;
       await failed(problem);

@@ -2,7 +2,7 @@
 
 import { BASE } from "./api.js";
 import { closeDialog, openDialog } from "./dialog.js";
-import { announce, codeBlock, fill, h, icon, note } from "./dom.js";
+import { announce, codeBlock, fill, h, icon, note, say } from "./dom.js";
 import { upper } from "./format.js";
 
 const keepPage = (event) => event.preventDefault();
@@ -49,7 +49,7 @@ export function showSecret({ name, token: secret }, done, { word, lead } = OF_A_
 
   function leave() {
     if (copied) return closeDialog();
-    fill(warning, note("bad", `You have not copied the ${word}. Without it you will need to make a new one.`));
+    say(warning, note("bad", `You have not copied the ${word}. Without it you will need to make a new one.`));
     plain.textContent = "Close anyway";
     both.focus();
   }

@@ -98,7 +98,8 @@ class Tokens extends List {
     this.columns = COLUMNS.filter(([name], at) => (columns ? columns.split(",").includes(name) : at < USUAL));
     this.card.classList.toggle("many", this.columns.length > USUAL);
     fill(this.states, STATES.map(([value, name]) =>
-      h("a", { href: this.url({ status: value }), "aria-current": value === status && "true" }, name)));
+      h("a", { href: this.url({ status: value }), "aria-current": value === status && "true", "data-focus": name },
+        name)));
     fill(this.activity, options(ACTIVITIES, activity));
     fill(this.perPage, options(ROWS.map((size) => [size, `${size} rows`]), rows));
     const given = FURTHER.filter(([name]) => this.query[name]);
@@ -117,11 +118,9 @@ class Tokens extends List {
   sorter(name, column) {
     const { sort = "" } = this.query;
     const [down, current] = [sort === `-${column}`, sort.endsWith(column)];
-    const control = h("button", { "data-focus": `sort-${column}`, click: () => {
-      this.app.go(this.url({ sort: down ? column : current ? "" : `-${column}` }));
-      refocus(control);
-    } }, name, current && icon("down", 13));
-    return head("", { "aria-sort": current && (down ? "descending" : "ascending") }, control);
+    const go = () => this.app.go(this.url({ sort: down ? column : current ? "" : `-${column}` }));
+    return head("", { "aria-sort": current && (down ? "descending" : "ascending") },
+      h("button", { "data-focus": `sort-${column}`, click: go }, name, current && icon("down", 13)));
   }
 
   load() {

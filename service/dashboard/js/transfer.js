@@ -2,7 +2,7 @@
 
 import { BASE, TOKENS, get, send, withQuery } from "./api.js";
 import { downloadCsv } from "./csv.js";
-import { announce, card, changing, command, fill, h, icon, refocus } from "./dom.js";
+import { announce, card, changing, command, fill, h, icon } from "./dom.js";
 import { count, number, sum, upper } from "./format.js";
 import { cell, headings, line, table } from "./list.js";
 import { pageHead } from "./shell.js";
@@ -106,7 +106,6 @@ class Transfer {
 
   draw({ imported, byDigest, shortened, skipped }, dryRun, sent) {
     const { app } = this;
-    const held = document.activeElement;
     const others = skipped.length > 0 ? `, ${number(skipped.length)} not` : "";
     const said = `${count(imported)} ${dryRun ? "would be imported" : "imported"}${others}.`;
     const rows = skipped.slice(0, SHOWN).map(({ line: at, name, code, message }) => line(
@@ -125,7 +124,6 @@ class Transfer {
     app.lock();
     announce(said);
     if (!dryRun) app.notices.toast(said);
-    if (!held.isConnected) refocus(held);
     this.report.scrollIntoView({ block: "nearest" });
   }
 
