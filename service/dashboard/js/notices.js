@@ -40,22 +40,23 @@ export class Notices {
     this.pop(text, "Undo", this.undo);
   }
 
-  pop(text, label, click) {
+  pop(text, label, click, lasts = TOAST_MILLISECONDS) {
     const doubt = text && this.doubt && ` Not confirmed yet: ${this.doubt}. To do it again is harmless.`;
     if (doubt) this.doubt = "";
     fill(this.toaster, text && h("div.toast", h("span", text, doubt),
       click && h("button", { "data-focus": label, click }, label)));
+    this.lasts = lasts;
     this.fade();
   }
 
-  /** Say how far something is that may be stopped. */
+  /** Say how far something is that may be stopped, until it is done or has failed. */
   busy(text, stop) {
-    this.pop(text, "Stop", stop);
+    this.pop(text, "Stop", stop, 0);
   }
 
   fade() {
     clearTimeout(this.fading);
-    this.fading = setTimeout(() => this.toast(), TOAST_MILLISECONDS);
+    if (this.lasts) this.fading = setTimeout(() => this.toast(), this.lasts);
   }
 
   /** All is well again. Called after each successful load. */
@@ -82,6 +83,7 @@ export class Notices {
     clearTimeout(this.timer);
     const { status, away, answer: { detail } = {} } = problem;
     if (status === undefined) throw problem;
+    if (this.lasts === 0) this.toast();
     if (status === 401) this.app.login({ over: true });
     else if (detail && status < 500) this.say(detail);
     else if (away && asked) this.away(away, retry);

@@ -2,7 +2,7 @@
 
 import { BASE, TOKENS, get, send, withQuery } from "./api.js";
 import { downloadCsv } from "./csv.js";
-import { announce, card, changing, command, fill, h, icon } from "./dom.js";
+import { card, changing, command, fill, h, icon } from "./dom.js";
 import { count, number, sum, upper } from "./format.js";
 import { cell, headings, line, table } from "./list.js";
 import { pageHead } from "./shell.js";
@@ -122,8 +122,7 @@ class Transfer {
       skipped.length > SHOWN && h("p.muted.small", `and ${number(skipped.length - SHOWN)} lines more.`),
       go && h("div.row.left-row", go)));
     app.lock();
-    announce(said);
-    if (!dryRun) app.notices.toast(said);
+    app.notices.toast(said);
     this.report.scrollIntoView({ block: "nearest" });
   }
 
