@@ -63,7 +63,7 @@ class Service:
             lifespan=self._live,
         )
         self.fast_path = FastPath(
-            rule.authority, store.credentials, rule.one_time, metrics, self.application, trusted, accepted
+            rule.authority, store.credentials, rule.one_time, metrics, self.application, accepted, store.managed.ahead
         )
         self.lifespan = Lifespan(
             store.monitor,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -23,13 +24,13 @@ from service.api.gateway.answers import (
 from service.api.http.application import Application
 from service.api.http.call import Headers
 from service.api.http.problems import TITLES, problem_body
-from service.api.http.proxies import TrustedProxies
 from service.edge.head import Refusal
 from service.edge.known_heads import Head, KnownHeads
 from service.identifiers import trace_of
 from service.metrics import Metrics
 from service.model import Kind, Outcome, Verdict
 from service.store.credentials import CredentialStore
+from service.store.driver.many_tokens import Ahead
 from service.store.limits.subjects import Changes
 from service.tokens.authority import EXPIRED, MALFORMED, NETWORK_DENIED, UNKNOWN, VOIDED, Authority
 from service.tokens.credential import DecodedCredential
@@ -173,9 +174,10 @@ class FastPath:
         one_time: OneTimeTokens,
         metrics: Metrics,
         application: Application,
-        trusted: TrustedProxies,
         accepted: Accepted,
+        ahead: Callable[[str], Ahead],
     ) -> None:
+        """`ahead` asks for the record of a token before it is known who may change that."""
         self.authority = authority
         self.count = authority.count
         self.limited = authority.charging.limited
@@ -184,8 +186,8 @@ class FastPath:
         self.application = application
         self.request_ids = application.request_ids
         self.tell, self.answer = application.tell, application.answer
-        self.trusted, self.address_of = trusted, trusted.recent
-        self.accepted = accepted
+        self.trusted, self.address_of = application.trusted, application.trusted.recent
+        self.accepted, self.ahead = accepted, ahead
         self.validations = metrics.validations.counts
         self.allowed = metrics.validations.part(Kind, Outcome.ACTIVE)
         self.observe = metrics.validation_timing("fast").observe

@@ -96,7 +96,7 @@ class ManagedApi(OperationGroup, tag="managed"):
             raise wrong("isActive", "give at least one field to change")
         if isinstance(body.id, str):
             begun = self._views.begin(body.id)
-            token = await self._tokens.update(body.id, changes, caller.origin)
+            token = await self._tokens.update(body.id, changes, caller.origin, call.ahead)
             call.token_id = token.token_id
             return TokenChanged(_said(changes), await self._views.of_one(token, begun))
         if set(changes) != {"active"}:
@@ -126,7 +126,7 @@ class ManagedApi(OperationGroup, tag="managed"):
         if bool(query.id) == bool(query.ids) or not (query.id or ids):
             raise wrong("id", "say which token to revoke: ?id=, or ?ids=a,b,c")
         if query.id:
-            await self._tokens.revoke(query.id, caller.origin)
+            await self._tokens.revoke(query.id, caller.origin, call.ahead)
             call.token_id = query.id
             return Message("API token revoked successfully")
         return several(await self._bulk.revoke(ids, caller.origin), "revoked")

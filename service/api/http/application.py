@@ -75,7 +75,7 @@ class Application:
         self._router = Router(endpoints, prefix)
         self.request_ids = RequestIds()
         self._metrics = metrics
-        self._trusted = trusted
+        self.trusted = trusted
         self._access_log = access_log
         self._lifespan = lifespan
 
@@ -93,7 +93,7 @@ class Application:
         # Reversed, so that of a field that comes twice the first one is kept.
         headers = dict(reversed(scope["headers"]))
         request_id = self.request_ids.of(headers.get(b"x-request-id"))
-        address = self._trusted.client_of(scope.get("client"), self._forwarded(headers, scope["headers"]))
+        address = self.trusted.client_of(scope.get("client"), self._forwarded(headers, scope["headers"]))
         return Call(scope, receive, headers, request_id.decode(), address)
 
     def _forwarded(self, named: dict[bytes, bytes], headers: Headers) -> bytes | None:

@@ -19,6 +19,7 @@ from starlette.types import Receive, Scope
 from service.api.http.access import ANYONE
 from service.api.http.bodies import BODY_BYTES, decode, decode_long, wrong_field
 from service.errors import InvalidRequest, wrong
+from service.store.driver.many_tokens import Ahead
 from service.tokens.credential import DecodedCredential
 
 Headers = list[tuple[bytes, bytes]]
@@ -47,6 +48,8 @@ class Call:
         self.outcome = self.token_id = ""
         # The record of the secret that it presents, where that was found good before its handler is asked.
         self.admitted: DecodedCredential | None = None
+        # The record of the token that it names, where that was asked for before its caller was known.
+        self.ahead: Ahead | None = None
         # Was the body here before anything was asked about its caller? Else that is asked again by `ask_again`.
         self.is_whole = False
         self.ask_again: Callable[[], Awaitable[object]] | None = None

@@ -23,6 +23,23 @@ R = TypeVar("R")
 KeyOf = Callable[[Keys, str], bytes]
 
 
+class Ahead:
+    """A hash that is asked for before anybody needs it: to be taken once, where it is here by then."""
+
+    def __init__(self, token_id: str) -> None:
+        self._token_id = token_id
+        self._row: list[bytes] | None = None
+
+    def answer(self, reply: Reply) -> None:
+        """What is not here by then, or no hash, is read when it is needed, which also tells why."""
+        self._row = reply if isinstance(reply, list) else None
+
+    def take(self, token_id: str) -> list[bytes] | None:
+        """Its fields and values in turn; None if it did not come, was taken already, or is another token's."""
+        row, self._row = self._row, None
+        return row if token_id == self._token_id else None
+
+
 class ManyTokens:
     """Reads hashes of tokens, some fields of them or whole, and counts the members of sorted sets."""
 
@@ -43,6 +60,13 @@ class ManyTokens:
         shard = self._shards.of_id(token_id)
         if shard is not None:
             shard.link.submit(self._usage.packed((key_of(shard.keys, token_id),), *lists), answer, retry=True)
+
+    def begin_whole(self, token_id: str, key_of: KeyOf) -> Ahead:
+        """`read_whole` of one id in the write of what is asked next, without waiting for it."""
+        ahead, shard = Ahead(token_id), self._shards.of_id(token_id)
+        if shard is not None:
+            shard.link.submit(packed("HGETALL", key_of(shard.keys, token_id)), ahead.answer, retry=True)
+        return ahead
 
     async def read_whole(self, token_ids: Sequence[str], key_of: KeyOf) -> list[Sequence[bytes]]:
         """All fields and values in turn for each id in order; nothing where there is no hash or no id of ours.

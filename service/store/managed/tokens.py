@@ -14,7 +14,7 @@ from service.model import ManagedToken
 from service.store.audit import Entry
 from service.store.credentials import Reason
 from service.store.driver.keys import Keys
-from service.store.driver.many_tokens import ManyTokens, by_group
+from service.store.driver.many_tokens import Ahead, ManyTokens, by_group
 from service.store.driver.replies import Argument, Reply
 from service.store.driver.scripts import LETTERS, Script
 from service.store.driver.shards import Shard, Shards
@@ -63,6 +63,7 @@ class ManagedStore:
         self._many = ManyTokens(shards)
         self._blocks = Blocks(len(shards))
         self._read = partial(self._many.read_whole, key_of=Keys.metadata)
+        self.ahead = partial(self._many.begin_whole, key_of=Keys.metadata)
         self._decoded = records.Remembered(records.decode)
         self._batch = BatchSize(_MOST, first=_MOST)
         # Without `retry`: asked again after a lost reply they would find what the first try wrote, and refuse it.
@@ -71,7 +72,7 @@ class ManagedStore:
         self._deactivate = Script("deactivate_tokens", retry=True)
         self._revoke = Script("revoke_tokens", retry=True)
 
-    async def create(self, token: ManagedToken, digest: bytes, *, seal: str, sealed: bytes, entry: Entry) -> bool:
+    async def create(self, token: ManagedToken, *, seal: str, sealed: bytes, entry: Entry) -> bool:
         """Record a token in the shard of its name, all or nothing; False if the name is taken, or the id known.
 
         One round trip; more when a reservation of the name turns out to be void.
@@ -79,7 +80,7 @@ class ManagedStore:
         shard = self._shards.of_name(token.name)
         names, token_id, prefix = shard.keys, token.token_id, name_prefix(token.name)
         keys = (
-            *names.credential_and_reason(digest),
+            *names.credential_and_reason(token.digest),
             names.metadata(token_id),
             names.on,
             names.expiry,
@@ -88,7 +89,6 @@ class ManagedStore:
             self._blocks.key(shard, token_id),
             names.changes,
         )
-        fields = records.encode(token, seal=seal)
         reason_until = self._retention.reason_until(token.expires_at)
         while True:
             reply: Reply = await self._create.run(
@@ -103,17 +103,20 @@ class ManagedStore:
                 sealed,
                 reason_until if self._retention.is_told(token, token.created_at) else "",
                 *entry,
-                *fields,
+                *records.encode(token, seal=seal),
             )
             if reply == 1:
                 return True
             if reply == token_id.encode() or not await self.names.free_if_void(token.name, reply):
                 return False
 
-    async def get(self, token_id: str) -> Record | None:
-        """The record of an id, None if there is none."""
+    async def get(self, token_id: str, ahead: Ahead | None = None) -> Record | None:
+        """The record of an id, None if there is none; by no round trip if it was asked for `ahead` and came."""
+        row: Sequence[bytes] | None = ahead.take(token_id) if ahead else None
+        if row is None:
+            (row,) = await self._many.read_whole([token_id], Keys.metadata)
         # Not remembered: who changes one token after the other would push out the pages that are asked for again.
-        return records.decode(token_id, (await self._many.read_whole([token_id], Keys.metadata))[0])
+        return records.decode(token_id, row)
 
     async def get_many(self, token_ids: Sequence[str]) -> list[Record | None]:
         """Records in the order of the ids, in one round trip; more where they are long."""
@@ -212,18 +215,16 @@ class ManagedStore:
         """
         revokes = partial(self._revoke_in, purge_at=now + self._retention.seconds, insist=insist)
         await share_turn()
-        is_revoked = bool(ends) and ends[0].ended.revoked_at > 0
-        return await by_group(
-            ends, lambda one: self._shard(one.token.token_id), revokes if is_revoked else self._deactivate_in
-        )
+        end_in = revokes if ends and ends[0].ended.revoked_at else self._deactivate_in
+        return await by_group(ends, lambda one: self._shard(one.token.token_id), end_in)
 
     async def _deactivate_in(self, shard: Shard, ends: list[End]) -> list[int]:
         names = shard.keys
         each, told = zip(*[self._ending(names, one) for one in ends], strict=True)
         lists = names.on, names.off, names.dead, names.expiry, names.last_uses
         keys = (*lists, names.changes, *chain.from_iterable(each))
-        args = chain.from_iterable(told)
-        done: list[int] = await self._deactivate.run(shard.removals, keys, ends[0].entry.keep, *args)
+        keep = ends[0].entry.keep
+        done: list[int] = await self._deactivate.run(shard.removals, keys, keep, *chain.from_iterable(told))
         return done
 
     async def _revoke_in(self, shard: Shard, ends: list[End], *, purge_at: int, insist: bool) -> list[int]:

@@ -10,6 +10,7 @@ import msgspec
 from service.counters import DERIVED, Decisions
 from service.errors import Conflict, Forbidden, NotFound, StoreUnavailable
 from service.model import Credential, Kind, ManagedToken, Origin, Status
+from service.store.driver.many_tokens import Ahead
 from service.store.managed.derived import DerivedStore
 from service.store.managed.records import Record, ends_derived
 from service.store.managed.tokens import Change, End, ManagedStore
@@ -43,14 +44,14 @@ class ManagedRecords:
         """The token of an id. Raises NotFound."""
         return (await self._record(token_id)).token
 
-    async def read_to_change(self, token_id: str) -> ManagedToken:
-        """The same before a change that may give rights. Two round trips.
+    async def read_to_change(self, token_id: str, ahead: Ahead | None = None) -> ManagedToken:
+        """The same before a change that may give rights. Two round trips, one for what was asked `ahead`.
 
         Raises NotFound, and Conflict `record_tampered` if somebody without the server key wrote the record, or put
         an old one in its place.
         """
         for _ in range(TRIES):
-            record = await self._record(token_id)
+            record = await self._record(token_id, ahead)
             if await self.genuine([record]):
                 return record.token
             # Between the reads a change may have come.
@@ -70,17 +71,17 @@ class ManagedRecords:
         """The records in the order of the ids. One round trip."""
         return await self._store.get_many(token_ids)
 
-    async def _record(self, token_id: str) -> Record:
-        record = await self._store.get(token_id)
+    async def _record(self, token_id: str, ahead: Ahead | None = None) -> Record:
+        record = await self._store.get(token_id, ahead)
         if record is None:
             raise not_found()
         return record
 
-    async def add(self, token: ManagedToken, digest: bytes, origin: Origin) -> bool:
+    async def add(self, token: ManagedToken, origin: Origin) -> bool:
         """Record a token; False if its name is taken or it was recorded before. One round trip."""
         entry = self._audit_log.entry("token.created", origin, token.token_id, after=facts(token))
-        sealed = self._seals.credential(token, digest, token.expires_at)
-        added = await self._store.create(token, digest, seal=self._seals.of(token), sealed=sealed, entry=entry)
+        sealed = self._seals.credential(token, token.digest, token.expires_at)
+        added = await self._store.create(token, seal=self._seals.of(token), sealed=sealed, entry=entry)
         self._decisions.issued.inc(Kind.MANAGED, by=added)
         return added
 
@@ -121,17 +122,17 @@ class ManagedRecords:
         return Change(old, new, self._seals.of(new), sealed, predecessor, entry)
 
     async def end(
-        self, token_id: str, state: str, origin: Origin, *, digest: bytes | None = None
+        self, token_id: str, state: str, origin: Origin, *, digest: bytes | None = None, ahead: Ahead | None = None
     ) -> tuple[bool, ManagedToken]:
         """Deactivate (`state` inactive) or revoke, old and new secret alike: False if it was so before; the token.
 
-        `digest`: that of the secret that asks for it. Raises NotFound, also if the record does not name that digest
-        among those that may work; Forbidden for what is not the caller's to end; Conflict for deactivating what has
-        ended, and `record_tampered` if the record was changed outside the service and may name another secret than
-        that in use. Works on a full server.
+        `digest`: that of the secret that asks for it; `ahead`: the record, as it was asked for before. Works on a full
+        server. Raises NotFound, also if the record does not name that digest among those that may work; Forbidden for
+        what is not the caller's to end; Conflict for deactivating what has ended, and `record_tampered` if the record
+        was changed outside the service and may name another secret than that in use.
         """
         for number in range(TRIES):
-            record = await self._record(token_id)
+            record = await self._record(token_id, ahead)
             token = record.token
             self._check_end(token, state, origin)
             if digest and digest not in (token.digest, token.predecessor):

@@ -11,6 +11,7 @@ import msgspec
 
 from service.errors import Conflict, Forbidden
 from service.model import ManagedToken, Origin, RateLimit
+from service.store.driver.many_tokens import Ahead
 from service.store.driver.shards import Shards
 from service.store.managed.records import Record
 from service.store.managed.tokens import ManagedStore
@@ -92,7 +93,7 @@ class ManagedTokens:
             new.max_uses,
             new.metadata,
         )
-        if await self._managed_records.add(token, minted.digest, origin):
+        if await self._managed_records.add(token, origin):
             return Created(token, minted.secret)
         # The name is taken: by this very token, if an earlier try of the same request made it.
         earlier = await self._store.get(minted.token_id) if request else None
@@ -107,19 +108,21 @@ class ManagedTokens:
         """The token of an id. Raises NotFound."""
         return await self._managed_records.read(token_id)
 
-    async def update(self, token_id: str, changes: dict[str, Any], origin: Origin) -> ManagedToken:
+    async def update(
+        self, token_id: str, changes: dict[str, Any], origin: Origin, ahead: Ahead | None = None
+    ) -> ManagedToken:
         """Change a token: fields of ManagedToken to new values, `active` among them. Returns it as it is then.
 
-        `rate_limits` may be a function of the present ones.
+        `rate_limits` may be a function of the present ones; `ahead` is the record, as it was asked for before.
         An old secret in its overlap goes on with the new terms. What is refused changes nothing.
         Raises NotFound, Conflict (`name_taken`, `token_revoked`, `token_expired`), InvalidRequest, and Forbidden
         for what the caller does not hold, before the change or after it.
         """
         # By `end`, which works on a full server, too.
         if changes == {"active": False}:
-            return (await self._managed_records.end(token_id, "inactive", origin))[1]
+            return (await self._managed_records.end(token_id, "inactive", origin, ahead=ahead))[1]
         for _ in range(TRIES):
-            old = await self._managed_records.read_to_change(token_id)
+            old = await self._managed_records.read_to_change(token_id, ahead)
             new = self._changed(old, changes, origin)
             if new == old:
                 await self._store.confirm_changed(token_id)
@@ -191,9 +194,11 @@ class ManagedTokens:
         )
         return Conflict(refusal, code="name_taken")
 
-    async def revoke(self, token_id: str, origin: Origin) -> bool:
+    async def revoke(self, token_id: str, origin: Origin, ahead: Ahead | None = None) -> bool:
         """End a token for good; False if it was over already. It is refused from the moment this returns.
+
+        `ahead`: its record, as it was asked for before.
 
         Raises NotFound for an id that never was, Forbidden for one that is not the caller's to end.
         """
-        return (await self._managed_records.end(token_id, "revoked", origin))[0]
+        return (await self._managed_records.end(token_id, "revoked", origin, ahead=ahead))[0]

@@ -219,7 +219,7 @@ async def test_changes_without_end_do_not_hold_a_revocation_up(still: Service, m
     store = still.rules.managed.tokens._store
     get = store.get
 
-    async def get_and_change(token_id: str) -> Any:
+    async def get_and_change(token_id: str, _ahead: object) -> Any:
         record = await get(token_id)
         assert record is not None
         await shard.link.execute("HSET", key, LETTERS["version"], record.token.version + 1)
