@@ -28,14 +28,15 @@ from service.edge.head import Refusal
 from service.edge.known_heads import Head, KnownHeads
 from service.identifiers import trace_of
 from service.metrics import Metrics
-from service.model import Kind, Outcome, Verdict
+from service.model import KIND_MANAGED, Kind, Outcome, Verdict
 from service.store.credentials import CredentialStore
 from service.store.driver.many_tokens import Ahead
 from service.store.limits.subjects import Changes
+from service.store.usage import Use
 from service.tokens.authority import EXPIRED, MALFORMED, NETWORK_DENIED, UNKNOWN, VOIDED, Authority
 from service.tokens.credential import DecodedCredential
 from service.tokens.one_time import OneTimeTokens
-from service.tokens.secret import parse
+from service.tokens.secret import MANAGED_LENGTH, parse
 
 # uvicorn's, which has Python's words, and those of 413 and 422 are of an earlier HTTP before 3.13.
 STATUS_LINES = STATUS_LINE | {status: f"HTTP/1.1 {status} {title}\r\n".encode() for status, title in TITLES.items()}
@@ -51,20 +52,20 @@ _LET_GO_AT_ONCE = 256
 _CONSTANT = (ABSENT, MALFORMED, UNKNOWN, EXPIRED, VOIDED, NETWORK_DENIED, UNAVAILABLE)
 
 
-class Seen(msgspec.Struct, gc=False):
+class Seen(Use, kw_only=True, eq=False, gc=False):
     """What was found out about a secret: the `command` that reads its record, which goes by `changes`, and the `reply`
     that Redis gave last.
 
-    `decoded` is made of that reply; until the instant `until` the same bytes allow a request for the `required` scopes.
+    Until the instant `until` the same bytes allow a request for the `required` scopes, with these header `lines`: less
+    is kept of it than the record, because there is one for each token of the last seconds.
     `kind` is what the secret's form says; a secret of another system may have none.
     """
 
     kind: Kind | None
-    digest: bytes
     command: bytes
     changes: Changes
     reply: bytes | None = None
-    decoded: DecodedCredential | None = None
+    lines: bytes = b""
     known: object = None
     required: tuple[str, ...] = ()
     until: float = 0.0
@@ -76,18 +77,27 @@ class SeenSecrets(dict[bytes, Seen | None]):
     Of more secrets than it holds it keeps the first ones and the last: they mostly come in turn.
     """
 
-    __slots__ = ("_authority", "_store")
+    __slots__ = ("_authority", "_recent", "_store")
 
     def __init__(self, authority: Authority, store: CredentialStore) -> None:
         super().__init__()
         self._authority, self._store = authority, store
+        self._recent = authority.usage.recent
 
     def __missing__(self, secret: bytes) -> Seen | None:
-        kind = parse(secret)
-        digest = self._authority.first_digest(kind, secret)
-        if digest is None:
-            return None
-        seen = Seen(kind, digest, *self._store.prepare(digest))
+        # What is found by this digest was parsed before it was known: most secrets of a crowd need not be again.
+        digest = self._authority.digest(KIND_MANAGED, secret) if len(secret) == MANAGED_LENGTH else None
+        seen = self._recent.get(digest) if digest else None
+        if seen.__class__ is not Seen:
+            kind = parse(secret)
+            if kind is not KIND_MANAGED:
+                digest = self._authority.first_digest(kind, secret)
+            if digest is None:
+                return None
+            seen = self._recent.get(digest)
+            if seen.__class__ is not Seen:
+                command, changes = self._store.prepare(digest)
+                seen = Seen("", digest, kind=kind, command=command, changes=changes)
         if len(secret) <= _LONGEST_SEEN:
             if len(self) >= _MOST_SEEN:
                 self.popitem()
@@ -179,7 +189,7 @@ class FastPath:
     ) -> None:
         """`ahead` asks for the record of a token before it is known who may change that."""
         self.authority = authority
-        self.count = authority.count
+        self.count_allowed = authority.usage.allow
         self.limited = authority.charging.limited
         self.store = store
         self.one_time = one_time
@@ -227,6 +237,13 @@ class FastPath:
         authority = self.authority
         open_record = authority.open if len(self.seen) < _MOST_SEEN else authority.open_once
         return open_record(seen.digest, sealed)
+
+    def remember(self, seen: Seen, decoded: DecodedCredential, reply: bytes, required: tuple[str, ...]) -> None:
+        """This reply was found to allow a request for these scopes."""
+        seen.reply, seen.known, seen.required = reply, self.authority.known, required
+        seen.lines = decoded.lines or self.allowed_lines(decoded)
+        seen.until = self.authority.lasts_until(decoded)
+        self.authority.usage.know(seen, decoded)
 
     def allowed_lines(self, decoded: DecodedCredential) -> bytes:
         """The same record gets the same lines. Redis is asked each time whether it gets them."""

@@ -26,7 +26,7 @@ from service.edge.fast_path import FastPath, Seen
 from service.edge.known_heads import NO_HEAD, SECRETS, SPENT
 from service.errors import StoreUnavailable
 from service.metrics import NO_KIND
-from service.model import Kind, Verdict
+from service.model import KIND_MANAGED, Kind, Verdict
 from service.store.credentials import Charge
 from service.store.driver.replies import Answer, Reply
 from service.store.limits.subjects import Changes
@@ -59,7 +59,7 @@ class Question:
 
 # For an idle connection, which must not keep its last secret.
 _NOTHING = Question(b"", None, required=(), agent=b"")
-_UNSEEN = Seen(None, b"", b"", cast(Changes, None))
+_UNSEEN = Seen("", b"", kind=None, command=b"", changes=cast(Changes, None))
 
 
 class ValidationCycle(FastCycle):
@@ -167,40 +167,39 @@ class ValidationCycle(FastCycle):
     def _answered(self, reply: Reply) -> None:
         """Allow what is neither limited nor spent: nearly every answer, so it makes no more calls than it must."""
         fast_path, asked, seen = self._fast_path, self._asked, self._seen
-        now, decoded = seen.changes.asked_at, seen.decoded
+        now = seen.changes.asked_at
         if (
-            decoded is None
-            or now >= seen.until
+            now >= seen.until
             or seen.reply != reply
             or seen.known is not fast_path.authority.known
             or seen.required is not asked.required
-        ):
-            decoded = self._allowed(reply, now)
-            if decoded is None:
-                return
+        ) and not self._allows(reply, now):
+            return
         head, pieces = self.head, self.pieces
         # Bound first: Python finds what an instance holds quicker than a method of that name.
-        count, observe = fast_path.count, fast_path.observe
+        count, observe = fast_path.count_allowed, fast_path.observe
         if (place := head.forwarded_at) is None or not self._is_trusted:
             address = self._peer if head.hops is None else self._address()
         else:
             address_of = fast_path.address_of
             address = address_of(pieces[place])
-        count(decoded, decoded.active, now, address, asked.agent)
-        fast_path.allowed[decoded.credential.kind] += 1
+        count(seen, now, address, asked.agent)
+        fast_path.allowed[seen.kind or KIND_MANAGED] += 1
         seconds = perf_counter() - self._started
         observe(seconds)
         if head.trace_at is not None:
             fast_path.show_trace(pieces[head.trace_at], seconds)
         request_id = fast_path.request_ids.new() if head.id_at is None else pieces[head.id_at]
-        self._write(200, decoded.lines or fast_path.allowed_lines(decoded), request_id)
+        self._write(200, seen.lines, request_id)
         self.head, self.pieces, self._asked, self._seen = NO_HEAD, (), _NOTHING, _UNSEEN
 
-    def _allowed(self, reply: Reply, now: float) -> DecodedCredential | None:
-        """The record that allows it, which is remembered; None where something else is answered, now or by a task."""
+    def _allows(self, reply: Reply, now: float) -> bool:
+        """Does the record allow it? It is remembered then. Else something else is answered, now or by a task."""
         fast_path, asked, seen = self._fast_path, self._asked, self._seen
         authority, is_record = fast_path.authority, reply.__class__ is bytes
         decoded = fast_path.open(seen, reply) if is_record else None
+        # Else a token that has a limit since would be read each time before it is charged.
+        seen.until = 0.0
         if (reply is None and authority.may_lie_elsewhere) or (decoded is not None and decoded.limited):
             # It may be stored under the previous server key, or as the secret of another system, which takes more
             # digests; and the lookup that counts is another one.
@@ -211,10 +210,9 @@ class ValidationCycle(FastCycle):
             authority.count(decoded, verdict, now, self._address(), asked.agent)
             self._finish(verdict)
         else:
-            seen.reply, seen.decoded, seen.known, seen.required = reply, decoded, authority.known, asked.required
-            seen.until = authority.lasts_until(decoded)
-            return decoded
-        return None
+            fast_path.remember(seen, decoded, reply, asked.required)
+            return True
+        return False
 
     def _spent(self, digest: bytes, reply: Reply, *, may_be_kept: bool = False) -> None:
         if reply and reply.__class__ is bytes:

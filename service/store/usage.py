@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from operator import add
@@ -47,10 +47,11 @@ FIELDS = (ALLOWED, *(outcome.value for outcome in Outcome if outcome is not Outc
 # Out of the garbage collector's reach: of tens of thousands that come and go each second a pass took up to 20 ms. To
 # set a member takes 20 ns more than of a class with slots, and to make one 100 ns less.
 class Use(msgspec.Struct, eq=False, gc=False):
-    """What one secret of a token was used for since the last flush, gathered here use by use.
+    """What one secret of a token was used for since that was last written, gathered here use by use.
 
     `used_at` in epoch seconds, 0 if it was only refused; the address and the agent are those of the last use.
     `digest` is that of the secret used, which tells the previous secret in its overlap apart, and is in the same shard.
+    `ends_at`: when a session ends in any case, epoch seconds; 0 for a managed token.
     """
 
     token_id: str
@@ -60,6 +61,7 @@ class Use(msgspec.Struct, eq=False, gc=False):
     denied: int = 0
     address: str = ""
     agent: bytes = b""
+    ends_at: int = 0
 
 
 class Count(NamedTuple):
@@ -133,14 +135,17 @@ class UsageStore:
         """How many uses `add` and `touch_sessions` take in one round trip, at most."""
         return _AT_ONCE if len(self._shards) == 1 and not of_a_crowd else _OF_A_CROWD_AT_ONCE
 
-    async def add(self, uses: list[Use], now: int) -> None:
-        """Add to the records, `at_once` at most, in one round trip; a token whose record is gone is left out."""
+    def add(self, uses: list[Use], now: int) -> Awaitable[object]:
+        """Add to the records, `at_once` at most, in one round trip; a token whose record is gone is left out.
+
+        They are asked at once, so that they may begin anew before the reply is awaited.
+        """
         groups: defaultdict[Shard, list[Use]] = defaultdict(list)
         for use in uses:
             groups[self._shards.of_digest(use.digest)].append(use)
-        await all_of([self._add(shard, group, now) for shard, group in groups.items()])
+        return all_of([self._folded(shard, self._add(shard, group, now)) for shard, group in groups.items()])
 
-    async def _add(self, shard: Shard, uses: list[Use], now: int) -> None:
+    def _add(self, shard: Shard, uses: list[Use], now: int) -> Awaitable[Reply]:
         """By one script for all: a call for each takes Redis half as long again, and this process five times."""
         names = shard.keys
         keys = [names.last_uses, names.on, names.off, names.dead]
@@ -149,9 +154,13 @@ class UsageStore:
         for use in uses:
             keys += names.record_and_usage(use.token_id)
             # One text, because each argument takes this process and Redis about as long as all of this.
-            told = use.used_at, use.allowed, use.denied, use.address.encode(), use.agent
-            facts += use.digest, b"%d %d %d %b\n%b" % told
-        days, hours = await self._record.run(shard.link, tuple(keys), *facts)
+            told = use.used_at, use.allowed, use.denied, use.address.encode(), use.agent, use.digest
+            facts.append(b"%d %d %d %b\n%b\n%b" % told)
+        return self._record.run(shard.link, tuple(keys), *facts)
+
+    async def _folded(self, shard: Shard, added: Awaitable[Reply]) -> None:
+        """Fold the days and hours that new ones begin behind."""
+        days, hours = await added
         # All tokens begin a day at once: validations have their turn between these.
         for begun, kept in ((days, DAYS_KEPT), (hours, HOURS_KEPT)):
             for start in range(0, len(begun), _AT_ONCE):

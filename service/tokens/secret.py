@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from service.keyring import Keyring
     from service.store.driver.shards import Shard, Shards
 
+MANAGED_LENGTH = 68
 _SESSION = re.compile(rb"[a-zA-Z0-9]{64}")
 _ONE_TIME = re.compile(rb"[0-9a-f]{32}")
 _ALPHANUMERIC = (string.ascii_letters + string.digits).encode()
@@ -31,7 +32,7 @@ def parse(secret: bytes) -> Kind | None:
     A managed secret ends in the CRC32 of the rest, so a mistyped or invented one is refused without asking Redis.
     """
     size = len(secret)
-    if size == 68:
+    if size == MANAGED_LENGTH:
         # Deleting all digits and asking whether anything is left takes a third of a pattern's time.
         digits = secret[4:]
         if secret[:4] != b"rtk_" or digits.translate(None, _HEX):

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from itertools import islice, permutations, product
+from unittest.mock import Mock
 
 import httptools
 import pytest
@@ -89,7 +90,7 @@ class Everything(dict[bytes, Seen | None]):
     """As if every secret could be one of a token, whatever it is."""
 
     def __missing__(self, secret: bytes) -> Seen | None:
-        return Seen(parse(secret), b"", b"", print)
+        return Seen("", b"", kind=parse(secret), command=b"", changes=Mock())
 
 
 class Nothing(dict[bytes, Seen | None]):

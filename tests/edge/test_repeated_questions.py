@@ -117,6 +117,31 @@ async def test_a_record_is_not_remembered_beside_more_tokens_than_are_seen_in_a_
     assert [*service.fast_path.seen] == [secret.encode() for secret in (*secrets[:2], secrets[4])]
 
 
+async def test_a_record_is_known_beyond_the_second_and_its_secret_is_not(service: Service, gateway: Gateway) -> None:
+    made, authority = await create(service, "a"), service.rules.authority
+    assert await gateway.is_told(made.secret) == [200, 200, 200]
+    service.fast_path.forget()
+    authority.open.cache_clear()
+    assert not service.fast_path.seen
+    assert await gateway.is_told(made.secret) == [200, 200, 200]
+    assert authority.open.cache_info().currsize == 0
+    service.fast_path.forget()
+    await service.rules.managed.tokens.revoke(made.token.token_id, at(ADDRESS))
+    assert await gateway.is_told(made.secret) == [401, 401, 401]
+
+
+async def test_a_token_that_has_a_limit_since_is_charged_at_once_from_the_second_request_on(
+    service: Service, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = await create(service, "a")
+    assert await gateway.is_told(made.secret) == [200, 200, 200]
+    await service.rules.managed.tokens.update(made.token.token_id, {"rate_limits": (RateLimit(3, 3600),)}, at(ADDRESS))
+    assert (await gateway.asks(made.secret))[0] == 200
+    # It was read before it was charged, in a task.
+    monkeypatch.delattr("service.edge.protocol.EdgeProtocol.run_task")
+    assert await gateway.is_told(made.secret) == [200, 200, 429]
+
+
 async def test_a_secret_that_is_long_is_found_and_not_held(
     service: Service, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -140,7 +165,7 @@ async def test_each_use_is_counted_for_the_address_it_came_from(
     service: Service, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made, counted = await create(service, "a"), list[str]()
-    monkeypatch.setattr(service.fast_path, "count", lambda *use: counted.append(use[3]))
+    monkeypatch.setattr(service.fast_path, "count_allowed", lambda *use: counted.append(use[2]))
     clients = ["192.0.2.1", "192.0.2.2", "2001:db8::3", "192.0.2.1, 192.0.2.4", "192.0.2.5"]
     for client in clients:
         assert (await gateway.asks(made.secret, f"X-Forwarded-For: {client}"))[0] == 200

@@ -1,6 +1,8 @@
 """Usage: every check counted once, under its token, its day and its hour."""
 
 import asyncio
+from collections.abc import Awaitable
+from copy import copy
 from typing import Any
 from unittest.mock import AsyncMock, Mock
 
@@ -61,8 +63,9 @@ async def test_uses_under_the_old_and_the_new_terms_of_a_secret_are_written_as_o
 ) -> None:
     written: list[Use] = []
 
-    async def add(uses: list[Use], now: int) -> None:
-        written.extend(uses)
+    def add(uses: list[Use], now: int) -> Awaitable[None]:
+        written.extend(copy(use) for use in uses)
+        return asyncio.sleep(0)
 
     monkeypatch.setattr(still.stores.usage, "add", add)
     token, secret = await make(still)
@@ -251,8 +254,9 @@ async def written_by(service: Service, monkeypatch: pytest.MonkeyPatch) -> list[
     written: list[list[int]] = []
     flush = service.rules.usage.flush_due
 
-    async def add(uses: list[Use], now: int) -> None:
+    def add(uses: list[Use], now: int) -> Awaitable[None]:
         written[-1].extend(use.allowed for use in uses)
+        return asyncio.sleep(0)
 
     async def told() -> None:
         written.append([])
@@ -286,8 +290,10 @@ async def test_no_more_uses_wait_than_have_room_and_the_end_writes_all(
     written = await written_by(still, monkeypatch)
     for number in range(7):
         await use(still, (await make(still, f"token {number}"))[1], 1)
+    monkeypatch.setattr("service.tokens.usage._MOST_KNOWN", 4)
     await still.rules.usage.flush_due()
     assert written == [[1, 1, 1]]
+    assert len(still.rules.usage.recent) == 4
     await still.rules.usage.flush()
     assert written == [[1] * 7]
     assert (await still.stores.usage.totals(int(still.clock()), 1))[0].allowed == 7
@@ -313,11 +319,11 @@ async def test_a_flush_that_redis_does_not_take_is_dropped_and_those_behind_it_a
 
 async def test_what_is_dropped_is_let_go_a_part_at_a_time(still: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(still.stores.usage, "at_once", lambda *, of_a_crowd: 1)
-    monkeypatch.setattr("service.tokens.usage._DROPPED_AT_ONCE", 2)
+    monkeypatch.setattr("service.tokens.usage._LET_GO_AT_ONCE", 2)
     usage, left = still.rules.usage, list[int]()
 
     async def others() -> None:
-        left.append(len(usage._gathered))
+        left.append(len(usage._waiting))
 
     monkeypatch.setattr("service.tokens.usage.give_way", others)
     monkeypatch.setattr(still.stores.usage, "add", Mock(side_effect=StoreUnavailable("away")))
@@ -340,3 +346,29 @@ async def test_sessions_do_not_wait_behind_many_tokens(still: Service, monkeypat
     digest = still.rules.authority.digest(Kind.SESSION, session)
     touched.assert_awaited_once_with({digest: int(still.clock()) + 601})
     assert (await still.stores.usage.totals(int(still.clock()), 1))[0].allowed == 1
+
+
+async def test_sessions_that_redis_did_not_take_are_touched_the_next_time(
+    still: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(still.rules.usage, "idle_seconds", 600)
+    monkeypatch.setattr(still.stores.usage, "at_once", lambda *, of_a_crowd: 1)
+    touched = AsyncMock(side_effect=[StoreUnavailable("away"), None])
+    monkeypatch.setattr(still.stores.usage, "touch_sessions", touched)
+    for session in [await sign_in(still) for _ in range(2)]:
+        await still.rules.authority.verify(session, (Kind.SESSION,))
+    for _ in range(2):
+        await still.rules.usage.flush_due()
+    assert touched.await_count == 2
+    assert (await still.stores.usage.totals(int(still.clock()), 1))[0].allowed == 2
+
+
+async def test_what_was_used_is_known_for_three_flushes_behind_the_one_that_wrote_it(still: Service) -> None:
+    usage, made = still.rules.usage, [await make(still, name) for name in ("busy", "still")]
+    for second in range(5):
+        for _, secret in made[: 2 if second == 0 else 1]:
+            await use(still, secret, 1)
+        known = [token.digest in usage.recent for token, _ in made]
+        assert known == [True, second < 4]
+        await usage.flush_due()
+    assert [await totals_of(still, [token.token_id], 1) for token, _ in made] == [[[5]], [[1]]]

@@ -2,8 +2,8 @@
 KEYS[1]  last uses (zset)   KEYS[2]  active tokens (zset)   KEYS[3]  ended or off (zset)   KEYS[4]  expired ones (zset)
 KEYS[5...] of each token: metadata (hash), usage by day (hash), usage by hour (hash)
 ARGV[1]  day, ARGV[2]  hour since the epoch    ARGV[3]  seconds that days are kept    ARGV[4]  and hours
-ARGV[5...] of each: digest of the secret; and in one text last use, epoch seconds, or 0, allowed, denied, last address,
-           with spaces between, and on a line of its own the user agent
+ARGV[5...] of each in one text: last use, epoch seconds, or 0, allowed, denied, last address, with spaces between; on a
+           line of its own the user agent; and behind that the digest of the secret
 returns  the hashes of days, and those of hours, in which a new one begins: to be folded
 cost     O(tokens)
 ]]
@@ -22,8 +22,9 @@ local function add(key, new, sign, period, count, keep)
 end
 for place = 5, #KEYS, 3 do
   local metadata, days, hours = unpack(KEYS, place, place + 2)
-  local id, digest = string.sub(metadata, -16), ARGV[at] -- a key ends in the id
-  local used_at, allowed, denied, address, agent = string.match(ARGV[at + 1], '^(%d+) (%d+) (%d+) ([^\n]*)\n(.*)$')
+  local id = string.sub(metadata, -16) -- a key ends in the id
+  local used_at, allowed, denied, address, agent, digest =
+    string.match(ARGV[at], '^(%d+) (%d+) (%d+) ([^\n]*)\n([^\n]*)\n(.*)$')
   local was = redis.pcall('HMGET', metadata, '@digest', '@last_used_at', '@last_address', '@last_agent', '@predecessor')
   if was[1] then
     local last, said = tonumber(was[2]) or 0, {'@last_used_at', used_at}
@@ -42,7 +43,7 @@ for place = 5, #KEYS, 3 do
     add(days, new_days, 'd', day, denied, keep_days)
     add(hours, new_hours, 'd', hour, denied, keep_hours)
   end
-  at = at + 2
+  at = at + 1
 end
 if #uses > 0 then redis.call('ZADD', last_uses, unpack(uses)) end
 return {new_days, new_hours}
