@@ -6,16 +6,17 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
 from itertools import compress, islice
+from math import inf
 
 import msgspec
 
 from service.model import ManagedToken
 from service.store.driver.shards import Shards
 from service.store.managed.listing_slices import in_order, merged
-from service.store.managed.listing_sources import PLACED_BY, Row, Sources, by_creation, row_of
+from service.store.managed.listing_sources import PLACED_BY, Row, Sources, by_creation, row_before, row_of
 from service.store.managed.query import Query
 from service.store.managed.records import Record, Retention
-from service.store.managed.search import NameSearch
+from service.store.managed.search import NameSearch, TooMany
 from service.store.managed.statistics import TokenCounts
 from service.store.managed.tokens import ManagedStore
 from service.store.pacing import Overlapped, ahead, give_way, let_go, patiently
@@ -159,9 +160,11 @@ class Listing:
     async def _count_admitted(self, query: Query, rows: list[Row], now: float) -> int:
         return len(await self._admitted(query, rows, query, now))
 
-    async def _everywhere(self, query: Query, now: float, *, patient: bool = True) -> AsyncIterator[list[Row]]:
+    async def _everywhere(
+        self, query: Query, now: float, *, most: float = inf, patient: bool = True
+    ) -> AsyncIterator[list[Row]]:
         if query.text:
-            async for found in self._names.find(query.text, patient=patient):
+            async for found in self._names.find(query.text, most=most, patient=patient):
                 yield [Row(one.score, one.token_id, one.token_id) for one in found]
             return
         for shard in self._shards:
@@ -206,11 +209,11 @@ class Listing:
         All of the few ids there are, else what the order's own indexes hold.
         """
         if few is not None:
-            async with aclosing(in_order(few, _row(query), descending=query.descending)) as slices:
+            async with aclosing(in_order(few, row_before(query), descending=query.descending)) as slices:
                 async for part in slices:
                     yield part
             return
-        after, most_barren = _row(query), _BARREN
+        after, most_barren = row_before(query), _BARREN
         leaps = bool(query.text) and query.sort == "created_at"
         while True:
             sources = await patiently(partial(self._sources.of, query, now), patient=patient)
@@ -245,18 +248,21 @@ class Listing:
         if query.ids:
             return await self._placed(query, query.ids, patient=patient)
         if query.text or (query.created_by and query.sort != "created_at"):
-            candidates = self._everywhere(query, now, patient=patient)
+            candidates = self._everywhere(query, now, most=_FEW, patient=patient)
         elif query.expires_before and query.sort != "expires_at":
             candidates = self._by_date(query, now, patient=patient)
         else:
             return None
         found: list[Row] = []
-        async for rows in candidates:
-            found += rows
-            if len(found) > _FEW:
-                await let_go(found)
-                return None
-            await give_way()
+        try:
+            async for rows in candidates:
+                found += rows
+                if len(found) > _FEW:
+                    raise TooMany
+                await give_way()
+        except TooMany:
+            await let_go(found)
+            return None
         if query.text and query.sort == "created_at":
             return found  # those of a search are placed by that already
         # Not as a list, of which to make one of twenty thousand takes a millisecond.
@@ -282,10 +288,3 @@ class Listing:
 def place(row: Row) -> Place:
     """A row as a cursor has it."""
     return str(row.position), row.tie
-
-
-def _row(query: Query) -> Row | None:
-    if query.after is None:
-        return None
-    position, tie = query.after
-    return Row(position if query.sort == "name" else int(position), tie, "")

@@ -230,6 +230,14 @@ def row_of(token: ManagedToken, sort: str) -> Row:
     return Row(position, token_id if token.active or token.revoked_at else flipped(token_id), token_id)
 
 
+def row_before(query: Query) -> Row | None:
+    """The row that a list goes on behind, as its cursor has it."""
+    if query.after is None:
+        return None
+    position, tie = query.after
+    return Row(position if query.sort == "name" else int(position), tie, "")
+
+
 # The fields that it takes to know a record's row.
 PLACED_BY = {
     "created_at": ("created_micros", "revoked_at"),

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from functools import partial
+from math import inf
 from typing import Any
 
 from service.model import ManagedToken
@@ -32,12 +33,18 @@ _OFFERED = 256
 _LAST = 10**16 - 1
 # How many finds are decoded before others get a turn.
 _AT_ONCE = 250
+# After so many finds the blocks that were read tell how many there are in all: ids fill the blocks evenly.
+_TELLING = 2000
 # Of a find its id and its creation, of hundreds of them in one go.
 _FIND = re.compile(r"^([0-9a-f]{16})([0-9]{16})$", re.MULTILINE)
 
 
 # The blocks that a slice was offered, and what it finds.
 _Asked = deque[tuple[tuple[bytes, ...], asyncio.Future[list[Any]]]]
+
+
+class TooMany(Exception):
+    """A search finds more than it was asked for at most, or will by what its first blocks tell."""
 
 
 class Blocks:
@@ -74,13 +81,18 @@ class NameSearch:
         self._blocks = Blocks(len(shards))
         self._find = Script("find_names", retry=True)
 
-    async def find(self, text: str, *, patient: bool = False) -> AsyncGenerator[list[Member]]:
+    async def find(self, text: str, *, most: float = inf, patient: bool = False) -> AsyncGenerator[list[Member]]:
         """What has this text, in any case, with its creation in epoch microseconds.
 
-        Each once and in no order: some at a time. `patient`: as `listing_slices.merged` is.
+        Each once and in no order: some at a time. `patient`: as `listing_slices.merged` is. Raises TooMany where that
+        is more than `most`.
         """
+        count = searched = 0
         async with aclosing(self._slices(text, [0, _LAST], "all", patient=patient)) as slices:
-            async for finds in slices:
+            async for finds, blocks in slices:
+                count, searched = count + len(finds), searched + blocks
+                if count > most or (count > _TELLING and count * _BLOCKS > 1.25 * most * searched):
+                    raise TooMany
                 for start in range(0, len(finds), _AT_ONCE):
                     found = _FIND.findall(b"\n".join(finds[start : start + _AT_ONCE]).decode("latin-1"))
                     yield [Member(token_id, number) for token_id, created in found if (number := int(created))]
@@ -90,7 +102,7 @@ class NameSearch:
         wanted, moved = ("newest", 0) if descending else ("oldest", 1)
         bounds = [0, created] if descending else [created, _LAST]
         is_found = False
-        async for finds in self._slices(text, bounds, wanted):
+        async for finds, _ in self._slices(text, bounds, wanted):
             for _, found in _FIND.findall(b"\n".join(finds).decode("latin-1")):
                 # The slices that follow search for nearer ones.
                 bounds[moved], is_found = int(found), True
@@ -98,7 +110,8 @@ class NameSearch:
 
     async def _slices(
         self, text: str, bounds: list[int], wanted: str, *, patient: bool = False
-    ) -> AsyncGenerator[list[bytes]]:
+    ) -> AsyncGenerator[tuple[list[bytes], int]]:
+        """Finds, and in how many blocks they are."""
         folded = fold(text)
         if "\x00" in folded or "\n" in folded:
             return  # no name has such a sign, and rows are kept apart by them
@@ -113,7 +126,7 @@ class NameSearch:
                         asked.append((keys, asyncio.ensure_future(patiently(ask, patient=patient))))
                     keys, coming = asked.popleft()
                     read, *finds = await coming
-                    yield finds
+                    yield finds, read
                     left = keys[read:] + left
                     # Blocks are about as long as each other, and to name one that is not read costs Redis time as well.
                     offered = min(_OFFERED, 2 * read)

@@ -231,6 +231,34 @@ async def test_a_search_asks_for_few_bytes_at_a_time_and_no_record_of_another(
     assert max(named[1:]) <= 20 < named[0]
 
 
+async def test_a_search_for_what_nearly_all_have_ends_where_that_is_told_by_what_was_read(
+    make_service: MakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searches: list[Any] = []
+
+    class Counting(Wrapped):
+        async def execute(self, *args: Any, **how: Any) -> Any:
+            searches.extend([args] if how.get("operation") == "find_names" else [])
+            return await super().execute(*args, **how)
+
+    # One in every seventeenth block.
+    blocks = iter(range(0, 1024, 17))
+    monkeypatch.setattr("service.tokens.idempotency.mint_id", lambda shard: f"{shard:02x}{next(blocks):04x}{10 * 'a'}")
+    service = await make_service(background=False, wrap=Counting)
+    await create_many(service, *[f"token {number}" for number in range(60)])
+    monkeypatch.setattr("service.store.managed.search._SLICE_BYTES", 2500)
+    monkeypatch.setattr("service.store.managed.search._TELLING", 10)
+    asked = []
+    # Eleven finds tell that there are more than so many, or not.
+    for few in (40, 100):
+        monkeypatch.setattr("service.store.managed.listing._FEW", few)
+        searches.clear()
+        tokens, _, _ = await service.rules.managed.queries.page(Query(text="TOKEN", sort="name", limit=60))
+        assert len(tokens) == 60
+        asked.append(len(searches))
+    assert 0 < 3 * asked[0] < asked[1]
+
+
 async def test_redis_searches_names_while_what_it_found_before_is_read(
     make_service: MakeService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
