@@ -30,7 +30,7 @@ HOURS_KEPT = 48
 # each write less saves this process a turn; and each further shard takes a script more. To fold fifty takes it 1.7 ms.
 _AT_ONCE, _OF_A_CROWD_AT_ONCE = 16, 50
 # A hundred days have 2,400 hours, whose commands others should not wait for.
-_HOURS_AT_ONCE = 96
+_HOURS_AT_ONCE = 48
 # So many days, or hours, are in one list: with less than a hundred million uses in each it takes its hash no more room.
 _LISTED = 7
 _BEFORE_LISTS = 2
@@ -243,7 +243,7 @@ class UsageStore:
         return [Series(first, length, row) for row in rows]
 
     async def totals(self, now: int, hours: int) -> list[Totals]:
-        """The service's last hours, oldest first; one round trip to each node for four days of them."""
+        """The service's last hours, oldest first; one round trip to each node for two days of them."""
         periods = range(now // HOUR - hours + 1, now // HOUR + 1)
         found: list[Totals] = []
         for start in range(0, hours, _HOURS_AT_ONCE):

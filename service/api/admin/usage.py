@@ -12,7 +12,8 @@ from service.api.http.operation import Operation, OperationGroup, PathId
 from service.api.http.timestamps import Instant, rfc3339, rfc3339_or_none
 from service.metrics import EXPIRY_WINDOWS
 from service.store.managed.statistics import TokenCounts
-from service.store.usage import DAYS_KEPT, UsageStore
+from service.store.pacing import paced
+from service.store.usage import DAYS_KEPT, Totals, UsageStore
 from service.tokens.hygiene import Hygiene
 from service.tokens.managed.tokens import ManagedTokens
 
@@ -115,9 +116,7 @@ class UsageApi(OperationGroup, tag="managed"):
         Checks of session and managed tokens; unknown secrets are in the metrics alone.
         """
         hours = await self._usage.totals(int(self._clock()), query.hours)
-        return ServiceUsage(
-            [ServiceHour(rfc3339(one.starts_at), one.allowed, sum(one.refused.values()), one.refused) for one in hours]
-        )
+        return ServiceUsage([_shown(one) async for one in paced(hours)])
 
     @Operation("GET", "/api/admin/tokens/hygiene", READ, "countNeglectedTokens")
     async def neglected(self, caller: Caller) -> HygieneShown:
@@ -131,3 +130,7 @@ class UsageApi(OperationGroup, tag="managed"):
         never = await self._hygiene.without_end()
         expired, at = await self._hygiene.expired(), rfc3339(counted.counted_at)
         return HygieneShown(counted.idle, counted.never_used, at, expiring, never, expired)
+
+
+def _shown(hour: Totals) -> ServiceHour:
+    return ServiceHour(rfc3339(hour.starts_at), hour.allowed, sum(hour.refused.values()), hour.refused)

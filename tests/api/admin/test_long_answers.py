@@ -57,6 +57,7 @@ async def turns(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[list[int]]:
         (AUDIT, {"format": "ndjson"}, 12),
         (AUDIT, {"format": "csv"}, 12),
         (f"{AUDIT}/verification", {}, 12),
+        ("/api/admin/usage", {"hours": 12}, 12 + 2),
     ],
 )
 async def test_others_have_a_turn_between_pieces(
