@@ -141,7 +141,7 @@ class CredentialStore:
     async def find_all(self, digests: list[bytes]) -> dict[bytes, bytes | None]:
         """The sealed credentials of many sessions and managed tokens, by one command to each shard."""
         found: dict[bytes, bytes | None] = {}
-        for group, reply in await self._read_all(digests, lambda keys, some: map(keys.credential, some)):
+        for group, reply in await self._read_all(digests, lambda keys, some: keys.credentials(some)):
             found.update(zip(group, reply, strict=True))
         return found
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -236,16 +235,11 @@ class ManagedRecords:
 
         Scopes do not change but with an end of what is derived.
         """
-        parents = [token_id for token_id, scopes in tokens if _may_derive(scopes)]
+        parents = [token_id for token_id, scopes in tokens if not missing_scopes(scopes, _DERIVES)]
         if not parents:
             return [0] * len(tokens)
         counts = dict(zip(parents, await self._derived.count(parents, int(self._clock())), strict=True))
         return [counts.get(token_id, 0) for token_id, _ in tokens]
-
-
-@lru_cache(256)
-def _may_derive(scopes: tuple[str, ...]) -> bool:
-    return not missing_scopes(scopes, _DERIVES)
 
 
 async def told(known: Sequence[Record], codes: dict[str, str], again: Callable[[str], Awaitable[object]]) -> list[str]:
