@@ -43,10 +43,11 @@ def stub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stub]:
 
 @pytest.fixture
 def run() -> Run:
-    """Runs a command: `run("list", "--json", stdin="", env={})`."""
+    """Runs a command: `run("list", "--json", stdin="", env={})`. What would end in a traceback fails the test."""
 
     def run_command(*arguments: str, stdin: str = "", env: dict[str, str | None] | None = None) -> Result:
-        return CliRunner().invoke(program, arguments, input=stdin, env=env, prog_name="token-service")
+        runner = CliRunner()
+        return runner.invoke(program, arguments, stdin, env, catch_exceptions=False, prog_name="token-service")
 
     return run_command
 

@@ -116,7 +116,9 @@ def test_json_that_breaks_off_is_whole_and_says_that_the_list_is_not(
 
 def test_a_list_that_is_refused_prints_nothing(stub: Stub, run: Run) -> None:
     stub.problem("GET", LIST, 403, "Not you.")
-    assert [run("list", "--all", form).stdout for form in ("--json", "--csv")] == ["", ""]
+    for form in ("--json", "--csv"):
+        result = run("list", "--all", form)
+        assert (result.exit_code, result.stdout, "Not you." in result.stderr) == (1, "", True)
 
 
 @pytest.mark.parametrize("names", [[], [[]], [["one", "two"], [], ["three"]]])
