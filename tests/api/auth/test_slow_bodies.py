@@ -152,7 +152,7 @@ async def test_a_download_is_cut_when_its_caller_s_token_ends(
 ) -> None:
     """Asked about again each second: who reads slowly would learn for hours what is new."""
     monkeypatch.setattr(files, "_ASKED_EVERY_SECONDS", seconds)
-    monkeypatch.setattr(files, "_PIECE_BYTES", 1)
+    monkeypatch.setattr("service.api.http.bodies._PIECE_BYTES", 1)
     admin = await sign_in(still)
     sent: list[bytes] = []
 
