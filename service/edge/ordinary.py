@@ -101,16 +101,17 @@ class OrdinaryCycle(RequestResponseCycle):
             call = self.application.call(scope, receive)
             call.is_whole = not self.more_body
             response = await self.application.respond(call)
-        if isinstance(response, StreamingResponse):
-            try:
+        try:
+            if isinstance(response, StreamingResponse):
                 await response(scope, receive, send)
-            except ServiceError as error:
-                # Its client sees an answer that has no end: another one cannot follow what has begun.
-                call.outcome = error.code
-                self.disconnected = True
-                self.transport.close()
-        else:
-            await self._write(response)
+            else:
+                await self._write(response)
+        # The second at a stop, which has waited long enough until its client reads.
+        except (ServiceError, asyncio.CancelledError) as error:
+            # Its client sees an answer that has no end: another one cannot follow what has begun.
+            call.outcome = error.code if isinstance(error, ServiceError) else "stopping"
+            self.disconnected = True
+            self.transport.close()
         self.application.account(call, response.status_code)
 
     async def _write(self, response: Response) -> None:

@@ -13,6 +13,7 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from service.edge.fast_path import Openings
 from service.edge.ordinary import OrdinaryCycle
 from service.errors import StoreUnavailable
+from tests.edge.asking import PATIENCE_SECONDS
 
 
 class Wire(asyncio.Transport):
@@ -111,6 +112,25 @@ async def test_a_stream_that_breaks_off_is_cut_and_is_no_fault_of_ours(caplog: p
     cycle.scope |= {"type": "http", "http_version": "1.1", "asgi": {"spec_version": "2.4"}}
     await cycle.run_asgi(None)  # type: ignore[arg-type]
     assert (b"".join(wire.written)[-12:], wire.closed, caplog.messages) == (b"\r\n5\r\nfirst\r\n", True, [])
+
+
+async def pieces_of_one() -> AsyncIterator[bytes]:
+    yield b"first"
+
+
+@pytest.mark.parametrize("response", [Response(b"body"), StreamingResponse(pieces_of_one())])
+async def test_an_answer_that_nobody_has_read_by_the_end_of_a_stop_is_no_fault_of_ours(
+    caplog: pytest.LogCaptureFixture, response: Response
+) -> None:
+    cycle, wire = cycle_of(response)
+    cycle.scope |= {"type": "http", "http_version": "1.1", "asgi": {"spec_version": "2.4"}}
+    cycle.flow.pause_writing()
+    answering = asyncio.ensure_future(cycle.run_asgi(None))  # type: ignore[arg-type]
+    await asyncio.sleep(0)
+    answering.cancel()
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        await answering
+    assert (wire.written, wire.closed, caplog.messages) == ([], True, [])
 
 
 async def test_an_answer_waits_until_its_client_reads_and_is_dropped_when_it_leaves() -> None:
