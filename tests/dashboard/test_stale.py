@@ -1,5 +1,7 @@
 """A page that shows what was so a while ago: changed elsewhere, in another tab or from the command line."""
 
+from datetime import UTC, datetime, timedelta
+
 from playwright.sync_api import Page, Route, expect
 
 from tests.dashboard.service import TOKENS, Service
@@ -29,3 +31,23 @@ def test_a_change_of_what_is_there_no_more_says_so(window: Page, service: Servic
     window.get_by_role("button", name="Revoke token").click()
 
     expect(window.get_by_role("alert")).to_have_text("No token has this id.")
+
+
+def test_the_list_is_read_again_when_looked_at_and_by_the_clock_and_says_nothing_of_it(
+    window: Page, service: Service
+) -> None:
+    window.clock.install()
+    service.create("read again first")
+    find(window, "read again")
+    live = window.locator("#live")
+    expect(live).to_contain_text("1 token listed")
+    window.clock.pause_at(datetime.now(UTC) + timedelta(minutes=10))
+    said = live.inner_text()
+    service.create("read again when looked at")
+    window.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    expect(row(window, "read again when looked at")).to_be_visible()
+    service.create("read again by the clock")
+    window.clock.run_for(31_000)
+
+    expect(row(window, "read again by the clock")).to_be_visible()
+    assert live.inner_text() == said

@@ -55,12 +55,13 @@ export class List extends Screen {
     return this.reload();
   }
 
-  reload = () => this.ask(() => this.load(), (answer) => {
+  /** unasked: by no person, who is then told nothing of it. */
+  reload = (unasked) => this.ask(() => this.load(), (answer) => {
     this.shown = this.asked;
-    this.draw(answer);
+    this.draw(answer, unasked);
   }, (problem) => {
     if (!this.shown) fill(this.body);
-    this.app.notices.fail(problem, this.reload);
+    this.app.notices.fail(problem, () => this.reload());
   });
 
   page(query, limit) {

@@ -69,7 +69,7 @@ class App {
 
   /** The second half of a double click is for what the first was on, not for what stands there by now. */
   pressed(event) {
-    const pressed = event.target.closest("a, button, label") ?? event.target;
+    const pressed = event.target.closest("a, button, label, summary") ?? event.target;
     const { focus } = pressed.dataset;
     if (event.detail < 2 || pressed === this.last || (focus && focus === this.last.dataset.focus)) this.last = pressed;
     else {

@@ -60,7 +60,8 @@ class Tokens extends List {
     this.addKeys();
     this.drawTiles();
     this.countExpired();
-    this.timer = setInterval(() => this.refresh(), REFRESH);
+    this.timer = setInterval(this.refresh, REFRESH);
+    document.addEventListener("visibilitychange", this.refresh);
     this.update();
   }
 
@@ -73,14 +74,16 @@ class Tokens extends List {
   leave() {
     super.leave();
     clearInterval(this.timer);
+    document.removeEventListener("visibilitychange", this.refresh);
   }
 
-  refresh() {
+  /** By the clock, and after a time in which nobody looked. */
+  refresh = () => {
     const busy = document.hidden || dialogIsOpen() || menuIsOpen() || this.app.notices.paused;
     if (busy || this.picking.picked.size) return;
-    this.reload();
+    this.reload(true);
     this.countExpired();
-  }
+  };
 
   /** Apart from the list: it may take a moment. */
   countExpired() {
@@ -155,7 +158,7 @@ class Tokens extends List {
     fill(this.body, greyRows(this.columns));
   }
 
-  draw([{ tokens: rows, total, nextCursor }, stats]) {
+  draw([{ tokens: rows, total, nextCursor }, stats], unasked) {
     const { status, q, activity } = this.query;
     // Where the list does not say how many there are, its last page tells.
     const last = nextCursor ? null : this.cursors.length * this.limit + rows.length;
@@ -179,7 +182,7 @@ class Tokens extends List {
     this.drawFoot(this.limit, rows.length, this.total !== null && ` of ${number(this.total)}`, nextCursor,
       ["Previous", "Next"], this.perPage);
     this.picking.mark();
-    announce(`${count(this.total ?? rows.length)} listed`);
+    if (!unasked) announce(`${count(this.total ?? rows.length)} listed`);
   }
 
   noMatch() {
