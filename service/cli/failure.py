@@ -46,6 +46,12 @@ class NoAnswer(Failure):
     code = "no_answer"
 
 
+class NotFound(Failure):
+    """There is no such token, as the service says of an id itself."""
+
+    code = "not_found"
+
+
 class TokenRefused(Failure):
     """The service does not accept the token that was to be verified."""
 

@@ -40,6 +40,12 @@ def test_a_caller_that_is_refused_is_told_what_to_do(stub: Stub, run: Run) -> No
     assert "does not accept TOKENS_TOKEN" in problem["detail"]
 
 
+def test_a_name_that_no_token_has_is_told_as_an_id_is(stub: Stub, run: Run) -> None:
+    stub.on("GET", "/api/admin/tokens", {"tokens": [], "nextCursor": None, "total": 0})
+    result = run("show", "api", "--json")
+    assert (result.exit_code, told(result)["code"]) == (1, "not_found")
+
+
 def test_a_refused_token_has_its_answer_and_its_reason(stub: Stub, run: Run) -> None:
     stub.problem("GET", "/validate", 403, "The scope is missing.", code="insufficient_scope")
     problem = told(result := run("verify", "--json", stdin="secret"))

@@ -1,8 +1,6 @@
 """/api/admin/audit: who changed what, listed, exported and verified."""
 
-import csv
-import io
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from typing import Annotated, Literal
 
 import msgspec
@@ -14,6 +12,7 @@ from service.api.http.access import READ
 from service.api.http.call import PAGE, Call, PageSize
 from service.api.http.operation import Operation, OperationGroup
 from service.api.http.timestamps import Instant, instant_or_none
+from service.api.pages.csv_rows import csv_rows
 from service.api.pages.files import Download
 from service.errors import wrong
 from service.store.pacing import paced
@@ -24,8 +23,6 @@ from service.tokens.audit.verification import Verification
 
 CSV = "text/csv"
 NDJSON = "application/x-ndjson"
-# What spreadsheets take for the beginning of a formula, by OWASP's page on CSV injection.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _encode = msgspec.json.Encoder().encode
 # An empty filter, as an unset variable makes one, would match every entry: it is refused.
 _Word = Annotated[str, Meta(min_length=1)]
@@ -102,20 +99,11 @@ async def _ndjson_lines(events: AsyncIterator[Event]) -> AsyncIterator[list[byte
 
 
 async def _csv_lines(events: AsyncIterator[Event]) -> AsyncIterator[list[bytes]]:
-    """CSV (RFC 4180) with a line of headings."""
-    yield [_row(field.encode_name for field in msgspec.structs.fields(AuditShown))]
+    """CSV with a line of headings."""
+    yield [csv_rows([[field.encode_name for field in msgspec.structs.fields(AuditShown)]]).encode()]
     async for event in events:
-        yield [_row(map(_cell, msgspec.structs.astuple(shown(event))))]
-
-
-def _row(cells: Iterable[str]) -> bytes:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\r\n").writerow(cells)
-    return text.getvalue().encode()
+        yield [csv_rows([map(_cell, msgspec.structs.astuple(shown(event)))]).encode()]
 
 
 def _cell(value: object) -> str:
-    """A cell that no spreadsheet takes for a formula."""
-    text = "" if value is None else value if isinstance(value, str) else _encode(value).decode()
-    # Names and user agents are other people's text, and a spreadsheet runs what begins so.
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    return "" if value is None else value if isinstance(value, str) else _encode(value).decode()

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from service.cli.client.answers import Page, Token, TokenPage
 from service.cli.client.http import Client
-from service.cli.failure import Failure
+from service.cli.failure import NotFound
 from service.identifiers import TOKEN_ID
 
 TOKENS = "/api/admin/tokens"
@@ -22,7 +22,7 @@ def path_of(token_id: str, rest: str = "") -> str:
 
 
 def find(client: Client, reference: str) -> Token:
-    """The token of an id or a name; what has an id's form is one if a token has it. Raises Failure."""
+    """The token of an id or a name; what has an id's form is one if a token has it. Raises Failure, as NotFound."""
     if TOKEN_ID.fullmatch(reference):
         answer = client.ask("GET", path_of(reference))
         # Sixteen hex digits may be a name, too: 404 alone says that they are no id.
@@ -65,5 +65,5 @@ def _find_name(client: Client, name: str) -> Token:
             if token["name"] == name:
                 revoked = revoked or token
     if revoked is None:
-        raise Failure(f"no token has the id or name {name}")
+        raise NotFound(f"no token has the id or name {name}")
     return revoked

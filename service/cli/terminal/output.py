@@ -3,7 +3,6 @@
 Names and descriptions are other people's text: what a terminal would obey is shown as an escape.
 """
 
-import csv
 import errno
 import io
 import json
@@ -19,6 +18,7 @@ from typing import IO
 
 import click
 
+from service.api.pages.csv_rows import csv_rows
 from service.cli.failure import Failure
 from service.cli.terminal.columns import fit, pad, width_of, wrapped
 
@@ -34,8 +34,6 @@ _COLOURS = {
     "fail": "red",
 }
 _INSTANT = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d):\d\d(?:\.\d+)?Z")
-# What spreadsheets take for the beginning of a formula, by OWASP's page on CSV injection.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 # What may have to be escaped: to ask of each letter takes seconds of a hundred thousand tokens.
 _NOT_PLAIN = re.compile(r"[^ -~]")
 # Back to the first column, and erase to the end of the line (ECMA-48).
@@ -135,16 +133,11 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[object]], *, op
 
 
 def print_csv(headings: Sequence[str], parts: Iterable[Sequence[Sequence[object]]]) -> None:
-    """RFC 4180, in which no spreadsheet takes a cell for a formula, and what is not there is empty; each part of the
-    rows as it comes.
-    """
+    """Each part of the rows as it comes; what is not there is empty."""
     first = [headings]
     for part in parts:
-        text = io.StringIO()
         cells = [["" if value in (None, "", []) else _text(value) for value in row] for row in part]
-        guarded = [[f"'{cell}" if cell.startswith(_FORMULA) else cell for cell in row] for row in cells]
-        csv.writer(text, lineterminator="\r\n").writerows([*first, *guarded])
-        click.echo(text.getvalue(), nl=False)
+        click.echo(csv_rows([*first, *cells]), nl=False)
         first = []
 
 

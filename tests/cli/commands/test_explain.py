@@ -22,7 +22,7 @@ FOUND = {
 
 def test_the_secret_comes_from_standard_input_and_every_check_is_shown(stub: Stub, run: Run) -> None:
     stub.on("POST", PATH, FOUND)
-    result = run("explain", "--scope", "a", "--address", "192.0.2.1", "--path", "/validate", stdin=f"{SECRET}\n")
+    result = run("explain", "--scope", "a,b", "--address", "192.0.2.1", "--path", "/validate", stdin=f"{SECRET}\n")
     assert result.exit_code == 0
     assert result.stdout.splitlines() == [
         "outcome\trevoked",
@@ -32,7 +32,7 @@ def test_the_secret_comes_from_standard_input_and_every_check_is_shown(stub: Stu
     ]
     (asked,) = stub.asked
     assert asked.headers["Authorization"] == "Bearer the-caller"
-    assert asked.body == {"token": SECRET, "scopes": ["a"], "address": "192.0.2.1", "path": "/validate"}
+    assert asked.body == {"token": SECRET, "scopes": ["a", "b"], "address": "192.0.2.1", "path": "/validate"}
 
 
 def test_a_token_is_named_by_its_id(stub: Stub, run: Run) -> None:
