@@ -23,6 +23,14 @@ def test_why_a_form_was_refused_is_seen_from_its_lower_end(open_page: Open, serv
     expect(page.get_by_role("alert")).to_be_in_viewport(ratio=1)
 
 
+def test_what_unfolds_at_the_lower_edge_is_seen(open_page: Open, service: Service) -> None:
+    page = open_page(service, viewport=PHONE)
+    page.get_by_role("button", name="Create token").first.click()
+    page.get_by_text("Limits and metadata").click()
+
+    expect(page.get_by_label("Requests")).to_be_in_viewport(ratio=1)
+
+
 def test_the_warning_of_an_uncopied_secret_is_seen_whole(open_page: Open, service: Service) -> None:
     page = open_page(service, viewport=PHONE)
     page.get_by_role("button", name="Create token").first.click()

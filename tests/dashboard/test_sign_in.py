@@ -116,3 +116,18 @@ def test_a_browser_that_keeps_no_cookie_is_told_so(open_page: Open, service: Ser
     expect(page.get_by_role("alert")).to_have_text(
         "This browser did not keep the sign-in. Allow cookies for this address, then try again."
     )
+
+
+def test_too_many_tries_at_a_proxy_are_said_and_can_be_tried_again(open_page: Open, service: Service) -> None:
+    page = open_page(service, signed_in=False)
+    headers = {"Retry-After": "Wed, 21 Oct 2026 07:28:00 GMT"}
+    page.route("**/dashboard/session", lambda route: route.fulfill(status=429, headers=headers, body="slow down"))
+    page.get_by_label("Name").fill("admin")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alert")).to_contain_text("Too many tries. You can sign in again at")
+    page.unroute_all()
+    page.get_by_label("Password").fill(PASSWORD)
+    page.keyboard.press("Enter")
+
+    expect(page.get_by_role("heading", name="Tokens", exact=True)).to_be_visible()

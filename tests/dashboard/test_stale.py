@@ -33,7 +33,7 @@ def test_a_change_of_what_is_there_no_more_says_so(window: Page, service: Servic
     expect(window.get_by_role("alert")).to_have_text("No token has this id.")
 
 
-def test_the_list_is_read_again_when_looked_at_and_by_the_clock_and_says_nothing_of_it(
+def test_the_list_is_read_again_when_its_tab_is_shown_and_by_the_clock_and_says_nothing_of_it(
     window: Page, service: Service
 ) -> None:
     window.clock.install()
@@ -43,9 +43,9 @@ def test_the_list_is_read_again_when_looked_at_and_by_the_clock_and_says_nothing
     expect(live).to_contain_text("1 token listed")
     window.clock.pause_at(datetime.now(UTC) + timedelta(minutes=10))
     said = live.inner_text()
-    service.create("read again when looked at")
+    service.create("read again when shown")
     window.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
-    expect(row(window, "read again when looked at")).to_be_visible()
+    expect(row(window, "read again when shown")).to_be_visible()
     service.create("read again by the clock")
     window.clock.run_for(31_000)
 

@@ -63,9 +63,11 @@ function tokenForm(app, { token, like }, words, save) {
   const fields = fieldsOf(app.session.maxLifetimeDays, token, like);
   const before = token && readAll(fields);
   const nodes = Object.values(fields).map(({ node }) => node);
-  formDialog(app, { ...words, fields, body: [nodes.slice(0, SEEN), h("details.more", { open: Boolean(like) },
-    h("summary", icon("right", 14), "Limits and metadata"), h("div.fields", nodes.slice(SEEN)))] },
-  (values) => save(values, before));
+  // It stands at the lower edge: what unfolds would be below that.
+  const show = () => setTimeout(() => more.scrollIntoView({ block: "nearest" }));
+  const more = h("details.more", { open: Boolean(like) },
+    h("summary", { click: show }, icon("right", 14), "Limits and metadata"), h("div.fields", nodes.slice(SEEN)));
+  formDialog(app, { ...words, fields, body: [nodes.slice(0, SEEN), more] }, (values) => save(values, before));
   suggest(fields.scopes);
 }
 

@@ -7,12 +7,15 @@ import { clock } from "./format.js";
 import { brand } from "./shell.js";
 
 export const SESSION = "/dashboard/session";
+const UNTOLD_SECONDS = 60;
 
 /** The same for every name, known or not. */
 function refusal({ status, kept, away, retryAfter, requestId, answer: { triesLeft: left, detail } }) {
   if (kept === false) return "This browser did not keep the sign-in. Allow cookies for this address, then try again.";
   if (status === 403) return detail;
-  if (status === 429) return `Too many tries. You can sign in again at ${clock(Date.now() + retryAfter * 1000)}.`;
+  // A proxy between may say no number of seconds.
+  const wait = Number(retryAfter) || UNTOLD_SECONDS;
+  if (status === 429) return `Too many tries. You can sign in again at ${clock(Date.now() + wait * 1000)}.`;
   if (away) return `${away} Try again in a moment.`;
   if (status !== 401) return `That did not work. ${requestId}`;
   const tries = left >= 0 ? ` ${left} ${left === 1 ? "try" : "tries"} left before a 15 minute pause.` : "";

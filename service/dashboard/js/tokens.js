@@ -77,7 +77,7 @@ class Tokens extends List {
     document.removeEventListener("visibilitychange", this.refresh);
   }
 
-  /** By the clock, and after a time in which nobody looked. */
+  /** By the clock, and when the tab is shown again. */
   refresh = () => {
     const busy = document.hidden || dialogIsOpen() || menuIsOpen() || this.app.notices.paused;
     if (busy || this.picking.picked.size) return;
