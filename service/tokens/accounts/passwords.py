@@ -1,4 +1,9 @@
-"""Passwords: argon2id, checked in threads so that the loop goes on, at most two at once and few waiting."""
+"""Passwords: argon2id, checked in threads so that the loop goes on, at most two at once and few waiting.
+
+Its library comes with the first password: many processes never check one, and it is half a MiB of each.
+"""
+
+from __future__ import annotations
 
 import asyncio
 import base64
@@ -7,14 +12,16 @@ import os
 import re
 import unicodedata
 from concurrent.futures import ThreadPoolExecutor
-
-from argon2 import PasswordHasher, extract_parameters
-from argon2.exceptions import InvalidHashError, VerificationError
+from functools import cache
+from typing import TYPE_CHECKING
 
 from service.errors import RateLimited
 
+if TYPE_CHECKING:
+    from argon2 import PasswordHasher
+
 # OWASP's second choice: 19 MiB and two passes, about 50 ms here.
-_HASHER = PasswordHasher(time_cost=2, memory_cost=19456, parallelism=1)
+_MEMORY_KIB, _PASSES, _LANES = 19456, 2, 1
 # Each takes 19 MiB and a core as long as it lasts.
 _AT_ONCE = 2
 _WAITING = 32
@@ -40,7 +47,7 @@ def is_short(password: str) -> bool:
 
 def hash_password(password: str) -> str:
     """The argon2id hash of a password, as an accounts file holds it."""
-    return _HASHER.hash(_composed(password))
+    return _hasher().hash(_composed(password))
 
 
 def is_verifiable(password_hash: str) -> bool:
@@ -55,10 +62,11 @@ def is_verifiable(password_hash: str) -> bool:
 
 def decoy_hash(password_hash: str | None) -> str:
     """A hash that no password matches and that costs as much to check as the given one."""
-    cost = extract_parameters(password_hash) if password_hash else _HASHER
+    found = _ENCODED.fullmatch(password_hash or "")
+    memory, passes, lanes = found.groups()[:3] if found else (_MEMORY_KIB, _PASSES, _LANES)
     # Of the sizes that `hash_password` makes.
     salt, digest = (base64.b64encode(os.urandom(size)).decode().rstrip("=") for size in (16, 32))
-    return f"$argon2id$v=19$m={cost.memory_cost},t={cost.time_cost},p={cost.parallelism}${salt}${digest}"
+    return f"$argon2id$v=19$m={memory},t={passes},p={lanes}${salt}${digest}"
 
 
 class PasswordChecker:
@@ -89,9 +97,18 @@ def _verify(password_hash: str, password: str) -> bool:
     return any(_fits(password_hash, form) for form in forms)
 
 
+@cache
+def _hasher() -> PasswordHasher:
+    from argon2 import PasswordHasher  # noqa: PLC0415
+
+    return PasswordHasher(time_cost=_PASSES, memory_cost=_MEMORY_KIB, parallelism=_LANES)
+
+
 def _fits(password_hash: str, password: str) -> bool:
+    from argon2.exceptions import InvalidHashError, VerificationError  # noqa: PLC0415
+
     try:
-        return _HASHER.verify(password_hash, password)
+        return _hasher().verify(password_hash, password)
     except (VerificationError, InvalidHashError):
         return False
 

@@ -340,7 +340,9 @@ def test_a_public_key_as_secret_stops_the_start() -> None:
 
 
 @pytest.mark.slow
-def test_its_library_is_loaded_only_where_jwts_are_accepted() -> None:
-    peek = "import sys, service.app; print({'joserfc', 'cryptography.hazmat'} & set(sys.modules))"
+def test_what_checks_jwts_and_passwords_is_loaded_only_where_there_are_some() -> None:
+    made = "service.app.create_app(service.settings.Settings(redis_url='redis://a', secret_key='k' * 32))"
+    late = "{'joserfc', 'cryptography.hazmat', 'argon2'}"
+    peek = f"import sys, service.app; {made}; print({late} & set(sys.modules))"
     run = subprocess.run([sys.executable, "-c", peek], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "set()"
