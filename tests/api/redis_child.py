@@ -72,8 +72,9 @@ class RedisChild:
         self.process.send_signal(signal.SIGCONT)
 
     def append_only_file(self) -> bytes:
-        """Every byte that it has written down."""
-        return b"".join(path.read_bytes() for path in sorted((self.folder / "appendonlydir").iterdir()))
+        """Every byte that it has written down: in one file, or, since Redis 7, in several of a folder."""
+        files = sorted(filter(Path.is_file, self.folder.rglob("appendonly.aof*")))
+        return b"".join(path.read_bytes() for path in files)
 
     def close(self) -> None:
         """End it and remove its files."""
