@@ -14,7 +14,7 @@ from service.store.audit import Stored
 from service.store.driver.keys import Stream
 from service.store.driver.shards import Shard, Shards
 from service.store.managed.tokens import ManagedStore
-from service.store.pacing import paced
+from service.store.pacing import give_way, paced
 from service.tokens.audit import macs
 from service.tokens.audit.entries import AuditEntry
 from service.tokens.webhooks.events import EventType
@@ -128,6 +128,8 @@ class Dispatcher:
         told = [(event, entry) for event, entry in entries if entry is not None and entry.action in webhook.events]
         if not told:
             return []
+        # To ask for a hundred takes half as long as to open as many entries.
+        await give_way()
         records = await self._tokens.get_many([entry.target for _, entry in told])
         now, deliveries = int(self.clock()), []
         async for (event, entry), record in paced(zip(told, records, strict=True)):

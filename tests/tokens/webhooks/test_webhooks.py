@@ -13,13 +13,14 @@ from standardwebhooks import Webhook
 from service.app import Service
 from service.errors import Conflict, InvalidRequest, NotFound, StoreUnavailable
 from service.model import Kind, Outcome, RateLimit
+from service.store.managed.tokens import ManagedStore
 from service.store.outbox import Outbox
 from service.tokens.audit.reader import AuditFilter
 from service.tokens.managed.tokens import NewToken
 from service.tokens.webhooks import deliveries as deliveries_module
 from service.tokens.webhooks import notices as notices_module
 from service.tokens.webhooks import receiver as receiver_module
-from service.tokens.webhooks.delivery import GIVE_UP_SECONDS, Delivery, pause
+from service.tokens.webhooks.delivery import GIVE_UP_SECONDS, Delivery, Dispatcher, pause
 from service.tokens.webhooks.events import EventType
 from tests.asgi import TEST
 from tests.builders import until
@@ -159,6 +160,37 @@ async def test_others_have_a_turn_between_the_events_of_long_tokens(
     given.clear()
     assert len(await teller.rules.webhooks.log.read(webhook_id, "delivered", 40)) == 40
     assert len(given) == 40
+
+
+async def test_others_have_a_turn_before_many_records_are_asked_for_and_before_many_attempts_begin(
+    make_service: Make, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+
+    async def give_way() -> None:
+        done.append("others")
+
+    def noting(kind: type, name: str) -> None:
+        act = getattr(kind, name)
+
+        async def noted(*args: Any) -> Any:
+            done.append(name)
+            return await act(*args)
+
+        monkeypatch.setattr(kind, name, noted)
+
+    teller = await make_service(background=False, webhook_allow_private=True)
+    await listen(teller, receiver, EventType.CREATED)
+    for number in range(2):
+        await make(teller, f"gate {number}")
+    noting(ManagedStore, "get_many")
+    noting(Dispatcher, "attempt")
+    for module in ("delivery", "receiver"):
+        monkeypatch.setattr(f"service.tokens.webhooks.{module}.give_way", give_way)
+    await deliver(teller)
+    asking = done.index("get_many")
+    assert done[asking - 1 :][:2] == ["others", "get_many"]
+    assert done[asking + 1 :][:3] == ["others", "attempt", "attempt"]
 
 
 async def test_a_message_says_what_happened_and_is_signed(teller: Service, receiver: Receiver) -> None:
