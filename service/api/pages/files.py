@@ -12,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from service.api.http.bodies import in_pieces
 from service.api.http.call import Call
+from service.store.pacing import give_way
 
 # How long a caller whose token ended may go on reading what he asked for before.
 _ASKED_EVERY_SECONDS = 1.0
@@ -54,6 +55,8 @@ class Download(StreamingResponse):
                 await self._call.ask_again()
                 asked_at = monotonic()
             yield piece
+            # To send it takes as long as to make some lines of the next.
+            await give_way()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         # The answer has begun, and nobody is left to be told.

@@ -5,12 +5,14 @@ import json
 from collections.abc import AsyncIterator
 from http.client import HTTPConnection
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
 from service.api.admin import token_views
 from service.api.http.bodies import _PIECE_BYTES, LongJson
 from service.api.http.problems import pending
+from service.api.pages.files import Download
 from service.app import Service
 from service.store.pacing import BatchSize
 from tests.api.wire import read_answer
@@ -38,7 +40,7 @@ async def turns(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[list[int]]:
         await asyncio.sleep(0)
 
     monkeypatch.setattr("service.store.pacing._FELT_SECONDS", -1.0)
-    for module in ("store.pacing", "tokens.managed.derivation"):
+    for module in ("store.pacing", "tokens.managed.derivation", "api.pages.files"):
         monkeypatch.setattr(f"service.{module}.give_way", give_way)
     asking = asyncio.ensure_future(others())
     yield seen
@@ -75,6 +77,18 @@ async def test_others_have_a_turn_between_pieces(
     assert len(turns) >= least
     # An export is written in the very turns in which the next records are read.
     assert len(set(turns)) >= 12
+
+
+async def test_others_have_a_turn_between_the_pieces_of_a_download(
+    turns: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def lines() -> AsyncIterator[list[bytes]]:
+        yield [b"a", b"b", b"c"]
+
+    monkeypatch.setattr("service.api.http.bodies._PIECE_BYTES", 1)
+    download = Download(Mock(head_only=False, ask_again=None), lines(), "text/plain", "any.txt")
+    assert [piece async for piece in download._pieces()] == [b"a", b"b", b"c"]
+    assert len(set(turns)) == 3
 
 
 async def test_others_have_turns_while_much_is_derived_from_a_token(still: Service, turns: list[int]) -> None:
