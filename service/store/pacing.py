@@ -242,7 +242,7 @@ async def share_turn() -> None:
         await asyncio.sleep(0)
 
 
-async def let_go(items: list[Any], at_once: int = 1000) -> None:
+async def clear_in_steps(items: list[Any], at_once: int = 1000) -> None:
     """Empty a list, and give way as its items end: to free a hundred thousand at once takes ten milliseconds."""
     while items:
         del items[-at_once:]

@@ -13,6 +13,7 @@ from service.model import Calendar, Kind, Outcome, RateLimit
 from service.settings import Settings
 from service.store.driver.keys import shard_of_name
 from service.store.driver.pipeline import Pipeline
+from service.store.limits.subjects import Shared
 from service.tokens.managed.derivation import Narrowed
 from tests.builders import ADMIN, create, month_day, outcome
 from tests.conftest import MakeService
@@ -144,6 +145,21 @@ async def test_who_derives_a_token_that_speaks_for_nobody_is_counted_all_the_sam
     derived = await still.rules.managed.derivation.derive(parent.secret.encode(), Narrowed(subject=""), ADMIN)
     assert [await outcome(still, derived.secret) for _ in range(2)] == ["active"] * 2
     assert [await outcome(still, parent.secret) for _ in range(2)] == ["active", "rate_limited"]
+
+
+async def test_nobody_asks_for_the_limits_of_who_speaks_for_nobody(
+    still: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    get = still.stores.subjects.get
+
+    async def noted(subject: str) -> Shared:
+        asked.append(subject)
+        return await get(subject)
+
+    monkeypatch.setattr(still.stores.subjects, "get", noted)
+    assert await still.rules.subject_limits.of(["", "ann", "ann"]) == {}
+    assert asked == ["ann"]
 
 
 async def test_a_request_is_charged_its_cost_and_peeking_nothing(make_service: MakeService) -> None:

@@ -12,7 +12,7 @@ import pytest
 from service.store import pacing
 from service.store.managed.listing_slices import in_order
 from service.store.managed.listing_sources import Row
-from service.store.pacing import Overlapped, ahead, give_way, let_go, paced, share_turn
+from service.store.pacing import Overlapped, ahead, clear_in_steps, give_way, paced, share_turn
 from tests.builders import until
 
 
@@ -222,7 +222,7 @@ rows: list[Row] = []
 
 async def test_what_many_rows_took_is_freed_some_at_a_time(ways_given: list[int]) -> None:
     rows.extend(Row(number, "", "") for number in range(5))
-    await let_go(rows, 2)
+    await clear_in_steps(rows, 2)
     assert ways_given == [3, 1, 0]
 
 

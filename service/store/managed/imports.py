@@ -72,13 +72,13 @@ class ImportStore:
         rows = [self._row(one, now) async for one in paced(incoming)]
         refused: list[Refused | None] = [None] * len(rows)
         await self._note_unnoted({one.token.imported for one in incoming} - {""})
-        if abroad := [place for place, row in enumerate(rows) if row.name_is_abroad]:
-            for place, why in zip(abroad, await self._reserve([rows[place] for place in abroad]), strict=True):
+        if elsewhere := [place for place, row in enumerate(rows) if row.name_is_elsewhere]:
+            for place, why in zip(elsewhere, await self._reserve([rows[place] for place in elsewhere]), strict=True):
                 refused[place] = why
         wanted = [place for place, why in enumerate(refused) if why is None]
         replies = await by_group([rows[place] for place in wanted], lambda row: row.kind, self._call)
         for place, reply in zip(wanted, replies, strict=True):
-            if reply != 1 or rows[place].freed_abroad:
+            if reply != 1 or rows[place].freed_elsewhere:
                 refused[place] = await self._settle(rows[place], reply)
         return refused
 
@@ -146,22 +146,21 @@ class ImportStore:
             if not await self._tokens.names.reserve(token):
                 return Refused.NAME_TAKEN
             (reply,) = await self._call(row.kind, [row])
-        if row.freed_abroad and reply in (1, -1):
+        if row.freed_elsewhere and reply in (1, -1):
             # Also where the id is known: an earlier try may have come this far.
             names = self._shards.of_name(token.name)
             await names.link.execute("ZADD", names.keys.names, 0, freed_member(token), retry=True)
         # Where the id is known by now, another import of this token may bear the name.
-        if row.name_is_abroad and reply not in (1, -1):
+        if row.name_is_elsewhere and reply not in (1, -1):
             await self._tokens.names.release(token)
         return _refusal(reply)
 
     def _row(self, incoming: Incoming, now: int) -> _Row:
         token, entry, retention = incoming.token, incoming.entry, self._retention
-        digest = token.digest
-        home = self._home(token, digest)
+        home = self._home(token)
         is_at_home, is_revoked = self._shards.of_name(token.name) is home, bool(token.revoked_at)
         listed, timers, time = self._state(home, token, now)
-        secret = older = home.keys.credential_and_reason(digest)
+        secret = older = home.keys.credential_and_reason(token.digest)
         if incoming.predecessor:
             older = home.keys.credential_and_reason(token.predecessor)
         # A revoked token holds no name, and is found by it all the same.
@@ -192,8 +191,8 @@ class ImportStore:
                 len(fields),
                 *fields,
             ),
-            name_is_abroad=not (is_at_home or is_revoked),
-            freed_abroad=is_revoked and not is_at_home,
+            name_is_elsewhere=not (is_at_home or is_revoked),
+            freed_elsewhere=is_revoked and not is_at_home,
         )
 
     def _state(self, home: Shard, token: ManagedToken, now: int) -> tuple[bytes, bytes, str]:
@@ -206,8 +205,8 @@ class ImportStore:
         purge = str((token.revoked_at or token.expires_at) + self._retention.seconds)
         return keys.off if status is STATUS_REVOKED else keys.dead, keys.purge, purge
 
-    def _home(self, token: ManagedToken, digest: bytes) -> Shard:
-        home = self._shards.of_digest(digest)
+    def _home(self, token: ManagedToken) -> Shard:
+        home = self._shards.of_digest(token.digest)
         # Not asked of the id: of a hundred thousand none is asked twice, and those of pages would be forgotten.
         if int(token.token_id[:2], 16) != home.index:
             raise ValueError(f"no shard of this namespace has the token {token.token_id}")
@@ -215,11 +214,10 @@ class ImportStore:
 
     async def conflict(self, token: ManagedToken) -> Refused | None:
         """Why `put` would refuse this token now; changes nothing. One round trip."""
-        digest = token.digest
-        home = self._home(token, digest)
+        home = self._home(token)
         known, secret_is_known, holder = await asyncio.gather(
             home.link.execute("EXISTS", home.keys.metadata(token.token_id), retry=True),
-            self.is_known(digest),
+            self.is_known(token.digest),
             self._tokens.names.holder(token.name),
         )
         # The id first: a token that is here already has its secret and its name, too.
@@ -264,8 +262,8 @@ class _Row(msgspec.Struct, frozen=True):
     kind: _Kind
     keys: tuple[bytes, ...]
     args: tuple[Argument, ...]
-    name_is_abroad: bool
-    freed_abroad: bool
+    name_is_elsewhere: bool
+    freed_elsewhere: bool
 
 
 def _place(token: ManagedToken) -> int:

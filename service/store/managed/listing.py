@@ -19,7 +19,7 @@ from service.store.managed.records import Record, Retention
 from service.store.managed.search import NameSearch, TooMany
 from service.store.managed.statistics import TokenCounts
 from service.store.managed.tokens import ManagedStore
-from service.store.pacing import Overlapped, ahead, give_way, let_go, patiently
+from service.store.pacing import Overlapped, ahead, clear_in_steps, give_way, patiently
 
 # How many records are read before others get a turn: half a millisecond; a page of 50 is one such portion.
 _AT_ONCE = 64
@@ -32,7 +32,7 @@ _LEAST_PORTIONS = 50
 # How many candidates are put in order at once; with more of them a walk in the order asked for soon fills a page.
 _FEW = 20_000
 # After this many rows in a row that were not admitted, a search goes on at the next name that has the text.
-_BARREN = 4000
+_MOST_MISSES = 4000
 
 Place = tuple[str, str]
 Found = list[tuple[Row, Record]]
@@ -46,10 +46,10 @@ class Portion(msgspec.Struct, frozen=True):
 
 
 @dataclass
-class _Stretch:
+class _Misses:
     """How many rows in turn were not admitted."""
 
-    barren: int = 0
+    count: int = 0
 
 
 class Listing:
@@ -100,8 +100,8 @@ class Listing:
         asked = query if few is None else msgspec.structs.replace(query, text="")
         # Where all are admitted, no more than the page and one that tells whether another follows.
         at_once = _AT_ONCE if asked.conditions else min(_AT_ONCE, query.limit + 1)
-        are_most_admitted, stretch = False, _Stretch()
-        async with aclosing(self._rows(query, few, now, stretch, patient=not again)) as slices:
+        are_most_admitted, misses = False, _Misses()
+        async with aclosing(self._rows(query, few, now, misses, patient=not again)) as slices:
             async for rows, edge in slices:
                 # Once also where there are no rows: how far it was read is told all the same.
                 for start in range(0, max(1, len(rows)), at_once):
@@ -119,7 +119,7 @@ class Listing:
                     seen.update(row.token_id for row, _ in found)
                     # To ask for less pays only where it spares reading most records whole.
                     are_most_admitted = 2 * len(found) > len(fresh)
-                    stretch.barren = 0 if found else stretch.barren + len(fresh)
+                    misses.count = 0 if found else misses.count + len(fresh)
                     yield Portion(found, reached)
                     await give_way()
 
@@ -202,7 +202,7 @@ class Listing:
         return await shard.link.execute("ZSCORE", shard.keys.names, own, retry=True) is not None
 
     async def _rows(
-        self, query: Query, few: list[Row] | None, now: float, stretch: _Stretch, *, patient: bool
+        self, query: Query, few: list[Row] | None, now: float, misses: _Misses, *, patient: bool
     ) -> AsyncGenerator[tuple[list[Row], Row | None]]:
         """Candidates behind the cursor in order, and the place up to which there are no more, None at the end.
 
@@ -213,8 +213,8 @@ class Listing:
                 async for part in slices:
                     yield part
             return
-        after, most_barren = row_before(query), _BARREN
-        leaps = bool(query.text) and query.sort == "created_at"
+        after, most_misses = row_before(query), _MOST_MISSES
+        may_skip = bool(query.text) and query.sort == "created_at"
         while True:
             sources = await patiently(partial(self._sources.of, query, now), patient=patient)
             behind = merged(sources, after, query.limit + 1, descending=query.descending, patient=patient)
@@ -223,16 +223,16 @@ class Listing:
                     yield rows, edge
                     if edge is None:
                         return
-                    if leaps and stretch.barren >= most_barren:
+                    if may_skip and misses.count >= most_misses:
                         break
-            after = edge and await patiently(partial(self._leap, query, edge), patient=patient)
+            after = edge and await patiently(partial(self._next_match, query, edge), patient=patient)
             if after is None:
                 yield [], None
                 return
             # What has the text may be refused for something else: then to search again and again takes longer.
-            stretch.barren, most_barren = 0, 2 * most_barren
+            misses.count, most_misses = 0, 2 * most_misses
 
-    async def _leap(self, query: Query, edge: Row) -> Row | None:
+    async def _next_match(self, query: Query, edge: Row) -> Row | None:
         """The place to go on after, where the next name is that has the text; None where there is none."""
         place = int(edge.position)
         created = await self._names.nearest(query.text, place, descending=query.descending)
@@ -261,13 +261,13 @@ class Listing:
                     raise TooMany
                 await give_way()
         except TooMany:
-            await let_go(found)
+            await clear_in_steps(found)
             return None
         if query.text and query.sort == "created_at":
             return found  # those of a search are placed by that already
         # Not as a list, of which to make one of twenty thousand takes a millisecond.
         placed = await self._placed(query, (row.token_id for row in found), patient=patient)
-        await let_go(found)
+        await clear_in_steps(found)
         return placed
 
     async def _by_date(self, query: Query, now: float, *, patient: bool) -> AsyncIterator[list[Row]]:

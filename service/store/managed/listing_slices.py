@@ -11,7 +11,7 @@ from service.store.driver.many_tokens import all_of
 from service.store.driver.scripts import Script
 from service.store.driver.shards import Shard
 from service.store.managed.listing_sources import Index, Indexed, Place, Row, Slice, Source
-from service.store.pacing import give_way, let_go, patiently
+from service.store.pacing import clear_in_steps, give_way, patiently
 
 # Rows of one slice: ids alone, so that Redis and we are done with them in a part of a millisecond.
 _MOST = 250
@@ -185,7 +185,7 @@ async def in_order(
     finally:
         del in_turn
         for left in slices:
-            await let_go(left)
+            await clear_in_steps(left)
 
 
 def _up_to(edge: Row | None, rows: list[Row], *, descending: bool) -> list[Row]:

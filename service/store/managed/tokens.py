@@ -234,9 +234,9 @@ class ManagedStore:
         fixed = ends[0].ended.revoked_at, purge_at, ends[0].entry.keep, int(insist)
         done: list[int] = await self._revoke.run(shard.removals, keys, *fixed, *chain.from_iterable(args))
         revoked = [one.token for one, reply in zip(ends, done, strict=True) if reply == 1]
-        abroad = [token for token in revoked if self._shards.of_name(token.name) is not shard]
-        if abroad:
-            await asyncio.gather(*map(self._free_abroad, abroad))
+        elsewhere = [token for token in revoked if self._shards.of_name(token.name) is not shard]
+        if elsewhere:
+            await asyncio.gather(*map(self._free_elsewhere, elsewhere))
         return done
 
     def _ending(self, names: Keys, one: End) -> tuple[tuple[bytes, ...], tuple[Argument, ...]]:
@@ -250,7 +250,7 @@ class ManagedStore:
         sealed = bytes.fromhex(seal)
         return keys, (token_id, digest, token.version, Reason.of(ended).text, goes, sealed, entry.body, entry.seal)
 
-    async def _free_abroad(self, token: ManagedToken) -> None:
+    async def _free_elsewhere(self, token: ManagedToken) -> None:
         """The name of a revoked token, where that lives in another shard."""
         names = self._shards.of_name(token.name)
         # Added before the other is removed: cut off between the two, the token is still found by its name.

@@ -1,12 +1,12 @@
 """Import: takes tokens in, each whole or not at all, and learns whether any other system's secrets are here."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 import msgspec
 
-from service.errors import StoreFull, StoreUnavailable
+from service.errors import StoreUnavailable
 from service.model import STATUS_ACTIVE, ManagedToken, Origin
 from service.store.managed.imports import ImportStore, Incoming, Refused
 from service.store.managed.records import Record
@@ -21,8 +21,6 @@ from service.tokens.secret import mint_id
 # How many rows are taken in at once: a quarter of a millisecond of Redis' time, half a one beside a million tokens, and
 # half a one of ours, in which others have turns.
 SLICE = 8
-# As in `pacing.patiently`, which does not tell that it asked again.
-_PAUSES = (0.1, 0.4)
 # What the API takes as a name; that is declared above this layer and cannot be imported.
 LONGEST_NAME = 80
 _SAID = {
@@ -124,22 +122,19 @@ class Imports:
 
     async def _put(self, incoming: list[Incoming], minted_here: list[bool]) -> list[Refused | None]:
         """Write tokens; of thousands of rows some may meet a Redis that is busy for a moment, so it is tried again."""
-        now, pauses = int(self._clock()), list(_PAUSES)
-        while True:
-            try:
-                found = await self._store.put(incoming, now)
-            except StoreUnavailable as error:
-                # A server that is full stays so for longer than these pauses.
-                if isinstance(error, StoreFull) or not pauses:
-                    raise
-                await asyncio.sleep(pauses.pop(0))
-            else:
-                # An id drawn here is known only if an earlier try did its work and the answer was lost.
-                lost = len(pauses) < len(_PAUSES)
-                return [
-                    None if lost and is_minted and why is Refused.EXISTS else why
-                    for why, is_minted in zip(found, minted_here, strict=True)
-                ]
+        now, tries = int(self._clock()), 0
+
+        def put() -> Awaitable[list[Refused | None]]:
+            nonlocal tries
+            tries += 1
+            return self._store.put(incoming, now)
+
+        found = await patiently(put)
+        # An id drawn here is known only if an earlier try did its work and the answer was lost.
+        return [
+            None if tries > 1 and is_minted and why is Refused.EXISTS else why
+            for why, is_minted in zip(found, minted_here, strict=True)
+        ]
 
     async def _put_numbered(self, token: ManagedToken, origin: Origin, dry_run: DryRun | None) -> Refused | None:
         """Write a token under a free name with a number behind it; of a dry run there is always one."""

@@ -142,17 +142,17 @@ async def test_a_filter_reads_no_more_of_a_record_than_whether_it_is_admitted(ma
 
 
 @pytest.mark.parametrize("descending", [True, False])
-async def test_a_search_for_what_many_have_leaps_over_those_without_it(
+async def test_a_search_for_what_many_have_skips_those_without_it(
     reads: Reads, monkeypatch: pytest.MonkeyPatch, *, descending: bool
 ) -> None:
     monkeypatch.setattr("service.store.managed.listing._FEW", 4)
-    monkeypatch.setattr("service.store.managed.listing._BARREN", 10)
+    monkeypatch.setattr("service.store.managed.listing._MOST_MISSES", 10)
     service, asked = reads
     names = [
         f"{name} {number}" for name, count in (("Far", 6), ("between", 100), ("Near", 6)) for number in range(count)
     ]
     tokens = [created.token for created in await create_many(service, *names)]
-    # Those that are leapt to, one way and the other: they stand in the set that is read backwards.
+    # Those that are skipped to, one way and the other: they stand in the set that is read backwards.
     for token in tokens:
         if token.name in {"Far 5", "Near 0"}:
             await service.rules.managed.tokens.revoke(token.token_id, ADMIN)
