@@ -30,8 +30,13 @@ BROKEN = r"""() => {
 _MOVE = """async (path) => {
   const before = location.pathname;
   const old = document.querySelector("main > *");
-  history.pushState(null, "", path);
-  dispatchEvent(new PopStateEvent("popstate"));
+  const go = () => {
+    history.pushState(null, "", path);
+    dispatchEvent(new PopStateEvent("popstate"));
+  };
+  go();
+  // A form in which something was typed asks once.
+  if (document.querySelector("dialog")) go();
   if (location.pathname === before) return;
   for (let tries = 0; old.isConnected && tries < 1000; tries += 1) await new Promise((go) => setTimeout(go, 10));
   if (old.isConnected) throw new Error(`${path} was not shown`);
