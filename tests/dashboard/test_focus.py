@@ -1,11 +1,9 @@
 """Where the focus is after what had it was drawn again, or is gone: never lost on the page as a whole."""
 
-from typing import Any
+from playwright.sync_api import Page, expect
 
-from playwright.sync_api import Page, Route, expect
-
-from tests.dashboard.service import TOKENS, Service
-from tests.dashboard.steps import find, make, tab_to, toast
+from tests.dashboard.service import Service
+from tests.dashboard.steps import find, tab_to, toast
 
 
 def test_undo_by_keyboard_leaves_it_in_the_main_part(window: Page, service: Service) -> None:
@@ -37,32 +35,3 @@ def test_a_filter_and_a_try_again_keep_it(window: Page, service: Service) -> Non
 
     expect(window.get_by_role("link", name="looked for by key")).to_be_visible()
     expect(window.locator("main")).to_be_focused()
-
-
-def test_the_button_that_stops_keeps_it_while_slices_come_in(window: Page, service: Service) -> None:
-    make(service, *(f"sliced {number:02}" for number in range(26)))
-    find(window, "sliced")
-    held: list[Route] = []
-
-    def hold(route: Route) -> None:
-        held.append(route) if route.request.method == "PATCH" else route.continue_()
-
-    def let_go(**answer: Any) -> None:
-        # Its request is told before it is held.
-        while not held:
-            window.wait_for_timeout(10)
-        held.pop().fulfill(json={"updated": ["0" * 16], "skipped": [], "nextCursor": "more", **answer})
-
-    window.route(f"**{TOKENS}*", hold)
-    window.get_by_label("Select all on this page").check()
-    window.get_by_role("button", name="Select all that match").click()
-    window.get_by_role("button", name="Deactivate", exact=True).click()
-    let_go()
-    stop = toast(window).get_by_role("button", name="Stop")
-    tab_to(window, stop)
-    let_go()
-    expect(toast(window)).to_contain_text("2 of 26 deactivated…")
-    expect(stop).to_be_focused()
-    window.keyboard.press("Enter")
-    let_go(nextCursor=None)
-    expect(toast(window)).to_contain_text("3 tokens deactivated.")
