@@ -121,9 +121,9 @@ def validate_cases(server: Server, made: Material) -> list[Case]:
 
 
 def crowd_case(server: Server, secrets: Path) -> Case:
-    """So many tokens in turn that each comes once in several seconds, and is read and counted anew each time."""
+    """So many tokens in turn that each comes once in several seconds: in a run that is so long that each comes again."""
     spec = {"auth": "Bearer @TOKEN@", "tokens": str(secrets), "again": "1", **ALLOWED}
-    return Case(CROWD_IN_TURN, server, "/validate", spec)
+    return Case(CROWD_IN_TURN, server, "/validate", spec, share=5)
 
 
 def session_cases(server: Server, made: Material) -> list[Case]:
