@@ -265,6 +265,11 @@ def _check(settings: Settings) -> None:
         raise SettingsError("administrators' JWTs need TOKENS_ADMIN_JWT_ISSUER and TOKENS_ADMIN_JWT_AUDIENCE")
     if len(jwt_keys) > 1:
         raise SettingsError("TOKENS_ADMIN_JWT_SECRET and TOKENS_ADMIN_JWT_JWKS are both set: keep one of them")
+    if not jwt_keys and (settings.admin_jwt_issuer or settings.admin_jwt_audience):
+        raise SettingsError(
+            "administrators' JWTs have an issuer or an audience and no key: set TOKENS_ADMIN_JWT_SECRET or "
+            "TOKENS_ADMIN_JWT_JWKS, or unset TOKENS_ADMIN_JWT_ISSUER and TOKENS_ADMIN_JWT_AUDIENCE"
+        )
 
 
 def _check_places(settings: Settings) -> None:

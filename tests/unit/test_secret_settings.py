@@ -16,8 +16,8 @@ def test_a_path_that_names_no_file_is_told_on_one_line(path: str) -> None:
 @pytest.mark.parametrize("field", sorted(SECRETS))
 def test_a_secret_may_come_as_a_file(tmp_path: Path, field: str) -> None:
     (tmp_path / "secret").write_text(KEY + "\n")
-    more = {"TOKENS_ADMIN_JWT_ISSUER": "i", "TOKENS_ADMIN_JWT_AUDIENCE": "a"}
-    settings = read(more | {f"TOKENS_{field.upper()}_FILE": str(tmp_path / "secret")})
+    terms = {"TOKENS_ADMIN_JWT_ISSUER": "i", "TOKENS_ADMIN_JWT_AUDIENCE": "a"} if field == "admin_jwt_secret" else {}
+    settings = read(terms | {f"TOKENS_{field.upper()}_FILE": str(tmp_path / "secret")})
     assert getattr(settings, field) == KEY
 
 
@@ -74,6 +74,13 @@ def test_jwts_need_issuer_and_audience_and_one_source_of_keys() -> None:
     assert "TOKENS_ADMIN_JWT_AUDIENCE" in refusal(ADMIN_JWT_JWKS="/keys.json", ADMIN_JWT_ISSUER="i")
     both = refusal(ADMIN_JWT_SECRET=KEY, ADMIN_JWT_JWKS="/k", ADMIN_JWT_ISSUER="i", ADMIN_JWT_AUDIENCE="a")
     assert "both set" in both
+
+
+@pytest.mark.parametrize("term", ["ADMIN_JWT_ISSUER", "ADMIN_JWT_AUDIENCE"])
+def test_what_jwts_must_say_is_refused_where_no_key_is_there_to_check_any(term: str) -> None:
+    message = refusal(**{term: "https://id.example"})
+    assert f"TOKENS_{term}" in message
+    assert "set TOKENS_ADMIN_JWT_SECRET or TOKENS_ADMIN_JWT_JWKS" in message
 
 
 def test_no_secret_is_printed() -> None:
