@@ -72,8 +72,9 @@ def test_a_port_in_use_ends_serve_before_anything_is_made(run: Run, tmp_path: Pa
 def test_a_setting_that_is_wrong_ends_serve_before_anything_is_made(
     run: Run, tmp_path: Path, name: str, value: str, workers: str
 ) -> None:
-    jwt = {"TOKENS_ADMIN_JWT_ISSUER": "https://id.example", "TOKENS_ADMIN_JWT_AUDIENCE": "tokens"}
-    result = run("serve", "--port", "0", "--workers", workers, env={**jwt, name: value})
+    terms = {"TOKENS_ADMIN_JWT_ISSUER": "https://id.example", "TOKENS_ADMIN_JWT_AUDIENCE": "tokens"}
+    more = terms if name == "TOKENS_ADMIN_JWT_JWKS" else {}
+    result = run("serve", "--port", "0", "--workers", workers, env={**more, name: value})
     assert result.exit_code != 0
     assert result.stderr.startswith(f"token-service: {name}")
     assert "Errno" not in result.stderr
