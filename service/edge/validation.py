@@ -172,7 +172,7 @@ class ValidationCycle(FastCycle):
             now >= seen.until
             or seen.reply != reply
             or seen.known is not fast_path.authority.known
-            or seen.required is not asked.required
+            or seen.required != asked.required
         ) and not self._allows(reply, now):
             return
         head, pieces = self.head, self.pieces

@@ -117,17 +117,20 @@ async def test_a_record_is_not_remembered_beside_more_tokens_than_are_seen_in_a_
     assert [*service.fast_path.seen] == [secret.encode() for secret in (*secrets[:2], secrets[4])]
 
 
-async def test_a_record_is_known_beyond_the_second_and_its_secret_is_not(service: Service, gateway: Gateway) -> None:
-    made, authority = await create(service, "a"), service.rules.authority
-    assert await gateway.is_told(made.secret) == [200, 200, 200]
+@pytest.mark.parametrize("path", ["/validate", "/validate?required_scope=orders:read"])
+async def test_a_record_is_known_beyond_the_second_and_its_secret_is_not(
+    service: Service, gateway: Gateway, path: str
+) -> None:
+    made, authority = await create(service, "a", scopes=("orders:read",)), service.rules.authority
+    assert await gateway.is_told(made.secret, path=path) == [200, 200, 200]
     service.fast_path.forget()
     authority.open.cache_clear()
     assert not service.fast_path.seen
-    assert await gateway.is_told(made.secret) == [200, 200, 200]
+    assert await gateway.is_told(made.secret, path=path) == [200, 200, 200]
     assert authority.open.cache_info().currsize == 0
     service.fast_path.forget()
     await service.rules.managed.tokens.revoke(made.token.token_id, at(ADDRESS))
-    assert await gateway.is_told(made.secret) == [401, 401, 401]
+    assert await gateway.is_told(made.secret, path=path) == [401, 401, 401]
 
 
 async def test_a_token_that_has_a_limit_since_is_charged_at_once_from_the_second_request_on(
