@@ -25,6 +25,10 @@ from service.settings import Settings, SettingsError, is_service_link, read
 from service.tokens.accounts.accounts import lack_of
 
 log = logging.getLogger("service")
+_PASSED_OVER = (
+    "TOKENS_ADMIN_PASSWORD is passed over: it makes the first account beside a managed Redis only, where no accounts "
+    "file is named; make accounts with token-service accounts add NAME --role admin"
+)
 _ENDINGS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -67,6 +71,8 @@ def _serve(settings: Settings, *, allow_short: bool) -> None:
             first_start.check_accounts(settings, allow_short=allow_short)
             settings = held.enter_context(managed_redis.running(settings))
             settings = first_start.admin_account(settings, dashboard=f"{listeners.url}/dashboard/")
+        if settings.admin_password and (settings.redis_url or settings.accounts_file):
+            log.warning(_PASSED_OVER)
         if settings.accounts_path and (lack := lack_of(settings.accounts_path, accounts_of(settings))):
             log.warning(lack)
         # The password has done its work, and no worker needs to know it.

@@ -99,6 +99,22 @@ def test_accounts_of_an_earlier_start_are_read_before_anything_starts(run: Run, 
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["accounts.toml"]
 
 
+def test_a_password_that_makes_no_account_is_told_at_the_start(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.cli.serve.command.run", lambda *_, **__: None)
+    accounts = tmp_path / "accounts.toml"
+    accounts.write_text(f'[accounts.ada]\npassword_hash = "{HASH}"\nrole = "admin"\n')
+    outside = {"TOKENS_REDIS_URL": "redis://127.0.0.1:1", "TOKENS_SECRET_KEY": "k" * 32, "TOKENS_PORT": "0"}
+    unread = "TOKENS_ADMIN_PASSWORD is passed over"
+    for settings in (outside, {**outside, "TOKENS_ACCOUNTS_FILE": str(accounts)}):
+        assert unread not in run("serve", env=settings).stderr
+        result = run("serve", env={**settings, "TOKENS_ADMIN_PASSWORD": "correct horse"})
+        assert result.exit_code == 0
+        assert result.stderr.count(unread) == 1
+        assert "correct horse" not in result.output
+
+
 @pytest.mark.parametrize("text", ["", '[accounts.ada]\npassword_hash = "{}"\n'])
 def test_a_file_in_which_nobody_may_administer_is_told_at_the_start(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
