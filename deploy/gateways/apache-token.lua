@@ -31,7 +31,11 @@ local function exchange(connection, request)
 	if not connection:send(request) then
 		return nil
 	end
-	local line = connection:receive("*l")
+	local line, why = connection:receive("*l")
+	if why == "timeout" then
+		-- A second try would keep the client as long again.
+		return 503, { connection = "close" }
+	end
 	local status = line and tonumber(line:match("^HTTP/1%.1 (%d%d%d)"))
 	local headers = {}
 	while line and line ~= "" do

@@ -36,7 +36,8 @@ local function ask(txn, path, scope)
 		["x-tokens-retry-key"] = { txn.f:uuid() },
 		["x-required-scope"] = scope ~= "-" and { scope } or nil,
 	}
-	local answer = core.httpclient():head({ url = SERVICE .. path, headers = asked, timeout = 2000 })
+	-- The listener's two seconds have to pass first: behind a time-out of its own HAProxy's client asks three times more.
+	local answer = core.httpclient():head({ url = SERVICE .. path, headers = asked, timeout = 3000 })
 	txn:set_var("txn.token_status", answer.status)
 	for variable, name in pairs(ANSWERED) do
 		local values = answer.headers and answer.headers[name]

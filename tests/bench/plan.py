@@ -19,8 +19,8 @@ ONE_NODE, THREE_NODES = f"{IN_TURN}, 16 shards on a node", f"{IN_TURN}, cluster 
 UNTRUSTED, TWO_WORKERS = ", no trusted proxy", "validate, 2 workers"
 SCOPE = "orders:read"
 ALLOWED = {"status": "200", "length": "0"}
-# What gateways ask with the configurations of deploy/gateways/, each with a client's fields of the usual kind. Those of
-# nginx, Caddy and HAProxy were recorded from the programs, Traefik's and Envoy's are written after their sources.
+# What gateways ask with the configurations of deploy/gateways/, each with a client's fields of the usual kind,
+# recorded from the programs.
 GATEWAYS = ("nginx", "Caddy", "HAProxy", "Traefik", "Envoy")
 _HEADS = Path(__file__).with_name("gateways")
 

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from tests.api.redis_child import RedisChild
-from tests.api.running import ROOT, Lifespan
+from tests.api.running import ROOT, Lifespan, wait_until
 from tests.api.wire import Answer, Client, Raw
 from tests.api.world import fresh
 from tests.conftest import PASSWORD, SERVER_KEY
@@ -132,11 +132,16 @@ def envoy(site: Site) -> Gateway:
     return deployed(str(Path(sys.executable).with_name("envoy")), ("envoy.yaml",), own, *arguments)
 
 
+def traefik(site: Site) -> Gateway:
+    files = ("traefik.yaml", "traefik-token.yaml")
+    return deployed(str(Path(sys.executable).with_name("traefik")), files, site.ports)
+
+
 class Deployment:
     """A client of the gateway, and what it knows of the other side."""
 
-    def __init__(self, gateway: Gateway, site: Site, *, is_envoy: bool) -> None:
-        self.is_envoy = is_envoy
+    def __init__(self, gateway: Gateway, site: Site, name: str) -> None:
+        self.name = name
         self.site = site
         self.gateway = gateway
         self.client = Client(gateway.port)
@@ -167,8 +172,11 @@ class Deployment:
         return answer
 
 
-@pytest.fixture(scope="module", params=[nginx, caddy, haproxy, apache, envoy])
+@pytest.fixture(scope="module", params=[nginx, caddy, haproxy, apache, envoy, traefik])
 def deployment(request: pytest.FixtureRequest, site: Site) -> Iterator[Deployment]:
     gateway = request.param(site)
-    yield Deployment(gateway, site, is_envoy=request.param is envoy)
+    deployment = Deployment(gateway, site, request.param.__name__)
+    # Traefik listens before it has read what it asks.
+    wait_until(lambda: deployment.ask("GET", "/").status == 401, what="the gateway to ask")
+    yield deployment
     gateway.close()

@@ -74,7 +74,7 @@ def test_what_there_is_nothing_to_say_of_is_left_out_and_not_said_empty(deployme
 def test_the_address_that_counts_is_the_one_the_gateway_sees(deployment: Deployment) -> None:
     # Envoy names a client on its own machine by an address of the machine.
     address = deployment.passed("GET", "/", deployment.site.admin)["headers"]["x-forwarded-for"][0]
-    assert (address == "127.0.0.1") is not deployment.is_envoy
+    assert (address == "127.0.0.1") is (deployment.name != "envoy")
     here, elsewhere = (deployment.site.token(allowedNetworks=[net])["token"] for net in (address, "203.0.113.0/24"))
     deployment.passed("GET", "/", here)
     deployment.passed("GET", "/", here, headers={"X-Forwarded-For": "203.0.113.9"})
@@ -104,7 +104,7 @@ def test_a_header_that_the_client_names_as_of_one_hop_counts_all_the_same(deploy
     hop = f"Connection: keep-alive, upgrade\r\nConnection: {','.join(named)}\r\n"
     lines = f"Host: x\r\nX-Token: {token['token']}\r\n{hop}\r\n"
     answer = deployment.raw(f"GET / HTTP/1.1\r\n{lines}")
-    if deployment.is_envoy:  # it takes no such request
+    if deployment.name == "envoy":  # it takes no such request
         assert answer.status == 400
         return
     assert answer.status == 200
@@ -128,7 +128,7 @@ def test_caddy_passes_a_literal_placeholder_on_before_2_11_and_nothing_since(
     if not version.startswith("2.6." if said else "2.11."):
         pytest.skip(f"this caddy is {version}")
     gateway = caddy(site, program, **{"copy_headers ": "copy_headers X-Token-Name "})
-    deployment = Deployment(gateway, site, is_envoy=False)
+    deployment = Deployment(gateway, site, "caddy")
     try:
         assert deployment.passed("GET", "/", site.admin, headers=SPOOFED)["headers"].get("x-token-name") == said
         token = site.token()
@@ -197,8 +197,10 @@ def test_a_lost_answer_costs_no_one_time_token(deployment: Deployment) -> None:
     for _ in range(3):
         secret = deployment.site.one_time()
         deployment.site.counter.losses = 1
-        if deployment.is_envoy:  # it asks once: neither yes nor no, as its file says
+        if deployment.name == "envoy":  # it asks once: neither yes nor no, as its file says
             assert deployment.refused(503, "GET", "/download/file", secret).header("retry-after") == "1"
+        elif deployment.name == "traefik":  # it asks again and has no word to say so, as its file says
+            deployment.refused(401, "GET", "/download/file", secret)
         else:
             deployment.passed("GET", "/download/file", secret)
         assert deployment.site.counter.losses == 0

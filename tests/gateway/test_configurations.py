@@ -1,6 +1,5 @@
 """What can be said of every configuration without running it, those of gateways that cannot run here too."""
 
-import itertools
 import re
 from collections.abc import Iterator
 
@@ -16,8 +15,9 @@ EXECUTED = {
     "haproxy": ("haproxy.cfg", "haproxy-token.lua"),
     "apache": ("apache.conf", "apache-token.lua"),
     "envoy": ("envoy.yaml",),
+    "traefik": ("traefik.yaml", "traefik-token.yaml"),
 }
-NOT_EXECUTED = {name: (f"{name}.yaml",) for name in ("traefik", "apisix", "kong")}
+NOT_EXECUTED = {name: (f"{name}.yaml",) for name in ("apisix", "kong")}
 ALL = EXECUTED | NOT_EXECUTED
 # Applications believe these, so a client must not be able to set them.
 IDENTITY = (
@@ -58,22 +58,6 @@ def test_every_configuration_has_a_place_for_preflights_and_says_why(gateway: st
     text = text_of(gateway)
     assert "/browser/" in text
     assert "never with a credential" in " ".join(re.sub(r"\n\s*(#|--)", "", text).split())
-
-
-@pytest.mark.parametrize("gateway", ["traefik"])
-def test_a_configuration_that_names_what_it_strips_names_each_way_of_writing_it(gateway: str) -> None:
-    """Traefik's headers have no pattern: with `_` for any `-` an application may take them for the same."""
-    stripped = yaml.safe_load(text_of(gateway))["http"]["middlewares"]["strip-identity"]["headers"][
-        "customRequestHeaders"
-    ]
-    for name in IDENTITY:
-        for spelled in itertools.product(*["-_" if part == "-" else [part] for part in re.split("(-)", name)]):
-            assert stripped["".join(spelled)] == ""
-
-
-def test_what_traefik_cannot_strip_by_name_is_stripped_at_its_entry_point() -> None:
-    """X.Token.Id, too, is X-Token-Id to an application behind CGI, and any of 14 characters may stand for the dots."""
-    assert "entryPoints.web.http.aliasHeadersStrategy: delete" in text_of("traefik")
 
 
 def test_apisix_takes_each_credential_away_once_the_service_has_seen_it() -> None:

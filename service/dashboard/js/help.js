@@ -11,14 +11,13 @@ import { SNIPPETS, commands } from "./snippets.js";
 function examples(app) {
   const panel = h("div.pad", { role: "tabpanel", id: uniqueId(), tabindex: 0 });
   const select = (at) => {
-    const [name, lead, text, untested] = SNIPPETS[at];
+    const [name, lead, text] = SNIPPETS[at];
     tabs.forEach((tab, other) => {
       tab.ariaSelected = String(other === at);
       tab.tabIndex = other === at ? 0 : -1;
     });
     panel.ariaLabel = name;
-    fill(panel, h("p.muted.small.lead", lead), codeBlock(`${name} example`, text, () => app.copy(text)),
-      untested && h("p.muted.small.after", "This example is not run by the project's tests."));
+    fill(panel, h("p.muted.small.lead", lead), codeBlock(`${name} example`, text, () => app.copy(text)));
   };
   const tabs = SNIPPETS.map(([name], at) => {
     const last = SNIPPETS.length - 1;

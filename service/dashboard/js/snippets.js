@@ -1,4 +1,4 @@
-// How to ask this server from a gateway or a service: [name, lead, text, whether the project's tests leave it out].
+// How to ask this server from a gateway or a service: [name, lead, text].
 
 import { BASE } from "./api.js";
 
@@ -36,7 +36,7 @@ location = /_token {
     token:
       forwardAuth:
         address: ${here}/validate
-        authResponseHeaders: [X-Token-Id, X-Token-Scopes]`, true],
+        authResponseHeaders: [X-Token-Id, X-Token-Scopes]`],
 
   ["Caddy", "The question mark keeps the client's query out; a client's own header is taken off first.", `example.com {
     route {
@@ -59,7 +59,7 @@ location = /_token {
       server_uri: { uri: "${here}", cluster: tokens, timeout: 0.5s }
       path_prefix: /validate/envoy
       authorization_response:
-        allowed_upstream_headers: { patterns: [{ prefix: x-token- }] }`, true],
+        allowed_upstream_headers: { patterns: [{ prefix: x-token- }] }`],
 
   ["FastAPI", "A dependency for any route: Depends(token) gives the token ID.",
     `service = httpx.AsyncClient(base_url="${here}", timeout=1)
