@@ -1,12 +1,13 @@
 """Asks a service of the same process over ASGI: a test may have sixteen shards and a clock to turn."""
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
 import msgspec
 from anyio import sleep_forever
+from starlette.types import Receive
 
 from service.app import Service
 from service.model import Origin
@@ -72,7 +73,7 @@ class Person:
             "server": ("127.0.0.1", 80),
             "headers": [(name.encode(), value.encode("latin-1")) for name, value in sent.items()],
         }
-        return await _exchange(self.service, scope, _messages(body, meanwhile))
+        return await _exchange(self.service, scope, receiving(body, meanwhile))
 
     async def get(self, path: str, **query: Any) -> Answer:
         return await self.ask("GET", path, query=query)
@@ -88,11 +89,8 @@ class Person:
         return token
 
 
-async def _exchange(service: Service, scope: dict[str, Any], messages: AsyncIterator[dict[str, Any]]) -> Answer:
+async def _exchange(service: Service, scope: dict[str, Any], receive: Receive) -> Answer:
     sent: list[Any] = []
-
-    async def receive() -> Any:
-        return await anext(messages)
 
     async def send(message: Any) -> None:
         sent.append(message)
@@ -102,13 +100,18 @@ async def _exchange(service: Service, scope: dict[str, Any], messages: AsyncIter
     return Answer(sent[0]["status"], headers, b"".join(message.get("body", b"") for message in sent[1:]))
 
 
-async def _messages(body: bytes, meanwhile: Callable[[], Awaitable[object]] | None) -> AsyncIterator[dict[str, Any]]:
-    if meanwhile is not None:
-        yield {"type": "http.request", "body": body[:-1], "more_body": True}
-        await meanwhile()
-        body = body[-1:]
-    yield {"type": "http.request", "body": body, "more_body": False}
-    await sleep_forever()
+def receiving(body: bytes, meanwhile: Callable[[], Awaitable[object]] | None) -> Receive:
+    """What a server hands on: the body, and then nothing, however often it is asked and no more waited for."""
+    parts = [body] if meanwhile is None else [body[:-1], body[-1:]]
+
+    async def receive() -> Any:
+        if not parts:
+            await sleep_forever()
+        if meanwhile is not None and len(parts) == 1:
+            await meanwhile()
+        return {"type": "http.request", "body": parts.pop(0), "more_body": bool(parts)}
+
+    return receive
 
 
 async def sign_in(service: Service, name: str = "admin") -> Person:

@@ -16,6 +16,7 @@ from service.api.http.bodies import decode
 from service.api.http.call import Call, convert_query, parse_pairs
 from service.api.http.problems import respond
 from service.errors import InvalidRequest
+from tests.asgi import receiving
 from tests.builders import until
 
 
@@ -217,6 +218,13 @@ def test_a_query_is_converted_and_its_wrong_parameter_named() -> None:
         with pytest.raises(InvalidRequest) as caught:
             convert_query(call(query), Asked)
         assert caught.value.fields[0][0] == field
+
+
+async def test_who_searches_twice_is_there_all_the_time() -> None:
+    """As the tests over ASGI have it: the first search stops waiting for the client to leave."""
+    asked = call(b"", receiving(b"", None))
+    for _ in range(2):
+        assert await asked.unless_gone(asyncio.sleep(0.001, "found")) == "found"
 
 
 async def test_a_search_that_failed_leaves_the_collector_nothing() -> None:

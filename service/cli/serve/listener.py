@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from uvicorn.config import STARTUP_FAILURE, Config
 from uvicorn.server import Server
-from uvicorn.supervisors import Multiprocess, multiprocess
+from uvicorn.supervisors import Multiprocess
+from uvicorn.supervisors.multiprocess import Process
 
 from service import logs
 from service.cli.serve.sockets import BACKLOG
@@ -91,7 +92,6 @@ def _config(application: Callable[..., Any], settings: Settings, certificate: Ce
         backlog=BACKLOG,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=settings.drain_seconds,
-        timeout_worker_healthcheck=WORKER_SILENCE_SECONDS,
     )
 
 
@@ -108,7 +108,7 @@ class _Server(Server):
             self._ready()
 
 
-class _Worker(multiprocess.Process):
+class _Worker(Process):
     """One of several processes.
 
     uvicorn makes its server where it is first asked for: by the main thread, or by the one that tells the parent of it.
@@ -121,10 +121,6 @@ class _Worker(multiprocess.Process):
         super().target(sockets)
 
 
-# There is no other place to tell `Multiprocess` of it.
-multiprocess.Process = _Worker  # type: ignore[misc]
-
-
 class _Workers(Multiprocess):
     """Several processes behind one socket; ready when the first ones all are."""
 
@@ -133,18 +129,19 @@ class _Workers(Multiprocess):
         self._ready = ready
         self.started = False
 
+    def _begin(self) -> _Worker:
+        worker = _Worker(self.config, self.sockets)
+        worker.start()
+        return worker
+
     def init_processes(self) -> None:
         """One worker, and the others once it answers: what refuses its start would refuse theirs, too."""
-        wanted, self.processes_num = self.processes_num, 1
-        super().init_processes()
-        first = self.processes[0]
+        first = self._begin()
+        self.processes.append(first)
         first.wait_until_ready(WORKER_START_SECONDS)
-        if first.exitcode == STARTUP_FAILURE:
-            return
-        self.processes_num = wanted - 1
-        super().init_processes()
-        self.processes_num = wanted
-        self._await_ready(WORKER_START_SECONDS)
+        if first.exitcode != STARTUP_FAILURE:
+            self.processes += [self._begin() for _ in range(self.processes_num - 1)]
+            self._await_ready(WORKER_START_SECONDS)
 
     def _await_ready(self, seconds: float) -> None:
         self.started = all(process.wait_until_ready(seconds) for process in self.processes)
@@ -152,12 +149,19 @@ class _Workers(Multiprocess):
             self._ready()
 
     def keep_subprocess_alive(self) -> None:
-        """As uvicorn, which tells of it below the level that is logged."""
-        before = [*self.processes]
-        super().keep_subprocess_alive()
-        for ended, process in zip(before, self.processes, strict=True):
-            if process is not ended:
-                log.error("worker %d ended with status %s: %d takes its place", ended.pid, ended.exitcode, process.pid)
+        """Put another worker into the place of each that ended or hangs; one that could not start stops them all."""
+        for place, worker in enumerate(self.processes):
+            if self.should_exit.is_set() or worker.is_alive(WORKER_SILENCE_SECONDS):
+                continue
+            worker.kill()
+            worker.join()
+            if worker.exitcode == STARTUP_FAILURE:
+                log.error("worker %d could not start, and so the service ends", worker.pid)
+                self.should_exit.set()
+            elif not self.should_exit.is_set():
+                self.processes[place] = another = self._begin()
+                status = worker.exitcode
+                log.error("worker %d ended with status %s: %d takes its place", worker.pid, status, another.pid)
         # One that took longer to begin, as on a busy machine, or ended and was replaced before it did.
         if not self.started and not self.should_exit.is_set():
             self._await_ready(1.0)

@@ -6,11 +6,11 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
+from itertools import count, repeat
 from types import SimpleNamespace
 
 import pytest
 from uvicorn.config import STARTUP_FAILURE
-from uvicorn.supervisors import multiprocess
 
 from service.cli.serve import listener
 from service.settings import Settings, SettingsError
@@ -41,39 +41,85 @@ def test_it_watches_nobody_where_it_has_no_parent(monkeypatch: pytest.MonkeyPatc
     listener._end_with_parent()
 
 
-def test_workers_are_announced_once_all_answer_however_long_the_last_one_takes(monkeypatch: pytest.MonkeyPatch) -> None:
-    answers = iter([True, True, False, True, False, True, True])
-    asked = []
+class Beginning:
+    """A process that answers or not yet, as long as it runs."""
 
-    class Beginning:
-        """A process that runs, and answers or not yet."""
+    answers: Iterator[bool]
+    asked: list[float]
+    killed: list[int]
+    exitcode: int | None
 
-        pid, exitcode = 1, None
+    def __init__(self, *_: object) -> None:
+        self.pid = next(_pids)
 
-        def __init__(self, *_: object) -> None: ...
+    def start(self) -> None: ...
 
-        def start(self) -> None: ...
+    def is_alive(self, timeout: float) -> bool:
+        return self.exitcode is None and timeout > 0
 
-        def is_alive(self, timeout: float) -> bool:
-            return timeout > 0
+    def kill(self) -> None:
+        self.killed.append(self.pid)
 
-        def wait_until_ready(self, seconds: float) -> bool:
-            asked.append(seconds)
-            return next(answers)
+    def join(self) -> None: ...
 
-    monkeypatch.setattr("uvicorn.supervisors.multiprocess.Process", Beginning)
+    def wait_until_ready(self, seconds: float) -> bool:
+        self.asked.append(seconds)
+        return next(self.answers)
+
+
+_pids = count(1)
+
+
+@pytest.fixture
+def workers(monkeypatch: pytest.MonkeyPatch) -> listener._Workers:
+    """Two of them, of which `Beginning` says how they are."""
+    monkeypatch.setattr(listener, "_Worker", Beginning)
     # Of this process the signals are the test run's.
     monkeypatch.setattr(signal, "signal", lambda *_: None)
-    ready: list[bool] = []
+    Beginning.answers, Beginning.asked, Beginning.killed, Beginning.exitcode = repeat(True), [], [], None
     config = listener._config(listener.application, Settings(workers=2), None)
-    workers = listener._Workers(config, [], lambda: ready.append(True))
+    return listener._Workers(config, [], ready=lambda: None)
+
+
+def test_workers_are_announced_once_all_answer_however_long_the_last_one_takes(workers: listener._Workers) -> None:
+    ready: list[bool] = []
+    workers._ready = lambda: ready.append(True)
+    Beginning.answers = iter([True, True, False, True, False, True, True])
     workers.init_processes()
     workers.keep_subprocess_alive()
     assert (workers.started, ready) == (False, [])
     for _ in range(2):
         workers.keep_subprocess_alive()
         assert (workers.started, ready) == (True, [True])
-    assert asked == [30.0, 30.0, 30.0, 1.0, 1.0, 1.0, 1.0]
+    assert Beginning.asked == [30.0, 30.0, 30.0, 1.0, 1.0, 1.0, 1.0]
+
+
+def test_another_worker_takes_the_place_of_one_that_ended(
+    workers: listener._Workers, caplog: pytest.LogCaptureFixture
+) -> None:
+    workers.init_processes()
+    before, Beginning.exitcode = [process.pid for process in workers.processes], -9
+    workers.keep_subprocess_alive()
+    after = [process.pid for process in workers.processes]
+    told = "worker {} ended with status -9: {} takes its place"
+    assert caplog.messages == [told.format(old, new) for old, new in zip(before, after, strict=True)]
+    assert not {*before} & {*after}
+
+
+def test_one_that_cannot_start_ends_the_service(workers: listener._Workers, caplog: pytest.LogCaptureFixture) -> None:
+    workers.init_processes()
+    first, _ = workers.processes
+    Beginning.exitcode = STARTUP_FAILURE
+    workers.keep_subprocess_alive()
+    # The other is not looked at any more: it is ended with the rest.
+    assert (workers.should_exit.is_set(), Beginning.killed) == (True, [first.pid])
+    assert caplog.messages == [f"worker {first.pid} could not start, and so the service ends"]
+
+
+def test_where_the_first_cannot_start_there_is_no_second(workers: listener._Workers) -> None:
+    Beginning.answers, Beginning.exitcode = repeat(False), STARTUP_FAILURE
+    workers.init_processes()
+    assert (len(workers.processes), workers.started) == (1, False)
 
 
 def test_a_worker_makes_its_server_before_anybody_else_could_ask_for_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,8 +135,8 @@ def test_a_worker_makes_its_server_before_anybody_else_could_ask_for_one(monkeyp
             ran.append(self)
 
     monkeypatch.setattr("uvicorn.supervisors.multiprocess.Server", Made)
-    # As `Multiprocess` makes one; its thread only waits here.
-    worker = multiprocess.Process(listener._config(listener.application, Settings(workers=2), None), [])
+    # Its thread only waits here.
+    worker = listener._Worker(listener._config(listener.application, Settings(workers=2), None), [])
     monkeypatch.setattr(worker, "always_pong", over.wait)
     worker.target([])
     over.set()
