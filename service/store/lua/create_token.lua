@@ -21,6 +21,8 @@ local holder = redis.call('ZRANGEBYLEX', names, '[' .. name, '(' .. name .. 'g',
 if holder then
   return string.sub(holder, #name + 1)
 end
+-- First, so that without its entry nothing is changed.
+redis.call('XADD', events, 'MAXLEN', '~', keep, '*', 'e', entry, 's', seal)
 redis.call('HSET', metadata, unpack(ARGV, 12))
 if expires == '0' then
   redis.call('SET', credential, record)
@@ -33,5 +35,4 @@ redis.call('ZADD', on, string.format('%.0f', created + 5e15), id)
 redis.call('ZADD', names, 0, member)
 redis.call('ZADD', owned, created, id)
 redis.call('APPEND', block, row)
-redis.call('XADD', events, 'MAXLEN', '~', keep, '*', 'e', entry, 's', seal)
 return 1

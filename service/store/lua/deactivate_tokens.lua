@@ -26,9 +26,10 @@ for first = 7, #KEYS, 5 do
     if not (type(told) == 'string' and string.sub(told, 1, 7) == 'revoked') then
       redis.call('SET', reason, why, unpack(why_until == '0' and {} or {'PXAT', why_until}))
     end
+    -- Before the record, so that without its entry the change is asked for again.
+    redis.call('XADD', events, 'MAXLEN', '~', keep, '*', 'e', entry, 's', seal)
     local seal_now = since == 0 and record_seal or ''
     redis.call('HSET', metadata, '@active', 0, '@version', version + since + 1, '@seal', seal_now)
-    redis.call('XADD', events, 'MAXLEN', '~', keep, '*', 'e', entry, 's', seal)
     redis.call('ZREM', on, id)
     if not redis.call('ZSCORE', dead, id) then
       created, expires = string.match(created or '', '^%d+$') or '1e12', string.match(expires or '', '^[1-9]%d*$')

@@ -23,6 +23,8 @@ for place = 6, #KEYS do
   local others = redis.call('ZCOUNT', derived, '-inf', '(-' .. now)
   if (place == 6 and children >= tonumber(most)) or children + others >= tonumber(most_below) then return -1 end
 end
+-- First, so that without its entry nothing is changed.
+redis.call('XADD', events, 'MAXLEN', '~', keep, '*', 'e', entry, 's', seal)
 redis.call('SET', credential, record, 'PXAT', expires .. '000')
 redis.call('SET', reason, why, 'PXAT', expires .. '000')
 if uses ~= '0' then
@@ -36,5 +38,4 @@ for place = 6, #KEYS do
   local over = redis.call('ZRANGEBYSCORE', derived, -now, now, 'LIMIT', 0, 100)
   if #over > 0 then redis.call('ZREM', derived, unpack(over)) end
 end
-redis.call('XADD', events, 'MAXLEN', '~', keep, '*', 'e', entry, 's', seal)
 return 1

@@ -25,6 +25,7 @@ for first = 8, #KEYS, 6 do
   if redis.pcall('HEXISTS', metadata, '@digest') ~= 0 then reply = -1
   elseif redis.call('EXISTS', credential, reason, older) > 0 then reply = -2
   elseif reply == id then
+    redis.call('XADD', events, 'MAXLEN', '~', keep, '*', 'e', entry, 's', seal)
     if name == '' then redis.call('DEL', metadata) end -- it was announced
     redis.call('HSET', metadata, unpack(ARGV, fields, fields + count - 1))
     if record ~= '' then put(credential, record, record_until) end
@@ -39,7 +40,6 @@ for first = 8, #KEYS, 6 do
     if used_at ~= '0' then note(uses, used_at, id) end
     if member ~= '' then redis.call('ZADD', names, 0, member) end
     redis.call('APPEND', block, row)
-    redis.call('XADD', events, 'MAXLEN', '~', keep, '*', 'e', entry, 's', seal)
     reply = 1
   end
   replies[#replies + 1], at = reply, fields + count

@@ -11,9 +11,11 @@ local subject, written, keep, entry, seal = unpack(ARGV)
 if written == '' then
   redis.call('ZREM', subjects, subject)
   if redis.call('DEL', limits) == 0 then return 0 end
-else
+end
+-- Before what it tells of, except for what is taken away.
+redis.call('XADD', events, 'MAXLEN', '~', keep, '*', 'e', entry, 's', seal)
+if written ~= '' then
   redis.call('SET', limits, written)
   redis.call('ZADD', subjects, 0, subject)
 end
-redis.call('XADD', events, 'MAXLEN', '~', keep, '*', 'e', entry, 's', seal)
 return 1

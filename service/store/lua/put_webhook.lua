@@ -21,7 +21,8 @@ else
   if redis.call('EXISTS', ended) == 1 then return 0 end
   if (redis.call('HGET', webhooks, id) or '') ~= seen then return 0 end
   if seen == '' and redis.call('HLEN', webhooks) >= tonumber(most) then return -1 end
-  redis.call('HSET', webhooks, id, record)
 end
+-- Before what it tells of, except for what is taken away.
 redis.call('XADD', events, 'MAXLEN', '~', keep, '*', 'e', entry, 's', seal)
+if record ~= '' then redis.call('HSET', webhooks, id, record) end
 return 1

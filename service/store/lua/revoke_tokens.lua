@@ -26,9 +26,10 @@ for first = 9, #KEYS, 5 do
     redis.call('SET', reason, why, unpack(why_until == '0' and {} or {'PXAT', why_until}))
   end
   if reply == 1 then
+    -- Before the record, so that without its entry the change is asked for again.
+    redis.call('XADD', events, 'MAXLEN', '~', keep, '*', 'e', entry, 's', seal)
     local seal_now = since == 0 and record_seal or ''
     redis.call('HSET', metadata, '@active', 0, '@revoked_at', now, '@version', version + since + 1, '@seal', seal_now)
-    redis.call('XADD', events, 'MAXLEN', '~', keep, '*', 'e', entry, 's', seal)
     for _, index in ipairs({on, dead, expiries}) do redis.call('ZREM', index, id) end
     local made = string.match(created or '', '^%d+$') or '1'
     local place = redis.call('ZSCORE', used, id) and string.format('-%.0f', made + 5e15) or '-' .. made

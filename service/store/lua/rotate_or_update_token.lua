@@ -19,6 +19,9 @@ for key = 8, #KEYS, 9 do
   local known, fields, is_on = redis.call('HMGET', metadata, '@digest', '@version', '@contests'), at + 16, record ~= ''
   local is_current = known[1] and (known[2] or '1') == version and (known[3] or '0') == contests
   if is_current then
+    -- Of nothing: behind this a full server writes on. Then the entry, without which nothing is changed.
+    redis.call('HDEL', metadata, '')
+    redis.call('XADD', events, 'MAXLEN', '~', keep, '*', 'e', entry, 's', seal)
     redis.call('DEL', credential, older, ended, derived, unpack(redis.call('ZRANGE', derived, 0, -1)))
     if older_why ~= reason then put(older_why, 'revoked ' .. id, gone_until) end
     if ended_why ~= reason then put(ended_why, 'revoked ' .. id, gone_until) end
@@ -26,7 +29,6 @@ for key = 8, #KEYS, 9 do
     if why == '' then redis.call('DEL', reason) else put(reason, why, reason_until) end
     if is_on then put(credential, record, expires .. '000') end
     redis.call('HSET', metadata, unpack(ARGV, fields, fields + count - 1))
-    redis.call('XADD', events, 'MAXLEN', '~', keep, '*', 'e', entry, 's', seal)
     redis.call('ZREM', is_on and off or on, id)
     for _, index in ipairs({dead, purges}) do redis.call('ZREM', index, id) end
     local place = redis.call('ZSCORE', used, id) and created or string.format('%.0f', created + 5e15)
