@@ -13,9 +13,9 @@ from msgspec import Meta
 
 from service.errors import StoreFull
 from service.model import Outcome
-from service.store.decoding import whole
+from service.store.decoding import in_pairs, whole
 from service.store.driver.keys import Keys
-from service.store.driver.many_tokens import ManyTokens, all_of
+from service.store.driver.many_tokens import Ahead, ManyTokens, all_of
 from service.store.driver.replies import Argument, Reply
 from service.store.driver.scripts import Script
 from service.store.driver.shards import Shard, Shards
@@ -107,10 +107,23 @@ class Series(msgspec.Struct, frozen=True):
         return list(map(add, allowed, denied)) if any(denied) else allowed
 
 
-class Begun(msgspec.Struct):
+class Begun(NamedTuple):
     """The days of a token that were asked for: here once a reply to what was asked later is, if they came at all."""
 
-    series: Series | None = None
+    token_id: str
+    ahead: Ahead
+    first: int
+    length: int
+
+    def take(self) -> Series | None:
+        """To be taken once; None for what did not come, or is to be folded first."""
+        row = self.ahead.take(self.token_id)
+        fields = dict(in_pairs(row or ()))
+        newest = fields.get(b"t", b"")
+        if row is None or _UNFOLDED in newest:
+            return None
+        names = b"a" + newest, b"d" + newest, *_lists(self.first, self.first + self.length - 1)
+        return Series(self.first, self.length, [newest, *map(fields.get, names)] if newest else ())
 
 
 class Totals(NamedTuple):
@@ -178,9 +191,7 @@ class UsageStore:
         )
 
     async def touch_sessions(self, ends: dict[bytes, int]) -> None:
-        """Put the end of sessions, `at_once` at most, off to an instant each, epoch seconds; one that is over stays
-        over.
-        """
+        """Put the end of sessions, `at_once` at most, off to an instant each, epoch seconds; what is over stays so."""
         await asyncio.gather(*[self._touch(*one) for one in ends.items()])
 
     async def _touch(self, digest: bytes, ends_at: int) -> None:
@@ -193,19 +204,11 @@ class UsageStore:
         )
 
     def begin_days(self, token_id: str, now: int, days: int) -> Begun:
-        """Ask for `days_of` one token together with what is asked next, and wait for nothing.
+        """Ask for `days_of` one token together with what is asked next; what does not come is asked by `days_of`.
 
-        What does not come, or is to be folded first, is asked by `days_of`.
+        For all of its hash, by a plain command: a script takes Redis several times as long to begin with.
         """
-        begun, last = Begun(), now // DAY
-        first = last - days + 1
-
-        def take(reply: Reply) -> None:
-            if isinstance(reply, list) and not _is_unfolded(reply[0]):
-                begun.series = Series(first, days, reply[0])
-
-        self._many.begin_usage(token_id, Keys.usage_by_day, _lists(first, last), take)
-        return begun
+        return Begun(token_id, self._many.begin_whole(token_id, Keys.usage_by_day), now // DAY - days + 1, days)
 
     async def days_of(self, token_ids: Sequence[str], now: int, days: int) -> list[Series]:
         """Uses of each token on each of the last days; a round trip or a few."""
@@ -219,10 +222,7 @@ class UsageStore:
         return by_day, by_hour
 
     async def series(self, token_id: str, now: int, length: int, seconds: int) -> list[Count]:
-        """The last days or hours (DAY or HOUR `seconds`) of a token, oldest first; the last is that of `now`, in UTC.
-
-        One round trip.
-        """
+        """The last days or hours (DAY or HOUR `seconds`) of a token in UTC, oldest first; one round trip."""
         (series,) = await self._series([token_id], now, length, seconds)
         starts = range(series.first * seconds, (series.first + length) * seconds, seconds)
         return [Count(*one) for one in zip(starts, *series.counts(), strict=True)]

@@ -105,7 +105,7 @@ class TokenViews:
 
     async def of_one(self, token: ManagedToken, begun: Begun | None = None, *, parent_id: str = "") -> TokenShown:
         """The same for one token."""
-        (given,) = await self._given([token], parent_id, begun.series if begun else None)
+        (given,) = await self._given([token], parent_id, begun.take() if begun else None)
         return shown(*given)
 
     async def derived(self, parent_id: str, limit: int, cursor: str | None) -> TokenList:

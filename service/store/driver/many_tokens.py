@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from service.store.driver.connection import Link
 from service.store.driver.keys import Keys, shards_of_ids
-from service.store.driver.replies import Answer, Argument, Reply, WrongType, packed
+from service.store.driver.replies import Argument, Reply, WrongType, packed
 from service.store.driver.scripts import Script
 from service.store.driver.shards import Shard, Shards
 
@@ -54,12 +54,6 @@ class ManyTokens:
         One round trip for each `_AT_ONCE` ids.
         """
         return await self._read(self._usage, token_ids, key_of, tuple(lists), ())
-
-    def begin_usage(self, token_id: str, key_of: KeyOf, lists: Sequence[bytes], answer: Answer) -> None:
-        """The same of one id in the write of what is asked next; `answer` gets the reply, or an exception."""
-        shard = self._shards.of_id(token_id)
-        if shard is not None:
-            shard.link.submit(self._usage.packed((key_of(shard.keys, token_id),), *lists), answer, retry=True)
 
     def begin_whole(self, token_id: str, key_of: KeyOf) -> Ahead:
         """`read_whole` of one id in the write of what is asked next, without waiting for it."""

@@ -21,10 +21,11 @@ for first = 7, #KEYS, 5 do
     redis.call('DEL', credential, predecessor, derived, unpack(redis.pcall('ZRANGE', derived, 0, -1)))
   end
   if reply == 1 then
+    local till = why_until == '0' and {} or {'PXAT', why_until}
     -- A revocation that was told is the last word.
-    local told = redis.pcall('GET', reason)
-    if not (type(told) == 'string' and string.sub(told, 1, 7) == 'revoked') then
-      redis.call('SET', reason, why, unpack(why_until == '0' and {} or {'PXAT', why_until}))
+    local told = not redis.call('SET', reason, why, 'NX', unpack(till)) and redis.pcall('GET', reason)
+    if told and not (type(told) == 'string' and string.sub(told, 1, 7) == 'revoked') then
+      redis.call('SET', reason, why, unpack(till))
     end
     -- Before the record, so that without its entry the change is asked for again.
     redis.call('XADD', events, 'MAXLEN', '~', keep, '*', 'e', entry, 's', seal)

@@ -35,11 +35,12 @@ for first = 9, #KEYS, 5 do
     local place = redis.call('ZSCORE', used, id) and string.format('-%.0f', made + 5e15) or '-' .. made
     redis.call('ZADD', off, place, id)
     redis.call('ZADD', purges, purge_at, id)
-    local held = redis.call('ZRANGEBYLEX', names, '[' .. member, '(' .. member .. '"')
-    if held[1] then
-      redis.call('ZREM', names, unpack(held))
-      redis.call('ZADD', names, 0, freed)
+    local held = redis.call('ZREM', names, member)
+    if held == 0 then -- while it is asked
+      local asked = redis.call('ZRANGEBYLEX', names, '(' .. member, '(' .. member .. '"')
+      held = asked[1] and redis.call('ZREM', names, unpack(asked)) or 0
     end
+    if held > 0 then redis.call('ZADD', names, 0, freed) end
   end
   replies[#replies + 1], at = reply, at + 10
 end
