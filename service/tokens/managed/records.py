@@ -13,6 +13,7 @@ from service.store.driver.many_tokens import Ahead
 from service.store.managed.derived import DerivedStore
 from service.store.managed.records import Record, ends_derived
 from service.store.managed.tokens import Change, End, ManagedStore
+from service.store.pacing import share_turn
 from service.tokens.audit.entries import Action
 from service.tokens.audit.log import AuditLog, changed_facts, facts
 from service.tokens.credential import missing_scopes
@@ -60,7 +61,11 @@ class ManagedRecords:
 
     async def genuine(self, known: Sequence[Record]) -> list[ManagedToken]:
         """The tokens of those records that a service with our server key wrote last. One round trip."""
-        ours = [record.token for record in known if self._seals.is_ours(record)]
+        ours = list[ManagedToken]()
+        for record in known:
+            await share_turn()
+            if self._seals.is_ours(record):
+                ours.append(record.token)
         # A revoked token has no credential any more that could agree with its record.
         living = [token for token in ours if not token.revoked_at]
         agreeing = dict(zip([token.token_id for token in living], await self._seals.agree(living), strict=True))
@@ -99,15 +104,16 @@ class ManagedRecords:
         now = int(self._clock())
         ending = [(old.token_id, old.scopes if ends_derived(old, new, now) else ()) for old, new in pairs]
         changes = [
-            self._change(*pair, action, origin, below)
+            await self._change(*pair, action, origin, below)
             for pair, below in zip(pairs, await self._below(ending), strict=True)
         ]
         written = await self._store.update(changes, now)
         return [change.new if done else None for change, done in zip(changes, written, strict=True)]
 
-    def _change(
+    async def _change(
         self, old: ManagedToken, new: ManagedToken, action: Action, origin: Origin, below: dict[str, Any]
     ) -> Change:
+        await share_turn()
         now = self._clock()
         new = msgspec.structs.replace(_with_predecessor(old, new, now), version=old.version + 1)
         usable = new.active and new.status(now) is Status.ACTIVE
@@ -163,6 +169,7 @@ class ManagedRecords:
         codes: dict[str, str] = {}
         alike: list[ManagedToken] = []
         for record in known:
+            await share_turn()
             try:
                 self._check_end(record.token, state, origin)
             except (Conflict, Forbidden) as refused:
@@ -190,6 +197,7 @@ class ManagedRecords:
         revoked_at = now if state == "revoked" else 0
         ends = []
         for token, below in zip(tokens, await self._below([(one.token_id, one.scopes) for one in tokens]), strict=True):
+            await share_turn()
             ended = msgspec.structs.replace(token, active=False, revoked_at=revoked_at, version=token.version + 1)
             # With the name, by which people search for the entry, also when the record is gone.
             entry = self._audit_log.entry(

@@ -7,6 +7,7 @@ from service.model import Credential, ManagedToken
 from service.store.credentials import CredentialStore, Found, Reason
 from service.store.managed import records
 from service.store.managed.records import Record
+from service.store.pacing import share_turn
 from service.tokens.authority import Authority
 
 
@@ -54,6 +55,7 @@ class Seals:
         return [await self._agrees(token, found) for token in tokens]
 
     async def _agrees(self, token: ManagedToken, found: dict[bytes, Found]) -> bool:
+        await share_turn()
         sealed, reason = found[token.digest]
         if not token.active:
             return sealed is None and reason == Reason.of(token)

@@ -1,5 +1,8 @@
 """Changes of several tokens: each whole, each told; what cannot be changed is skipped with why."""
 
+import asyncio
+from typing import Any
+
 import pytest
 
 from service.app import Service
@@ -8,6 +11,7 @@ from service.model import Outcome, Status
 from service.store.driver.scripts import LETTERS, Script
 from service.store.managed.query import Query
 from service.tokens.managed.bulk import Ending, Part
+from service.tokens.managed.seals import Seals
 from tests.builders import ADMIN, DAY, actions, create, create_many, outcome
 from tests.conftest import MakeService
 from tests.links import Recording, busy
@@ -192,3 +196,39 @@ async def test_a_step_of_activations_is_one_call_whatever_becomes_of_each_token(
     ]
     assert [args[1] for args in shard.link.asked].count(Script("rotate_or_update_token")._sha) == 1
     assert (await actions(service)).count("token.activated") == 2
+
+
+# As a record's seal is checked, as its credential is, and as the seal of what is written is made: of a token with all
+# the metadata there may be each takes a thirtieth of a millisecond, and a step has up to 64 of them.
+@pytest.mark.parametrize(
+    ("active", "made"), [(True, ("is_ours", "_agrees", "of")), (False, ("is_ours", "of"))], ids=["activate", "end"]
+)
+async def test_others_may_have_a_turn_between_two_tokens_of_a_step(
+    still: Service, monkeypatch: pytest.MonkeyPatch, *, active: bool, made: tuple[str, ...]
+) -> None:
+    ids = [one.token.token_id for one in await create_many(still, *[f"token {number}" for number in range(9)])]
+    await still.rules.managed.bulk.set_active(ids, not active, ADMIN)
+    had, seen = [0], {name: list[int]() for name in made}
+
+    async def others() -> None:
+        while True:
+            had[0] += 1
+            await asyncio.sleep(0)
+
+    def noting(name: str) -> None:
+        act = getattr(Seals, name)
+
+        def noted(*args: Any) -> Any:
+            seen[name].append(had[0])
+            return act(*args)
+
+        monkeypatch.setattr(Seals, name, noted)
+
+    for name in made:
+        noting(name)
+    # Each turn is used up by what was begun in it.
+    monkeypatch.setattr("service.store.pacing._SHARE_SECONDS", 0.0)
+    asking = asyncio.ensure_future(others())
+    assert (await still.rules.managed.bulk.set_active(ids, active, ADMIN)).updated == ids
+    asking.cancel()
+    assert {name: len(set(turns)) for name, turns in seen.items()} == dict.fromkeys(made, len(ids))
