@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from service.api.admin.schemas.import_export import export_line, import_line, name_of
+from service.api.admin.schemas.import_export import export_lines, import_line, name_of
 from service.api.admin.schemas.imported import Reading
 from service.api.admin.schemas.tokens import Filter
 from service.api.admin.token_views import TokenViews
@@ -104,7 +104,7 @@ class ImportExportApi(OperationGroup, tag="managed"):
                 "export.made", caller.origin, "tokens", after={"format": "ndjson", **dict(call.query)}
             )
         everything = self._queries.everything(wanted)
-        lines = ([line async for line in paced(map(export_line, records))] async for records in everything)
+        lines = ([some async for some in paced(export_lines(records))] async for records in everything)
         return await Download(call, lines, NDJSON, "tokens.ndjson").begun()
 
     @Operation("POST", "/api/admin/tokens/import", ADMINISTER, "importTokens", body=str, body_media_type=NDJSON)

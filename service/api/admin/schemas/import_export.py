@@ -1,5 +1,6 @@
 """The lines of an export and an import, and how they become records."""
 
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Annotated
 
@@ -64,14 +65,26 @@ class _Peek(msgspec.Struct):
 
 _peek = msgspec.json.Decoder(_Peek).decode
 _decode = msgspec.json.Decoder(ExportedToken).decode
-_encode = msgspec.json.Encoder().encode
+_encoder = msgspec.json.Encoder()
+# So many lines are written in one go: of the longest a tenth of a millisecond.
+_AT_ONCE = 8
 
 
-def export_line(record: Record) -> bytes:
-    """A record on its way out."""
+def export_lines(records: list[Record]) -> Iterator[bytes]:
+    """Records on their way out, some lines at a time.
+
+    Takes them out of their list: to free megabytes in one go takes as long as to write them.
+    """
+    while records:
+        some = [_exported_token(record) for record in records[:_AT_ONCE]]
+        del records[:_AT_ONCE]
+        yield _encoder.encode_lines(some)
+
+
+def _exported_token(record: Record) -> ExportedToken:
     token = record.token
     # By place: by name so many take nine times as long, and an export has a hundred thousand of these.
-    line = ExportedToken(
+    return ExportedToken(
         token.token_id,
         token.name,
         encode_digest(token.digest),
@@ -102,7 +115,6 @@ def export_line(record: Record) -> bytes:
         token.imported,
         token.version,
     )
-    return _encode(line) + b"\n"
 
 
 def import_line(line: bytes, reading: Reading) -> Exported | ImportedSecret:
@@ -118,7 +130,7 @@ def _as_written(line: bytes) -> ExportedToken | None:
         read = _decode(line)
     except (msgspec.DecodeError, ValueError, RecursionError):
         return None
-    return read if _encode(read) == line else None
+    return read if _encoder.encode(read) == line else None
 
 
 def _is_exported(line: bytes) -> bool:
