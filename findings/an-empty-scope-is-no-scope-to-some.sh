@@ -78,7 +78,8 @@ application.post("/token", async (request, response) => {
 });
 const provider = new Provider("http://issuer.example", {
   clients: [{
-    client_id: "id", client_secret: "secret", grant_types: ["client_credentials"], redirect_uris: [], response_types: [],
+    client_id: "id", client_secret: "secret", grant_types: ["client_credentials"],
+    redirect_uris: [], response_types: [],
   }],
   features: { clientCredentials: { enabled: true } },
   ttl: { ClientCredentials: 60 },

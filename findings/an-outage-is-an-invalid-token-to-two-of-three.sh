@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # The introspection endpoint is down and answers 503, and three resource servers that ask it answer a client whose token
-# is good: mod_auth_openidc 2.4.12.3 under Apache 2.4.71, both as in Debian 12, and django-oauth-toolkit 3.4.1 with Django
-# REST framework 3.18.3 say 401, error="invalid_token", which in RFC 6750, 3.1 is the client's cue to get a new token;
-# Spring Security 6.5.5 lets an AuthenticationServiceException out. A minute of outage behind the first two has every
-# client throw its token away, and the issuer comes back to all of them asking at once.
+# is good: mod_auth_openidc 2.4.12.3 under Apache 2.4.71, both as in Debian 12, and django-oauth-toolkit 3.4.1 with
+# Django REST framework 3.18.3 say 401, error="invalid_token", which in RFC 6750, 3.1 is the client's cue to get a new
+# token; Spring Security 6.5.5 lets an AuthenticationServiceException out. A minute of outage behind the first two has
+# every client throw its token away, and the issuer comes back to all of them asking at once.
 set -eu
 folder=$(mktemp -d)
 trap 'kill $children 2>/dev/null || true; wait 2>/dev/null; rm -rf "$folder"' EXIT
@@ -62,7 +62,8 @@ class Issuer(BaseHTTPRequestHandler):
         if asked["token"] == ["during-the-outage"]:
             self.answer(503, b'{"status": 503, "title": "Service Unavailable"}')
         else:
-            self.answer(200, json.dumps({"active": True, "sub": "user", "username": "user", "exp": 4102444800}).encode())
+            token = {"active": True, "sub": "user", "username": "user", "exp": 4102444800}
+            self.answer(200, json.dumps(token).encode())
 
     def do_GET(self):
         self.answer(200, b"{}")

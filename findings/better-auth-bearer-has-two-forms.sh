@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # better-auth 1.7.25 with its bearer plugin: a sign-in answers the session token in the field set-auth-token as
 # <token>.<signature>, and in the body as <token> alone; Authorization: Bearer takes both, the second without any
-# signature. The database holds <token>: whoever moves such sessions elsewhere must expect two spellings of one credential.
+# signature. The database holds <token>: whoever moves such sessions elsewhere must expect two spellings of one
+# credential.
 set -euo pipefail
 folder=$(mktemp -d) && trap 'rm -rf "$folder"' EXIT
 cd "$folder"
@@ -22,10 +23,15 @@ const post = (path, body) => auth.handler(new Request("http://localhost/api/auth
 const answer = await post("/sign-up/email", { email: "ada@example.com", password: "twelve letters", name: "Ada" });
 const signed = decodeURIComponent(answer.headers.get("set-auth-token"));
 const { token } = await answer.json();
-const who = async (secret) => (await auth.api.getSession({ headers: new Headers({ authorization: `Bearer ${secret}` }) }))?.user.name;
-console.log("the header's is the body's and a signature:", signed.startsWith(token + ".") && signed.length > token.length + 1);
+const who = async (secret) => {
+  const headers = new Headers({ authorization: `Bearer ${secret}` });
+  return (await auth.api.getSession({ headers }))?.user.name;
+};
+const hasSignature = signed.startsWith(token + ".") && signed.length > token.length + 1;
+console.log("the header's is the body's and a signature:", hasSignature);
 console.log("stored is the body's:", rows.session[0].token === token);
-console.log("signed:", await who(signed), "- bare:", await who(token), "- of nobody:", await who("x".repeat(token.length)));
+const nobody = await who("x".repeat(token.length));
+console.log("signed:", await who(signed), "- bare:", await who(token), "- of nobody:", nobody);
 JS
 seen=$(node ask.mjs)
 echo "$seen"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# better-auth and @better-auth/api-key 1.7.5: the session that an API key opens takes the server's session lifetime, which
-# is in seconds, for milliseconds. Where it is a week, and the key has no end, the session of somebody who signed in ends
-# in a week, and that of the key in ten minutes.
+# better-auth and @better-auth/api-key 1.7.5: the session that an API key opens takes the server's session lifetime,
+# which is in seconds, for milliseconds. Where it is a week, and the key has no end, the session of somebody who signed
+# in ends in a week, and that of the key in ten minutes.
 set -eu
 folder=$(mktemp -d) && trap 'rm -rf "$folder"' EXIT
 cd "$folder"

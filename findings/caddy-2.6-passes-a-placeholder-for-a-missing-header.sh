@@ -1,13 +1,15 @@
 #!/usr/bin/env bash
-# Caddy 2.6.2, as Debian 12 ships it: `forward_auth` with `copy_headers X-User X-Team`. Where the authorizer's 200 has no
-# X-Team, the application behind gets the literal text of Caddy's own placeholder as that field's value, not an absent
-# or empty field: an application that takes any non-empty team for one has a team named {http.reverse_proxy.header...}.
+# Caddy 2.6.2, as Debian 12 ships it: `forward_auth` with `copy_headers X-User X-Team`. Where the authorizer's 200 has
+# no X-Team, the application behind gets the literal text of Caddy's own placeholder as that field's value, not an
+# absent or empty field: an application that takes any non-empty team for one has a team named
+# {http.reverse_proxy.header...}.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'kill $children 2>/dev/null || true; wait 2>/dev/null; rm -rf "$folder"' EXIT
 children=
 cd "$folder"
-{ apt-get download -qq caddy=2.6.2-5 || { apt-get -qq update && apt-get download -qq caddy=2.6.2-5; }; } > /dev/null 2>&1
+fetch="apt-get download -qq caddy=2.6.2-5"
+{ $fetch || { apt-get -qq update && $fetch; }; } > /dev/null 2>&1
 dpkg -x caddy_*.deb .
 cat > servers.py <<'PYTHON'
 import sys

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # cloudevents 2.2.0 for Python as a relay: it takes an event in structured mode and passes it on in binary mode, two
 # forms of one event by the HTTP binding of CloudEvents 1.0.2, 3.1 and 3.2. Data that is an object comes out as it was.
-# An array, which is a JSON value as much (JSON format, 3.1), comes out as Python prints it, ['tok_1', 'tok_2'], under the
-# application/json that it came with: the package reads an array and its annotations know of none. cloudevents 10.0.0
-# for Node raises; the Python package itself reads a text and says nothing, so a loop over the two revoked tokens is
-# one over 18 characters. An array of numbers looks the same in both languages and comes through, and the older
+# An array, which is a JSON value as much (JSON format, 3.1), comes out as Python prints it, ['tok_1', 'tok_2'], under
+# the application/json that it came with: the package reads an array and its annotations know of none. cloudevents
+# 10.0.0 for Node raises; the Python package itself reads a text and says nothing, so a loop over the two revoked tokens
+# is one over 18 characters. An array of numbers looks the same in both languages and comes through, and the older
 # interface of the same package, cloudevents.v1, writes JSON: whoever moved to the new one and tests with numbers for
 # ids, or with objects, sees nothing.
 set -euo pipefail

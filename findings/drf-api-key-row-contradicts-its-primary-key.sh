@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# djangorestframework-api-key: the primary key of a row is its prefix, a dot and its hash. A row issued under 2.3.0 holds
-# a PBKDF2 hash; presented under 3.1.0, its hash is written anew as sha512$$..., and the primary key is not: from then on
-# it names a hash that the row no longer has. Reading a digest out of `id` finds a dead one; foreign keys keep working.
+# djangorestframework-api-key: the primary key of a row is its prefix, a dot and its hash. A row issued under 2.3.0
+# holds a PBKDF2 hash; presented under 3.1.0, its hash is written anew as sha512$$..., and the primary key is not: from
+# then on it names a hash that the row no longer has. Reading a digest out of `id` finds a dead one; foreign keys keep
+# working.
 set -euo pipefail
 folder=$(mktemp -d) && trap 'rm -rf "$folder"' EXIT
 cat > "$folder/ask.py" <<'PYTHON'

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Envoy 1.40.0, local_ratelimit with ten tokens, ten more every 80 seconds, and X-RateLimit fields of draft 3: its
-# reference has tokens_per_fill added at each fill_interval, and what happens is a token every eight seconds. The draft's
-# reset is the end of the window; here it is 0 as long as anything is left, and then the wait for one single token.
-# Whoever spends ten has the next in eight seconds and not ten in 80, and a client that plans its batch by reset gets one.
+# reference has tokens_per_fill added at each fill_interval, and what happens is a token every eight seconds. The
+# draft's reset is the end of the window; here it is 0 as long as anything is left, and then the wait for one single
+# token. Whoever spends ten has the next in eight seconds and not ten in 80, and a client that plans its batch by reset
+# gets one.
 set -eu
 folder=$(mktemp -d)
 trap 'kill $children 2>/dev/null || true; wait 2>/dev/null; rm -rf "$folder"' EXIT

@@ -46,10 +46,15 @@ venv/bin/envoy --config-path envoy.json --use-dynamic-base-id --concurrency 1 --
 for _ in $(seq 200); do test -s admin.address && break; sleep 0.1; done
 for _ in $(seq 100); do
   port=$(curl --silent "http://$(cat admin.address)/listeners?format=json" |
-    python3 -c 'import json, sys; print(json.load(sys.stdin)["listener_statuses"][0]["local_address"]["socket_address"]["port_value"])') && break
+    python3 -c '
+import json, sys
+
+[listener] = json.load(sys.stdin)["listener_statuses"]
+print(listener["local_address"]["socket_address"]["port_value"])') && break
   sleep 0.1
 done
 told=$(curl --silent --max-time 10 "http://127.0.0.1:$port/")
 own=$(hostname -I | cut -d ' ' -f 1)
-echo "connected to 127.0.0.1, forwarded for $(test "$told" = "$own" && echo "the interface's own address" || echo "$told")"
+seen=$(test "$told" = "$own" && echo "the interface's own address" || echo "$told")
+echo "connected to 127.0.0.1, forwarded for $seen"
 test "$told" = "$own"

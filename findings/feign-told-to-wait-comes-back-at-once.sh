@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Feign 13.13 as its builder makes it: a 429 or 503 is an exception after one request, unless it has a Retry-After; then,
-# and so on a 404 that has one, the request is sent five times, a POST too, and of the hour that the field asks for one
-# second is waited between them. The server that asks its clients to stay away is the one that gets five times the load.
+# Feign 13.13 as its builder makes it: a 429 or 503 is an exception after one request, unless it has a Retry-After;
+# then, and so on a 404 that has one, the request is sent five times, a POST too, and of the hour that the field asks
+# for one second is waited between them. The server that asks its clients to stay away is the one that gets five times
+# the load.
 set -euo pipefail
 folder=$(mktemp -d) && trap 'rm -rf "$folder"' EXIT
 cd "$folder"
@@ -45,7 +46,8 @@ public class Ask {
           orders.place(status, wait, "one of these");
         } catch (FeignException error) {
           boolean early = Duration.ofNanos(System.nanoTime() - begin).toMinutes() < 1;
-          System.out.println(status + ", Retry-After " + wait + ": POSTs " + asked + (early ? ", within a minute" : ""));
+          String within = early ? ", within a minute" : "";
+          System.out.println(status + ", Retry-After " + wait + ": POSTs " + asked + within);
         }
       }
     }

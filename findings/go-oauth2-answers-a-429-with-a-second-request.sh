@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# golang.org/x/oauth2 0.38.0, where the configuration leaves open how the client authenticates: a token endpoint's 429 or
-# 503 is taken for a refusal of HTTP Basic, and the same request goes out again at once with the secret in its body,
+# golang.org/x/oauth2 0.38.0, where the configuration leaves open how the client authenticates: a token endpoint's 429
+# or 503 is taken for a refusal of HTTP Basic, and the same request goes out again at once with the secret in its body,
 # whatever Retry-After says. Only a success ends that: each process that starts while the endpoint is overloaded doubles
 # its load. After one success, or with AuthStyleInHeader, the same answers are one request each.
 set -euo pipefail

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# go-redis 9.23.0: TTL() answers -1 for a key without an expiry, as a Duration of -1 ns, and to Set() the same Duration is
-# KeepTTL. Code that writes a value with the lifetime it has read from another key copies two minutes as two minutes,
+# go-redis 9.23.0: TTL() answers -1 for a key without an expiry, as a Duration of -1 ns, and to Set() the same Duration
+# is KeepTTL. Code that writes a value with the lifetime it has read from another key copies two minutes as two minutes,
 # and "for ever" as what the written key had left before: a key made permanent in this way ends with its old expiry. The
 # -2 of a key that is not there is no error either, and makes the written key permanent.
 set -euo pipefail

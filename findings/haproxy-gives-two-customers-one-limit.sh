@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # HAProxy 2.6.12 (Debian 12) keeps a limit by a number of the JWT, jwt_payload_query('$.customer'): an integer of up to
-# six digits arrives as it is, one of eight as 1.23457e+07. Customers 12345678 and 12345699 have one counter between them,
-# the second gets 429 on its first request, and the application behind gets one text in its header for both. Its manual
-# says of floating point numbers that they become a string, and nothing of integers. With 'int' as second argument they
-# are two customers, and one of nineteen digits is none. Envoy 1.40.0, claim_to_headers, writes the eight digits out and
-# ends the nineteen in 68 in place of 89. Whoever tests with customer 42 sees nothing of this.
+# six digits arrives as it is, one of eight as 1.23457e+07. Customers 12345678 and 12345699 have one counter between
+# them, the second gets 429 on its first request, and the application behind gets one text in its header for both. Its
+# manual says of floating point numbers that they become a string, and nothing of integers. With 'int' as second
+# argument they are two customers, and one of nineteen digits is none. Envoy 1.40.0, claim_to_headers, writes the eight
+# digits out and ends the nineteen in 68 in place of 89. Whoever tests with customer 42 sees nothing of this.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'kill $children 2>/dev/null || true; wait 2>/dev/null; rm -rf "$folder"' EXIT
@@ -54,7 +54,8 @@ listen in_$name
 HAPROXY
   echo
 done > haproxy.cfg
-LD_LIBRARY_PATH=usr/lib/$(uname -m)-linux-gnu usr/sbin/haproxy -f haproxy.cfg > haproxy.log 2>&1 & children="$children $!"
+LD_LIBRARY_PATH=usr/lib/$(uname -m)-linux-gnu usr/sbin/haproxy -f haproxy.cfg > haproxy.log 2>&1 &
+children="$children $!"
 
 cat > envoy.py <<'PYTHON'
 import base64

@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
-# Micrometer 1.17.2 with its Prometheus registry: the counter `tokens.created` is exposed as tokens_total, for _created is
-# a suffix of OpenMetrics and is taken off. With a counter `tokens` beside it the one that is first used has the name, and
-# what the other counts is gone but for a line in the log: the page is valid, and which of the two it shows depends on
-# which request came first. `tokens.issued` in its place is a counter of its own. A gauge whose name ends in .info is 1,
-# whatever its value.
+# Micrometer 1.17.2 with its Prometheus registry: the counter `tokens.created` is exposed as tokens_total, for _created
+# is a suffix of OpenMetrics and is taken off. With a counter `tokens` beside it the one that is first used has the
+# name, and what the other counts is gone but for a line in the log: the page is valid, and which of the two it shows
+# depends on which request came first. `tokens.issued` in its place is a counter of its own. A gauge whose name ends in
+# .info is 1, whatever its value.
 set -euo pipefail
 folder=$(mktemp -d) && trap 'rm -rf "$folder"' EXIT
 cd "$folder"
 cat > pom.xml <<'XML'
-<project><modelVersion>4.0.0</modelVersion><groupId>finding</groupId><artifactId>finding</artifactId><version>1</version>
+<project><modelVersion>4.0.0</modelVersion>
+<groupId>finding</groupId><artifactId>finding</artifactId><version>1</version>
 <dependencies><dependency><groupId>io.micrometer</groupId><artifactId>micrometer-registry-prometheus</artifactId>
 <version>1.17.2</version></dependency></dependencies></project>
 XML

@@ -7,7 +7,8 @@ folder=$(mktemp -d)
 trap 'kill $children 2>/dev/null || true; wait 2>/dev/null; rm -rf "$folder"' EXIT
 children=
 cd "$folder"
-{ apt-get download -qq nginx=1.22.1-9+deb12u11 || { apt-get -qq update && apt-get download -qq nginx=1.22.1-9+deb12u11; }; } > /dev/null 2>&1
+fetch="apt-get download -qq nginx=1.22.1-9+deb12u11"
+{ $fetch || { apt-get -qq update && $fetch; }; } > /dev/null 2>&1
 dpkg -x nginx_*.deb . && mkdir site
 echo page > site/index.html
 cat > authorizer.py <<'PYTHON'

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # nginx 1.22.1 (Debian 12), auth_request to a location whose limit_req spares the authorizer: three at once and one a
-# minute. Where the location that asks has no limit_req, the fourth client gets 500, not 429. Where it has one, a generous
-# one for each client, the authorizer's is not looked at: it is asked for every request, and the log is silent. A limit
-# added in front switches off the one behind it, and on the day of the rush the authorizer gets all of it.
+# minute. Where the location that asks has no limit_req, the fourth client gets 500, not 429. Where it has one, a
+# generous one for each client, the authorizer's is not looked at: it is asked for every request, and the log is silent.
+# A limit added in front switches off the one behind it, and on the day of the rush the authorizer gets all of it.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'kill $children 2>/dev/null || true; wait 2>/dev/null; rm -rf "$folder"' EXIT

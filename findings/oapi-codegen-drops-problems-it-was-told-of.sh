@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# oapi-codegen 2.8.2 writes a client that reads an answer where its Content-Type contains "json", until a response has two
-# JSON types: application/problem+json beside application/json, as a 429 has it that the application and the gateway
+# oapi-codegen 2.8.2 writes a client that reads an answer where its Content-Type contains "json", until a response has
+# two JSON types: application/problem+json beside application/json, as a 429 has it that the application and the gateway
 # before it give each in its own. Then the field must equal one of the two to the letter, and what Express 5.3.0 sends,
 # either of them with "; charset=utf-8", is dropped: no error, and nil for both. Of two documents the one that says more
 # of the API makes the client that reads less; that the 200 is read as ever hides it until somebody is refused.

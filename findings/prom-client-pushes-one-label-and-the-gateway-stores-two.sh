@@ -48,7 +48,8 @@ pushed=('{"route":"v1/tokens/rotate"}' '{"route":"v1/tokens"}' '{"route":"","tea
 seen=$(
   node push.mjs "$address" "${pushed[@]}"
   venv/bin/python push.py "$address" "${pushed[@]}"
-  curl --silent --show-error "http://$address/metrics" | sed -n '/^from_/ { s/instance="",job="nightly",//; p }' | LC_ALL=C sort
+  curl --silent --show-error "http://$address/metrics" |
+    sed -n '/^from_/ { s/instance="",job="nightly",//; p }' | LC_ALL=C sort
 )
 echo "$seen"
 test "$seen" = 'prom-client {"route":"v1/tokens/rotate"} fulfilled with 200

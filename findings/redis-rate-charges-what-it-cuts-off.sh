@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # github.com/go-redis/redis_rate 10.0.1 over Valkey 9.1.2, ten events an hour, 1.9 of which are there: AllowAtMost(5)
 # allows one and charges 1.9, as the moment shows at which the limit is whole again. Its script takes what is left with
-# its fraction, and the number that it answers is cut to 1 on its way out of Lua. AllowN(1) in the same state charges one.
-# A worker that asks at each round for what it may do can pay nearly two for one, is far below its rate, and no counter
-# tells where the rest went. Where all that it asks for is there, both charge the same.
+# its fraction, and the number that it answers is cut to 1 on its way out of Lua. AllowN(1) in the same state charges
+# one. A worker that asks at each round for what it may do can pay nearly two for one, is far below its rate, and no
+# counter tells where the rest went. Where all that it asks for is there, both charge the same.
 set -euo pipefail
 folder=$(mktemp -d) && trap 'rm -rf "$folder"' EXIT
 cd "$folder"

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# requests 2.34.2 with urllib3 2.8.0: HTTPAdapter(max_retries=...) is for failed connections, by its documentation "never"
-# for "requests where data has made it to the server". A GET or DELETE that is answered 429, 503 or 413 is sent again all
-# the same where the answer has a Retry-After, and the field is slept out before that, however much longer than `timeout`
-# it is: a server that says an hour stops the caller for an hour. Without the field, and with a 500, it is sent once.
+# requests 2.34.2 with urllib3 2.8.0: HTTPAdapter(max_retries=...) is for failed connections, by its documentation
+# "never" for "requests where data has made it to the server". A GET or DELETE that is answered 429, 503 or 413 is sent
+# again all the same where the answer has a Retry-After, and the field is slept out before that, however much longer
+# than `timeout` it is: a server that says an hour stops the caller for an hour. Without the field, and with a 500, it
+# is sent once.
 set -euo pipefail
 folder=$(mktemp -d) && trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/venv"
@@ -39,7 +40,8 @@ for retries in (0, 1):
     session = requests.Session()
     session.mount("http://", HTTPAdapter(max_retries=retries))
     for method, path in (
-        ("GET", "/429"), ("GET", "/429/6"), ("DELETE", "/503/1"), ("GET", "/413/1"), ("POST", "/429/1"), ("GET", "/500/1")
+        ("GET", "/429"), ("GET", "/429/6"), ("DELETE", "/503/1"),
+        ("GET", "/413/1"), ("POST", "/429/1"), ("GET", "/500/1"),
     ):
         asked.clear()
         begin = time.monotonic()

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# RestClient.create() of Spring 6.2.11 posts an order, the gateway answers 503 or 429: one request. With Apache HttpClient
-# 5.5.1 on the classpath, which Spring then takes by itself, the same code sends the POST twice (RFC 9110, 9.2.2 has
-# clients not do that), for that library asks only for the status. How long a client waits for an answer decides it: with
-# a response timeout below a second, which is its pause before a retry, it is one request again, with two seconds two.
-# A dependency that some other library brought is enough, and every 429 counts twice against the client's limit.
+# RestClient.create() of Spring 6.2.11 posts an order, the gateway answers 503 or 429: one request. With Apache
+# HttpClient 5.5.1 on the classpath, which Spring then takes by itself, the same code sends the POST twice (RFC 9110,
+# 9.2.2 has clients not do that), for that library asks only for the status. How long a client waits for an answer
+# decides it: with a response timeout below a second, which is its pause before a retry, it is one request again, with
+# two seconds two. A dependency that some other library brought is enough, and every 429 counts twice against the
+# client's limit.
 set -euo pipefail
 folder=$(mktemp -d) && trap 'rm -rf "$folder"' EXIT
 cd "$folder"

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Spring Security 6.5.5: a JWT without `iat`, which RFC 7519 and RFC 7523 leave to the issuer, gets one from
-# NimbusJwtDecoder, one second before its `exp`. getIssuedAt() and the claim say so, and a token that is good for an hour
-# has been issued in 59 minutes and 59 seconds. JwtIssuedAtValidator, whose constructor without arguments is by its
-# documentation for a claim that is not required, then refuses it as too far ahead, for the whole of its life but the last
-# minute, in which it is taken. One with `iat` is taken, and so is one with neither `iat` nor `exp`.
+# NimbusJwtDecoder, one second before its `exp`. getIssuedAt() and the claim say so, and a token that is good for an
+# hour has been issued in 59 minutes and 59 seconds. JwtIssuedAtValidator, whose constructor without arguments is by its
+# documentation for a claim that is not required, then refuses it as too far ahead, for the whole of its life but the
+# last minute, in which it is taken. One with `iat` is taken, and so is one with neither `iat` nor `exp`.
 set -euo pipefail
 folder=$(mktemp -d) && trap 'rm -rf "$folder"' EXIT
 cd "$folder"
@@ -44,7 +44,8 @@ public class Ask {
   static final byte[] KEY = "a key of this finding, long enough".getBytes();
   static final Instant START = Instant.parse("2030-01-01T12:00:00Z");
 
-  static void decode(String name, Map<String, Object> claims, int minutesLater, boolean withValidator) throws Exception {
+  static void decode(String name, Map<String, Object> claims, int minutesLater, boolean withValidator)
+      throws Exception {
     var signed = new JWSObject(new JWSHeader(JWSAlgorithm.HS256), new Payload(new LinkedHashMap<>(claims)));
     signed.sign(new MACSigner(KEY));
     var clock = Clock.fixed(START.plusSeconds(60 * minutesLater), ZoneOffset.UTC);

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# nginx 1.22.1 (proxy_intercept_errors with error_page) and Apache 2.4.71 (ProxyErrorOverride), both as in Debian 12: with
-# an error page of their own the application's 401 keeps its WWW-Authenticate and its 429 loses Retry-After and RateLimit.
-# Without the page all of them arrive. Whoever gives the gateway pages of its own, with the status kept, has clients that
-# can still log in and no longer know when to come back.
+# nginx 1.22.1 (proxy_intercept_errors with error_page) and Apache 2.4.71 (ProxyErrorOverride), both as in Debian 12:
+# with an error page of their own the application's 401 keeps its WWW-Authenticate and its 429 loses Retry-After and
+# RateLimit. Without the page all of them arrive. Whoever gives the gateway pages of its own, with the status kept, has
+# clients that can still log in and no longer know when to come back.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'kill $children 2>/dev/null || true; wait 2>/dev/null; rm -rf "$folder"' EXIT

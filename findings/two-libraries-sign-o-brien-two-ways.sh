@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# RFC 9421 with a query parameter among what is signed: http-message-signatures 1.0.6 for Node leaves ! ' ( ) and ~ in the
-# value as they are, http-message-signatures 3.0.0 for Python encodes them, as 2.2.8 asks. What Node signs for
-# owner=smith Python verifies, and what it signs for owner=o'brien has a wrong signature. A * and a space are the same to
-# both. The signed calls of one customer in a thousand are refused, and no key and no clock is to blame.
+# RFC 9421 with a query parameter among what is signed: http-message-signatures 1.0.6 for Node leaves ! ' ( ) and ~ in
+# the value as they are, http-message-signatures 3.0.0 for Python encodes them, as 2.2.8 asks. What Node signs for
+# owner=smith Python verifies, and what it signs for owner=o'brien has a wrong signature. A * and a space are the same
+# to both. The signed calls of one customer in a thousand are refused, and no key and no clock is to blame.
 set -eu
 folder=$(mktemp -d) && trap 'rm -rf "$folder"' EXIT
 cd "$folder"

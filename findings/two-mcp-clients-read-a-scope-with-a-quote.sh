@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # The two clients of the Model Context Protocol, mcp 2.3.0 for Python and @modelcontextprotocol/client 2.4.0, read
 # WWW-Authenticate by looking for the text scope= wherever it stands. Where error_description says "the token has
-# scope=read", what both take for the scope to ask for is read" with a quotation mark in it, which RFC 6749, 3.3 has in no
-# scope, and not the read write that the parameter scope names. Of two challenges, Basic and Bearer, that for TypeScript
-# finds resource_metadata only if Bearer comes first, the one for Python in any order, as RFC 9110, 11.6.1 has it.
+# scope=read", what both take for the scope to ask for is read" with a quotation mark in it, which RFC 6749, 3.3 has in
+# no scope, and not the read write that the parameter scope names. Of two challenges, Basic and Bearer, that for
+# TypeScript finds resource_metadata only if Bearer comes first, the one for Python in any order, as RFC 9110, 11.6.1
+# has it.
 set -euo pipefail
 folder=$(mktemp -d) && trap 'rm -rf "$folder"' EXIT
 cd "$folder"
