@@ -23,6 +23,11 @@ if holder then
 end
 -- First, so that without its entry nothing is changed.
 redis.call('XADD', events, 'MAXLEN', '~', keep, '*', 'e', entry, 's', seal)
+redis.call('ZADD', expiries, expires == '0' and created or expires, id)
+redis.call('ZADD', on, string.format('%.0f', created + 5e15), id)
+redis.call('ZADD', names, 0, member)
+redis.call('ZADD', owned, created, id)
+redis.call('APPEND', block, row)
 redis.call('HSET', metadata, unpack(ARGV, 12))
 if expires == '0' then
   redis.call('SET', credential, record)
@@ -30,9 +35,4 @@ else
   redis.call('SET', credential, record, 'PXAT', expires .. '000')
   if reason_until ~= '' then redis.call('SET', reason, 'expired ' .. id, 'PXAT', reason_until) end
 end
-redis.call('ZADD', expiries, expires == '0' and created or expires, id)
-redis.call('ZADD', on, string.format('%.0f', created + 5e15), id)
-redis.call('ZADD', names, 0, member)
-redis.call('ZADD', owned, created, id)
-redis.call('APPEND', block, row)
 return 1

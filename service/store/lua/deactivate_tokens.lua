@@ -31,12 +31,13 @@ for first = 7, #KEYS, 5 do
     redis.call('XADD', events, 'MAXLEN', '~', keep, '*', 'e', entry, 's', seal)
     local seal_now = since == 0 and record_seal or ''
     redis.call('HSET', metadata, '@active', 0, '@version', version + since + 1, '@seal', seal_now)
-    redis.call('ZREM', on, id)
     if not redis.call('ZSCORE', dead, id) then
       created, expires = string.match(created or '', '^%d+$') or '1e12', string.match(expires or '', '^[1-9]%d*$')
       redis.call('ZADD', off, redis.call('ZSCORE', used, id) and created or string.format('%.0f', created + 5e15), id)
       redis.call('ZADD', expiries, '-' .. (expires or created), id)
     end
+    -- At last: it is in one list at least all the time.
+    redis.call('ZREM', on, id)
   end
   replies[#replies + 1], at = reply, at + 8
 end

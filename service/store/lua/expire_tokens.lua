@@ -15,17 +15,18 @@ for i = 3, #ARGV, 3 do
   local id, entry, seal = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   local expires = math.abs(tonumber(redis.call('ZSCORE', expiries, id) or 'inf'))
   if expires <= now then
-    redis.call('ZREM', expiries, id)
+    -- Of nothing: behind this a full server writes on.
+    redis.call('ZREM', expiries, '')
     local created = redis.call('ZSCORE', on, id) or redis.call('ZSCORE', off, id)
     -- What is in no list is no token of ours.
     if created then
-      redis.call('ZREM', on, id)
-      redis.call('ZREM', off, id)
+      redis.call('XADD', events, 'MAXLEN', '~', keep, '*', 'e', entry, 's', seal)
       redis.call('ZADD', dead, created, id)
       redis.call('ZADD', purges, expires + retention, id)
-      redis.call('XADD', events, 'MAXLEN', '~', keep, '*', 'e', entry, 's', seal)
       moved = moved + 1
     end
+    -- Behind these: it is in one list at least all the time.
+    for _, index in ipairs({on, off, expiries}) do redis.call('ZREM', index, id) end
   end
 end
 return moved

@@ -29,11 +29,12 @@ for key = 8, #KEYS, 9 do
     if why == '' then redis.call('DEL', reason) else put(reason, why, reason_until) end
     if is_on then put(credential, record, expires .. '000') end
     redis.call('HSET', metadata, unpack(ARGV, fields, fields + count - 1))
-    redis.call('ZREM', is_on and off or on, id)
-    for _, index in ipairs({dead, purges}) do redis.call('ZREM', index, id) end
     local place = redis.call('ZSCORE', used, id) and created or string.format('%.0f', created + 5e15)
     redis.call('ZADD', is_on and on or off, place, id)
     redis.call('ZADD', expiries, (is_on and '' or '-') .. (expires == '0' and created or expires), id)
+    -- Behind these: it is in one list at least all the time.
+    redis.call('ZREM', is_on and off or on, id)
+    for _, index in ipairs({dead, purges}) do redis.call('ZREM', index, id) end
     if old_row ~= row then
       local rows = redis.call('GET', block) or ''
       local found, to = string.find(rows, old_row, 1, true)

@@ -113,6 +113,8 @@ async def test_a_change_of_many_that_redis_breaks_off_says_where_to_go_on(
 ) -> None:
     # Asked for again the first slice would be refused: a part is changed, and the filter finds another number.
     monkeypatch.setattr("service.store.pacing._TRIED_AGAIN_AFTER", ())
+    # A slice must not end because the machine is busy.
+    monkeypatch.setattr("service.tokens.managed.bulk._SECONDS", 60.0)
     failures: list[int] = []
     service = await make_service(background=False, wrap=busy("deactivate_tokens", failures, is_done=is_done))
     ids = {one.token.token_id for one in await create_many(service, *[f"token {number}" for number in range(90)])}

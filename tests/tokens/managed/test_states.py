@@ -9,8 +9,9 @@ import pytest
 from service.app import Service
 from service.model import Outcome, Status
 from service.store.driver.replies import WrongType
+from service.store.managed.query import Query
 from service.store.managed.tokens import ManagedStore
-from tests.builders import ADMIN, DAY, actions, audit, create, outcome, refused, update
+from tests.builders import ADMIN, DAY, actions, all_keys, audit, create, outcome, refused, update
 from tests.conftest import MakeService
 
 
@@ -190,3 +191,31 @@ async def test_what_ends_a_secret_is_written_down_though_a_list_is_no_list(still
     assert await outcome(still, created.secret) == "unknown"
     assert await actions(still) == ["token.created", action]
     assert (await managed.tokens.get(token_id)).version == created.token.version + 1
+
+
+@pytest.mark.parametrize("action", ["activate", "deactivate", "revoke"])
+async def test_a_token_stays_in_a_list_though_the_one_that_it_goes_to_is_no_list(still: Service, action: str) -> None:
+    token, managed = (await create(still)).token, still.rules.managed
+    if action == "activate":
+        await update(still, token, active=False)
+    for shard in still.stores.shards:
+        await shard.link.execute("SET", shard.keys.on if action == "activate" else shard.keys.off, "")
+    changes: dict[str, Callable[[], Awaitable[object]]] = {
+        "activate": lambda: update(still, token, active=True),
+        "deactivate": lambda: update(still, token, active=False),
+        "revoke": lambda: managed.tokens.revoke(token.token_id, ADMIN),
+    }
+    with pytest.raises(WrongType):
+        await changes[action]()
+    for shard in still.stores.shards:
+        await shard.link.execute("DEL", shard.keys.on if action == "activate" else shard.keys.off)
+    listed, _, _ = await managed.queries.page(Query(statuses=frozenset(Status)))
+    assert [one.token_id for one in listed] == [token.token_id]
+
+
+async def test_no_token_works_that_no_list_has(still: Service) -> None:
+    for shard in still.stores.shards:
+        await shard.link.execute("SET", shard.keys.on, "")
+    with pytest.raises(WrongType):
+        await create(still)
+    assert not [key for key in await all_keys(still) if key.split(b":")[2] == b"c"]

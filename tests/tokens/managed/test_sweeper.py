@@ -1,12 +1,13 @@
 """The sweep: what time has ended is moved and told once, and removed without a trace after its retention."""
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
 from service.app import Service
-from service.errors import Conflict
+from service.errors import Conflict, StoreUnavailable
 from service.model import Kind, Outcome, RateLimit, Status
 from service.store.driver.scripts import LETTERS
 from service.store.managed.query import Query
@@ -84,6 +85,26 @@ async def test_a_token_past_its_date_is_moved_and_told_once(still: Service, cloc
 
 async def told(service: Service, secret: str) -> str:
     return (await service.rules.authority.peek(secret.encode(), (Kind.MANAGED,))).outcome
+
+
+@pytest.mark.parametrize("broken", ["log", "dead"])
+async def test_a_token_that_cannot_be_moved_or_told_is_swept_the_next_time(
+    still: Service, clock: Any, broken: str
+) -> None:
+    await create(still, "ended", days=1)
+    clock.forward(DAY + 1)
+    keys = [shard.keys.occurrences if broken == "log" else shard.keys.dead for shard in still.stores.shards]
+    link = still.stores.shards[0].link
+    for key in keys:
+        await link.execute("SET", key, "")
+    with suppress(StoreUnavailable):
+        await still.rules.managed.sweeper.sweep()
+    for key in keys:
+        await link.execute("DEL", key)
+    assert await listed(still) == [("ended", Status.EXPIRED)]
+    await still.rules.managed.sweeper.sweep()
+    assert (await still.rules.managed.queries.statistics()).expired == 1
+    assert "token.expired" in await actions(still)
 
 
 async def test_why_a_token_is_gone_is_written_before_its_date_and_not_at_its_creation(
