@@ -10,6 +10,7 @@ from service.errors import Conflict, StoreUnavailable
 from service.model import Outcome, Status
 from service.store.driver.scripts import LETTERS, Script
 from service.store.managed.query import Query
+from service.store.pacing import UNDER_WAY
 from service.tokens.managed.bulk import Ending, Part
 from service.tokens.managed.seals import Seals
 from tests.builders import ADMIN, DAY, actions, create, create_many, outcome
@@ -122,8 +123,9 @@ async def test_a_change_of_many_that_redis_breaks_off_says_where_to_go_on(
     matched = await bulk.preview(query, Ending.DEACTIVATE)
     failures += [*[1] * 20, *[0] * through]
     done = await bulk.set_active_matching(query, False, ADMIN, Part(matched.count))
-    # In steps of sixteen, of which one was refused.
-    assert (len(done.updated), done.remaining) == (16 * through, 90 - 16 * through)
+    # In steps of sixteen, of which one was refused; another may have overtaken it, and is made without an answer.
+    assert (len(done.updated) % 16, done.remaining) == (0, 90 - len(done.updated))
+    assert 16 * (through - UNDER_WAY + 1) <= len(done.updated) <= 16 * through
     updated = set(done.updated)
     if not is_done:
         with pytest.raises(StoreUnavailable):
@@ -134,7 +136,7 @@ async def test_a_change_of_many_that_redis_breaks_off_says_where_to_go_on(
         updated.update(done.updated)
     assert (await service.rules.managed.queries.statistics()).inactive == len(ids)
     # What was made without an answer is not active any more, and a filter for that alone does not find it again.
-    assert updated == ids or (is_done and len(status) == 1 and updated < ids)
+    assert updated == ids or (len(status) == 1 and updated < ids)
 
 
 @pytest.mark.parametrize("ending", Ending)
