@@ -44,6 +44,16 @@ async def test_of_racers_in_four_processes_exactly_one_consumes_each_token(
     assert [outcomes[start : start + 20].count(Outcome.ACTIVE) for start in range(0, 400, 20)] == [1] * 20
 
 
+async def test_a_retry_gets_its_answer_though_the_index_is_none(service: Service) -> None:
+    secret = await issue(service)
+    for shard in service.stores.shards:
+        await shard.link.execute("SET", shard.keys.one_time_index, "")
+    with pytest.raises(StoreUnavailable):
+        await consume(service, secret, "attempt-1")
+    assert await consume(service, secret, "attempt-2") == Outcome.UNKNOWN
+    assert await consume(service, secret, "attempt-1") == Outcome.ACTIVE
+
+
 async def test_a_retry_of_the_same_request_gets_the_first_answer_and_another_request_none(service: Service) -> None:
     secret = await issue(service, subject="order-7", data='{"a":1}')
     first = await service.rules.one_time.consume(secret, request="attempt-1")

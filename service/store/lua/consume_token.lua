@@ -12,7 +12,6 @@ local token, index, kept = unpack(KEYS)
 local member, request, keep = unpack(ARGV)
 local record = redis.call('GETDEL', token)
 if record then
-  redis.call('ZREM', index, member)
   if request ~= '' then
     -- Spent in the data that it was issued in, so that nobody else was admitted: its answer needs no fence, and is the
     -- same behind a restart. Where INFO is forbidden nobody can tell.
@@ -24,6 +23,8 @@ if record then
     local answer = mark == here and string.rep('\0', 20) .. string.sub(record, 21) or record
     redis.call('SET', kept, request .. answer, 'PX', keep)
   end
+  -- Behind the answer: whoever asks again gets that, whatever stands in the place of the index.
+  redis.call('ZREM', index, member)
   return record
 end
 local answer = redis.call('GET', kept)

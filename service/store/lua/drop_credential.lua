@@ -17,15 +17,16 @@ local purges, used, owned, imported, events, derived = unpack(KEYS, 8, 13)
 local id, reason_until, keep, entry, seal = unpack(ARGV)
 local there, below = redis.call('EXISTS', credential), redis.call('ZRANGE', derived, 0, -1)
 redis.call('DEL', credential, derived, unpack(below))
+if there == 1 then
+  redis.call('SET', reason, 'revoked ' .. id)
+  if reason_until ~= '0' then redis.call('PEXPIREAT', reason, reason_until) end
+  redis.call('XADD', events, 'MAXLEN', '~', keep, '*', 'e', entry, 's', seal)
+end
 for place = 14, #KEYS do
   local of_ancestor = KEYS[place]
   redis.call('ZREM', of_ancestor, credential, unpack(below))
 end
-if there == 0 then return 0 end
-redis.call('SET', reason, 'revoked ' .. id)
-if reason_until ~= '0' then redis.call('PEXPIREAT', reason, reason_until) end
-if redis.call('EXISTS', metadata) == 0 then
+if there == 1 and redis.call('EXISTS', metadata) == 0 then
   for _, index in ipairs({on, off, dead, expiries, purges, owned, imported, used}) do redis.call('ZREM', index, id) end
 end
-redis.call('XADD', events, 'MAXLEN', '~', keep, '*', 'e', entry, 's', seal)
-return 1
+return there

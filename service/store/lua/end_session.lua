@@ -12,9 +12,9 @@ cost     O(k log n) for k sessions
 local own, all, events = KEYS[1], KEYS[2], KEYS[3]
 local keep, entry, seal = ARGV[1], ARGV[2], ARGV[3]
 local ended = redis.call('DEL', unpack(KEYS, 4))
-redis.call('ZREM', own, unpack(ARGV, 4))
-redis.call('ZREM', all, unpack(ARGV, 4))
 if ended > 0 and entry ~= '' then
   redis.call('XADD', events, 'MAXLEN', '~', keep, '*', 'e', entry, 's', seal)
 end
+redis.call('ZREM', own, unpack(ARGV, 4))
+redis.call('ZREM', all, unpack(ARGV, 4))
 return ended

@@ -93,3 +93,22 @@ async def test_what_takes_away_is_done_and_asked_for_again_it_is_written_down(st
     assert await actions(still) == [action]
     counted = await still.rules.managed.queries.statistics()
     assert (counted.active, counted.inactive + counted.revoked) == (0, 2)
+
+
+@pytest.mark.parametrize("ended", ["session", "token without a record"])
+async def test_what_ends_for_good_is_written_down_though_an_index_is_none(still: Service, ended: str) -> None:
+    admin = await sign_in(still)
+    token = await admin.create("on")
+    (metadata,) = [key for key in await dump(still) if key.endswith(token["id"].encode()) and b":m:" in key]
+    if ended == "session":
+        secret, action = admin.secret, "session.revoked"
+    else:
+        secret, action = token["token"], "token.revoked"
+        await still.stores.shards[0].link.execute("DEL", metadata)
+    for shard in still.stores.shards:
+        await shard.link.execute("SET", shard.keys.session_index if ended == "session" else shard.keys.on, "")
+    form = {"content-type": "application/x-www-form-urlencoded"}
+    answer = await Person(still).ask("POST", "/oauth2/revoke", body=f"token={secret}".encode(), headers=form)
+    assert answer.status == 503
+    assert await outcome(still, secret) == "unknown"
+    assert action in await actions(still)
