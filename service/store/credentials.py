@@ -1,6 +1,5 @@
 """Reading credentials: what every validation asks Redis."""
 
-import asyncio
 from collections.abc import Callable, Iterable
 from itertools import chain
 from math import isfinite
@@ -8,6 +7,7 @@ from typing import Any, NamedTuple, Self
 
 from service.model import Kind, ManagedToken, RateLimit
 from service.store.driver.keys import Keys, shard_of_digest
+from service.store.driver.many_tokens import all_of
 from service.store.driver.replies import Answer, Argument, Reply, packed_up_to
 from service.store.driver.scripts import LETTERS, Script
 from service.store.driver.shards import Shard, Shards
@@ -165,13 +165,12 @@ class CredentialStore:
         for shard, group in zip(self._shards, groups, strict=True):
             if group:
                 self.changes.of(shard).ask()
-        replies = await asyncio.gather(
-            *[
-                shard.link.execute("MGET", *keys_of(shard.keys, group), retry=True)
-                for shard, group in zip(self._shards, groups, strict=True)
-                if group
-            ]
-        )
+        asked = [
+            shard.link.execute("MGET", *keys_of(shard.keys, group), retry=True)
+            for shard, group in zip(self._shards, groups, strict=True)
+            if group
+        ]
+        replies = await all_of(asked)
         return list(zip(filter(None, groups), replies, strict=True))
 
     async def confirm_gone(self, digest: bytes) -> None:

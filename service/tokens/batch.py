@@ -34,7 +34,7 @@ class Batch:
         """
         # What was kept before the first secret of another system came may lie elsewhere, too.
         kept = {} if self._authority.may_lie_elsewhere else self._digests
-        digests = [kept[secret] if secret in kept else self._digest(secret) for secret in secrets]
+        digests = [kept.get(secret) or self._digest(secret) for secret in secrets]
         known = await self._together([digest for digest in dict.fromkeys(digests) if digest], required)
         answers = [known.get(digest) for digest in digests]
         each = [place for place, answer in enumerate(answers) if answer is None]
