@@ -19,23 +19,23 @@ def _write(found: re.Match[str]) -> str:
 
 
 # Said in the words of whoever writes a request: msgspec speaks of its own types and of patterns.
-_IN_WORDS: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = (
-    (re.compile(r"Expected `([\w |]+)`"), _write),
-    (re.compile(r", got `\w+`"), ""),
-    (re.compile(r"matching regex '\^\[(.+)\]\{(\d+),(\d+)\}.*'"), r"of \2 to \3 characters out of \1"),
-    (re.compile(r"matching regex '\^\(?\[(.+)\]\{(\d+)\}.*'"), r"of \2 characters out of \1"),
-    (re.compile(r"matching regex '\^\[\^=\]\+=.*'"), "like name=value"),
-    (re.compile(r"matching regex '\^\(\[!-,.*'"), "of 1 to 128 characters out of visible ASCII; - alone says nobody"),
-    (re.compile(r"out of !-~$"), "out of visible ASCII"),
-    (re.compile(r"out of \^\\\\x00-.*$"), "that are no control characters"),
-    (re.compile(r"of length <= (\d+)"), r"of at most \1"),
-    (re.compile(r"of length >= 1$"), "that is not empty"),
-    (re.compile(r"of length >= (\d+)"), r"of at least \1"),
-    (re.compile(r"(text of at \w+ \d+)$"), r"\1 characters"),
+_IN_WORDS: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
+    (r"Expected `([\w |]+)`", _write),
+    (r", got `\w+`", ""),
+    (r"matching regex '\^\[(.+)\]\{(\d+),(\d+)\}.*'", r"of \2 to \3 characters out of \1"),
+    (r"matching regex '\^\(?\[(.+)\]\{(\d+)\}.*'", r"of \2 characters out of \1"),
+    (r"matching regex '\^\[\^=\]\+=.*'", "like name=value"),
+    (r"matching regex '\^\(\[!-,.*'", "of 1 to 128 characters out of visible ASCII; - alone says nobody"),
+    (r"out of !-~$", "out of visible ASCII"),
+    (r"out of \^\\\\x00-.*$", "that are no control characters"),
+    (r"of length <= (\d+)", r"of at most \1"),
+    (r"of length >= 1$", "that is not empty"),
+    (r"of length >= (\d+)", r"of at least \1"),
+    (r"(text of at \w+ \d+)$", r"\1 characters"),
 )
 
 
-_ABSENT_OR_UNKNOWN = re.compile(r"Object (missing required|contains unknown) field `(.*)`")
+_ABSENT_OR_UNKNOWN = r"Object (missing required|contains unknown) field `(.*)`"
 
 
 class StartRefused(Exception):
@@ -78,7 +78,7 @@ def place_and_reason(error: msgspec.ValidationError, kind: Any) -> tuple[str, st
     reason, *place = re.split(r" - at (`key` in )?`\$", str(error), maxsplit=1)
     in_name, path = place or (None, "")
     path = path.rstrip("`").lstrip(".")
-    if found := _ABSENT_OR_UNKNOWN.fullmatch(reason):
+    if found := re.fullmatch(_ABSENT_OR_UNKNOWN, reason):
         # msgspec's place is the object that lacks it, or has it.
         reason = "is missing" if found[1] == "missing required" else "is not known"
         return ".".join(filter(None, (path, found[2]))), reason
@@ -88,7 +88,7 @@ def place_and_reason(error: msgspec.ValidationError, kind: Any) -> tuple[str, st
         reason = f"write {' or '.join(filter(None, (', '.join(choices[:-1]), *choices[-1:])))}"
     for pattern, words in _IN_WORDS:
         # In their order: later patterns read what earlier ones wrote.
-        reason = pattern.sub(words, reason)
+        reason = re.sub(pattern, words, reason)
     return path, f"{reason} as each name in it" if in_name else reason
 
 

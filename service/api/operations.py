@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cache, partial
 from typing import Any
 
 import msgspec
@@ -106,13 +107,11 @@ class OperationsApi(OperationGroup, tag="operation"):
     _audit_log: AuditLog
     _metrics: Metrics
     _address: PublicAddress
-    # Set by `describe` and not here: the document also covers the operations of this class.
-    _described: Sequence[Operation] = field(default=(), init=False)
-    _document: dict[str, Any] = field(default_factory=dict, init=False)
 
     def describe(self, operations: Sequence[Operation]) -> None:
-        """What the OpenAPI document is to cover."""
-        self._described = operations
+        """What the OpenAPI document is to cover: the operations of this class, too."""
+        # Made when it is first asked for, because most processes never are; it takes ten milliseconds.
+        self._document = cache(partial(_document, operations))
 
     @Operation("GET", "/livez", ANYONE, "checkLiveness")
     async def live(self) -> Live:
@@ -133,12 +132,11 @@ class OperationsApi(OperationGroup, tag="operation"):
     @Operation("GET", "/openapi.json", ANYONE, "showDocument", answers={200: dict[str, Any]})
     async def document(self, call: Call) -> Response:
         """This document."""
-        # Made when it is first asked for, because most processes never are; it takes ten milliseconds.
-        self._document = self._document or await asyncio.to_thread(_document, self._described)
+        document = await asyncio.to_thread(self._document)
         # Relative where nothing is configured, so that the reference asks the server it came from.
         configured = self._address.configured
         server = str(configured) if configured else self._address.prefix(call) or "/"
-        return Json(self._document | {"servers": [{"url": server}]})
+        return Json(document | {"servers": [{"url": server}]})
 
     @Operation("GET", "/metrics", ANYONE, "showMetrics", answers={200: str}, media_types={200: _METRICS})
     async def metrics(self, call: Call) -> Response:

@@ -24,7 +24,7 @@ _hold = Script("hold_lock", retry=True)
 _begin = Script("begin_webhook", retry=True)
 _read = Script("read_events", retry=True)
 # An id as Redis makes them, two numbers of 64 bits each, and a count that a double holds exactly.
-_PLACE = re.compile(rb"([0-9]{1,19}-[0-9]{1,19}) (-1|[0-9]{1,16})")
+_PLACE = rb"([0-9]{1,19}-[0-9]{1,19}) (-1|[0-9]{1,16})"
 
 
 class Waiting(msgspec.Struct, frozen=True):
@@ -92,7 +92,7 @@ class Outbox:
 
     async def place(self, stream: str) -> Place | None:
         """How far a stream has been read; None if the shard does not know, because it lost its data."""
-        found = _PLACE.fullmatch(await self._ask("HGET", self._places, stream, retry=True) or b"")
+        found = re.fullmatch(_PLACE, await self._ask("HGET", self._places, stream, retry=True) or b"")
         return None if found is None else Place(found[1].decode(), int(found[2]))
 
     async def read(self, stream: str, place: Place, count: int) -> Page:

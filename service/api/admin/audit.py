@@ -39,7 +39,7 @@ class AuditQuery(msgspec.Struct, forbid_unknown_fields=True):
     q: Annotated[str, Meta(min_length=1, max_length=200)] = ""
     limit: PageSize = PAGE
     # The pattern is for the document alone: a wrong one is refused by `_position`, which says what to do.
-    cursor: Annotated[str, Meta(extra_json_schema={"pattern": f"^({POSITION.pattern})?$"})] | None = None
+    cursor: Annotated[str, Meta(extra_json_schema={"pattern": f"^({POSITION})?$"})] | None = None
     format: Literal["json", "ndjson", "csv"] = "json"
 
 

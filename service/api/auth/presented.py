@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from service.api.http.call import Headers
 
 _FIELDS = frozenset((b"x-api-key", b"x-token"))
-_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}")
+_NAME = r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}"
 _TAKEN = {
-    "scheme": re.compile("bearer|basic"),
+    "scheme": "bearer|basic",
     # Names with a meaning of their own, which cannot present a token as well.
-    "header": re.compile(
+    "header": (
         "accept.*|authorization|connection|content-.*|cookie|expect|forwarded|host|idempotency-key|origin"
         "|transfer-encoding|upgrade|user-agent|x-forwarded-.*|x-original-uri|x-request-id|x-required-scope"
         "|x-token-cost|x-tokens-retry-key"
@@ -59,11 +59,11 @@ def read_accepted(text: str, *, basic: bool) -> Accepted:
     found: dict[str, set[bytes]] = {"bare": set(), "scheme": set(), "header": set(), "cookie": set()}
     for part in filter(None, map(str.strip, text.split(","))):
         kind, colon, name = part.partition(":")
-        if kind not in found or (kind == "bare") is bool(colon) or (colon and not _NAME.fullmatch(name)):
+        if kind not in found or (kind == "bare") is bool(colon) or (colon and not re.fullmatch(_NAME, name)):
             raise ValueError(f"{part!r}: write bare, scheme:NAME, header:NAME or cookie:NAME")
         # Fields and schemes are the same in any case (RFC 9110, 5.1 and 11.1), cookies are not.
         name = name if kind == "cookie" else name.lower()
-        if kind in _TAKEN and _TAKEN[kind].fullmatch(name):
+        if kind in _TAKEN and re.fullmatch(_TAKEN[kind], name):
             raise ValueError(f"{part!r}: this has a meaning of its own")
         found[kind].add(name.encode())
     schemes, fields, cookies = (frozenset(found[kind]) for kind in ("scheme", "header", "cookie"))

@@ -62,9 +62,6 @@ class GatewayApi(OperationGroup, tag="gateway"):
     _trusted: TrustedProxies
     _accepted: Accepted
 
-    def __post_init__(self) -> None:
-        self._observe = self._metrics.validation_timing("ordinary").observe
-
     @_asks(PLAIN, name="validate", summary="Validate a session or managed token", query={"required_scope": list[str]})
     async def validate(self, call: Call) -> Response:
         """Session and managed tokens; the query may ask for scopes."""
@@ -105,7 +102,7 @@ class GatewayApi(OperationGroup, tag="gateway"):
         started = time.perf_counter()
         try:
             verdict = await ask(secrets[0])
-            self._observe(time.perf_counter() - started)
+            self._metrics.validation_timing("ordinary").observe(time.perf_counter() - started)
         except StoreUnavailable:
             # Caught here and not by the application, because validations are counted by their verdicts.
             verdict = UNAVAILABLE

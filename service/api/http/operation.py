@@ -5,7 +5,6 @@ Who may call an operation is in `access.py`; the document that describes all of 
 
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from types import UnionType
 from typing import Any, ClassVar, NamedTuple, NewType, TypeVar, dataclass_transform, get_args
@@ -118,13 +117,16 @@ class OperationGroup:
     _operations: ClassVar[list[tuple[str, Operation]]]
 
     def __init_subclass__(cls, *, tag: str = "") -> None:
-        dataclass(eq=False, repr=False)(cls)
         # Not in the decorators: they run before the class, and with it the tag, exists.
         cls._operations = [
             (name, msgspec.structs.replace(operation, tag=tag))
             for name, member in vars(cls).items()
             for operation in getattr(member, "operations", ())
         ]
+
+    def __init__(self, *collaborators: Any) -> None:
+        # No dataclass: to make one takes as long as all else of a module, and there are twenty.
+        vars(self).update(zip(inspect.get_annotations(type(self)), collaborators, strict=True))
 
     def endpoints(self, callers: Mapping[type, Reader]) -> list[Endpoint]:
         """The operations of this class, in the order of its methods. `callers` find who calls, by its type."""

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 METADATA = "/.well-known/oauth-authorization-server"
 
 _PORTS = {"http": "80", "https": "443"}
-_HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(?P<port>\d{1,5}))?")
-_PREFIX = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
-_URL = re.compile(rf"(?P<scheme>https?)://(?P<host>{_HOST.pattern})(?P<prefix>{_PREFIX.pattern})/?", re.IGNORECASE)
+_HOST = r"(?P<name>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(?P<port>\d{1,5}))?"
+_PREFIX = r"(?:/[A-Za-z0-9._~-]+)*"
+_URL = rf"(?i)(?P<scheme>https?)://(?P<host>{_HOST})(?P<prefix>{_PREFIX})/?"
 
 
 class BaseUrl(msgspec.Struct, frozen=True):
@@ -52,7 +52,7 @@ class BaseUrl(msgspec.Struct, frozen=True):
 
 def read_base_url(text: str) -> BaseUrl:
     """`https://example.com/tokens`. Raises ValueError for anything else."""
-    found = _URL.fullmatch(text)
+    found = re.fullmatch(_URL, text)
     host = host_of(found["host"], found["scheme"].lower()) if found else None
     if found is None or host is None or not is_prefix(found["prefix"]):
         raise ValueError("write it like https://example.com or https://example.com/tokens")
@@ -61,7 +61,7 @@ def read_base_url(text: str) -> BaseUrl:
 
 def host_of(text: str, scheme: str) -> str | None:
     """A host as `BaseUrl` has it, None for what is none."""
-    found = _HOST.fullmatch(text.lower())
+    found = re.fullmatch(_HOST, text.lower())
     if found is None:
         return None
     name, port = found["name"], found["port"] or ""
@@ -78,7 +78,7 @@ def host_of(text: str, scheme: str) -> str | None:
 
 def is_prefix(text: str) -> bool:
     """Is this a path before ours? It stands in pages and cookies, so a segment has few signs, and none climbs."""
-    return bool(_PREFIX.fullmatch(text)) and not {".", ".."} & set(text.split("/"))
+    return bool(re.fullmatch(_PREFIX, text)) and not {".", ".."} & set(text.split("/"))
 
 
 def is_loopback(host: str) -> bool:

@@ -16,11 +16,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 # What the API takes as a `duration`, in seconds.
 _WORDS = {"7days": 7 * 86400, "1month": 30 * 86400, "6months": 180 * 86400, "1year": 365 * 86400}
-_SPAN = re.compile(r"(\d{1,9})([smhdw]?)")
-_QUOTA = re.compile(
-    r"(?:([A-Za-z0-9._-]{1,32})=)?(\d{1,10})/(hour|day|month)(?:@(\d{1,2}))?(?:@([A-Za-z0-9_+/-]{1,64}))?"
-)
-_RATE = re.compile(r"(?:([A-Za-z0-9._-]{1,32})=)?(\d{1,9})/(\d{0,9})([smhd]?)(?::(\d{1,9}))?")
+_SPAN = r"(\d{1,9})([smhdw]?)"
+_QUOTA = r"(?:([A-Za-z0-9._-]{1,32})=)?(\d{1,10})/(hour|day|month)(?:@(\d{1,2}))?(?:@([A-Za-z0-9_+/-]{1,64}))?"
+_RATE = r"(?:([A-Za-z0-9._-]{1,32})=)?(\d{1,9})/(\d{0,9})([smhd]?)(?::(\d{1,9}))?"
 
 
 def together(*options: Callable[[F], F]) -> Callable[[F], F]:
@@ -71,7 +69,7 @@ page_option = click.option("--limit", type=Number(1, 200), default=50, show_defa
 
 def span(value: str) -> int:
     """A span of time like 24h, 90d or 3600 (seconds), as seconds. Raises ValueError."""
-    found = _SPAN.fullmatch(value)
+    found = re.fullmatch(_SPAN, value)
     if found is None:
         raise ValueError(f"{value!r}: write it like 24h, 7d or 90s.")
     return int(found[1]) * _UNITS[found[2] or "s"]
@@ -88,7 +86,7 @@ def lifetime(value: str) -> Lifetime:
     """90d, 12h, 7days, 1month, 6months, 1year, 2027-01-31, an instant, or never."""
     if value == "never":
         return Lifetime(value, None)
-    found = _SPAN.fullmatch(value)
+    found = re.fullmatch(_SPAN, value)
     # With a unit alone: eight digits may be a date.
     seconds = int(found[1]) * _UNITS[found[2]] if found and found[2] else _WORDS.get(value)
     try:
@@ -108,7 +106,7 @@ def rate(value: str) -> dict[str, Any]:
 
     In 10000/hour, 10000/day@Europe/Berlin or 10000/month@15@Europe/Berlin a calendar fills it again.
     """
-    quota, found = _QUOTA.fullmatch(value), _RATE.fullmatch(value)
+    quota, found = re.fullmatch(_QUOTA, value), re.fullmatch(_RATE, value)
     if quota is not None:
         name, limit, period, day, zone = quota.groups()
         calendar = {"unit": period} | ({"day": int(day)} if day else {}) | ({"timeZone": zone} if zone else {})

@@ -16,7 +16,7 @@ from service.tokens.audit.entries import AuditEntry
 
 # Entries of all streams: to read and write so many keeps the loop for half a millisecond.
 _CHUNK = 256
-POSITION = re.compile(r"([0-9]{1,19})-([0-9]{1,19})\.([0-9]{1,2})([a-z]?)")
+POSITION = r"([0-9]{1,19})-([0-9]{1,19})\.([0-9]{1,2})([a-z]?)"
 _decode = msgspec.json.Decoder(AuditEntry).decode
 _encode = msgspec.json.Encoder().encode
 
@@ -35,7 +35,7 @@ class Position(msgspec.Struct, frozen=True, order=True):
     @classmethod
     def read(cls, text: str) -> Position:
         """The position of an entry's public id. Raises ValueError."""
-        found = POSITION.fullmatch(text)
+        found = re.fullmatch(POSITION, text)
         if found is None:
             raise ValueError(f"{text!r} is no entry's id")
         milliseconds, number, shard, stream = found.groups()

@@ -16,7 +16,7 @@ from service.tokens.webhooks.registry import Webhooks
 from service.tokens.webhooks.sender import Sent
 
 PENDING, DELIVERED, DEAD = "pending", "delivered", "dead"
-_EVENT_ID = re.compile(r"[0-9]{1,19}-[0-9]{1,19}\.([0-9]{1,2})[a-z]?")
+_EVENT_ID = r"[0-9]{1,19}-[0-9]{1,19}\.([0-9]{1,2})[a-z]?"
 # A delivery, its state, and when it is due in epoch seconds if it waits.
 Logged = tuple[Delivery, str, int]
 # Makes the body of a test message from its id and the instant, epoch seconds.
@@ -65,7 +65,7 @@ class DeliveryLog:
         return found[:count]
 
     async def _find(self, webhook_id: str, event_id: str) -> _Found:
-        named, boxes = _EVENT_ID.fullmatch(event_id), outboxes(self._dispatcher.shards, webhook_id)
+        named, boxes = re.fullmatch(_EVENT_ID, event_id), outboxes(self._dispatcher.shards, webhook_id)
         if named and int(named[1]) < len(boxes):
             outbox = boxes[int(named[1])]
             waiting = await outbox.record(event_id)

@@ -20,7 +20,7 @@ _HOLD_MILLISECONDS = 60_000
 _SLICE = 200
 _SLICES = 10
 _LAST = "~"  # behind every id
-_REACHED = re.compile(rb"([0-9]{1,12}) (~|[0-9a-f]{16})")
+_REACHED = rb"([0-9]{1,12}) (~|[0-9a-f]{16})"
 _CLOCK = Origin(actor="clock", address="", channel="sweep", request_id="")
 _GATEWAY = Origin(actor="holder", address="", channel="validate", request_id="")
 
@@ -79,7 +79,7 @@ class Notices:
         """One slice; True if there is more."""
         now = int(self._clock())
         seen = await self._store.reached(shard, window)
-        found = _REACHED.fullmatch(seen)
+        found = re.fullmatch(_REACHED, seen)
         if found is None:
             await self._store.announce(shard, window, seen, f"{now + seconds} {_LAST}", [])
             return False

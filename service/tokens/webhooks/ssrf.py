@@ -33,7 +33,7 @@ async def resolve(host: str, port: int) -> list[str]:
 
 _LONGEST = 2048
 _RESOLVE_SECONDS = 2.0
-_HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252}[A-Za-z0-9])?\.?")
+_HOST = r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252}[A-Za-z0-9])?\.?"
 # RFC 6761 (localhost), RFC 6762 (local, and those of its appendix G), RFC 8375 (home.arpa).
 _LOCAL_NAMES = ("localhost", "local", "internal", "intranet", "lan", "home.arpa", "corp", "private")
 _NOT_FOR_US = read_networks(
@@ -123,7 +123,7 @@ def read_url(url: str, *, allow_private: bool) -> Destination:
         raise wrong("url", "leave out user names, fragments and port 0")
     host = (parts.hostname or "").rstrip(".")
     is_v6 = isinstance(read_address(host), IPv6Address) and "%" not in host
-    if not (is_v6 if "[" in parts.netloc else _HOST.fullmatch(host)):
+    if not (is_v6 if "[" in parts.netloc else re.fullmatch(_HOST, host)):
         raise wrong("url", "the host is not a name or an address")
     if not allow_private:
         _refuse_local(host)
