@@ -88,6 +88,9 @@ async def test_a_day_that_all_tokens_begin_at_once_is_folded_in_steps_and_their_
         return await run(link, some, *args)
 
     monkeypatch.setattr(store._fold, "run", watched)
+    await store.add([use(token.token_id) for token in tokens], NOW - DAY)
+    # Behind a first one there is nothing to be folded.
+    assert keys == []
     for _ in range(2):
         await store.add([use(token.token_id) for token in tokens], NOW)
     # Each once, though it is used twice.
@@ -125,11 +128,12 @@ class CutOff(Wrapped):
 async def test_what_was_counted_is_read_though_whoever_began_the_day_was_cut_off(
     make_service: MakeService,
 ) -> None:
-    """Else the first day of a token that is used no more would never be shown, and the next one not while it lasts."""
+    """Else the last day of a token that is used no more would never be shown, and the next one not while it lasts."""
     service = await make_service(background=False, wrap=CutOff)
     link, store = service.stores.shards[0].link, UsageStore(service.stores.shards)
     token, other = [(await create(service, name)).token for name in ("ci", "other")]
-    await store.add([use(token.token_id)], NOW - DAY)
+    for one in (token, other):
+        await store.add([use(one.token_id)], NOW - DAY)
     link.cut_by = StoreUnavailable("cut off")
     with pytest.raises(StoreUnavailable):
         await store.add([use(token.token_id), use(other.token_id)], NOW)
@@ -141,7 +145,7 @@ async def test_what_was_counted_is_read_though_whoever_began_the_day_was_cut_off
         Count(NOW // HOUR * HOUR, 6, 2),
     )
     shown = await store.days_of([token.token_id, "00" * 8, other.token_id], NOW, 2)
-    assert [one.totals() for one in shown] == [[4, 8], [0, 0], [0, 4]]
+    assert [one.totals() for one in shown] == [[4, 8], [0, 0], [4, 4]]
 
 
 async def test_days_that_are_begun_are_there_with_a_later_reply_where_nothing_is_to_be_folded(
@@ -151,6 +155,7 @@ async def test_days_that_are_begun_are_there_with_a_later_reply_where_nothing_is
     link, store = service.stores.shards[0].link, UsageStore(service.stores.shards)
     ids = [(await create(service, name)).token.token_id for name in ("used", "cut off", "never used")]
     await store.add([use(ids[0])], NOW)
+    await store.add([use(ids[1])], NOW - DAY)
     link.cut_by = StoreUnavailable("cut off")
     with pytest.raises(StoreUnavailable):
         await store.add([use(ids[1])], NOW)
@@ -184,6 +189,7 @@ async def test_usage_that_is_gone_before_it_is_folded_does_not_come_back(make_se
     async def lose() -> None:
         await shard.link.link.execute("DEL", *keys)
 
+    await store.add([use(token.token_id)], NOW - DAY)
     shard.link.before_fold = lose
     await store.add([use(token.token_id)], NOW)
     assert await shard.link.execute("EXISTS", *keys) == 0

@@ -15,16 +15,16 @@ local function add(key, new, sign, period, count, keep)
   -- Nothing can be added to what is no count of ours, and the other uses of this second must not be lost with it.
   if count == '0' or redis.pcall('HINCRBY', key, sign .. period, count) ~= tonumber(count) then return end
   redis.call('EXPIRE', key, keep)
-  if new[#new] == key then return end -- both signs may begin at once
-  local newest = string.match(redis.call('HGET', key, 't') or '', '^%d+$') -- else a fold was cut off: all is searched
-  redis.call('HSET', key, 't', newest and newest .. '-' .. period or '-')
+  if redis.call('HLEN', key) == 1 then return redis.call('HSET', key, 't', period) end -- nothing to be folded
+  local told = redis.call('HGET', key, 't')
+  if told == period or new[#new] == key then return end -- the other sign began it
+  redis.call('HSET', key, 't', string.match(told or '', '^%d+$') and told .. '-' .. period or '-') -- '-': search all
   new[#new + 1] = key
 end
 for place = 5, #KEYS, 3 do
   local metadata, days, hours = unpack(KEYS, place, place + 2)
   local id = string.sub(metadata, -16) -- a key ends in the id
-  local used_at, allowed, denied, address, agent, digest =
-    string.match(ARGV[at], '^(%d+) (%d+) (%d+) ([^\n]*)\n([^\n]*)\n(.*)$')
+  local used_at, allowed, denied, address, agent, digest = string.match(ARGV[at], '^(%d+) (%d+) (%d+) (.-)\n(.-)\n(.*)')
   local was = redis.pcall('HMGET', metadata, '@digest', '@last_used_at', '@last_address', '@last_agent', '@predecessor')
   if was[1] then
     local last, said = tonumber(was[2]) or 0, {'@last_used_at', used_at}
