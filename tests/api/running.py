@@ -13,16 +13,17 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-START_SECONDS = 180.0
-_DEADLINE = 120.0
+COMMAND = (sys.executable, "-m", "service")
+DEADLINE = 120.0
+_START_SECONDS = 180.0
 # Where the deadline is not what is tested: a machine that is busy elsewhere makes no answer unknown.
 PATIENT = {"TOKENS_REDIS_TIMEOUT_MS": "20000"}
 # As a service has it that nobody has told otherwise, for tests that take its Redis away.
 IMPATIENT_MS = "250"
-_READY = re.compile(r"listens on http://[^ ]*?:(\d+) ")
+_READY = re.compile(r"listens on (https?://\S+:(\d+)) ")
 
 
-def comes_true(true: Callable[[], bool], *, seconds: float) -> bool:
+def comes_true(true: Callable[[], object], *, seconds: float) -> bool:
     """Ask again and again until it is true; False when it stays false."""
     deadline = time.monotonic() + seconds
     while not true():
@@ -32,16 +33,34 @@ def comes_true(true: Callable[[], bool], *, seconds: float) -> bool:
     return True
 
 
-def wait_until(true: Callable[[], bool], *, what: str) -> None:
+def wait_until(true: Callable[[], object], *, what: str) -> None:
     """The same, as long as a busy machine may take; an AssertionError that names `what` when it stays false."""
-    assert comes_true(true, seconds=_DEADLINE), f"not within {_DEADLINE} s: {what}"
+    assert comes_true(true, seconds=DEADLINE), f"not within {DEADLINE} s: {what}"
+
+
+def clean(settings: Mapping[str, str]) -> dict[str, str]:
+    """This process's environment with these settings for its own."""
+    return {**{name: value for name, value in os.environ.items() if not name.startswith("TOKENS_")}, **settings}
+
+
+def said_at_the_start(process: subprocess.Popen[bytes]) -> tuple[str, str, int]:
+    """All that a service prints until it listens, and there its first URL and port."""
+    assert process.stdout is not None
+    said, deadline = b"", time.monotonic() + _START_SECONDS
+    while (found := _READY.search(said.decode(errors="replace"))) is None:
+        left = deadline - time.monotonic()
+        ready = left > 0 and select.select([process.stdout], [], [], left)[0]
+        part = os.read(process.stdout.fileno(), 4096) if ready else b""
+        assert part, f"the service did not start, exit status {process.poll()}: {said!r}"
+        said += part
+    return said.decode(), found[1], int(found[2])
 
 
 class Lifespan:
-    """A started service: its port, its processes and what it logged. Ends with `stop`, or `kill -9` by `kill`."""
+    """A started service: where it listens, its processes, what it said and logged. Ends with `stop`, or by `kill`."""
 
     def __init__(self, environment: Mapping[str, str], *, workers: int = 1, port: int = 0) -> None:
-        self._environment = {**PATIENT, **environment}
+        self.environment = {**PATIENT, **environment}
         self._workers = workers
         self._folder = Path(tempfile.mkdtemp(prefix="tk"))
         self.log_path = self._folder / "log"
@@ -49,35 +68,22 @@ class Lifespan:
         self._begin()
 
     def _begin(self) -> None:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("TOKENS_")}
-        command = [sys.executable, "-m", "service", "serve", "--port", str(self.port)]
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
-                [*command, "--workers", str(self._workers)],
+                [*COMMAND, "serve", "--port", str(self.port), "--workers", str(self._workers)],
                 cwd=ROOT,
-                env=kept | self._environment,
+                env=clean(self.environment),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=log,
             )
         try:
-            self.port = self._await_port()
-        except BaseException:
+            self.said, self.url, self.port = said_at_the_start(self.process)
+        except BaseException as error:
+            error.add_note(self.log)
             self.kill()
             self._close()
             raise
-
-    def _await_port(self) -> int:
-        assert self.process.stdout is not None
-        said, deadline = b"", time.monotonic() + START_SECONDS
-        while (found := _READY.search(said.decode(errors="replace"))) is None:
-            left = deadline - time.monotonic()
-            ready = left > 0 and select.select([self.process.stdout], [], [], left)[0]
-            part = os.read(self.process.stdout.fileno(), 4096) if ready else b""
-            assert part, f"the service did not start, exit status {self.process.poll()}: {said!r}\n{self.log}"
-            said += part
-        self.said = said.decode()
-        return int(found[1])
 
     @property
     def log(self) -> str:
@@ -103,7 +109,7 @@ class Lifespan:
     def restart(self, **changed: str) -> None:
         """Start it anew on the same port, after it was stopped or killed, with other settings if there are any."""
         assert self.process.poll() is not None, "it is still running"
-        self._environment |= changed
+        self.environment |= changed
         if self.process.stdout is not None:
             self.process.stdout.close()
         self._begin()
@@ -115,14 +121,13 @@ class Lifespan:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 continue
-        self.process.wait(30)
+        self.process.wait(DEADLINE)
 
-    def stop(self) -> int:
+    def stop(self, number: int = signal.SIGTERM) -> int:
         """End it as an operator does; its exit status."""
-        if self.process.poll() is None:
-            self.process.terminate()
+        self.process.send_signal(number)
         try:
-            return self.process.wait(30)
+            return self.process.wait(DEADLINE)
         except subprocess.TimeoutExpired:
             self.kill()
             raise

@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.api.running import ROOT, Lifespan
+from tests.api.running import ROOT, Lifespan, wait_until
 from tests.api.wire import Client
-from tests.cli.running import wait_for
 
 FOLDER = ROOT / "deploy" / "monitoring"
 
@@ -79,4 +78,4 @@ def test_the_alerts_ask_for_metrics_that_there_are(one_process: Lifespan) -> Non
         return {re.sub("_bucket$", "", name) for name in asked} - set(exposed)
 
     # A second after the start at the latest: how much of the audit log is sealed is known with the first pass.
-    wait_for(lambda: not missing(), f"all of {asked}")
+    wait_until(lambda: not missing(), what=f"all of {asked}")

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.running import COMMAND, DEADLINE, Lifespan, own_environment, running, wait_for
+from tests.api.running import Lifespan, wait_until
+from tests.cli.running import call, running
 
 pytestmark = pytest.mark.slow
 PASSWORD = "correct horse"
@@ -27,34 +28,22 @@ def service() -> Iterator[Lifespan]:
     shutil.rmtree(folder)
 
 
-def call(service: Lifespan, *arguments: str, stdin: str = "", **more: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*COMMAND, *arguments],
-        input=stdin,
-        env=own_environment(service.folder, TOKENS_URL=service.url, **more),
-        capture_output=True,
-        text=True,
-        timeout=DEADLINE,
-        check=False,
-    )
-
-
 def settled(service: Lifespan, *arguments: str, stdin: str = "", **more: str) -> subprocess.CompletedProcess[str]:
-    """The same, repeated while Redis is too slow for it on a busy machine: the service says so, and to try again."""
+    """A command, repeated while Redis is too slow for it on a busy machine: the service says so, and to try again."""
     ended: list[subprocess.CompletedProcess[str]] = []
 
     def answered() -> bool:
         ended[:] = [call(service, *arguments, stdin=stdin, **more)]
         return "The token store is not answering" not in ended[0].stderr
 
-    wait_for(answered, "an answer other than 503")
+    wait_until(answered, what="an answer other than 503")
     return ended[0]
 
 
 def done(service: Lifespan, *arguments: str, stdin: str = "", **more: str) -> str:
     """What a command that must succeed prints."""
     ended = settled(service, *arguments, stdin=stdin, **more)
-    assert ended.returncode == 0, (arguments, ended.stderr, service.log.read_text())
+    assert ended.returncode == 0, (arguments, ended.stderr, service.log)
     return ended.stdout
 
 
@@ -64,7 +53,7 @@ def accepted(service: Lifespan, secret: str) -> bool:
     return code == 0
 
 
-def test_tokens_of_another_system_are_taken_in_and_an_export_gives_them_out(service: Lifespan) -> None:
+def test_tokens_of_another_system_are_taken_in_and_an_export_gives_them_out(service: Lifespan, tmp_path: Path) -> None:
     digest = hashlib.sha256(b"another-old-secret").hexdigest()
     rows: list[object] = [{"name": f"old-{n}", "sha256": f"{n:064x}", "duration": "7days"} for n in range(1100)]
     rows[1050] = {"name": "in-clear", "secret": OLD_SECRET, "duration": "7days"}
@@ -83,7 +72,7 @@ def test_tokens_of_another_system_are_taken_in_and_an_export_gives_them_out(serv
     assert accepted(service, OLD_SECRET)
     assert accepted(service, "another-old-secret")
 
-    file = service.folder / "tokens.ndjson"
+    file = tmp_path / "tokens.ndjson"
     done(service, "export", str(file))
     names = [json.loads(line)["name"] for line in file.read_text().splitlines()]
     assert (len(names), file.stat().st_mode & 0o777) == (1098, 0o600)
@@ -126,7 +115,7 @@ def test_a_refused_token_is_explained_and_its_secret_is_in_no_log(service: Lifes
     lines = done(service, "explain", stdin=f"{secret}\n").splitlines()
     assert lines[:2] == ["outcome\trevoked", "answer\t401"]
     assert any(line.startswith("active\tfail\tIt was revoked on ") and line.endswith(" by admin.") for line in lines)
-    assert secret not in service.log.read_text()
+    assert secret not in service.log
 
 
 def test_the_audit_log_is_verified_and_the_hours_are_counted(service: Lifespan) -> None:

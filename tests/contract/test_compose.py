@@ -19,8 +19,8 @@ from redis.exceptions import NoPermissionError
 import service
 from service import settings
 from service.embedded import prerequisites
+from tests.api.running import wait_until
 from tests.contract.serving import serving, tool
-from tests.embedded.embedded_runs import wait_for
 
 ROOT = Path(service.__file__).parents[1]
 DEPLOY = ROOT / "deploy"
@@ -76,7 +76,7 @@ def redis_of_compose(secrets: Path) -> Iterator[Path]:
     command = [*words, "--port", "0", "--unixsocket", path.name, "--dir", str(secrets.parent)]
     with subprocess.Popen(command, cwd=secrets.parent, stdout=subprocess.DEVNULL) as server:
         try:
-            wait_for(lambda: path.exists() or server.poll() is not None, "the server's socket")
+            wait_until(lambda: path.exists() or server.poll() is not None, what="the server's socket")
             assert server.poll() is None, "it does not start under this configuration"
             yield path
         finally:

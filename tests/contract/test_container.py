@@ -18,7 +18,8 @@ import yaml
 import service
 from service import settings
 from service.cli import SECTIONS
-from tests.contract.serving import clean, serving, tool
+from tests.api.running import clean
+from tests.contract.serving import serving, tool
 
 ROOT = Path(service.__file__).parents[1]
 DEPLOY = ROOT / "deploy"

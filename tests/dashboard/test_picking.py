@@ -5,7 +5,7 @@ from typing import Any
 
 from playwright.sync_api import Page, Route, expect
 
-from tests.cli.running import wait_for
+from tests.api.running import wait_until
 from tests.dashboard.conftest import Open, Start
 from tests.dashboard.service import TOKENS, Service
 from tests.dashboard.steps import find, make, tab_to, toast
@@ -128,7 +128,7 @@ def test_a_change_of_many_is_stopped_between_slices_and_taken_back_whole(open_pa
 def test_all_that_further_filters_find_are_changed_if_their_number_is_still_right(page: Page, service: Service) -> None:
     used, *_ = make(service, "sought used", *(f"sought {number}" for number in range(26)))
     service.validate(str(used["token"]))
-    wait_for(lambda: service.show(str(used["id"]))["lastUsedAt"], "the use to be counted")
+    wait_until(lambda: service.show(str(used["id"]))["lastUsedAt"], what="the use to be counted")
 
     def choose_all(number: int) -> None:
         page.get_by_label("Select sought 25", exact=True).wait_for()

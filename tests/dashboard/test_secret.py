@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
-from tests.cli.running import wait_for
+from tests.api.running import wait_until
 from tests.dashboard.browser import FLAGS, chromium
 from tests.dashboard.conftest import Open
 from tests.dashboard.service import Service
@@ -55,7 +55,7 @@ def test_the_whole_command_is_copied_though_it_is_masked_on_the_page(page: Page)
     page.get_by_role("button", name="Copy curl command with the token").click()
 
     wanted = f'"Authorization: Bearer {secret}"'
-    wait_for(lambda: wanted in page.evaluate("navigator.clipboard.readText()"), "the command to be copied")
+    wait_until(lambda: wanted in page.evaluate("navigator.clipboard.readText()"), what="the command to be copied")
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_have_count(0)
 

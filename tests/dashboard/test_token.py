@@ -7,7 +7,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
-from tests.cli.running import wait_for
+from tests.api.running import wait_until
 from tests.dashboard.conftest import Open
 from tests.dashboard.service import TOKENS, Service
 from tests.dashboard.steps import clipboard, toast
@@ -22,7 +22,7 @@ def test_use_is_shown_as_numbers_bars_and_a_table(window: Page, service: Service
         service.validate(str(token["token"]), **{"User-Agent": "a gateway/1.0"})
     assert service.validate(str(token["token"]) + "?") == 401
     usage = f"{TOKENS}/{token['id']}/usage"
-    wait_for(lambda: service.ask("GET", usage)["days"][-1]["allowed"] == 3, "three checks to be counted")
+    wait_until(lambda: service.ask("GET", usage)["days"][-1]["allowed"] == 3, what="three checks to be counted")
 
     window.goto(f"/dashboard/tokens/{token['id']}")
 
@@ -75,7 +75,7 @@ def test_only_what_was_edited_is_sent(window: Page, service: Service) -> None:
 def test_revoking_a_token_in_use_says_when_it_was_used(window: Page, service: Service) -> None:
     token = service.create("in use")
     service.validate(str(token["token"]))
-    wait_for(lambda: service.show(str(token["id"]))["lastUsedAt"], "the use to be counted")
+    wait_until(lambda: service.show(str(token["id"]))["lastUsedAt"], what="the use to be counted")
     window.goto(f"/dashboard/tokens/{token['id']}")
     window.get_by_role("button", name="Revoke…").click()
 

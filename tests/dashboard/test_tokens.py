@@ -11,7 +11,7 @@ from urllib.error import HTTPError
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from tests.cli.running import wait_for
+from tests.api.running import wait_until
 from tests.dashboard.axe import violations
 from tests.dashboard.conftest import Open, Start
 from tests.dashboard.service import TOKENS, Service
@@ -99,7 +99,7 @@ def test_the_tile_of_the_expired_tells_of_the_last_week(page: Page, service: Ser
         with suppress(HTTPError):
             service.create("over in a moment", duration=None, expiresAt=soon.strftime("%Y-%m-%dT%H:%M:%SZ"))
             break
-    wait_for(lambda: over() > before, "the token to expire")
+    wait_until(lambda: over() > before, what="the token to expire")
     page.reload()
 
     expect(page.locator(".tile").filter(has_text="Expired")).to_contain_text(f"{before + 1} in the last 7 days")
@@ -108,7 +108,7 @@ def test_the_tile_of_the_expired_tells_of_the_last_week(page: Page, service: Ser
 def test_never_used_tokens_are_found_and_used_ones_left_out(window: Page, service: Service) -> None:
     used, _ = make(service, "ever-used yes", "ever-used no")
     service.validate(str(used["token"]))
-    wait_for(lambda: service.show(str(used["id"]))["lastUsedAt"], "the use to be counted")
+    wait_until(lambda: service.show(str(used["id"]))["lastUsedAt"], what="the use to be counted")
     window.goto("/dashboard/?q=ever-used")
     window.get_by_label("More filters").select_option("Never used")
 

@@ -4,7 +4,7 @@ from functools import partial
 
 from playwright.sync_api import Route, expect
 
-from tests.cli.running import wait_for
+from tests.api.running import wait_until
 from tests.dashboard.conftest import Open
 from tests.dashboard.screens import INSTANT, USAGE, answer
 from tests.dashboard.service import Service
@@ -16,7 +16,7 @@ def test_checks_reasons_and_the_busiest(open_page: Open, service: Service) -> No
     for _ in range(20):
         assert service.validate(str(token["token"])) == 200
     assert service.validate(str(token["token"]), **{"X-Required-Scope": "orders:read"}) == 403
-    wait_for(lambda: sum(service.show(str(token["id"]))["usage14d"]) == 21, "the checks to be counted")
+    wait_until(lambda: sum(service.show(str(token["id"]))["usage14d"]) == 21, what="the checks to be counted")
     page = open_page(service, "usage")
     expect(page.get_by_role("img", name="Checks per hour for the last 48 hours.")).to_be_visible()
 

@@ -7,9 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,8 +16,8 @@ import redis
 
 import service.embedded as embedded
 from service.embedded import EmbeddedError, EmbeddedRedis
+from tests.api.running import DEADLINE
 
-DEADLINE = 120.0
 OWNER = """
 import json, sys
 from pathlib import Path
@@ -35,13 +33,6 @@ server.close()
 
 def nobody(_: str) -> None:
     """Hears a line, and does nothing."""
-
-
-def wait_for(condition: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {DEADLINE} s for {what}"
-        threading.Event().wait(0.01)
 
 
 @contextmanager

@@ -16,6 +16,7 @@ import redis
 
 import service.embedded as embedded
 from service.embedded import EmbeddedRedis, child
+from tests.api.running import wait_until
 from tests.embedded.embedded_runs import (
     DEADLINE,
     Process,
@@ -27,7 +28,6 @@ from tests.embedded.embedded_runs import (
     processes,
     refusal,
     running,
-    wait_for,
 )
 
 
@@ -62,7 +62,7 @@ def test_killed_owner_takes_its_server_along_and_loses_nothing(folder: Path) -> 
         with client(url) as connection:
             connection.set("name", "kept")
         owner.popen.kill()
-        wait_for(lambda: lock_is_free(folder), "the server to end")
+        wait_until(lambda: lock_is_free(folder), what="the server to end")
     with running(folder) as server, client(server.url) as connection:
         assert server.owner
         assert connection.get("name") == b"kept"
@@ -75,7 +75,7 @@ def test_server_outlives_the_thread_that_started_it(folder: Path) -> None:
     starter.join(DEADLINE)
     task = Path("/proc/self/task")
     if task.exists():  # joined is not yet gone for the kernel, which is what the server would notice
-        wait_for(lambda: str(starter.native_id) not in os.listdir(task), "the thread to be gone")
+        wait_until(lambda: str(starter.native_id) not in os.listdir(task), what="the thread to be gone")
     try:
         with client(servers[0].url) as connection:
             assert connection.ping()  # a signal that came before is in the log when this is answered
@@ -125,7 +125,7 @@ def test_server_that_dies_is_reported_with_its_status(folder: Path) -> None:
     try:
         with client(server.url) as connection:
             os.kill(connection.info("server")["process_id"], signal.SIGKILL)
-        wait_for(lambda: told, "the report")
+        wait_until(lambda: told, what="the report")
         assert "status -9" in told[0]
         assert "\n" not in told[0]
     finally:

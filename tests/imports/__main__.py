@@ -10,8 +10,9 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+from tests.api.running import COMMAND
 from tests.api.schemathesis import SETTINGS, session
-from tests.cli.running import COMMAND, running
+from tests.cli.running import running
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]

@@ -14,8 +14,9 @@ from service.cli import main
 from service.cli.commands.tokens import import_export
 from service.cli.commands.tokens.import_file import LINE_BYTES, MOST_BYTES, Part, lines_of, parts, rows_of
 from service.cli.terminal import output
+from tests.api.running import COMMAND, DEADLINE, wait_until
 from tests.cli.conftest import Run
-from tests.cli.running import COMMAND, DEADLINE, own_environment, wait_for
+from tests.cli.running import own_environment
 from tests.cli.stub import Stub
 
 EXPORT, IMPORT = "/api/admin/tokens/export", "/api/admin/tokens/import"
@@ -108,7 +109,7 @@ def test_a_signal_that_ends_an_export_leaves_no_draft(
         with service.accept()[0] as connection:
             head = b"HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nContent-Length: %d\r\n\r\n"
             connection.sendall(head % len(LINES))
-            wait_for(lambda: list(tmp_path.glob(".tokens.*")), "the draft")
+            wait_until(lambda: list(tmp_path.glob(".tokens.*")), what="the draft")
             process.send_signal(number)
             if before == signal.SIG_IGN:
                 connection.sendall(LINES)

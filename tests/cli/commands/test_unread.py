@@ -16,8 +16,8 @@ from service.cli.failure import Failure
 from service.cli.serve.first_start import admin_account
 from service.cli.terminal.output import require_printable
 from service.settings import Settings
+from tests.api.running import COMMAND, DEADLINE
 from tests.cli.conftest import Run
-from tests.cli.running import COMMAND, DEADLINE
 from tests.cli.stub import Stub, token
 
 TOKENS, SELF, HOOKS = "/api/admin/tokens", "/api/tokens/self", "/api/admin/webhooks"

@@ -19,8 +19,8 @@ from service.cli.serve.sockets import listen
 from service.embedded import EmbeddedRedis
 from service.settings import Settings
 from service.tokens.accounts.accounts import read_accounts
+from tests.api.running import DEADLINE
 from tests.cli.conftest import Run
-from tests.cli.running import DEADLINE
 
 DASHBOARD = "http://127.0.0.1:8080/dashboard/"
 HASH = "$argon2id$v=19$m=64,t=1,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNoaGFzaA"

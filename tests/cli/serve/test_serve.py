@@ -16,8 +16,9 @@ import pytest
 import redis
 
 from service import embedded
+from tests.api.running import COMMAND, DEADLINE, Lifespan, wait_until
 from tests.cli.conftest import Run
-from tests.cli.running import COMMAND, DEADLINE, Lifespan, own_environment, running, wait_for
+from tests.cli.running import call, own_environment, running
 
 pytestmark = pytest.mark.slow
 
@@ -30,23 +31,10 @@ def folder() -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-def call(service: Lifespan, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-    """A command against this service, piped."""
-    return subprocess.run(
-        [*COMMAND, *arguments],
-        input=stdin,
-        env=own_environment(service.folder, TOKENS_URL=service.url),
-        capture_output=True,
-        text=True,
-        timeout=DEADLINE,
-        check=False,
-    )
-
-
 def done(service: Lifespan, *arguments: str, stdin: str = "") -> str:
     """What a command that must succeed prints."""
     ended = call(service, *arguments, stdin=stdin)
-    assert ended.returncode == 0, (arguments, ended.stderr, service.log.read_text())
+    assert ended.returncode == 0, (arguments, ended.stderr, service.log)
     return ended.stdout
 
 
@@ -82,7 +70,7 @@ def test_a_first_start_needs_nothing_and_a_second_finds_everything_again(folder:
         done(service, "healthcheck")
         sign_in(service, password[1])
         secret = done(service, "create", "api", "-q")
-        assert service.end() == 0
+        assert service.stop() == 0
     assert redis_ended(folder)
     with running(folder) as service:
         assert service.said.count("\n") == 1
@@ -132,26 +120,27 @@ def test_a_session_of_commands(folder: Path, run: Run) -> None:
         assert "token.revoked" in command("audit", "--action", "token.revoked")
         command("logout")
         command("list", code=4)
-    assert "correct horse" not in service.log.read_text()
-    assert "rtk_" not in service.log.read_text()
+        assert service.stop() == 0
+        assert "correct horse" not in service.log
+        assert "rtk_" not in service.log
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("workers", ["1", "2"])
-def test_a_signal_ends_everything_in_order(folder: Path, number: signal.Signals, workers: str) -> None:
-    with running(folder, "--workers", workers) as service:
-        assert service.end(number) == 0
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_signal_ends_everything_in_order(folder: Path, number: signal.Signals, workers: int) -> None:
+    with running(folder, workers=workers) as service:
+        assert service.stop(number) == 0
+        assert "Traceback" not in service.log
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", service.port)) != 0
     assert redis_ended(folder)
     assert "ready to exit" in (folder / "data" / "redis.log").read_text()
     assert list(folder.glob("token-service-metrics-*")) == []
-    assert "Traceback" not in service.log.read_text()
 
 
 def test_workers_count_together_and_share_the_accounts_and_one_that_is_killed_is_replaced(folder: Path) -> None:
     counter = 'tokens_http_requests_total{method="GET",route="/api/admin/tokens/stats",status="200"} 8.0'
-    with running(folder, "--workers", "2", TOKENS_ADMIN_PASSWORD="correct horse") as service:
+    with running(folder, workers=2, TOKENS_ADMIN_PASSWORD="correct horse") as service:
         sign_in(service)
         for _ in range(8):
             done(service, "stats")
@@ -161,13 +150,13 @@ def test_workers_count_together_and_share_the_accounts_and_one_that_is_killed_is
             with urllib.request.urlopen(f"{service.url}/metrics", timeout=DEADLINE) as answer:
                 return counter in answer.read().decode()
 
-        wait_for(counted, counter)
+        wait_until(counted, what=counter)
         parent = service.process.pid
         children = Path(f"/proc/{parent}/task/{parent}/children").read_text("ascii").split()
         worker = next(one for one in children if b"spawn_main" in Path(f"/proc/{one}/cmdline").read_bytes())
         os.kill(int(worker), signal.SIGKILL)
         told = re.compile(f"worker {worker} ended with status -9: [0-9]+ takes its place")
-        wait_for(lambda: told.search(service.log.read_text()), "another worker")
+        wait_until(lambda: told.search(service.log), what="another worker")
 
 
 def environments_of(process: int) -> list[str]:
@@ -177,7 +166,7 @@ def environments_of(process: int) -> list[str]:
 
 
 def test_no_process_has_the_server_key_in_its_environment(folder: Path) -> None:
-    with running(folder, "--workers", "2") as service:
+    with running(folder, workers=2) as service:
         environments = environments_of(service.process.pid)
         assert len(environments) >= 3
         key = (folder / "data" / "server.key").read_text("ascii").strip()
@@ -185,27 +174,27 @@ def test_no_process_has_the_server_key_in_its_environment(folder: Path) -> None:
 
 
 def test_workers_end_with_a_parent_that_was_killed(folder: Path) -> None:
-    with running(folder, "--workers", "2") as service:
-        assert service.end(signal.SIGKILL) == -signal.SIGKILL
+    with running(folder, workers=2) as service:
+        assert service.stop(signal.SIGKILL) == -signal.SIGKILL
 
         def gone() -> bool:
             with socket.socket() as probe:
                 return probe.connect_ex(("127.0.0.1", service.port)) != 0
 
-        wait_for(gone, "the workers to end")
-        wait_for(lambda: redis_ended(folder), "Redis to end")
+        wait_until(gone, what="the workers to end")
+        wait_until(lambda: redis_ended(folder), what="Redis to end")
         # The last to go takes their folder of counts with it, perhaps only now.
-        wait_for(lambda: not list(folder.glob("token-service-metrics-*")), "the counts to go")
+        wait_until(lambda: not list(folder.glob("token-service-metrics-*")), what="the counts to go")
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
-def test_a_disabled_account_is_out_after_a_reload(folder: Path, workers: str) -> None:
-    with running(folder, "--workers", workers, TOKENS_ADMIN_PASSWORD="correct horse") as service:
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_disabled_account_is_out_after_a_reload(folder: Path, workers: int) -> None:
+    with running(folder, workers=workers, TOKENS_ADMIN_PASSWORD="correct horse") as service:
         sign_in(service)
         done(service, "accounts", "disable", "admin")
         done(service, "stats")
         service.process.send_signal(signal.SIGHUP)
-        wait_for(lambda: call(service, "stats").returncode == 4, "the session to end")
+        wait_until(lambda: call(service, "stats").returncode == 4, what="the session to end")
         assert service.process.poll() is None
 
 
@@ -242,7 +231,7 @@ def test_what_cannot_be_used_is_told_and_leaves_nothing_running(
 
 
 def test_a_second_service_on_the_same_data_shares_it_and_both_end_with_their_redis(folder: Path) -> None:
-    with running(folder, "--workers", "2", TOKENS_ADMIN_PASSWORD="correct horse") as first:
+    with running(folder, workers=2, TOKENS_ADMIN_PASSWORD="correct horse") as first:
         sign_in(first)
         secret = done(first, "create", "api", "-q")
         with running(folder) as second:
@@ -251,8 +240,8 @@ def test_a_second_service_on_the_same_data_shares_it_and_both_end_with_their_red
                 os.kill(client.info("server")["process_id"], signal.SIGKILL)
             # As a supervisor wants it, which starts both again.
             assert [service.process.wait(DEADLINE) for service in (first, second)] == [1, 1]
-        assert '"level": "error"' in first.log.read_text()
-        assert "Redis has ended with status -9, and the service with it" in first.log.read_text()
+        assert '"level": "error"' in first.log
+        assert "Redis has ended with status -9, and the service with it" in first.log
 
 
 def test_a_start_that_is_called_off_leaves_nothing_running(folder: Path) -> None:
@@ -265,7 +254,7 @@ def test_a_start_that_is_called_off_leaves_nothing_running(folder: Path) -> None
     with subprocess.Popen(
         [*COMMAND, "serve"], env=own_environment(folder, TOKENS_REDIS_BIN=str(slow)), stderr=subprocess.DEVNULL
     ) as command:
-        wait_for(lambda: log.exists() and "begun" in log.read_text(), "the server to begin")
+        wait_until(lambda: log.exists() and "begun" in log.read_text(), what="the server to begin")
         # A reload has to wait for the start, and ends nothing.
         command.send_signal(signal.SIGHUP)
         command.terminate()
@@ -285,7 +274,7 @@ def test_a_service_that_can_tell_nobody_that_it_listens_answers_all_the_same(fol
     try:
         with socket.socket(socket.AF_UNIX) as client:
             # Not as soon as the name is there: between bind and listen nobody is let in.
-            wait_for(lambda: client.connect_ex(str(place)) == 0 or service.poll() is not None, "the socket")
+            wait_until(lambda: client.connect_ex(str(place)) == 0 or service.poll() is not None, what="the socket")
             client.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
             assert client.recv(65536).startswith(b"HTTP/1.1 200 ")
     finally:

@@ -20,8 +20,9 @@ from service.cli.serve import listener, tls
 from service.cli.serve.sockets import inherited, listening, service_manager
 from service.cli.serve.tls import Certificate
 from service.settings import Settings
+from tests.api.running import COMMAND, DEADLINE, wait_until
 from tests.certificates import self_signed
-from tests.cli.running import COMMAND, DEADLINE, own_environment, running, wait_for
+from tests.cli.running import own_environment, running
 
 
 @pytest.fixture
@@ -77,7 +78,7 @@ def test_tls_on_both_families_and_a_unix_socket_with_a_certificate_that_is_renew
     with socket.socket(socket.AF_UNIX) as left_behind:
         left_behind.bind(str(path))
     named = {"TOKENS_TLS_CERT_FILE": str(files[0]), "TOKENS_TLS_KEY_FILE": str(files[1])}
-    with running(folder, "--workers", "2", TOKENS_HOST=f"127.0.0.1, ::1, unix:{path}", **named) as service:
+    with running(folder, workers=2, TOKENS_HOST=f"127.0.0.1, ::1, unix:{path}", **named) as service:
         assert service.said.count(f":{service.port} ") == 2
         assert f"unix:{path} " in service.said
         places = [("127.0.0.1", service.port), ("::1", service.port), path]
@@ -98,13 +99,13 @@ def test_tls_on_both_families_and_a_unix_socket_with_a_certificate_that_is_renew
 
         assert shown() == {before}
         service.process.send_signal(signal.SIGHUP)
-        wait_for(lambda: service.log.read_text().count("was read again") == 2, "both workers to have read it")
+        wait_until(lambda: service.log.count("was read again") == 2, what="both workers to have read it")
         assert shown() == {renewed}
         files[1].write_text("no key")
         service.process.send_signal(signal.SIGHUP)
-        wait_for(lambda: service.log.read_text().count("stays in use") == 2, "both workers to refuse it")
+        wait_until(lambda: service.log.count("stays in use") == 2, what="both workers to refuse it")
         assert shown() == {renewed}
-        assert service.end() == 0
+        assert service.stop() == 0
     assert not path.exists()
 
 

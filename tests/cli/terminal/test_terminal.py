@@ -6,7 +6,8 @@ import select
 import subprocess
 from pathlib import Path
 
-from tests.cli.running import COMMAND, DEADLINE, own_environment
+from tests.api.running import COMMAND, DEADLINE
+from tests.cli.running import own_environment
 
 
 def test_a_password_is_asked_twice_and_not_echoed(tmp_path: Path) -> None:
