@@ -36,4 +36,4 @@ class DocsApi(OperationGroup):
         body = files("service").joinpath("docs", name).read_bytes()
         # These addresses carry no checksum, so that the next build has the same.
         headers = ((b"cache-control", b"no-cache"), (b"content-security-policy", _POLICY))
-        return static_file(call, body if name.endswith(".gz") else gzip.compress(body), media_type, *headers)
+        return await static_file(call, body if name.endswith(".gz") else gzip.compress(body), media_type, *headers)

@@ -47,14 +47,21 @@ async def test_what_takes_milliseconds_to_make_is_made_beside_the_loop(
         threads.add(threading.current_thread())
         return {}
 
+    def unpack(packed: bytes) -> bytes:
+        unpacked_in.add(threading.current_thread())
+        return packed
+
+    unpacked_in = set()
     service = await make_service()
     monkeypatch.setattr("service.api.http.openapi.document", make)
+    monkeypatch.setattr(gzip, "decompress", unpack)
     async with httpx2.AsyncClient(
         transport=httpx2.ASGITransport(app=service.application), base_url="http://a.test"
     ) as client:
         assert (await client.get("/openapi.json")).json() == {"servers": [{"url": "/"}]}
-    assert len(threads) == 1
-    assert threading.current_thread() not in threads
+        await client.get("/docs/swagger-ui-bundle.js", headers={"accept-encoding": "identity"})
+    assert len(threads) == len(unpacked_in) == 1
+    assert threading.current_thread() not in threads | unpacked_in
 
 
 async def test_the_reference_can_be_switched_off(make_service: MakeService) -> None:
