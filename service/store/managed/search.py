@@ -33,8 +33,8 @@ _OFFERED = 256
 _LAST = 10**16 - 1
 # How many finds are decoded before others get a turn.
 _AT_ONCE = 250
-# After so many finds the blocks that were read tell how many there are in all: ids fill the blocks evenly.
-_TELLING = 2000
+# After so many finds the blocks that were read tell how many there are in all, to a twentieth: ids fill them evenly.
+_TELLING = 400
 # Of a find its id and its creation, of hundreds of them in one go.
 _FIND = re.compile(r"^([0-9a-f]{16})([0-9]{16})$", re.MULTILINE)
 
