@@ -28,12 +28,12 @@ else:
 row = APIKey.objects.get()
 print(step, "hash", row.hashed_key.split("$")[0], "primary key", row.pk.split(".", 1)[1].split("$")[0])
 PYTHON
+python3 -m venv "$folder/venv"
+install="$folder/venv/bin/pip install --quiet --disable-pip-version-check --no-compile"
+$install django==4.2.27 djangorestframework==3.15.2 packaging==25.0
 seen=$(for step in issue:2.3.0 present:3.1.0; do
-  venv="$folder/${step#*:}"
-  python3 -m venv "$venv"
-  "$venv/bin/pip" install --quiet --disable-pip-version-check \
-    "djangorestframework-api-key==${step#*:}" django==4.2.27 djangorestframework==3.15.2
-  "$venv/bin/python" -W ignore "$folder/ask.py" "$folder" "${step%:*}"
+  $install --no-deps "djangorestframework-api-key==${step#*:}"
+  "$folder/venv/bin/python" -W ignore "$folder/ask.py" "$folder" "${step%:*}"
 done)
 echo "$seen"
 test "$seen" = "issue hash pbkdf2_sha256 primary key pbkdf2_sha256

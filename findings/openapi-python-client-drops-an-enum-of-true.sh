@@ -5,26 +5,32 @@
 set -euo pipefail
 folder=$(mktemp -d) && trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/venv"
-"$folder/venv/bin/pip" install --quiet --disable-pip-version-check openapi-python-client==0.29.1
-generate() {
-  cat > "$folder/$1.json" <<JSON
-{"openapi": "3.1.0", "info": {"title": "$1", "version": "1"}, "paths": {"/lights": {"post": {
-  "operationId": "switchLights",
+"$folder/venv/bin/pip" install --quiet --disable-pip-version-check --no-compile openapi-python-client==0.29.1
+operation() {
+  cat <<JSON
+"/lights/$1": {"post": {
+  "operationId": "switch_$1",
   "requestBody": {"content": {"application/json": {"schema": {
     "type": "object", "required": ["all"], "properties": {"all": {$2}}}}}},
-  "responses": {"204": {"description": "done"}}}}}}
+  "responses": {"204": {"description": "done"}}}}
 JSON
-  status=0
-  PATH="$folder/venv/bin:$PATH" openapi-python-client generate --path "$folder/$1.json" --output-path "$folder/$1" \
-    > "$folder/$1.log" 2>&1 || status=$?
-  echo "$1: exit status $status, operations $(find "$folder/$1" -name switch_lights.py | wc -l)"
 }
-seen=$(
-  generate string '"enum": ["on"]'
-  generate boolean '"enum": [true], "type": "boolean"'
-  generate bare '"enum": [true]'
-)
+cat > "$folder/lights.json" <<JSON
+{"openapi": "3.1.0", "info": {"title": "lights", "version": "1"}, "paths": {
+$(operation string '"enum": ["on"]'),
+$(operation boolean '"enum": [true], "type": "boolean"'),
+$(operation bare '"enum": [true]')
+}}
+JSON
+status=0
+PATH="$folder/venv/bin:$PATH" openapi-python-client generate --path "$folder/lights.json" \
+  --output-path "$folder/client" > "$folder/log" 2>&1 || status=$?
+seen="exit status $status
+$(for one in string boolean bare; do
+  echo "$one: operations $(find "$folder/client" -name "switch_$one.py" | wc -l)"
+done)"
 echo "$seen"
-test "$seen" = "string: exit status 0, operations 1
-boolean: exit status 0, operations 1
-bare: exit status 0, operations 0"
+test "$seen" = "exit status 0
+string: operations 1
+boolean: operations 1
+bare: operations 0"
