@@ -4,7 +4,7 @@ driver   pipelining, scripts, keys and shards
 monitoring  whether Redis may be used
 servers  one Redis, the primary of sentinels, or a cluster, by URL
 lua      the scripts, one atomic decision each
-pacing   long work that lets requests go first
+pacing   long work that lets requests go first; batch_size how much of it is asked for at once
 fence    one use also across failovers
 decoding what this service writes, told from what somebody else did
 managed  managed tokens: records, lists, search, import, expiry; limits: what counts them

@@ -6,7 +6,7 @@ import asyncio
 import time
 import types
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterable
 from math import inf
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -24,8 +24,6 @@ _FELT_SECONDS = 0.0007
 # Of one turn of the loop all long work has so much together, and what was begun by then: several that are ready at once
 # would make a turn of two milliseconds out of steps of a half.
 _SHARE_SECONDS = 0.00025
-# How much is asked of Redis at once, and every which one of many records is measured for that.
-_BATCH_BYTES, _MEASURED = 256 * 1024, 16
 # A server that was busy for a moment answers again within half a second; one that stays away ends the work, which has a
 # cursor to go on from.
 _TRIED_AGAIN_AFTER = (0.1, 0.4)
@@ -196,44 +194,24 @@ async def paced(items: Iterable[T]) -> AsyncIterator[T]:
     for item in items:
         yield item
         if now() > until:
-            # Else others just had one, while its reader waited for something.
-            if asyncio.current_task() in _Step.ends:
-                await give_way()
-            until = _Step.begin()
+            until = await _next_step()
 
 
-class BatchSize:
-    """How many records to ask for at once: as many as Redis and we are done with in half a millisecond.
+async def paced_list(items: Iterable[T]) -> list[T]:
+    """The same in a list, without a turn of a generator for each."""
+    now, until, made = time.monotonic, _Step.end(), list[T]()
+    for item in items:
+        made.append(item)
+        if now() > until:
+            until = await _next_step()
+    return made
 
-    By how long those were that came last: most have four hundred bytes, one of a token with all the metadata that there
-    may be has 25,000, and its audit entry twice as many.
-    """
 
-    def __init__(self, most: int, first: int = 32) -> None:
-        self._most = most
-        self.count = min(most, first)
-
-    def note(self, sizes: Sequence[int]) -> None:
-        """Make the next batch by the bytes of those that came, or of some of them."""
-        if sizes:
-            wanted = _BATCH_BYTES * len(sizes) // max(1, sum(sizes))
-            self.count = max(1, min(self._most, 2 * self.count, wanted))
-
-    async def made_of(
-        self,
-        keys: Sequence[str],
-        read: Callable[[Sequence[str]], Awaitable[list[Sequence[bytes]]]],
-        make: Callable[[str, Sequence[bytes]], T],
-    ) -> list[T]:
-        """What is made of each key and what is read of it, in order. One read; more where the records are long."""
-        made: list[T] = []
-        while len(made) < len(keys):
-            some = keys[len(made) : len(made) + self.count]
-            rows = await read(some)
-            # A few of them tell: to measure each takes a twentieth of all the time.
-            self.note([sum(map(len, row)) for row in rows[::_MEASURED]])
-            made += [one async for one in paced(map(make, some, rows))]
-        return made
+async def _next_step() -> float:
+    # Else others just had one, while its reader waited for something.
+    if asyncio.current_task() in _Step.ends:
+        await give_way()
+    return _Step.begin()
 
 
 async def share_turn() -> None:

@@ -12,7 +12,7 @@ import pytest
 from service.store import pacing
 from service.store.managed.listing_slices import in_order
 from service.store.managed.listing_sources import Row
-from service.store.pacing import Overlapped, ahead, clear_in_steps, give_way, paced, share_turn
+from service.store.pacing import Overlapped, ahead, clear_in_steps, give_way, paced, paced_list, share_turn
 from tests.builders import until
 
 
@@ -258,7 +258,10 @@ async def test_a_part_that_is_cancelled_before_its_first_turn_leaves_no_warning(
     assert [str(warned.message) for warned in recwarn] == []
 
 
-async def test_of_many_in_one_turn_each_makes_some_items_before_it_gives_way(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("as_list", [False, True])
+async def test_of_many_in_one_turn_each_makes_some_items_before_it_gives_way(
+    monkeypatch: pytest.MonkeyPatch, as_list: bool
+) -> None:
     made: list[int] = []
 
     async def give_way() -> None:
@@ -274,7 +277,9 @@ async def test_of_many_in_one_turn_each_makes_some_items_before_it_gives_way(mon
     monkeypatch.setattr(pacing, "time", SimpleNamespace(monotonic=lambda: clock[0]))
     monkeypatch.setattr(pacing._Turn, "began", clock[0] - 0.001)
     monkeypatch.setattr(pacing, "give_way", give_way)
-    assert [make(item) async for item in paced(range(1, 10))] == [*range(1, 10)]
+    numbers = range(1, 10)
+    read = await paced_list(map(make, numbers)) if as_list else [make(item) async for item in paced(numbers)]
+    assert read == [*numbers]
     assert made == [1, 2, 3, 4, 0, 5, 6, 7, 8, 0, 9]
 
 

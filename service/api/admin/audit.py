@@ -15,7 +15,7 @@ from service.api.http.timestamps import Instant, instant_or_none
 from service.api.pages.csv_rows import csv_rows
 from service.api.pages.files import Download
 from service.errors import wrong
-from service.store.pacing import paced
+from service.store.pacing import paced_list
 from service.tokens.audit.entries import Action
 from service.tokens.audit.log import AuditLog
 from service.tokens.audit.reader import POSITION, AuditFilter, AuditReader, Event, Position
@@ -66,7 +66,7 @@ class AuditApi(OperationGroup, tag="audit"):
         )
         if query.format == "json":
             events, after = await self._audit.page(wanted, query.limit, _position(query.cursor))
-            return AuditPage([one async for one in paced(map(shown, events))], str(after) if after else None)
+            return AuditPage(await paced_list(map(shown, events)), str(after) if after else None)
         asked = {name: value for name, value in call.query if name != "format"}
         # Before the first line: one that breaks off has been taken out as far as it came.
         if not call.head_only:

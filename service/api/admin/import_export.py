@@ -20,7 +20,7 @@ from service.api.http.timestamps import parse_zone
 from service.api.pages.files import Download
 from service.errors import InvalidRequest
 from service.model import Origin, Status
-from service.store.pacing import UNDER_WAY, Overlapped, paced
+from service.store.pacing import UNDER_WAY, Overlapped, paced_list
 from service.tokens.audit.log import AuditLog
 from service.tokens.managed.import_admission import Exported, ImportAdmission, ImportedSecret
 from service.tokens.managed.imports import SLICE, DryRun, Imports
@@ -104,7 +104,7 @@ class ImportExportApi(OperationGroup, tag="managed"):
                 "export.made", caller.origin, "tokens", after={"format": "ndjson", **dict(call.query)}
             )
         everything = self._queries.everything(wanted)
-        lines = ([some async for some in paced(export_lines(records))] async for records in everything)
+        lines = (await paced_list(export_lines(records)) async for records in everything)
         return await Download(call, lines, NDJSON, "tokens.ndjson").begun()
 
     @Operation("POST", "/api/admin/tokens/import", ADMINISTER, "importTokens", body=str, body_media_type=NDJSON)

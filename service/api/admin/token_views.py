@@ -15,7 +15,7 @@ from service.errors import wrong
 from service.model import ManagedToken, Status
 from service.store.managed.query import Query
 from service.store.managed.records import Remembered
-from service.store.pacing import paced
+from service.store.pacing import paced_list
 from service.store.usage import Begun, Series, UsageStore
 from service.tokens.limits import Standings, SubjectLimits
 from service.tokens.managed.derivation import Derivation
@@ -70,7 +70,7 @@ class TokenViews:
         rows: list[TokenShown] = []
         for start in range(0, len(tokens), PAGE):
             given = await self._given(tokens[start : start + PAGE], parent_id)
-            rows += [row async for row in paced(map(self._row, given))]
+            rows += await paced_list(map(self._row, given))
         return rows
 
     def _row(self, given: tuple[Any, ...]) -> Any:
@@ -84,7 +84,8 @@ class TokenViews:
         # One after the other: to ask together takes longer than that for most tokens, which have the first alone.
         series = [known] if known else await self._usage.days_of(token_ids, int(now), _DAYS)
         counts, standings = await self._derivation.counts(tokens), await self._standings.of(tokens)
-        shared = await self._subject_limits.of(token.shares_as for token in tokens)
+        subjects = [token.shares_as for token in tokens]
+        shared = await self._subject_limits.of(subjects)
         return [
             (
                 token,
@@ -92,11 +93,11 @@ class TokenViews:
                 token.in_overlap(now),
                 days,
                 standings.get(token.token_id, ()),
-                shared.get(token.shares_as, ()),
+                shared.get(subject, ()),
                 parent_id,
                 count,
             )
-            for token, days, count in zip(tokens, series, counts, strict=True)
+            for token, subject, days, count in zip(tokens, subjects, series, counts, strict=True)
         ]
 
     def begin(self, token_id: str) -> Begun:

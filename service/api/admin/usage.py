@@ -12,7 +12,7 @@ from service.api.http.operation import Operation, OperationGroup, PathId
 from service.api.http.timestamps import Instant, rfc3339, rfc3339_or_none
 from service.metrics import EXPIRY_WINDOWS
 from service.store.managed.statistics import TokenCounts
-from service.store.pacing import paced
+from service.store.pacing import paced_list
 from service.store.usage import DAYS_KEPT, Totals, UsageStore
 from service.tokens.hygiene import Hygiene
 from service.tokens.managed.tokens import ManagedTokens
@@ -116,7 +116,7 @@ class UsageApi(OperationGroup, tag="managed"):
         Checks of session and managed tokens; unknown secrets are in the metrics alone.
         """
         hours = await self._usage.totals(int(self._clock()), query.hours)
-        return ServiceUsage([_shown(one) async for one in paced(hours)])
+        return ServiceUsage(await paced_list(map(_shown, hours)))
 
     @Operation("GET", "/api/admin/tokens/hygiene", READ, "countNeglectedTokens")
     async def neglected(self, caller: Caller) -> HygieneShown:

@@ -22,7 +22,7 @@ from service.store.managed.names import freed_member, member, name_prefix
 from service.store.managed.records import Retention
 from service.store.managed.search import Blocks, name_row
 from service.store.managed.tokens import ManagedStore
-from service.store.pacing import paced, share_turn
+from service.store.pacing import paced_list, share_turn
 
 _ANNOUNCED_MILLISECONDS = 60_000
 
@@ -69,7 +69,7 @@ class ImportStore:
         name's shard, after the token's own shard has been told, because a reservation without a token is void.
         """
         await share_turn()
-        rows = [self._row(one, now) async for one in paced(incoming)]
+        rows = await paced_list(self._row(one, now) for one in incoming)
         refused: list[Refused | None] = [None] * len(rows)
         await self._note_unnoted({one.token.imported for one in incoming} - {""})
         if elsewhere := [place for place, row in enumerate(rows) if row.name_is_elsewhere]:

@@ -12,6 +12,7 @@ import msgspec
 from service.errors import StoreUnavailable
 from service.model import ManagedToken
 from service.store.audit import Entry
+from service.store.batch_size import BatchSize
 from service.store.credentials import Reason
 from service.store.driver.keys import Keys
 from service.store.driver.many_tokens import Ahead, ManyTokens, by_group
@@ -23,7 +24,7 @@ from service.store.managed.names import Names, freed_member, member, name_prefix
 from service.store.managed.query import Condition
 from service.store.managed.records import Record, Retention
 from service.store.managed.search import Blocks, name_row
-from service.store.pacing import BatchSize, share_turn
+from service.store.pacing import share_turn
 
 # How many records are read at once.
 _MOST = 250

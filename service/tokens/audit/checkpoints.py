@@ -13,8 +13,9 @@ import msgspec
 
 from service.keyring import Keyring
 from service.store.audit import START, AuditStore, AuditStream, Checkpoint, Stored
+from service.store.batch_size import BatchSize
 from service.store.driver.keys import Stream
-from service.store.pacing import BatchSize, give_way, paced
+from service.store.pacing import give_way, paced
 from service.tokens.audit import macs
 
 log = logging.getLogger(__name__)

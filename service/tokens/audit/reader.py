@@ -9,9 +9,10 @@ from collections.abc import AsyncIterator
 import msgspec
 
 from service.store.audit import AuditStore, AuditStream, Stored
+from service.store.batch_size import BatchSize
 from service.store.driver.keys import Stream
 from service.store.driver.replies import decoded
-from service.store.pacing import BatchSize, paced
+from service.store.pacing import paced
 from service.tokens.audit.entries import AuditEntry
 
 # Entries of all streams: to read and write so many keeps the loop for half a millisecond.

@@ -7,8 +7,9 @@ import msgspec
 
 from service.keyring import DerivedKeys, Keyring
 from service.store.audit import START, AuditStore, AuditStream, Checkpoint, Stored
+from service.store.batch_size import BatchSize
 from service.store.driver.keys import Stream
-from service.store.pacing import BatchSize, paced
+from service.store.pacing import paced
 from service.tokens.audit import macs
 from service.tokens.audit.checkpoints import Checkpoints
 

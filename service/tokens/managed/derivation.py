@@ -7,6 +7,7 @@ import asyncio
 from bisect import bisect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import starmap
 from typing import NamedTuple
 
 import msgspec
@@ -15,7 +16,7 @@ from service.counters import DERIVED, Decisions
 from service.errors import Conflict, Forbidden, NotFound, Unauthorized, token_not_valid
 from service.model import Credential, DerivedToken, Kind, ManagedToken, Origin, RateLimit
 from service.store.managed.derived import MOST_BELOW, MOST_CHILDREN, Derived, DerivedStore
-from service.store.pacing import STEP, give_way, paced
+from service.store.pacing import STEP, give_way, paced, paced_list
 from service.tokens.audit.log import AuditLog
 from service.tokens.authority import Authority
 from service.tokens.credential import DecodedCredential
@@ -201,7 +202,7 @@ class Derivation:
 
     async def _genuine(self, parent_id: str) -> list[DecodedCredential]:
         """What is derived from a token directly, as far as our server key sealed it."""
-        genuine = [self._authority.open_once(*one) async for one in paced(await self._store.children(parent_id))]
+        genuine = await paced_list(starmap(self._authority.open_once, await self._store.children(parent_id)))
         # A slice: the credential of a token that is derived from none, if somebody put it there, has no ancestors.
         return [one for one in genuine if one is not None and one.credential.ancestors[-1:] == (parent_id,)]
 

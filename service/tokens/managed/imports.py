@@ -10,7 +10,7 @@ from service.errors import StoreUnavailable
 from service.model import STATUS_ACTIVE, ManagedToken, Origin
 from service.store.managed.imports import ImportStore, Incoming, Refused
 from service.store.managed.records import Record
-from service.store.pacing import paced, patiently, share_turn
+from service.store.pacing import paced_list, patiently, share_turn
 from service.tokens.audit.log import AuditLog, facts
 from service.tokens.imported.rules import ImportedSecrets
 from service.tokens.managed.import_admission import Exported, ImportAdmission, ImportedSecret, Skipped
@@ -82,7 +82,7 @@ class Imports:
         admitted = [place for place, refused in enumerate(taken) if refused is None]
         await share_turn()
         if dry_run is None:
-            incoming = [self._incoming(tokens[one], origin, rows[one]) async for one in paced(admitted)]
+            incoming = await paced_list(self._incoming(tokens[one], origin, rows[one]) for one in admitted)
             minted_here = [isinstance(rows[place], ImportedSecret) for place in admitted]
             found = await self._put(incoming, minted_here)
             # Once more: the rules may have been read before the write, which drops what `admit` added.

@@ -14,7 +14,7 @@ from service.store.audit import Stored
 from service.store.driver.keys import Stream
 from service.store.driver.shards import Shard, Shards
 from service.store.managed.tokens import ManagedStore
-from service.store.pacing import give_way, paced
+from service.store.pacing import give_way, paced, paced_list
 from service.tokens.audit import macs
 from service.tokens.audit.entries import AuditEntry
 from service.tokens.webhooks.events import EventType
@@ -124,7 +124,7 @@ class Dispatcher:
         """What a webhook wants to know of these events, in their order. One round trip, none if it is nothing."""
         # An id of a stream begins with the milliseconds of its entry.
         later = [event for event in events if int(event.entry_id.partition("-")[0]) >= webhook.since]
-        entries = [(event, self._entry(event)) async for event in paced(later)]
+        entries = await paced_list((event, self._entry(event)) for event in later)
         told = [(event, entry) for event, entry in entries if entry is not None and entry.action in webhook.events]
         if not told:
             return []

@@ -10,7 +10,7 @@ import msgspec
 from service.errors import NotFound
 from service.identifiers import random_id
 from service.store.outbox import GIVEN_UP_KEPT, MADE_KEPT, Outbox, Standing, outboxes
-from service.store.pacing import paced
+from service.store.pacing import paced_list
 from service.tokens.webhooks.delivery import Delivery, Dispatcher, Outcome
 from service.tokens.webhooks.registry import Webhooks
 from service.tokens.webhooks.sender import Sent
@@ -80,12 +80,12 @@ class DeliveryLog:
 
     async def _pending(self, outbox: Outbox, webhook_id: str, count: int) -> list[Logged]:
         waiting = await outbox.waiting(count)
-        read = [(self._dispatcher.open(webhook_id, one.record), one.due) async for one in paced(waiting)]
+        read = await paced_list((self._dispatcher.open(webhook_id, one.record), one.due) for one in waiting)
         return [(delivery, PENDING, due // 1000) for delivery, due in read if delivery is not None]
 
     async def _ended(self, outbox: Outbox, webhook_id: str, count: int, state: str) -> list[Logged]:
         records = await outbox.ended(count, given_up=state == DEAD)
-        read = [self._dispatcher.open(webhook_id, record) async for record in paced(records)]
+        read = await paced_list(self._dispatcher.open(webhook_id, record) for record in records)
         return [(delivery, state, 0) for delivery in read if delivery is not None]
 
     async def test(self, webhook_id: str) -> Sent:

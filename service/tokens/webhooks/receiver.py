@@ -7,8 +7,9 @@ one message at a time and after growing pauses, while its events stay in their s
 import asyncio
 from collections.abc import Callable
 
+from service.store.batch_size import BatchSize
 from service.store.outbox import UNKNOWN, Outbox, Place, Waiting
-from service.store.pacing import BatchSize, give_way, paced
+from service.store.pacing import give_way, paced_list
 from service.tokens.webhooks.delivery import GIVE_UP_SECONDS, Delivery, Dispatcher, Outcome, doubled, pause
 from service.tokens.webhooks.registry import Known
 
@@ -57,7 +58,7 @@ class Receiver:
         due = await outbox.due(int(self._dispatcher.clock() * 1000), count)
         if not due:
             return False
-        read = [(one, self._dispatcher.open(self._id, one.record)) async for one in paced(due)]
+        read = await paced_list((one, self._dispatcher.open(self._id, one.record)) for one in due)
         good = [delivery for one, delivery in read if delivery is not None and delivery.event_id == one.event_id]
         await self._send(outbox, good)
         # Somebody else wrote or removed these records: there is nothing that could be sent in good faith.
@@ -96,7 +97,7 @@ class Receiver:
         # To begin a hundred attempts takes half as long as to write as many messages.
         await give_way()
         tried = await asyncio.gather(*[self._attempt(one) for one in deliveries])
-        sealed = [(outcome, one, self._dispatcher.seal(self._id, one)) async for outcome, one in paced(tried)]
+        sealed = await paced_list((outcome, one, self._dispatcher.seal(self._id, one)) for outcome, one in tried)
         # Deleted while it was sent to: what is written now would never go away.
         if self.known is None:
             return

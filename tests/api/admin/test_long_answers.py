@@ -16,8 +16,8 @@ from service.api.http.problems import pending
 from service.api.pages.files import Download
 from service.app import Service
 from service.model import ManagedToken
+from service.store.batch_size import BatchSize
 from service.store.managed.records import Record
-from service.store.pacing import BatchSize
 from tests.api.wire import read_answer
 from tests.api.world import TOKENS, World, fresh
 from tests.asgi import TEST, holder, sign_in
@@ -175,7 +175,7 @@ def test_of_long_records_few_are_read_at_once() -> None:
 
 
 async def test_a_log_of_long_entries_is_read_whole(still: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.store.pacing._BATCH_BYTES", 1000)
+    monkeypatch.setattr("service.store.batch_size._BATCH_BYTES", 1000)
     for number in range(60):
         await still.rules.audit.log.write("login.failed", TEST, f"{number}", after={"name": 40 * number * "x"})
     await still.rules.audit.checkpoints.seal()

@@ -148,7 +148,7 @@ async def test_others_have_a_turn_between_the_events_of_long_tokens(
     webhook_id = await listen(teller, receiver, EventType.CREATED)
     for number in range(40):
         await make(teller, f"gate {number}", metadata={str(key): 100 * "x" for key in range(20)})
-    monkeypatch.setattr("service.store.pacing._BATCH_BYTES", 10_000)
+    monkeypatch.setattr("service.store.batch_size._BATCH_BYTES", 10_000)
     monkeypatch.setattr("service.store.pacing._FELT_SECONDS", -1.0)
     monkeypatch.setattr("service.store.pacing.give_way", give_way)
     monkeypatch.setattr(Outbox, "read", read_so_many)
