@@ -4,6 +4,7 @@ A client waits a second at most; the promise is an answer within 300 ms.
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 from redis import Redis
@@ -164,6 +165,49 @@ def test_a_replica_that_still_answers_is_not_believed(fragile: Site) -> None:
     finally:
         fragile.redis.client.replicaof("NO", "ONE")
     calls.none_was_lost(same_primary=False)
+
+
+@contextmanager
+def without(redis: RedisChild, command: str) -> Iterator[None]:
+    """Somebody takes the right to a command away, and gives it back."""
+    redis.client.acl_setuser("default", enabled=True, nopass=True, keys=["*"], commands=[f"-{command}"])
+    try:
+        yield
+    finally:
+        redis.client.acl_setuser("default", enabled=True, nopass=True, keys=["*"], commands=["+@all"])
+
+
+@pytest.mark.parametrize("lost", ["zadd", "expireat", "set"])
+def test_no_derived_token_outlives_its_parent_though_a_right_was_lost_while_it_was_made(
+    fragile: Site, lost: str
+) -> None:
+    parent = fragile.create(fresh("parent"), scopes=["self:derive"])
+
+    def derive() -> Answer:
+        path, key = "/api/tokens/self/derive", {"Idempotency-Key": "derive"}
+        return fragile.client.post(path, {"maxUses": 5}, bearer=parent["token"], headers=key)
+
+    with without(fragile.redis, lost):
+        derive().problem(503, "store_unavailable")
+    wait_until(lambda: derive().status == 201, what="deriving to work again")
+    derived = derive().json()["token"]["token"]
+    assert fragile.client.get("/validate", bearer=derived).status == 200
+    assert fragile.client.ask("DELETE", f"{TOKENS}?id={parent['id']}", bearer=fragile.admin).status == 200
+    assert fragile.client.get("/validate", bearer=derived).status == 401
+
+
+@pytest.mark.parametrize("lost", ["hset", "xadd"])
+def test_a_rotation_for_which_a_right_was_lost_leaves_the_token_as_it_was(fragile: Site, lost: str) -> None:
+    token = fragile.create(fresh("rotated"))
+
+    def rotate() -> Answer:
+        return fragile.client.post(f"{TOKENS}/{token['id']}/rotate", {"overlapSeconds": 60}, bearer=fragile.admin)
+
+    with without(fragile.redis, lost):
+        rotate().problem(503, "store_unavailable")
+    wait_until(lambda: fragile.client.get("/validate", bearer=token["token"]).status == 200, what="validations")
+    renewed = rotate().json()["token"]["token"]
+    assert fragile.client.get("/validate", bearer=renewed).status == 200
 
 
 def test_a_full_redis_still_validates_consumes_and_revokes_but_issues_nothing(fragile: Site) -> None:

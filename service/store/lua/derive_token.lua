@@ -25,8 +25,6 @@ for place = 6, #KEYS do
 end
 -- First, so that without its entry nothing is changed.
 redis.call('XADD', events, 'MAXLEN', '~', keep, '*', 'e', entry, 's', seal)
-redis.call('SET', credential, record, 'PXAT', expires .. '000')
-redis.call('SET', reason, why, 'PXAT', expires .. '000')
 if uses ~= '0' then
   redis.call('HSET', metadata, '@uses_left', uses)
   redis.call('EXPIREAT', metadata, expires)
@@ -38,4 +36,7 @@ for place = 6, #KEYS do
   local over = redis.call('ZRANGEBYSCORE', derived, -now, now, 'LIMIT', 0, 100)
   if #over > 0 then redis.call('ZREM', derived, unpack(over)) end
 end
+-- At last: no secret works that its ancestors do not know of. Then the word about it, by which a repeat goes.
+redis.call('SET', credential, record, 'PXAT', expires .. '000')
+redis.call('SET', reason, why, 'PXAT', expires .. '000')
 return 1

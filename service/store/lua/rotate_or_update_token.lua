@@ -19,16 +19,17 @@ for key = 8, #KEYS, 9 do
   local known, fields, is_on = redis.call('HMGET', metadata, '@digest', '@version', '@contests'), at + 16, record ~= ''
   local is_current = known[1] and (known[2] or '1') == version and (known[3] or '0') == contests
   if is_current then
-    -- Of nothing: behind this a full server writes on. Then the entry, without which nothing is changed.
+    -- Of nothing: behind this a full server writes on. Then the entry, without which nothing is changed, and the
+    -- record: nobody could take away what works and stands in none.
     redis.call('HDEL', metadata, '')
     redis.call('XADD', events, 'MAXLEN', '~', keep, '*', 'e', entry, 's', seal)
+    redis.call('HSET', metadata, unpack(ARGV, fields, fields + count - 1))
     redis.call('DEL', credential, older, ended, derived, unpack(redis.call('ZRANGE', derived, 0, -1)))
     if older_why ~= reason then put(older_why, 'revoked ' .. id, gone_until) end
     if ended_why ~= reason then put(ended_why, 'revoked ' .. id, gone_until) end
     if older_record ~= '' then put(older, older_record, older_until) end
     if why == '' then redis.call('DEL', reason) else put(reason, why, reason_until) end
     if is_on then put(credential, record, expires .. '000') end
-    redis.call('HSET', metadata, unpack(ARGV, fields, fields + count - 1))
     local place = redis.call('ZSCORE', used, id) and created or string.format('%.0f', created + 5e15)
     redis.call('ZADD', is_on and on or off, place, id)
     redis.call('ZADD', expiries, (is_on and '' or '-') .. (expires == '0' and created or expires), id)
