@@ -146,10 +146,14 @@ def encode_changes(old: ManagedToken, new: ManagedToken, *, seal: str) -> list[A
     """The same for the fields in which two records differ; what is left of a longer value before is emptied."""
     said: list[Argument] = [_SEAL, bytes.fromhex(seal)]
     for letter, before, value in zip(_LETTERS, astuple(old)[1:], astuple(new)[1:], strict=True):
-        if value is not before and value != before:
-            written = _written(letter, value)
-            stale = [field for field in _written(letter, before)[::2] if field not in written[::2]]
-            said += (*written, *(part for field in stale for part in (field, b"")))
+        if value is before or value == before:
+            continue
+        written = _written(letter, value)
+        said += written
+        # What is no text, nor made one, has one piece and had one.
+        if not isinstance(value, int):
+            fields = written[::2]
+            said += [part for field in _written(letter, before)[::2] if field not in fields for part in (field, b"")]
     return said
 
 
