@@ -103,7 +103,8 @@ def test_the_collector_runs_rarely_and_not_at_what_the_start_made() -> None:
         assert gc.get_stats()[2]["collections"] == passes
         assert gc.isenabled()
         assert gc.get_freeze_count() > frozen
-        assert gc.get_threshold()[0] > 10 * 700
+        # Python's own number is 700; a pass through more new ones than this was seen to take two milliseconds.
+        assert 5 * 700 < gc.get_threshold()[0] <= 5000
     finally:
         gc.enable()
         gc.unfreeze()
