@@ -14,10 +14,18 @@ from service.model import Kind, Outcome, Role
 from service.store import sessions as session_store
 from service.tokens.accounts.accounts import Account, read_accounts
 from service.tokens.accounts.login import InvalidCredentials
-from tests.builders import ADDRESS, ADMIN, DAY, actions, at, audit, create, outcome, sign_in, until
+from tests.builders import ADDRESS, ADMIN, DAY, actions, all_keys, at, audit, create, outcome, sign_in, until
 from tests.conftest import PASSWORD, SERVER_KEY, MakeService, TurnTime
 from tests.links import Wrapped
 from tests.tokens.test_limits import full
+
+
+async def test_no_session_works_that_no_index_has(still: Service) -> None:
+    for shard in still.stores.shards:
+        await shard.link.execute("SET", shard.keys.session_index, "")
+    with pytest.raises(StoreUnavailable):
+        await still.rules.sessions.sign_in("vera", PASSWORD, at(ADDRESS))
+    assert not [key for key in await all_keys(still) if key.split(b":")[2] == b"c"]
 
 
 async def test_a_right_password_is_traded_for_a_session_of_a_day(still: Service) -> None:

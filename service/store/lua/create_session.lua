@@ -18,11 +18,12 @@ local record, member, user, expires, seen, ends, keep, entry, seal = unpack(ARGV
 if (redis.call('GET', generation) or '0') ~= seen then return 0 end
 -- First, so that without its entry nothing is changed.
 redis.call('XADD', events, 'MAXLEN', '~', keep, '*', 'e', entry, 's', seal)
-redis.call('SET', credential, record, 'PXAT', ends .. '000')
 -- Who signs in again and again never comes to an end, at which the sweep would drop what ended.
 local ended = redis.call('ZRANGEBYSCORE', own, '-inf', redis.call('TIME')[1], 'LIMIT', 0, 100)
 if #ended > 0 then redis.call('ZREM', own, unpack(ended)) end
 redis.call('ZADD', own, expires, member)
 redis.call('ZADD', users, 'GT', expires, user)
 redis.call('ZADD', all, ends, member)
+-- At last: no session works that its user's log-out would not find.
+redis.call('SET', credential, record, 'PXAT', ends .. '000')
 return 1
