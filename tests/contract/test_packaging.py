@@ -147,7 +147,7 @@ def test_ci_runs_the_checks_then_every_test_and_stops_at_a_failure(tmp_path: Pat
 @pytest.mark.slow
 def test_make_run_works_from_a_path_with_spaces_and_installs_once(tmp_path: Path) -> None:
     checkout = tmp_path / "a path with spaces"
-    unwanted = shutil.ignore_patterns(".git", ".venv", ".bench", "tests", "__pycache__", ".*_cache")
+    unwanted = shutil.ignore_patterns(".git", ".venv", ".bench", ".tools", "tests", "__pycache__", ".*_cache")
     shutil.copytree(ROOT, checkout, ignore=unwanted)
     first = make("run", "ARGS=--help", folder=checkout)
     assert first.returncode == 0, first.stderr
