@@ -6,6 +6,8 @@ from importlib.resources import files
 
 import pytest
 
+from service.api.pages.csv_rows import csv_rows
+
 FOLDER = files("service").joinpath("dashboard")
 MODULES = {
     entry.name: entry.read_text("utf-8") for entry in FOLDER.joinpath("js").iterdir() if entry.name.endswith(".js")
@@ -119,3 +121,12 @@ def test_files_stay_small() -> None:
         for name, text in MODULES.items()
         if max(map(len, text.splitlines())) > 120
     } == {}
+
+
+def test_a_file_of_the_page_guards_the_same_signs_against_spreadsheets_as_one_of_the_service() -> None:
+    """The page writes the list as it shows it, so the rule stands there again."""
+    (pattern,) = re.findall(r"\((/\S+/)\.test\(text\) \? `'", MODULES["csv.js"])
+    signs = [chr(code) for code in range(0x10000) if chr(code) not in '",\n']
+    guarded = [sign for sign in signs if re.match(pattern.strip("/"), sign)]
+    assert guarded == [sign for sign in signs if "'" + sign in csv_rows([[sign]])]
+    assert len(guarded) > 4
