@@ -158,7 +158,7 @@ class _Workers(Multiprocess):
             if worker.exitcode == STARTUP_FAILURE:
                 log.error("worker %d could not start, and so the service ends", worker.pid)
                 self.should_exit.set()
-            elif not self.should_exit.is_set():
+            else:
                 self.processes[place] = another = self._begin()
                 status = worker.exitcode
                 log.error("worker %d ended with status %s: %d takes its place", worker.pid, status, another.pid)
