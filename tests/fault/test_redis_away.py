@@ -76,13 +76,25 @@ class Calls:
 
     def none_was_lost(self, *, same_primary: bool = True) -> None:
         """What was unknown can be asked again, and works now; one-time tokens end with the primary that issued them."""
-        wait_until(lambda: self.validate().status == 200, what="validations to work again")
-        assert self.consume().json()["valid"] is same_primary
-        assert self.issue().status == 201
-        assert self.create().status == 201
-        assert self.sign_in().status == 200
-        assert self.revoke().status == 200
-        assert self.client.get("/validate", bearer=self._ending["token"]).status == 401
+        assert known(self.validate).status == 200
+        assert known(self.consume).json()["valid"] is same_primary
+        assert known(self.issue).status == 201
+        assert known(self.create).status == 201
+        assert known(self.sign_in).status == 200
+        assert known(self.revoke).status == 200
+        assert known(lambda: self.client.get("/validate", bearer=self._ending["token"])).status == 401
+
+
+def known(call: Callable[[], Answer]) -> Answer:
+    """What it comes to once it is known: this Redis has a quarter of a second, and a busy machine takes longer."""
+    said: list[Answer] = []
+
+    def is_known() -> bool:
+        said.append(call())
+        return said[-1].status != 503
+
+    wait_until(is_known, what="an answer")
+    return said[-1]
 
 
 def killed(redis: RedisChild) -> Iterator[None]:
@@ -151,7 +163,7 @@ def test_a_replica_that_still_answers_is_not_believed(fragile: Site) -> None:
         lambda: client.post("/oauth2/introspect", form={"token": used}, bearer=admin),
         lambda: client.post("/k8s/tokenreview", {"spec": {"token": used}}, bearer=admin),
     ]
-    assert all(call().status == 200 for call in readers)
+    assert all(known(call).status == 200 for call in readers)
     fragile.redis.client.config_set("replica-serve-stale-data", "yes")
     fragile.redis.client.replicaof("127.0.0.1", "1")
     try:
