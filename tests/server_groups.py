@@ -4,8 +4,6 @@ They are started without waiting, for a group needs two seconds of its own and h
 """
 
 import shutil
-import signal
-import subprocess
 import tempfile
 from collections.abc import Sequence
 from itertools import count
@@ -16,6 +14,7 @@ from redis import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from service.embedded.prerequisites import find_server
+from tests.api.redis_child import ServerProcess
 from tests.api.running import wait_until
 from tests.ports import held_port
 
@@ -27,67 +26,39 @@ PLAIN = ("--appendonly", "no", *REPLICATED)
 KEPT = ("--appendonly", "yes", *REPLICATED)
 
 
-class Node:
-    """One server on a port of its own, which may be killed, frozen, thawed and started again."""
+class Node(ServerProcess):
+    """One server on a port of its own, which may be started again."""
 
     def __init__(self, folder: Path, *options: str, sentinel: str = "", cluster: bool = False) -> None:
-        self._folder = folder
+        self.folder = folder
         self._options = options
         self._sentinel = sentinel
         self._cluster = cluster
         folder.mkdir()
-        self._launch()
+        self._begin()
 
-    def _launch(self, port: int = 0) -> None:
+    def _begin(self, port: int = 0) -> None:
         self.port = port or held_port()
         command = [find_server().path]
         if self._sentinel:
-            configuration = self._folder / "sentinel.conf"
+            configuration = self.folder / "sentinel.conf"
             if not port:
                 configuration.write_text(self._sentinel)
             command += [str(configuration), "--sentinel"]
-        command += ["--port", str(self.port), "--dir", str(self._folder), "--bind", "127.0.0.1", *self._options]
+        command += ["--port", str(self.port), "--dir", str(self.folder), "--bind", "127.0.0.1", *self._options]
         if self._cluster:
             command += ["--cluster-enabled", "yes", "--cluster-port", str(held_port())]
-        with (self._folder / "log").open("ab") as log:
-            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        self.launch(command)
         self.client = Redis(host="127.0.0.1", port=self.port, socket_timeout=20, decode_responses=True)
-
-    def ready(self) -> None:
-        """Wait until it answers."""
-
-        def answers() -> bool:
-            assert self.process.poll() is None, (self._folder / "log").read_text()
-            try:
-                return bool(self.client.ping())
-            except RedisError:
-                return False
-
-        wait_until(answers, what=f"the server on port {self.port} to answer")
 
     def info(self, section: str) -> dict[str, Any]:
         found: dict[str, Any] = self.client.info(section)
         return found
 
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
-
-    def freeze(self) -> None:
-        self.process.send_signal(signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        self.process.send_signal(signal.SIGCONT)
-
     def restart(self) -> None:
         """Start it again where it was, as what it was told in the beginning."""
-        self._launch(self.port)
+        self._begin(self.port)
         self.ready()
-
-    def close(self) -> None:
-        self.client.close()
-        self.process.kill()
-        self.process.wait()
 
 
 class Group:

@@ -22,7 +22,28 @@ def fresh(word: str) -> str:
     return f"{word} {next(_numbers)}"
 
 
-class World:
+class Issuing:
+    """Has tokens made by an administrator, whose session `admin` is."""
+
+    client: Client
+    admin: str
+
+    def create(self, name: str = "", **terms: Any) -> dict[str, Any]:
+        """A managed token with its secret, of a month and a name of its own unless it is told otherwise."""
+        if not {"duration", "expiresAt"} & set(terms):
+            terms["duration"] = "1month"
+        body = {"name": name or fresh("made"), **terms}
+        token: dict[str, Any] = self.client.done("POST", TOKENS, json_body=body, bearer=self.admin).json()["token"]
+        return token
+
+    def one_time(self, **terms: Any) -> str:
+        """The secret of a new one-time token."""
+        answer = self.client.done("POST", "/api/one-time-tokens", json_body=terms, bearer=self.admin)
+        secret: str = answer.json()["token"]
+        return secret
+
+
+class World(Issuing):
     """The service, a client whose every answer is checked against the document, and three people's sessions."""
 
     def __init__(self, running: Lifespan, described: Described, password: str) -> None:
@@ -33,23 +54,9 @@ class World:
         self.admin, self.viewer, self.user = (self.client.sign_in(name, password) for name in ("admin", "vera", "uma"))
         self.ask, self.get, self.post = self.client.ask, self.client.get, self.client.post
 
-    def create(self, **terms: Any) -> dict[str, Any]:
-        """A managed token with its secret, of a month unless `terms` say otherwise."""
-        if not {"duration", "expiresAt"} & set(terms):
-            terms["duration"] = "1month"
-        body = {"name": fresh("made"), **terms}
-        token: dict[str, Any] = self.client.done("POST", TOKENS, json_body=body, bearer=self.admin).json()["token"]
-        return token
-
     def secret(self, **terms: Any) -> str:
         """The secret of a new managed token."""
         secret: str = self.create(**terms)["token"]
-        return secret
-
-    def one_time(self, **terms: Any) -> str:
-        """The secret of a new one-time token."""
-        answer = self.client.done("POST", "/api/one-time-tokens", json_body=terms, bearer=self.admin)
-        secret: str = answer.json()["token"]
         return secret
 
     def change(self, **changes: Any) -> Answer:

@@ -11,7 +11,7 @@ from tests.api.running import wait_until
 from tests.chaos.conftest import Row
 from tests.chaos.tally import Used, Uses, footprint
 from tests.fault.grouped import Site, killed, move, stopped
-from tests.fault.replaced import nodes_replaced
+from tests.fault.replaced import counts, nodes_replaced
 from tests.server_groups import PLAIN, Node, Six
 from tests.threads import beside
 
@@ -104,7 +104,7 @@ def test_a_node_comes_and_goes(six: Six, site: Site, row: Row) -> None:
     seventh.ready()
     bus = int(seventh.client.config_get("cluster-port")["cluster-port"])
     first.client.execute_command("CLUSTER", "MEET", "127.0.0.1", seventh.port, bus)
-    wait_until(lambda: all(seven(node) for node in six.nodes), what="the nodes to meet")
+    wait_until(lambda: all(counts(node, 7) for node in six.nodes), what="the nodes to meet")
     with beside(used.until_over):
         try:
             homes = {slot: six.holder(slot) for slot in SLOTS[:6]}
@@ -148,8 +148,3 @@ def test_all_addresses_change(six: Six, site: Site, row: Row) -> None:
     row(f"{len(uses.issued)} one-time tokens meanwhile", "0 twice", f"{uses.twice()} twice; {dict(uses.said)}")
     assert set(used.said) <= {200, 503}
     assert uses.twice() == 0
-
-
-def seven(node: Node) -> bool:
-    facts = node.client.cluster("INFO")
-    return bool((facts["cluster_known_nodes"], facts["cluster_state"]) == ("7", "ok"))

@@ -2,6 +2,9 @@
 
 import asyncio
 import re
+from asyncio import StreamReader, StreamWriter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 VARYING = re.compile(rb'date: [^\r]+|x-request-id: [0-9a-f]+-[0-9a-f]+|"request_id":"[0-9a-f]+-[0-9a-f]+"')
 GOOD = b"GET /livez HTTP/1.1\r\nHost: a.test\r\n\r\n"
@@ -9,44 +12,43 @@ GOOD = b"GET /livez HTTP/1.1\r\nHost: a.test\r\n\r\n"
 PATIENCE_SECONDS = 60
 
 
+@asynccontextmanager
+async def _asking(port: int, pieces: tuple[bytes, ...]) -> AsyncIterator[tuple[StreamReader, StreamWriter]]:
+    """A connection to which each piece has gone in a packet."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    for piece in pieces:
+        writer.write(piece)
+        await writer.drain()
+        await asyncio.sleep(0)
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        yield reader, writer
+    writer.close()
+
+
 async def send(port: int, *pieces: bytes) -> bytes:
     """All that comes back until the server closes or has answered as much as it will; each piece in a packet."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    await _write(writer, pieces)
-    if writer.can_write_eof():
-        writer.write_eof()
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        got = await reader.read()
-    writer.close()
-    return got
+    async with _asking(port, pieces) as (reader, writer):
+        if writer.can_write_eof():
+            writer.write_eof()
+        return await reader.read()
 
 
 async def until_closed(port: int, *pieces: bytes) -> bytes:
     """All answers to requests of which the last closes the connection, without what differs between any two."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    await _write(writer, pieces)
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        got = await reader.read()
-    writer.close()
-    return VARYING.sub(b"~", got)
+    async with _asking(port, pieces) as (reader, _):
+        return VARYING.sub(b"~", await reader.read())
 
 
 async def first(port: int, *pieces: bytes) -> bytes:
     """The head of the first answer, on a connection that stays open; each piece in a packet."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    await _write(writer, pieces)
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        head = await reader.readuntil(b"\r\n\r\n")
-    writer.close()
-    return head
+    async with _asking(port, pieces) as (reader, _):
+        return await reader.readuntil(b"\r\n\r\n")
 
 
 async def taken(port: int, beginning: bytes, again: bytes, *, most: int = 64_000_000) -> int:
     """How many bytes of `again` and again a connection takes before it ends."""
-    _, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(beginning)
     sent = 0
-    async with asyncio.timeout(PATIENCE_SECONDS):
+    async with _asking(port, (beginning,)) as (_, writer):
         while not writer.transport.is_closing() and sent < most:
             writer.write(again)
             sent += len(again)
@@ -54,12 +56,4 @@ async def taken(port: int, beginning: bytes, again: bytes, *, most: int = 64_000
                 await writer.drain()
             except ConnectionError:
                 break
-    writer.close()
     return sent
-
-
-async def _write(writer: asyncio.StreamWriter, pieces: tuple[bytes, ...]) -> None:
-    for piece in pieces:
-        writer.write(piece)
-        await writer.drain()
-        await asyncio.sleep(0)

@@ -10,30 +10,19 @@ import pytest
 from tests.api.redis_child import RedisChild
 from tests.api.running import IMPATIENT_MS, Lifespan
 from tests.api.wire import Client
+from tests.api.world import Issuing
 from tests.conftest import PASSWORD, SERVER_KEY
 from tests.fault.lost_replies import proxied
 from tests.store.proxy import FaultProxy
 
 
-class Site(msgspec.Struct, frozen=True):
+class Site(Issuing, msgspec.Struct, frozen=True):
     """A running service and its Redis, and an administrator's session."""
 
     redis: RedisChild
     running: Lifespan
     client: Client
     admin: str
-
-    def create(self, name: str, **terms: object) -> dict[str, str]:
-        """A managed token of a week with its secret."""
-        body = {"name": name, "duration": "7days", **terms}
-        answer = self.client.done("POST", "/api/admin/tokens", json_body=body, bearer=self.admin)
-        token: dict[str, str] = answer.json()["token"]
-        return token
-
-    def one_time(self) -> str:
-        """The secret of a one-time token."""
-        token: str = self.client.done("POST", "/api/one-time-tokens").json()["token"]
-        return token
 
 
 Open = Callable[..., Site]

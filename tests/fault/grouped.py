@@ -8,15 +8,13 @@ from redis.client import NEVER_DECODE
 
 from tests.api.running import IMPATIENT_MS, Lifespan, wait_until
 from tests.api.wire import Answer, Client
-from tests.api.world import fresh
+from tests.api.world import TOKENS, Issuing
 from tests.conftest import PASSWORD
 from tests.fault.book import Book
 from tests.server_groups import Node, Six
 
-TOKENS = "/api/admin/tokens"
 
-
-class Site:
+class Site(Issuing):
     """Three processes on a group of servers, and tokens of which some are revoked."""
 
     PROCESSES = 3
@@ -29,11 +27,6 @@ class Site:
         self.good, self.revoked = [self.create() for _ in range(24)], [self.create() for _ in range(24)]
         for token in self.revoked:
             self.revoke(token)
-
-    def create(self) -> dict[str, str]:
-        body = {"name": fresh("over"), "duration": "7days"}
-        token: dict[str, str] = self.client.done("POST", TOKENS, json_body=body, bearer=self.admin).json()["token"]
-        return token
 
     def revoke(self, token: dict[str, str]) -> None:
         """In force when this returns; confirmed only where there is a replica."""

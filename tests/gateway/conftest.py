@@ -12,7 +12,7 @@ import pytest
 from tests.api.redis_child import RedisChild
 from tests.api.running import ROOT, Lifespan, wait_until
 from tests.api.wire import Answer, Client, Raw
-from tests.api.world import fresh
+from tests.api.world import Issuing
 from tests.conftest import PASSWORD, SERVER_KEY
 from tests.gateway.behind import Application, Counter
 from tests.gateway.child import NGINX_ARGUMENTS, Gateway, nginx_head
@@ -31,14 +31,14 @@ def deployed(program: str, files: tuple[str, ...], replaced: Mapping[str, str], 
     return Gateway(program, port, texts, *arguments)
 
 
-class Site(msgspec.Struct, frozen=True):
+class Site(Issuing, msgspec.Struct, frozen=True):
     """Everything behind a gateway; `counter` stands before the service."""
 
     redis: RedisChild
     running: Lifespan
     counter: Counter
     application: Application
-    service: Client
+    client: Client
     admin: str
 
     @property
@@ -48,18 +48,6 @@ class Site(msgspec.Struct, frozen=True):
             "127.0.0.1:8080": f"127.0.0.1:{self.counter.port}",
             "127.0.0.1:3000": f"127.0.0.1:{self.application.port}",
         }
-
-    def token(self, **terms: object) -> dict[str, str]:
-        """A managed token with its secret."""
-        body = {"name": fresh("gateway"), "duration": "7days", **terms}
-        answer = self.service.done("POST", "/api/admin/tokens", json_body=body, bearer=self.admin)
-        token: dict[str, str] = answer.json()["token"]
-        return token
-
-    def one_time(self) -> str:
-        """The secret of a one-time token."""
-        token: str = self.service.done("POST", "/api/one-time-tokens").json()["token"]
-        return token
 
 
 @pytest.fixture(scope="package")

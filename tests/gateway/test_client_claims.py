@@ -40,7 +40,7 @@ SAME = dict.fromkeys(_OWN, "same")
 
 
 def test_the_application_learns_who_it_is_and_not_the_secret(deployment: Deployment) -> None:
-    token = deployment.site.token(subject="svc:a", scopes=["a", "b"])
+    token = deployment.site.create(subject="svc:a", scopes=["a", "b"])
     for spoofed in ({}, SPOOFED):
         headers = deployment.passed("GET", "/", token["token"], headers=spoofed)["headers"]
         assert headers["x-token-id"] == [token["id"]]
@@ -66,7 +66,7 @@ def test_what_there_is_nothing_to_say_of_is_left_out_and_not_said_empty(deployme
     """A session has no name, and a refusal for the network neither a challenge nor a limit."""
     passed = deployment.passed("GET", "/", deployment.site.admin, headers=SPOOFED)["headers"]
     assert [name for name, values in passed.items() if "" in values] == []
-    elsewhere = deployment.site.token(allowedNetworks=["203.0.113.0/24"])["token"]
+    elsewhere = deployment.site.create(allowedNetworks=["203.0.113.0/24"])["token"]
     refused = deployment.refused(403, "GET", "/", elsewhere)
     assert [name for name, value in refused.headers if not value] == []
 
@@ -75,7 +75,7 @@ def test_the_address_that_counts_is_the_one_the_gateway_sees(deployment: Deploym
     # Envoy names a client on its own machine by an address of the machine.
     address = deployment.passed("GET", "/", deployment.site.admin)["headers"]["x-forwarded-for"][0]
     assert (address == "127.0.0.1") is (deployment.name != "envoy")
-    here, elsewhere = (deployment.site.token(allowedNetworks=[net])["token"] for net in (address, "203.0.113.0/24"))
+    here, elsewhere = (deployment.site.create(allowedNetworks=[net])["token"] for net in (address, "203.0.113.0/24"))
     deployment.passed("GET", "/", here)
     deployment.passed("GET", "/", here, headers={"X-Forwarded-For": "203.0.113.9"})
     deployment.refused(403, "GET", "/", elsewhere)
@@ -99,7 +99,7 @@ def test_a_preflight_reaches_the_application_without_a_credential_and_speaks_for
 
 
 def test_a_header_that_the_client_names_as_of_one_hop_counts_all_the_same(deployment: Deployment) -> None:
-    token = deployment.site.token(subject="svc:a", scopes=["x"])
+    token = deployment.site.create(subject="svc:a", scopes=["x"])
     named = ["close", *SPOOFED, "X-Forwarded-For", "X-Required-Scope", "X-Original-URI"]
     hop = f"Connection: keep-alive, upgrade\r\nConnection: {','.join(named)}\r\n"
     lines = f"Host: x\r\nX-Token: {token['token']}\r\n{hop}\r\n"
@@ -111,7 +111,7 @@ def test_a_header_that_the_client_names_as_of_one_hop_counts_all_the_same(deploy
     seen = dict(answer.json()["headers"])
     assert (seen["x-token-id"], seen["remote-user"], seen["x-token-scopes"]) == (token["id"], "svc:a", "x")
     assert deployment.raw(f"GET /orders/7 HTTP/1.1\r\n{lines}").status == 403
-    bound = deployment.site.token(allowedNetworks=["127.0.0.0/8"])["token"]
+    bound = deployment.site.create(allowedNetworks=["127.0.0.0/8"])["token"]
     assert deployment.raw(f"GET / HTTP/1.1\r\n{lines}".replace(token["token"], bound)).status == 200
 
 
@@ -131,7 +131,7 @@ def test_caddy_passes_a_literal_placeholder_on_before_2_11_and_nothing_since(
     deployment = Deployment(gateway, site, "caddy")
     try:
         assert deployment.passed("GET", "/", site.admin, headers=SPOOFED)["headers"].get("x-token-name") == said
-        token = site.token()
+        token = site.create()
         assert deployment.passed("GET", "/", token["token"])["headers"]["x-token-name"] == [quote(token["name"])]
         deployment.refused(401, "GET", "/")
     finally:

@@ -68,8 +68,8 @@ def test_every_file_is_run() -> None:
 
 
 def test_the_application_knows_who_calls_and_nobody_else_comes_in(program: Program) -> None:
-    token = program.site.token(subject="svc:a", scopes=["a", "orders:*"])
-    nobody = program.site.token()
+    token = program.site.create(subject="svc:a", scopes=["a", "orders:*"])
+    nobody = program.site.create()
     known = {"id": token["id"], "subject": "svc:a", "scopes": ["a", "orders:*"], "kind": "managed"}
     assert program.passed(token["token"]) == {**known, "name": token["name"]}
     assert program.passed(token["token"], "/orders/")
@@ -87,7 +87,7 @@ def test_the_application_knows_who_calls_and_nobody_else_comes_in(program: Progr
     assert bad.problem(401, "invalid_token")
     missing_scope = program.refused(403, nobody["token"], "/orders/")
     assert 'scope="orders:read"' in (missing_scope.header("www-authenticate") or "")
-    elsewhere = program.site.token(allowedNetworks=["203.0.113.0/24"])["token"]
+    elsewhere = program.site.create(allowedNetworks=["203.0.113.0/24"])["token"]
     assert program.refused(403, elsewhere).json()["code"] == "network_denied"
     with Raw(program.gateway.port) as raw:
         line = f"Authorization: Bearer {token['token']}\r\n"
@@ -96,7 +96,7 @@ def test_the_application_knows_who_calls_and_nobody_else_comes_in(program: Progr
 
 
 def test_a_used_up_limit_is_429_and_says_when_to_come_back(program: Program) -> None:
-    secret = program.site.token(limits=[{"limit": 1, "periodSeconds": 86400}])["token"]
+    secret = program.site.create(limits=[{"limit": 1, "periodSeconds": 86400}])["token"]
     program.passed(secret)
     answer = program.refused(429, secret)
     assert int(answer.header("retry-after") or 0) > 3600
@@ -161,7 +161,7 @@ def test_a_yes_whose_head_breaks_off_is_503(site: Site) -> None:
     """Wherever: half a scope may be another one. asyncio, Node, Go and Java read no such head."""
     token_check = runpy.run_path(str(CLIENTS / "wsgi.py"))["TokenCheck"]
     with Raw(site.running.port) as raw:
-        secret = site.token(subject="billing", scopes=["orders:read-own"])["token"]
+        secret = site.create(subject="billing", scopes=["orders:read-own"])["token"]
         raw.send(f"GET /validate HTTP/1.1\r\nHost: x\r\nX-Token: {secret}\r\nConnection: close\r\n\r\n".encode())
         whole = raw.rest()
     cuts = [*range(0, whole.index(b"\r\nx-request-id:"), 5), len(whole)]

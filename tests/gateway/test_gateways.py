@@ -22,7 +22,7 @@ def test_a_bad_token_is_told_from_none(deployment: Deployment) -> None:
 
 
 def test_programs_that_know_basic_alone_give_the_token_so(deployment: Deployment) -> None:
-    secret = deployment.site.token()["token"]
+    secret = deployment.site.create()["token"]
     for pair in (("x-access-token", secret), (secret, "")):
         headers = deployment.passed("GET", "/", "", basic=pair)["headers"]
         assert "authorization" not in headers
@@ -38,7 +38,7 @@ def test_a_doubled_authorization_is_refused_as_a_wrong_one_is(deployment: Deploy
 
 
 def test_the_other_two_headers_carry_a_token_too(deployment: Deployment) -> None:
-    secret = deployment.site.token()["token"]
+    secret = deployment.site.create()["token"]
     for name in ("X-API-Key", "X-Token"):
         assert secret not in str(deployment.passed("GET", "/", "", headers={name: secret}))
 
@@ -57,8 +57,8 @@ def test_a_fault_of_the_application_stays_its_own(deployment: Deployment) -> Non
 
 
 def test_a_scope_is_required_where_the_configuration_says_so(deployment: Deployment) -> None:
-    without, with_it = deployment.site.token(scopes=["x"]), deployment.site.token(scopes=["orders:read"])
-    wide = deployment.site.token(scopes=["orders:*"])
+    without, with_it = deployment.site.create(scopes=["x"]), deployment.site.create(scopes=["orders:read"])
+    wide = deployment.site.create(scopes=["orders:*"])
     answer = deployment.ask("GET", "/orders/7", without["token"], headers={"X-Required-Scope": "x"})
     assert answer.status in (401, 403)
     for token in (with_it, wide):
@@ -68,7 +68,7 @@ def test_a_scope_is_required_where_the_configuration_says_so(deployment: Deploym
 def test_a_path_is_matched_as_an_application_reads_it(deployment: Deployment) -> None:
     """Else a one-time token, which anybody may be given, is enough for every path, and a scope is required of nobody."""
     before = deployment.site.application.requests
-    unheld, once = deployment.site.token(scopes=["x"])["token"], deployment.site.one_time()
+    unheld, once = deployment.site.create(scopes=["x"])["token"], deployment.site.one_time()
     asking = "Access-Control-Request-Method: PUT"
     for up in ("..", "%2e%2e", ".%2E"):
         for start in (
@@ -84,25 +84,25 @@ def test_a_path_is_matched_as_an_application_reads_it(deployment: Deployment) ->
         # nginx sends /orders to /orders/.
         assert deployment.raw(head).status in (301, 400, 403, 404), path
     assert deployment.site.application.requests == before
-    deployment.passed("GET", "/%6frders/7", deployment.site.token(scopes=["orders:read"])["token"])
+    deployment.passed("GET", "/%6frders/7", deployment.site.create(scopes=["orders:read"])["token"])
     # What only begins so is another path.
     deployment.passed("GET", "/orders-x", unheld)
 
 
 def test_a_missing_scope_is_403_and_named(deployment: Deployment) -> None:
-    answer = deployment.refused(403, "GET", "/orders/7?required_scope=x", deployment.site.token(scopes=["x"])["token"])
+    answer = deployment.refused(403, "GET", "/orders/7?required_scope=x", deployment.site.create(scopes=["x"])["token"])
     assert 'scope="orders:read"' in (answer.header("www-authenticate") or "")
 
 
 def test_a_revoked_token_passes_no_more(deployment: Deployment) -> None:
-    token = deployment.site.token()
+    token = deployment.site.create()
     deployment.passed("GET", "/", token["token"])
-    deployment.site.service.ask("DELETE", f"/api/admin/tokens?id={token['id']}", bearer=deployment.site.admin)
+    deployment.site.client.ask("DELETE", f"/api/admin/tokens?id={token['id']}", bearer=deployment.site.admin)
     deployment.refused(401, "GET", "/", token["token"])
 
 
 def test_a_used_up_limit_is_429_and_says_when_to_come_back(deployment: Deployment) -> None:
-    secret = deployment.site.token(limits=[{"limit": 2, "periodSeconds": 86400}])["token"]
+    secret = deployment.site.create(limits=[{"limit": 2, "periodSeconds": 86400}])["token"]
     for _ in range(2):
         # What a request costs is the gateway's to say.
         said = deployment.passed("GET", "/", secret, headers={"X-Token-Cost": "2"})

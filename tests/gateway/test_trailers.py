@@ -44,12 +44,12 @@ def status(proxy: Gateway, *fields: str, trailer: str) -> bytes:
 
 
 def test_an_address_in_a_trailer_lets_nobody_in(proxy: Gateway, site: Site) -> None:
-    secret = site.token(allowedNetworks=["10.0.0.0/8"])["token"]
+    secret = site.create(allowedNetworks=["10.0.0.0/8"])["token"]
     for trailer in ("", "X-Forwarded-For: 10.1.2.3\r\n"):
         assert status(proxy, f"X-Token: {secret}", trailer=trailer) == b"403"
 
 
 def test_a_credential_in_a_trailer_is_none(proxy: Gateway, site: Site) -> None:
-    secret = site.token()["token"]
+    secret = site.create()["token"]
     assert status(proxy, f"X-Token: {secret}", trailer="") == b"200"
     assert status(proxy, trailer=f"X-Token: {secret}\r\n") == b"401"
