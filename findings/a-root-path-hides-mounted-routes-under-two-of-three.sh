@@ -24,6 +24,8 @@ app = Starlette(routes=[Route("/tokens", tokens), Mount("/v1", routes=[Route("/t
 PYTHON
 cat > ask.py <<'PYTHON'
 import http.client
+import os
+import signal
 import socket
 import subprocess
 import time
@@ -56,14 +58,16 @@ commands = {
 for name, command in commands.items():
     port = free_port()
     arguments = [*command.format(port).split(), "--root-path", "/api"]
-    server = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    server = subprocess.Popen(arguments, start_new_session=True, **quiet)
     try:
         wait_for(port)
         paths = ("/tokens", "/v1/tokens", "/api/tokens", "/api/v1/tokens")
         print(name, *(f"{path} {ask(port, path)[0]}" for path in paths), sep=", ")
         print("    url and url_for:", ask(port, "/tokens")[1])
     finally:
-        server.kill()
+        # Hypercorn has its worker in a process of its own.
+        os.killpg(server.pid, signal.SIGKILL)
         server.wait()
 PYTHON
 seen=$(venv/bin/python ask.py)
