@@ -71,7 +71,7 @@ class Router:
 
     def find(self, scope: Scope) -> Path | None:
         """What lies at a request's path; its parameters are put into the scope."""
-        # With its slash, because /tokens-old does not lie below /tokens.
+        # With its slash: a proxy may take /val off, and /validate does not lie below it.
         if self._prefix and scope["path"].startswith(f"{self._prefix}/"):
             scope["path"] = scope["path"].removeprefix(self._prefix)
         elif scope["path"] == self._metadata:

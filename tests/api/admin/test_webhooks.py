@@ -110,6 +110,8 @@ async def test_a_repeated_rotation_of_a_webhook_keeps_the_secret_before_it(still
     assert (first.status, again.status, again.json()) == (201, 201, first.json())
     known = await still.rules.webhooks.registry.find(created["id"])
     assert known.secrets(still.clock()) == [first.json()["secret"], created["secret"]]
+    ends_at = known.webhook.previous_until
+    assert [len(known.secrets(at)) for at in (ends_at - 0.001, ends_at)] == [2, 1]
     last = await admin.ask("POST", path, json_body={"overlapSeconds": 3600}, headers={"Idempotency-Key": "k2"})
     assert last.json()["secret"] != first.json()["secret"]
     # What these tries made signs no more by itself, so that a repeat must not show it as if it did.

@@ -250,3 +250,13 @@ async def test_the_metadata_of_an_issuer_with_a_path_lies_before_that_path_too(m
         asked = [await client.get(path) for path in (METADATA, f"{METADATA}/a/tokens", f"/a/tokens{METADATA}")]
         assert [answer.json()["issuer"] for answer in asked] == ["https://example.com/a/tokens"] * 3
         assert (await client.get(f"{METADATA}/a")).status_code == 404
+
+
+async def test_a_path_of_ours_that_begins_as_the_path_before_it_is_left_whole(make_service: MakeService) -> None:
+    service = await make_service(background=False, public_url="https://example.com/val")
+    async with asking(service, "http://up") as client:
+        assert [(await client.get(path)).status_code for path in ("/validate", "/val/validate", "/val")] == [
+            401,
+            401,
+            404,
+        ]
