@@ -15,10 +15,10 @@ local function add(key, new, sign, period, count, keep)
   -- Nothing can be added to what is no count of ours, and the other uses of this second must not be lost with it.
   if count == '0' or redis.pcall('HINCRBY', key, sign .. period, count) ~= tonumber(count) then return end
   redis.call('EXPIRE', key, keep)
-  if redis.call('HLEN', key) == 1 then return redis.call('HSET', key, 't', period) end -- nothing to be folded
+  if redis.call('HSETNX', key, 't', period) == 1 then return end -- behind a first one there is nothing to be folded
   local told = redis.call('HGET', key, 't')
   if told == period or new[#new] == key then return end -- the other sign began it
-  redis.call('HSET', key, 't', string.match(told or '', '^%d+$') and told .. '-' .. period or '-') -- '-': search all
+  redis.call('HSET', key, 't', string.match(told, '^%d+$') and told .. '-' .. period or '-') -- '-': search all
   new[#new + 1] = key
 end
 for place = 5, #KEYS, 3 do
@@ -35,7 +35,7 @@ for place = 5, #KEYS, 3 do
       redis.call('HSET', metadata, unpack(said))
       note(uses, used_at, id)
       if last == 0 and not redis.call('ZSCORE', last_uses, id) then -- no more among those never used
-        for _, list in ipairs({on, off, dead}) do redis.call('ZADD', list, 'XX', 'INCR', '-5e15', id) end
+        for _, set in ipairs({on, off, dead}) do if redis.call('ZADD', set, 'XX', 'INCR', -5e15, id) then break end end
       end
     end
     add(days, new_days, 'a', day, allowed, keep_days)
