@@ -65,11 +65,11 @@ schemathesis: .venv/dev.stamp .tools/schemathesis/stamp ## ask a service all tha
 	@$(VENV_PYTHON) -m tests.api.schemathesis .tools/schemathesis/bin/python $(ARGS)
 
 GENERATORS = openapi-python-client openapi-typescript oapi-codegen openapi-generator
-generators: .venv/dev.stamp system-packages $(GENERATORS:%=.tools/%/stamp) ## make, compile and use four clients of the OpenAPI document
+generators: .venv/dev.stamp system-packages $(GENERATORS:%=.tools/%/stamp) ## make, compile and use four clients of the OpenAPI document (minutes of installing at first)
 	@$(VENV_PYTHON) -m tests.generators
 
 IMPORTS = imports litellm better-auth
-imports: .venv/dev.stamp system-packages $(IMPORTS:%=.tools/%/stamp) ## move tokens of seven other systems here, by the queries of deploy/IMPORT.md
+imports: .venv/dev.stamp system-packages $(IMPORTS:%=.tools/%/stamp) ## move tokens of seven other systems here, by the queries of deploy/IMPORT.md (minutes of installing at first)
 	@$(VENV_PYTHON) -m tests.imports .tools/imports/bin/python .tools/litellm/bin/python .tools/better-auth
 
 sbom: .tools/cyclonedx/stamp .tools/runtime/stamp ## list all that is installed with the service, as CycloneDX, in dist/sbom.cdx.json

@@ -42,8 +42,8 @@ def main(python: str, with_litellm: str, modules: str) -> int:
     failed = 0
     with tempfile.TemporaryDirectory(prefix="tk") as name:
         folder = Path(name)
-        # LiteLLM would ask the internet for the prices of models.
-        environment = {**os.environ, "LITELLM_LOCAL_MODEL_COST_MAP": "true"}
+        # LiteLLM would ask the internet for the prices of models, and PostgreSQL's wheel warns without such a folder.
+        environment = {**os.environ, "LITELLM_LOCAL_MODEL_COST_MAP": "true", "XDG_RUNTIME_DIR": name}
         others = [
             [str(Path(with_litellm).absolute()), str(HERE / "litellm_key.py")],
             ["node", str(HERE / "better_auth.mjs"), str(Path(modules).absolute())],
