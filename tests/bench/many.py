@@ -36,13 +36,13 @@ class Done:
         )
 
 
-def rows(client: Client) -> dict[str, Done]:
-    """All that is measured, by name; what was imported stays, what was deactivated is activated again."""
+def rows(client: Client, count: int) -> dict[str, Done]:
+    """All that is measured, by name, the import of so many; what was imported stays, what was deactivated is activated again."""
     return {
         "deactivated by filter": changed(client, "active", {"isActive": False}, {"q": "scale 1"}),
         "activated by filter": changed(client, "inactive", {"isActive": True}, {"q": "scale 1"}),
         "exported": exported(client),
-        "imported": imported(client, IMPORTED),
+        "imported": imported(client, count),
     }
 
 
