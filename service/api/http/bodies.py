@@ -151,7 +151,7 @@ class Json(Response):
 
 
 class LongJson(StreamingResponse):
-    """The same in pieces that were written before, each sent in a turn of its own."""
+    """The same in pieces that were written before, each sent in a turn of its own and let go with that."""
 
     def __init__(self, pieces: list[bytes], status: int) -> None:
         super().__init__(_in_turn(pieces), status)
@@ -209,6 +209,6 @@ async def in_pieces(texts: AsyncIterator[Iterable[bytes]]) -> AsyncIterator[byte
 
 
 async def _in_turn(pieces: list[bytes]) -> AsyncIterator[bytes]:
-    for piece in pieces:
-        yield piece
+    while pieces:
+        yield pieces.pop(0)
         await give_way()
