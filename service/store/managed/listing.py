@@ -137,8 +137,9 @@ class Listing:
         async for rows in ahead(self._everywhere(query, now)):
             for start in range(0, len(rows), _ALL_AT_ONCE):
                 part = rows[start : start + _ALL_AT_ONCE]
-                found = await patiently(partial(self._admitted, query, part, asked, now))
-                yield [record for _, record in found]
+                admitted = partial(self._admitted, query, part, asked, now)
+                # Held by nothing else here: whoever works on the list may take them out of it one by one.
+                yield [record for _, record in await patiently(admitted)]
 
     async def count(self, query: Query, now: float) -> int:
         """How many tokens a query finds, in slices that let others through."""

@@ -1,6 +1,7 @@
 """Lists of very many: no scan holds the service, each goes on from where it was, and one that takes long ends early."""
 
 import asyncio
+import sys
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -387,3 +388,14 @@ async def test_a_token_used_again_moves_in_the_list_by_last_use(still: Service, 
     await still.rules.managed.tokens.revoke(one.token.token_id, ADMIN)
     tokens, _, _ = await still.rules.managed.queries.page(Query(sort="last_used_at", statuses=frozenset(Status)))
     assert [token.name for token in tokens] == ["one", "two", "never"]
+
+
+async def test_records_that_are_taken_out_of_a_list_of_everything_are_let_go(still: Service) -> None:
+    """Else megabytes go in one step, once the next ones were read."""
+    await create_many(still, *[f"token {number}" for number in range(3)])
+    references, alone = [], object()
+    async for records in still.rules.managed.queries.everything(Query()):
+        while records:
+            record = records.pop()
+            references.append(sys.getrefcount(record))
+    assert references == 3 * [sys.getrefcount(alone)]
