@@ -55,7 +55,7 @@ class Clock:
         self.now = max(self.now, time.time())
 
 
-class Turned(Wrapped):
+class OnClock(Wrapped):
     """A Redis that tells the service the time of its clock, as far as it is asked for it; its scripts go by the real one."""
 
     def __init__(self, link: Any, clock: Clock) -> None:
@@ -179,7 +179,7 @@ async def make_service(make_settings: Callable[..., Settings], clock: Clock) -> 
                 # A loaded machine may stall for longer than the service would wait.
                 link = Pipeline(connector(settings.redis_url, timeout_seconds=5), timeout_seconds=5)
                 stack.push_async_callback(link.aclose)
-            service = Service(settings, clock=clock, links=[wrap(Turned(link, clock))] * shards)
+            service = Service(settings, clock=clock, links=[wrap(OnClock(link, clock))] * shards)
             stack.push_async_callback(service.rules.accounts.passwords.aclose)
             if background and not fake:  # fakeredis knows no INFO, so nothing watches it
                 await stack.enter_async_context(service.lifespan())

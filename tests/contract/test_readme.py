@@ -4,7 +4,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +11,8 @@ from typing import NamedTuple
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.api.running import COMMAND, ROOT, said_at_the_start
+
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(sh)?\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 
@@ -35,19 +35,12 @@ def started() -> Iterator[Started]:
     """What `make run` executes, on a port that is free; the README's may be taken on this machine."""
     # The socket of the embedded Redis lies in it, and its path must stay short.
     home = Path(tempfile.mkdtemp(prefix="tk"))
-    command = [sys.executable, "-m", "service", "serve"]
     environment = {**plain(home), "TOKENS_PORT": "0"}
-    with subprocess.Popen(command, env=environment, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        printed = ""
-        for line in process.stdout:
-            printed += line
-            if "listens on" in line:
-                break
-        port = re.search(r"listens on http://127\.0\.0\.1:(\d+)", printed)
+    with subprocess.Popen([*COMMAND, "serve"], env=environment, cwd=ROOT, stdout=subprocess.PIPE) as process:
+        printed, _, port = said_at_the_start(process)
         password = re.search(r"^ *password +(\S+)$", printed, re.MULTILINE)
-        assert port is not None and password is not None, printed
-        yield Started(port[1], password[1], home)
+        assert password is not None, printed
+        yield Started(str(port), password[1], home)
         process.terminate()
         process.wait(timeout=120)
     shutil.rmtree(home)
