@@ -208,6 +208,22 @@ def test_no_derived_token_outlives_its_parent_though_a_right_was_lost_while_it_w
     assert fragile.client.get("/validate", bearer=derived).status == 401
 
 
+@pytest.mark.parametrize("lost", ["xadd", "zadd", "append", "hset"])
+def test_a_create_for_which_a_right_was_lost_is_made_when_it_is_repeated(fragile: Site, lost: str) -> None:
+    body, key = {"name": f"made-{lost}", "duration": "7days"}, {"Idempotency-Key": lost}
+
+    def create() -> Answer:
+        return fragile.client.post(TOKENS, body, bearer=fragile.admin, headers=key)
+
+    with without(fragile.redis, lost):
+        create().problem(503, "store_unavailable")
+    wait_until(lambda: create().status != 503, what="creating to work again")
+    secret = create().json()["token"]["token"]
+    assert fragile.client.get("/validate", bearer=secret).status == 200
+    found = fragile.client.get(f"{TOKENS}?q={body['name']}", bearer=fragile.admin).json()["tokens"]
+    assert [token["name"] for token in found] == [body["name"]]
+
+
 @pytest.mark.parametrize("lost", ["hset", "xadd"])
 def test_a_rotation_for_which_a_right_was_lost_leaves_the_token_as_it_was(fragile: Site, lost: str) -> None:
     token = fragile.create(fresh("rotated"))

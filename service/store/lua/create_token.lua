@@ -18,9 +18,8 @@ local credential, reason, metadata, on, expiries, names, owned, block, events = 
 local id, name, member, row, created, expires, record, reason_until, keep, entry, seal = unpack(ARGV)
 if redis.call('EXISTS', metadata) == 1 then return id end
 local holder = redis.call('ZRANGEBYLEX', names, '[' .. name, '(' .. name .. 'g', 'LIMIT', 0, 1)[1]
-if holder then
-  return string.sub(holder, #name + 1)
-end
+-- Its own where an earlier try was cut off before the record.
+if holder and holder ~= name .. id then return string.sub(holder, #name + 1) end
 -- First, so that without its entry nothing is changed.
 redis.call('XADD', events, 'MAXLEN', '~', keep, '*', 'e', entry, 's', seal)
 redis.call('ZADD', expiries, expires == '0' and created or expires, id)
