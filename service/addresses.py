@@ -6,6 +6,7 @@ Where a request comes from is decided in `api/http/proxies.py`, where a webhook 
 from collections.abc import Iterable
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -17,6 +18,23 @@ _GROUP_LENGTHS = {4: (32, 24), 6: (64, 48)}
 def read_networks(texts: Iterable[str]) -> tuple[Network, ...]:
     """The networks of these texts (CIDR or single addresses), IPv4 inside IPv6 as IPv4. Raises ValueError."""
     return tuple(_read_network(text.strip()) for text in texts)
+
+
+def is_normal(text: str) -> bool:
+    """Is this a network in its normal form, as `str` of one that was read gives it? Maybe so where it says no.
+
+    Told in a tenth of the time in which one is read and written: a line of an import may have fifty of them.
+    """
+    address, _, length = text.partition("/")
+    family, bits = (AF_INET6, 128) if ":" in address else (AF_INET, 32)
+    try:
+        packed, prefix = inet_pton(family, address), int(length)
+    except (OSError, ValueError):
+        return False
+    if not 0 <= prefix <= bits or str(prefix) != length or (family == AF_INET6 and "." in address):
+        return False
+    has_host = int.from_bytes(packed, "big") & ((1 << (bits - prefix)) - 1)
+    return not has_host and inet_ntop(family, packed) == address
 
 
 def _read_network(text: str) -> Network:
