@@ -14,8 +14,8 @@ def only(signs: bytes) -> bytes:
 TOKEN_ID = re.compile(r"[0-9a-f]{16}")
 # Whom a token speaks for, as header fields can say it; in them `-` alone stands for nobody.
 SUBJECT = r"[!-,.-~][!-~]{0,127}|-[!-~]{1,127}"
-# What a client calls a request that it may repeat: printable characters.
-REQUEST_KEY = re.compile(r"[!-~]{1,64}")
+# What a client calls a request that it may repeat: printable characters. A field has no space at either end.
+REQUEST_KEY = re.compile(r"[!-~]([ -~]{0,62}[!-~])?")
 # Request ids go into the log and back to the client: a short one of these signs is passed on, any other replaced.
 REQUEST_ID_SIGNS = only((string.ascii_letters + string.digits + "._-").encode())
 REQUEST_ID_LENGTH = 64

@@ -154,7 +154,7 @@ REFUSED = [
     ("listTokens sort", "size"),
     ("listTokens limit", 201),
     ("listAuditEntries cursor", "x"),
-    ("createToken Idempotency-Key", "a b"),
+    ("createToken Idempotency-Key", "a\tb"),
     ("createToken Idempotency-Key", "k" * 65),
     ("consumeOneTimeToken Idempotency-Key", ""),
 ]

@@ -203,14 +203,15 @@ def test_the_header_adds_scopes_to_those_of_the_query(
 @pytest.mark.parametrize(
     ("keys", "client", "request_"),
     [
-        ([b"k"], ("10.0.0.1", 1), "gateway k"),
-        ([b"k"], None, "gateway k"),  # a unix socket has no address
+        ([b"k"], ("10.0.0.1", 1), "gateway\nk"),
+        ([b"k"], None, "gateway\nk"),  # a unix socket has no address
         ([b"k"], ("192.0.2.1", 1), ""),
         ([b"k", b"k"], ("10.0.0.1", 1), ""),
-        ([b"k" * 64], ("10.0.0.1", 1), "gateway " + "k" * 64),
+        ([b"k" * 64], ("10.0.0.1", 1), "gateway\n" + "k" * 64),
         ([b"k" * 65], ("10.0.0.1", 1), ""),
         ([b""], ("10.0.0.1", 1), ""),
-        ([b"a b"], ("10.0.0.1", 1), ""),
+        ([b"a b"], ("10.0.0.1", 1), "gateway\na b"),
+        ([b"a\tb"], ("10.0.0.1", 1), ""),
         ([b"\xe9"], ("10.0.0.1", 1), ""),
         ([], ("10.0.0.1", 1), ""),
     ],

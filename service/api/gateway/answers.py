@@ -54,8 +54,8 @@ def retried_request(headers: Headers, client: tuple[str, int] | None, trusted: T
     if len(keys) != 1 or not trusted.trusts(client[0] if client else ""):
         return ""
     key = keys[0].decode("latin-1")
-    # The space keeps it apart from every Idempotency-Key: who knows a gateway's request id cannot repeat its question.
-    return f"gateway {key}" if REQUEST_KEY.fullmatch(key) else ""
+    # The line's end keeps it apart from any Idempotency-Key: who knows a gateway's id cannot repeat its question.
+    return f"gateway\n{key}" if REQUEST_KEY.fullmatch(key) else ""
 
 
 def request_cost(headers: Headers, client: tuple[str, int] | None, trusted: TrustedProxies) -> int:

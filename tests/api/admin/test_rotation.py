@@ -124,7 +124,7 @@ def _another(path: str) -> dict[str, object]:
     return {"overlapSeconds": 61} if "rotate" in path else {"description": "other"}
 
 
-@pytest.mark.parametrize("key", ["x" * 65, "two words", "\u00e9"])
+@pytest.mark.parametrize("key", ["x" * 65, "two\twords", "\u00e9"])
 async def test_an_odd_idempotency_key_is_refused_and_nothing_made(admin: Person, key: str) -> None:
     answer = await admin.ask(
         "POST", TOKENS, json_body={"name": "n", "duration": "7days"}, headers={"Idempotency-Key": key}
