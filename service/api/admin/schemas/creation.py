@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from service.addresses import is_normal, read_networks
+from service.addresses import as_written, read_networks
 from service.api.admin.schemas.limits import LimitsGiven, limits_given
 from service.api.http.timestamps import Instant, parse_rfc3339
 from service.errors import wrong
@@ -94,8 +94,8 @@ def clean_networks(networks: tuple[str, ...]) -> tuple[str, ...]:
     """The networks in their normal form. Raises InvalidRequest with an example."""
     cleaned: list[str] = []
     for network in networks:
-        if is_normal(network):
-            cleaned.append(network)
+        if told := as_written(network):
+            cleaned.append(told)
             continue
         try:
             cleaned.extend(map(str, read_networks((network,))))
