@@ -224,18 +224,23 @@ def test_a_create_for_which_a_right_was_lost_is_made_when_it_is_repeated(fragile
     assert [token["name"] for token in found] == [body["name"]]
 
 
-@pytest.mark.parametrize("lost", ["hset", "xadd"])
+@pytest.mark.parametrize("lost", ["hset", "xadd", "del"])
 def test_a_rotation_for_which_a_right_was_lost_leaves_the_token_as_it_was(fragile: Site, lost: str) -> None:
-    token = fragile.create(fresh("rotated"))
+    token, other = fragile.create(fresh("rotated")), fragile.create(fresh("rotated"))
 
-    def rotate() -> Answer:
-        return fragile.client.post(f"{TOKENS}/{token['id']}/rotate", {"overlapSeconds": 60}, bearer=fragile.admin)
+    def rotate(token_id: str) -> Answer:
+        return fragile.client.post(f"{TOKENS}/{token_id}/rotate", {"overlapSeconds": 60}, bearer=fragile.admin)
 
     with without(fragile.redis, lost):
-        rotate().problem(503, "store_unavailable")
+        rotate(token["id"]).problem(503, "store_unavailable")
+        fragile.client.post(f"{TOKENS}/{other['id']}/rotate", bearer=fragile.admin).problem(503, "store_unavailable")
     wait_until(lambda: fragile.client.get("/validate", bearer=token["token"]).status == 200, what="validations")
-    renewed = rotate().json()["token"]["token"]
+    renewed = rotate(token["id"]).json()["token"]["token"]
     assert fragile.client.get("/validate", bearer=renewed).status == 200
+    # Whoever takes the other away has its secret in the record.
+    assert fragile.client.get("/validate", bearer=other["token"]).status == 200
+    assert fragile.client.ask("DELETE", f"{TOKENS}?id={other['id']}", bearer=fragile.admin).status == 200
+    assert fragile.client.get("/validate", bearer=other["token"]).status == 401
 
 
 def test_a_full_redis_still_validates_consumes_and_revokes_but_issues_nothing(fragile: Site) -> None:

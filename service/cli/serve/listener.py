@@ -166,6 +166,11 @@ class _Workers(Multiprocess):
         if not self.started and not self.should_exit.is_set():
             self._await_ready(1.0)
 
+    def handle_ttin(self) -> None:
+        """Begin one more, as the others are begun."""
+        self.processes_num += 1
+        self.processes.append(self._begin())
+
     def handle_signals(self) -> None:
         """Pass SIGHUP on: a worker reads its accounts again without leaving its connections."""
         super().handle_signals()

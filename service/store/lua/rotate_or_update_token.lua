@@ -1,7 +1,8 @@
 --[[ Rotate managed tokens, change or activate them: each record is written anew, unless it changed since it was read.
 KEYS[1]  active tokens (zset)   KEYS[2]  ended or switched off (zset)   KEYS[3]  expired tokens (zset)
 KEYS[4]  expiries (zset)   KEYS[5]  purges (zset)   KEYS[6]  last uses (zset)   KEYS[7]  audit log (stream)
-KEYS[8...] of each: credential, reason it may be gone, previous secret in its overlap, its reason, credential to end,
+KEYS[8]  a key that nobody keeps (string)
+KEYS[9...] of each: credential, reason it may be gone, previous secret in its overlap, its reason, credential to end,
          its reason (string), metadata (hash), its block of folded names (string), derived tokens that end (zset)
 ARGV[1]  audit entries to keep    ARGV[2...]  of each as below, `..._until` in milliseconds, 0 for never; `version` and
          `contests` as they were read; `record` empty for a token that stays off, `why` if it is not written yet,
@@ -9,22 +10,22 @@ ARGV[1]  audit entries to keep    ARGV[2...]  of each as below, `..._until` in m
 returns  of each: 1 written | 0 changed meanwhile, or gone
 cost     O(k log n + d) for k tokens with d derived from them
 ]]
-local on, off, dead, expiries, purges, used, events = unpack(KEYS, 1, 7)
+local on, off, dead, expiries, purges, used, events, nothing = unpack(KEYS, 1, 8)
 local at, replies, keep = 2, {}, ARGV[1]
 local function put(key, text, till) redis.call('SET', key, text, unpack(till + 0 == 0 and {} or {'PXAT', till})) end
-for key = 8, #KEYS, 9 do
+for key = 9, #KEYS, 9 do
   local credential, reason, older, older_why, ended, ended_why, metadata, block, derived = unpack(KEYS, key, key + 8)
   local id, version, contests, created, expires, record, why, reason_until = unpack(ARGV, at, at + 7)
   local older_record, older_until, gone_until, old_row, row, entry, seal, count = unpack(ARGV, at + 8, at + 15)
   local known, fields, is_on = redis.call('HMGET', metadata, '@digest', '@version', '@contests'), at + 16, record ~= ''
   local is_current = known[1] and (known[2] or '1') == version and (known[3] or '0') == contests
   if is_current then
-    -- Of nothing: behind this a full server writes on. Then the entry, without which nothing is changed, and the
-    -- record: nobody could take away what works and stands in none.
-    redis.call('HDEL', metadata, '')
+    -- Of nothing: behind this a full server writes on, and the right to it is there. Then the entry, without which
+    -- nothing is changed, and the record: nobody could take away what works and stands in none.
+    redis.call('DEL', nothing)
     redis.call('XADD', events, 'MAXLEN', '~', keep, '*', 'e', entry, 's', seal)
     redis.call('HSET', metadata, unpack(ARGV, fields, fields + count - 1))
-    redis.call('DEL', credential, older, ended, derived, unpack(redis.call('ZRANGE', derived, 0, -1)))
+    redis.call('DEL', credential, older, ended, derived, unpack(redis.pcall('ZRANGE', derived, 0, -1)))
     if older_why ~= reason then put(older_why, 'revoked ' .. id, gone_until) end
     if ended_why ~= reason then put(ended_why, 'revoked ' .. id, gone_until) end
     if older_record ~= '' then put(older, older_record, older_until) end

@@ -122,6 +122,12 @@ def test_where_the_first_cannot_start_there_is_no_second(workers: listener._Work
     assert (len(workers.processes), workers.started) == (1, False)
 
 
+def test_one_more_that_a_signal_asks_for_is_begun_as_the_others(workers: listener._Workers) -> None:
+    workers.init_processes()
+    workers.handle_ttin()
+    assert [*map(type, workers.processes)] == [Beginning] * 3
+
+
 def test_a_worker_makes_its_server_before_anybody_else_could_ask_for_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """The thread that tells the parent of it made another one, which never began."""
     before, beside, over = {*threading.enumerate()}, list[object](), threading.Event()

@@ -40,6 +40,21 @@ async def test_without_an_overlap_the_old_secret_stops_with_the_answer(service: 
     assert await actions(service, first.token.token_id) == ["token.created", "token.rotated"]
 
 
+@pytest.mark.parametrize("overlap_seconds", [0, OVERLAP])
+async def test_what_stands_in_the_place_of_derived_tokens_keeps_no_old_secret(
+    service: Service, overlap_seconds: int
+) -> None:
+    first = await create(service)
+    token_id = first.token.token_id
+    shard = service.stores.shards.of_id(token_id)
+    assert shard is not None
+    await shard.link.execute("SET", shard.keys.derived(token_id), "")
+    second = await rotate(service, first, overlap_seconds=overlap_seconds)
+    assert await works(service, first.secret, second.secret) == [overlap_seconds > 0, True]
+    await service.rules.managed.tokens.revoke(token_id, ADMIN)
+    assert await works(service, first.secret, second.secret) == [False, False]
+
+
 async def test_in_the_overlap_both_secrets_work_and_speak_for_the_same_token(service: Service) -> None:
     first = await create(service, scopes=("a:b",), subject="ci-bot")
     second = await rotate(service, first, overlap_seconds=OVERLAP)
