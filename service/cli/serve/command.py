@@ -63,6 +63,8 @@ def _serve(settings: Settings, *, allow_short: bool) -> None:
         listeners = held.enter_context(listening(settings))
         _check_metrics_port(settings)
         tell_ready = held.enter_context(service_manager())
+        if settings.admin_password and (settings.redis_url or settings.accounts_file):
+            log.warning(_PASSED_OVER)
         embedded = not settings.redis_url
         if embedded:
             # Where a Redis is named, nothing of these is needed.
@@ -71,8 +73,6 @@ def _serve(settings: Settings, *, allow_short: bool) -> None:
             first_start.check_accounts(settings, allow_short=allow_short)
             settings = held.enter_context(managed_redis.running(settings))
             settings = first_start.admin_account(settings, dashboard=f"{listeners.url}/dashboard/")
-        if settings.admin_password and (settings.redis_url or settings.accounts_file):
-            log.warning(_PASSED_OVER)
         if settings.accounts_path and (lack := lack_of(settings.accounts_path, accounts_of(settings))):
             log.warning(lack)
         # The password has done its work, and no worker needs to know it.

@@ -7,9 +7,11 @@ import socket
 import stat
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from types import ModuleType
 
+import msgspec
 import pytest
 from argon2 import PasswordHasher
 
@@ -113,6 +115,23 @@ def test_a_password_that_makes_no_account_is_told_at_the_start(
         assert result.exit_code == 0
         assert result.stderr.count(unread) == 1
         assert "correct horse" not in result.output
+
+
+def test_a_password_that_made_an_account_is_not_said_to_make_none(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "data").mkdir()
+    monkeypatch.setattr("service.cli.serve.command.run", lambda *_, **__: None)
+    found = {"redis_url": "redis://127.0.0.1:1", "secret_key": "k" * 32}
+    monkeypatch.setattr(
+        "service.cli.serve.managed_redis.running",
+        lambda settings: nullcontext(msgspec.structs.replace(settings, **found)),
+    )
+    # At the first start and at one behind it, which still has the setting.
+    for _ in range(2):
+        result = run("serve", "--port", "0", env={"TOKENS_ADMIN_PASSWORD": "correct horse"})
+        assert result.exit_code == 0
+        assert "passed over" not in result.stderr
 
 
 @pytest.mark.parametrize("text", ["", '[accounts.ada]\npassword_hash = "{}"\n'])
