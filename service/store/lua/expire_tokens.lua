@@ -20,9 +20,10 @@ for i = 3, #ARGV, 3 do
     local created = redis.call('ZSCORE', on, id) or redis.call('ZSCORE', off, id)
     -- What is in no list is no token of ours.
     if created then
-      redis.call('XADD', events, 'MAXLEN', '~', keep, '*', 'e', entry, 's', seal)
       redis.call('ZADD', dead, created, id)
       redis.call('ZADD', purges, expires + retention, id)
+      -- Behind these, or each sweep that they break off would tell of it again.
+      redis.call('XADD', events, 'MAXLEN', '~', keep, '*', 'e', entry, 's', seal)
       moved = moved + 1
     end
     -- Behind these: it is in one list at least all the time.

@@ -52,6 +52,26 @@ async def test_a_token_that_is_switched_off_meanwhile_stops_no_sweep(make_servic
     await service.rules.managed.sweeper.sweep()
 
 
+@pytest.mark.parametrize("list_", ["dead", "purge"])
+async def test_a_sweep_that_cannot_move_a_token_tells_of_it_once_and_not_each_time(
+    still: Service, turn_time: TurnTime, list_: str
+) -> None:
+    token_id = (await create(still, days=1)).token.token_id
+    shard = still.stores.shards.of_id(token_id)
+    assert shard is not None
+    key = getattr(shard.keys, list_)
+    await shard.link.execute("SET", key, "")
+    turn_time(DAY + 1)
+    for _ in range(3):
+        with suppress(StoreUnavailable):
+            await still.rules.managed.sweeper.sweep()
+    assert await actions(still, token_id) == ["token.created"]
+    await shard.link.execute("DEL", key)
+    for _ in range(2):
+        await still.rules.managed.sweeper.sweep()
+    assert await actions(still, token_id) == ["token.created", "token.expired"]
+
+
 async def test_a_token_without_an_end_is_never_due_whatever_is_known_of_its_creation(
     make_service: MakeService, clock: Any
 ) -> None:
