@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from service.store.driver.connection import Link
 from service.store.driver.keys import Keys, shards_of_ids
-from service.store.driver.replies import Argument, Reply, WrongType, packed
+from service.store.driver.replies import Reply, WrongType, packed
 from service.store.driver.scripts import Script
 from service.store.driver.shards import Shard, Shards
 
@@ -46,14 +46,16 @@ class ManyTokens:
     def __init__(self, shards: Shards) -> None:
         self._shards = shards
         self._usage = Script("read_usage", retry=True)
-        self._between = Script("count_between", retry=True)
 
     async def usage(self, token_ids: Sequence[str], key_of: KeyOf, lists: Sequence[bytes]) -> list[Sequence[Reply]]:
         """Of the usage of each id in order the newest day or hour and these lists; nothing where none was counted.
 
         One round trip for each `_AT_ONCE` ids.
         """
-        return await self._read(self._usage, token_ids, key_of, tuple(lists), ())
+        rows: list[Sequence[Reply]] = []
+        for start in range(0, len(token_ids), _AT_ONCE):
+            rows += await self._usage_of(token_ids[start : start + _AT_ONCE], key_of, lists)
+        return rows
 
     def begin_whole(self, token_id: str, key_of: KeyOf) -> Ahead:
         """`read_whole` of one id in the write of what is asked next, without waiting for it."""
@@ -77,8 +79,8 @@ class ManyTokens:
         return await self._each_by(token_ids, key_of, "HMGET", *fields, absent=[None] * len(fields))
 
     async def _each_by(
-        self, token_ids: Sequence[str], key_of: KeyOf, command: str, *words: bytes, absent: Sequence[Reply]
-    ) -> list[Sequence[Reply]]:
+        self, token_ids: Sequence[str], key_of: KeyOf, command: str, *words: bytes, absent: Reply
+    ) -> list[Any]:
         """The reply of a command, harmless when repeated, about each key."""
         if len(token_ids) == 1:
             return [await self._one(token_ids[0], key_of, command, *words) or absent]
@@ -89,7 +91,7 @@ class ManyTokens:
             asked.append(_each(shard.link, [b"%b%b%b" % (opening, token_ids[place].encode(), end) for place in wanted]))
         return _in_places(len(token_ids), slices, await all_of(asked), absent)
 
-    async def _one(self, token_id: str, key_of: KeyOf, command: str, *fields: bytes) -> Sequence[Reply]:
+    async def _one(self, token_id: str, key_of: KeyOf, command: str, *fields: bytes) -> Reply:
         """The same of one hash, by a plain command: a script takes Redis several times as long to begin with."""
         shard = self._shards.of_id(token_id)
         if shard is None:
@@ -98,46 +100,19 @@ class ManyTokens:
         return reply or ()
 
     async def count(self, token_ids: Sequence[str], key_of: KeyOf, least: str, greatest: str) -> list[int]:
-        """How many members of the sorted set of each id in order have a score between these; 0 for no id of ours."""
-        return await self._read(self._between, token_ids, key_of, (least, greatest), 0, each=True)
+        """How many members of the sorted set of each id in order have a score between these; 0 for no id of ours.
 
-    async def _read(
-        self,
-        script: Script,
-        token_ids: Sequence[str],
-        key_of: KeyOf,
-        arguments: tuple[Argument, ...],
-        absent: Reply,
-        *,
-        each: bool = False,
-    ) -> list[Reply]:
-        """What a script says of each key; `each` if it takes the arguments once more for every one."""
-        rows: list[Reply] = []
-        for start in range(0, len(token_ids), _AT_ONCE):
-            part = token_ids[start : start + _AT_ONCE]
-            rows += await self._read_part(script, part, key_of, arguments, absent, each=each)
-        return rows
+        Where somebody else keeps something else under the key, there are none.
+        """
+        return await self._each_by(token_ids, key_of, "ZCOUNT", least.encode(), greatest.encode(), absent=0)
 
-    async def _read_part(
-        self,
-        script: Script,
-        token_ids: Sequence[str],
-        key_of: KeyOf,
-        arguments: tuple[Argument, ...],
-        absent: Reply,
-        *,
-        each: bool,
-    ) -> list[Reply]:
+    async def _usage_of(self, token_ids: Sequence[str], key_of: KeyOf, lists: Sequence[bytes]) -> list[Sequence[Reply]]:
         slices = self._slices(token_ids)
         asked = [
-            script.run(
-                shard.link,
-                tuple([key_of(shard.keys, token_ids[place]) for place in wanted]),
-                *(arguments * len(wanted) if each else arguments),
-            )
+            self._usage.run(shard.link, tuple([key_of(shard.keys, token_ids[place]) for place in wanted]), *lists)
             for shard, wanted in slices
         ]
-        return _in_places(len(token_ids), slices, await all_of(asked), absent)
+        return _in_places(len(token_ids), slices, await all_of(asked), ())
 
     def _slices(self, token_ids: Sequence[str]) -> list[tuple[Shard, list[int]]]:
         """The places of the ids by shard."""

@@ -1,4 +1,4 @@
---[[ Count members of sorted sets between two scores: how many tokens there are, or are derived from each of a page.
+--[[ Count members of sorted sets between two scores: how many tokens there are.
 KEYS[1...] sets (zset), one of them as often as it has ranges to count
 ARGV[1...] the least and the greatest score of each in turn
 returns  how many of each in order

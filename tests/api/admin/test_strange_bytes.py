@@ -157,3 +157,15 @@ async def test_a_debt_that_is_no_number_lifts_no_limit(filled: Any) -> None:
     await shard.link.execute("SET", shard.keys.rate_of_token(tokens[2]["id"], "default"), b"nan")
     limited = Person(service, tokens[2]["token"])
     assert [(await limited.get("/validate")).status for _ in range(10)] == [200] * 9 + [429]
+
+
+async def test_what_stands_in_the_place_of_derived_tokens_hides_no_token_and_keeps_none(filled: Any) -> None:
+    service, admin, tokens = filled
+    shard = service.stores.shards[0]
+    parent = await admin.create("parent", scopes=["self:*"])
+    ids = sorted([parent["id"], *(token["id"] for token in tokens)])
+    assert (await Person(service, parent["token"]).post("/api/tokens/self/derive", {})).status == 201
+    await shard.link.execute("SET", shard.keys.derived(parent["id"]), b"")
+    assert sorted(await _walk(admin, LISTS[0])) == ids
+    assert (await admin.ask("DELETE", "/api/admin/tokens", query={"id": parent["id"]})).status == 200
+    assert (await Person(service, parent["token"]).get("/validate")).status == 401
