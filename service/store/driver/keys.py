@@ -84,6 +84,7 @@ meta:id           string  what tells its data from what comes after it was lost 
 meta:reset        string  a note that the data was lost, until somebody confirms   -
                           that it may be. These four in the first shard alone
 meta:probe        string  for trying out what the server of a shard can do         PX 5 s
+meta:none         string  none: to remove it takes the right to remove keys        -
 """
 
 import re
@@ -202,7 +203,7 @@ class Keys:
         self.delivery_lock = prefix + b"wl"
         self.meta, self.key_mark = prefix + b"meta", prefix + b"meta:key"
         self.store_id, self.reset_note = prefix + b"meta:id", prefix + b"meta:reset"
-        self.probe = prefix + b"meta:probe"
+        self.probe, self.none = prefix + b"meta:probe", prefix + b"meta:none"
         # What webhooks are told of, by the name under which each remembers how far it has read.
         self.event_streams = {"changes": self.changes, "occurrences": self.occurrences, "notices": self.notices}
 

@@ -1,7 +1,7 @@
 --[[ Rotate managed tokens, change or activate them: each record is written anew, unless it changed since it was read.
 KEYS[1]  active tokens (zset)   KEYS[2]  ended or switched off (zset)   KEYS[3]  expired tokens (zset)
 KEYS[4]  expiries (zset)   KEYS[5]  purges (zset)   KEYS[6]  last uses (zset)   KEYS[7]  audit log (stream)
-KEYS[8]  a key that nobody keeps (string)
+KEYS[8]  a key that is never written (string)
 KEYS[9...] of each: credential, reason it may be gone, previous secret in its overlap, its reason, credential to end,
          its reason (string), metadata (hash), its block of folded names (string), derived tokens that end (zset)
 ARGV[1]  audit entries to keep    ARGV[2...]  of each as below, `..._until` in milliseconds, 0 for never; `version` and

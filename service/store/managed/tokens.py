@@ -159,7 +159,7 @@ class ManagedStore:
         """
 
         async def update_in(shard: Shard, some: list[Change]) -> list[int]:
-            fixed = (*shard.keys.lists, shard.keys.changes, shard.keys.derived(""))  # as below
+            fixed = (*shard.keys.lists, shard.keys.changes, shard.keys.none)
             keys = (*fixed, *chain.from_iterable([self._change_keys(shard, one, now) for one in some]))
             args = chain.from_iterable([self._change_args(one, now) for one in some])
             # As a removal, because a change may end a secret or narrow what the token may do.
