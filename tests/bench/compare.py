@@ -3,6 +3,7 @@
 import json
 import sys
 import tempfile
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -53,13 +54,19 @@ def compare(options: Options) -> tuple[report.Results, list[str]]:
         cases = peers.cases(stack, folder, store.port, skipped)
         if options.service:
             cases += _service(stack, folder, store.port, options)
-        wanted = {name + suffix for name in options.only for suffix in ("", report.BEFORE)}
         cases = _widened(cases, options)
         if missing := set(options.only) - {case.name for case in cases}:
             raise servers.BenchError("; ".join([f"cannot measure {', '.join(sorted(missing))}", *skipped]))
-        cases = [case for case in cases if not wanted or case.name in wanted]
+        cases = chosen(cases, options.only) if options.only else cases
         _rounds(cases, options, results)
     return results, skipped
+
+
+def chosen(cases: Sequence[Case], only: Sequence[str]) -> list[Case]:
+    """The cases of these names, before and now, and with each the one that makes the tokens which it spends."""
+    wanted = {name + suffix for name in only for suffix in ("", report.BEFORE)}
+    spent = {case.spec["tokens"] for case in cases if case.name in wanted and "tokens" in case.spec}
+    return [case for case in cases if case.name in wanted or case.spec.get("save") in spent]
 
 
 def _service(stack: ExitStack, folder: Path, store: int, options: Options) -> list[Case]:

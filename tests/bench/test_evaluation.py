@@ -111,6 +111,17 @@ def test_a_case_that_there_is_not_is_told_before_anything_is_started(
     assert ("'list 50'" in said) == (mode != ["references"])
 
 
+def test_a_case_that_spends_tokens_is_measured_with_the_one_that_makes_them() -> None:
+    made = [replace(case("issue"), spec={"save": "file"}), replace(case("issue" + BEFORE), spec={"save": "old file"})]
+    spent = [
+        replace(case("spend"), spec={"tokens": "file"}),
+        replace(case("spend" + BEFORE), spec={"tokens": "old file"}),
+    ]
+    cases = [case("validate"), *made, replace(case("create"), spec={"save": "another"}), *spent]
+    assert compare.chosen(cases, ["spend"]) == [*made, *spent]
+    assert compare.chosen(cases, ["validate"]) == cases[:1]
+
+
 def test_one_wrong_answer_of_a_warm_up_is_named() -> None:
     results = Results()
     results.evaluate(case("validate"), replace(SAMPLE, wrong=1, example="503"))
