@@ -132,14 +132,14 @@ clean: ## remove what the other targets made
 	@touch $@
 
 .tools/openapi-typescript/stamp:
-	@npm install --silent --no-audit --no-fund --prefix $(@D) \
-		openapi-typescript@7.13.0 openapi-fetch@0.17.0 typescript@5.9.3
+	@npm install --loglevel error --no-audit --no-fund --prefix $(@D) \
+		openapi-typescript@7.13.0 openapi-fetch@0.17.0 typescript@5.9.3 >/dev/null
 	@touch $@
 
 # The plugin asks for the exact version of a package that better-auth has newer.
 .tools/better-auth/stamp:
-	@npm install --silent --no-audit --no-fund --legacy-peer-deps --prefix $(@D) \
-		better-auth@1.7.25 @better-auth/api-key@1.7.5 pg@8.23.1
+	@npm install --loglevel error --no-audit --no-fund --legacy-peer-deps --prefix $(@D) \
+		better-auth@1.7.25 @better-auth/api-key@1.7.5 pg@8.23.1 >/dev/null
 	@touch $@
 
 # By a Go from PyPI, because Debian 12's is too old for it.

@@ -66,7 +66,10 @@ def go(folder: Path, *call: str) -> str:
     (folder / "tokens").mkdir()
     (folder / "go.mod").write_text(GO_MODULE)
     tool = TOOLS / "oapi-codegen" / "oapi-codegen"
-    run(folder, tool, "-generate", "types,client", "-package", "tokens", "-o", "tokens/tokens.go", "document.json")
+    # It has what it made formatted by a `go` of the path.
+    path = os.pathsep.join((str(TOOLS / "go" / "bin"), os.environ["PATH"]))
+    asked = ("-generate", "types,client", "-package", "tokens", "-o", "tokens/tokens.go", "document.json")
+    run(folder, tool, *asked, PATH=path)
     shutil.copy(HERE / "use.go", folder)
     run(folder, TOOLS / "go" / "bin" / "go", "build", "-o", "use", ".", GOFLAGS="-mod=mod")
     return run(folder, folder / "use", *call)
