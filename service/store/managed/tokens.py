@@ -133,7 +133,7 @@ class ManagedStore:
         rows = await self._many.fields(token_ids, Keys.metadata, [LETTERS[name].encode() for name in names])
         met = [True] * len(rows)
         for one in wanted:
-            place, is_met = names.index(one.field), one.is_met
+            place, is_met = names.index(one.field), one.may_be_met
             met = [so_far and is_met(row[place]) for so_far, row in zip(met, rows, strict=True)]
         return met
 
