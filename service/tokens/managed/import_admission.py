@@ -90,26 +90,15 @@ class ImportAdmission:
         return token
 
     def _token(self, origin: Origin, row: ImportedSecret, token_id: str, digest: bytes) -> ManagedToken:
-        begun, created, new = self._lifetime.begin(), row.created_at * 1_000_000, row.new
-        # By place, as where one is created.
-        return ManagedToken(
+        begun, created = self._lifetime.begin(), row.created_at * 1_000_000
+        return row.new.made(
             token_id,
-            new.name,
             row.last_eight,
             digest,
             row.created_by or origin.actor,
             # Also of those of one second no two are alike. The first days of 1970 say that no instant is known.
             created + begun % 1_000_000 if created > records.LAST_SECOND else begun,
-            new.expires_at,
-            new.description,
-            new.subject,
-            new.scopes,
-            new.rate_limits,
-            new.networks,
-            new.max_uses,
-            new.max_uses,
-            new.metadata,
-            row.active,
+            active=row.active,
             last_used_at=row.last_used_at,
             imported=str(row.rule),
         )
