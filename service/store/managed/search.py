@@ -35,6 +35,8 @@ _LAST = 10**16 - 1
 _AT_ONCE = 250
 # After so many finds the blocks that were read tell how many there are in all, to a twentieth: ids fill them evenly.
 _TELLING = 400
+# A block with more finds than this, five times its share of all that are put in order at once, tells it by itself.
+_TELLING_OF_BLOCK = 100
 # Of a find its id and its creation, of hundreds of them in one go.
 _FIND = re.compile(r"^([0-9a-f]{16})([0-9]{16})$", re.MULTILINE)
 
@@ -88,7 +90,8 @@ class NameSearch:
         is more than `most`.
         """
         count = searched = 0
-        async with aclosing(self._slices(text, [0, _LAST], "all", patient=patient)) as slices:
+        enough = _LAST if most == inf else _TELLING_OF_BLOCK
+        async with aclosing(self._slices(text, [0, _LAST], "all", enough, patient=patient)) as slices:
             async for finds, blocks in slices:
                 count, searched = count + len(finds), searched + blocks
                 if count > most or (count > _TELLING and count * _BLOCKS > 1.25 * most * searched):
@@ -109,9 +112,9 @@ class NameSearch:
         return bounds[moved] if is_found else None
 
     async def _slices(
-        self, text: str, bounds: list[int], wanted: str, *, patient: bool = False
+        self, text: str, bounds: list[int], wanted: str, enough: int = _LAST, *, patient: bool = False
     ) -> AsyncGenerator[tuple[list[bytes], int]]:
-        """Finds, and in how many blocks they are."""
+        """Finds, and in how many blocks they are. Raises TooMany where one block has more than enough."""
         folded = fold(text)
         if "\x00" in folded or "\n" in folded:
             return  # no name has such a sign, and rows are kept apart by them
@@ -122,10 +125,12 @@ class NameSearch:
                     while left and len(asked) < most:
                         keys, left = left[:offered], left[offered:]
                         span = [f"{bound:016}" for bound in bounds]
-                        ask = partial(self._find.run, shard.link, keys, folded, _SLICE_BYTES, *span, wanted)
+                        ask = partial(self._find.run, shard.link, keys, folded, _SLICE_BYTES, *span, wanted, enough)
                         asked.append((keys, asyncio.ensure_future(patiently(ask, patient=patient))))
                     keys, coming = asked.popleft()
                     read, *finds = await coming
+                    if read < 0:
+                        raise TooMany
                     yield finds, read
                     left = keys[read:] + left
                     # Blocks are about as long as each other, and to name one that is not read costs Redis time as well.

@@ -262,6 +262,47 @@ async def test_a_search_for_what_nearly_all_have_ends_where_that_is_told_by_what
     assert 0 < 3 * asked[0] < asked[1]
 
 
+async def test_a_search_for_what_nearly_all_have_reads_no_more_than_tells_that_of_one_block(
+    make_service: MakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replies: list[Any] = []
+
+    class Counting(Wrapped):
+        async def execute(self, *args: Any, **how: Any) -> Any:
+            reply = await super().execute(*args, **how)
+            replies.extend([reply] if how.get("operation") == "find_names" else [])
+            return reply
+
+    ids = iter(range(99))
+    monkeypatch.setattr("service.tokens.idempotency.mint_id", lambda shard: f"{shard:02x}{0:04x}{next(ids):010x}")
+    monkeypatch.setattr("service.store.managed.search._TELLING_OF_BLOCK", 10)
+    service = await make_service(background=False, wrap=Counting)
+    for count in (10, 11):
+        await create_many(service, *[f"token {number}" for number in range(len(replies) and 10, count)])
+        replies.clear()
+        tokens, _, _ = await service.rules.managed.queries.page(Query(text="TOKEN", sort="last_used_at"))
+        assert len(tokens) == count
+        assert [len(reply) - 1 for reply in replies if len(reply) > 1 or reply[0] < 0] == [10 if count == 10 else 0]
+    # What changes all that is found needs every one.
+    names = service.rules.managed.bulk._listing._names
+    assert sum([len(found) async for found in names.find("token")]) == 11
+
+
+async def test_a_search_passes_an_id_in_one_step_though_it_has_the_text_in_many_places(
+    make_service: MakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = iter(range(10))
+    monkeypatch.setattr("service.tokens.idempotency.mint_id", lambda shard: f"{shard:02x}{0:04x}{next(ids)}aaaaaaaaa")
+    service = await make_service(background=False)
+    await create_many(service, *[f"token {number}" for number in range(10)])
+    shard = service.stores.shards.of_name("token 0")
+    first, second, *_ = Blocks(len(service.stores.shards)).keys(shard)
+    find = service.rules.managed.bulk._listing._names._find
+    # Each place that is looked at is counted as so many bytes that a second block is not read.
+    asked = (shard.link, (first, second), "aaaa", 10 * 1000, 16 * "0", 16 * "9", "all", 100)
+    assert (await find.run(*asked))[0] == 2
+
+
 async def test_redis_searches_names_while_what_it_found_before_is_read(
     make_service: MakeService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
