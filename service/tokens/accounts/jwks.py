@@ -7,6 +7,7 @@ import urllib.request
 import warnings
 from collections.abc import Callable
 from http.client import HTTPException, HTTPMessage
+from time import monotonic
 from typing import IO, Any
 from urllib.error import HTTPError
 
@@ -61,7 +62,7 @@ class Jwks:
     """Public keys from a file or URL, read off the loop.
 
     After five minutes they are asked for again in the background, after an hour without an answer they are no
-    longer trusted. An unknown key id asks at once, but not more often than once a minute.
+    longer trusted. An unknown key id asks at once, but not more often than once a minute, and waits for who asks already.
     """
 
     def __init__(self, read: Callable[[], bytes], clock: Callable[[], float], keys: Keys | None = None) -> None:
@@ -79,7 +80,8 @@ class Jwks:
             return None
         await self._keep_fresh()
         key = self._pick(algorithm, kid)
-        if key is None and self._may_ask(ASK_AGAIN_SECONDS):
+        # One who came first may be asking: the key may be in the answer to that, too.
+        if key is None and (self._asking is not None or self._may_ask(ASK_AGAIN_SECONDS)):
             await self._ask()
             key = self._pick(algorithm, kid)
         return key
@@ -189,10 +191,14 @@ def url_reader(url: str) -> Callable[[], bytes]:
     request = urllib.request.Request(url, headers={"Accept": "application/json"})  # noqa: S310 - https was checked
 
     def read() -> bytes:
+        document, ends = b"", monotonic() + _GIVE_UP_SECONDS
         try:
             with opener.open(request, timeout=_READ_SECONDS) as answer:
-                # One byte more than there may be, by which a longer one is known.
-                document: bytes = answer.read(_BYTES + 1)
+                # In pieces: who sends byte by byte would hold a thread, and the end of this process, for days.
+                while len(document) <= _BYTES and (piece := answer.read1(_BYTES)):
+                    document += piece
+                    if monotonic() > ends:
+                        raise TimeoutError("its end does not come")
         except HTTPError as refused:
             # It is an answer, too, and holds its connection open.
             refused.close()

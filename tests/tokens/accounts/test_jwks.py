@@ -94,6 +94,14 @@ async def test_an_unknown_key_id_asks_at_once_but_once_a_minute(keys: Jwks, prov
     assert provider.asked == 3
 
 
+async def test_an_unknown_key_id_waits_for_keys_that_are_on_their_way(keys: Jwks, provider: Provider) -> None:
+    await found(keys)
+    provider.document = jwks("two")
+    provider.now += FRESH_SECONDS + 1
+    assert await found(keys, "two")
+    assert provider.asked == 2
+
+
 async def test_an_algorithm_that_no_key_may_have_asks_nobody(keys: Jwks, provider: Provider) -> None:
     for algorithm in ("none", "HS256", "ES512", ""):
         assert await keys.find(algorithm, "unknown") is None
@@ -253,6 +261,15 @@ def _certificate(folder: Path) -> Path:
         key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()) + certificate.public_bytes(Encoding.PEM)
     )
     return path
+
+
+def test_a_document_whose_end_does_not_come_in_time_is_not_read_on(
+    https: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.tokens.accounts.jwks._GIVE_UP_SECONDS", -1)
+    # Without a limit it would be read to more than there may be, which is another refusal.
+    with pytest.raises(TimeoutError):
+        url_reader(https("/slow", 200, b" " * 300_000))()
 
 
 async def test_a_jwks_is_fetched_over_https(https: Callable[..., str], provider: Provider) -> None:
