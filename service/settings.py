@@ -179,11 +179,12 @@ def masked(settings: Settings) -> dict[str, Any]:
         value = getattr(settings, field)
         if field in SECRETS and value:
             value = "***"
-        shown[PREFIX + field.upper()] = _without_passwords(value) if field in ("redis_url", "admin_jwt_jwks") else value
+        shown[PREFIX + field.upper()] = without_passwords(value) if field.endswith(("_url", "_jwks")) else value
     return shown
 
 
-def _without_passwords(url: str) -> str:
+def without_passwords(url: str) -> str:
+    """The URL with `***` for each password in it."""
     url = re.sub(r"(?<=://)([^/?#:]*):[^/?#]*(?=@[^@/?#]*(?:[/?#]|$))", r"\1:***", url)
     return re.sub(r"([?&](?:ssl_|sentinel_)?password=)[^&]*", r"\1***", url)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from service.api.auth.presented import Accepted, read_accepted
 from service.api.http.proxies import TrustedProxies
 from service.api.http.public_address import PublicAddress, read_base_url
-from service.settings import Settings, SettingsError
+from service.settings import Settings, SettingsError, without_passwords
 from service.tokens.accounts.accounts import Account, AccountsError, read_accounts
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def reading_of(settings: Settings, clock: Callable[[], float]) -> Reading:
     jwt = _jwt_reader_of(settings, clock)
     with naming("TOKENS_ACCEPT_ALSO"):
         accepted = read_accepted(settings.accept_also, basic=settings.accept_basic)
-    with naming(f"TOKENS_PUBLIC_URL={settings.public_url!r}"):
+    with naming(f"TOKENS_PUBLIC_URL={without_passwords(settings.public_url)!r}"):
         address = PublicAddress(read_base_url(settings.public_url) if settings.public_url else None, trusted)
     return Reading(jwt, trusted, accepted, address)
 

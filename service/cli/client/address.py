@@ -36,8 +36,16 @@ def service_address() -> Address:
     except ValueError:
         host, port = "", None
     # A user name, a query or a fragment has no place before the paths that are added to it.
-    if not is_host(host) or parts.scheme not in ("http", "https") or parts.username or parts.query or parts.fragment:
-        raise WrongUsage(f"TOKENS_URL={url}: write it like https://tokens.example.org")
+    if (
+        not is_host(host)
+        or parts.scheme not in ("http", "https")
+        or "@" in parts.netloc
+        or parts.query
+        or parts.fragment
+    ):
+        # Before an @ may be a password.
+        given = "" if "@" in url else f"={url}"
+        raise WrongUsage(f"TOKENS_URL{given}: write it like https://tokens.example.org")
     # A request's line has ASCII alone, without blanks.
     return Address(parts.scheme, host, port, quote(parts.path.rstrip("/"), safe="/%"))
 

@@ -1,19 +1,22 @@
 """Which token a command means, an id or the name of one, and where it is asked about."""
 
 import http.client
+import re
 from collections.abc import Iterator, Mapping
 from typing import TypeVar
 from urllib.parse import quote
 
 from service.cli.client.answers import Page, Token, TokenPage
 from service.cli.client.http import Client
-from service.cli.failure import NotFound
+from service.cli.failure import NotFound, WrongUsage
 from service.identifiers import TOKEN_ID
 
 TOKENS = "/api/admin/tokens"
 # Of the token that asks.
 SELF = "/api/tokens/self"
 LARGEST_PAGE = 200
+# Pasted in place of a name: names go into a URL, which proxies log, and into errors.
+_SECRET = re.compile(r"rtk_[0-9a-f]{24}")
 AnyPage = TypeVar("AnyPage", bound=Page)
 
 
@@ -55,6 +58,8 @@ def every(
 
 def _find_name(client: Client, name: str) -> Token:
     """The token that bears the name, else the last one that bore it until it was revoked."""
+    if _SECRET.match(name):
+        raise WrongUsage(f"this is a secret, not an id or a name; --query {name[-8:]} of list finds whose it is")
     revoked: Token | None = None
     # The filter finds parts of names, so that all it finds is compared with the whole one. A revoked token has let go
     # of its name, so that several may have had it.

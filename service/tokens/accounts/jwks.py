@@ -62,7 +62,7 @@ class Jwks:
     """Public keys from a file or URL, read off the loop.
 
     After five minutes they are asked for again in the background, after an hour without an answer they are no
-    longer trusted. An unknown key id asks at once, but not more often than once a minute, and waits for who asks already.
+    longer trusted. An unknown key id asks at once, or waits for what is asked already, but no more than once a minute.
     """
 
     def __init__(self, read: Callable[[], bytes], clock: Callable[[], float], keys: Keys | None = None) -> None:

@@ -37,6 +37,15 @@ def test_a_base_url_may_have_a_path(stub: Stub, run: Run) -> None:
     assert run("stats", env={"TOKENS_URL": f"{stub.url}/caf\xe9 %2F"}).exit_code == 0
 
 
+@pytest.mark.parametrize(
+    "url", ["http://ada:hunter2@h", "http://:hunter2@h", "http://ada:hun/hunter2@h", "//a:hunter2@h"]
+)
+def test_a_password_in_the_base_url_is_refused_and_not_printed(run: Run, url: str) -> None:
+    result = run("stats", env={"TOKENS_URL": url})
+    assert (result.exit_code, result.output.startswith("token-service: TOKENS_URL")) == (2, True)
+    assert "hunter2" not in result.output
+
+
 def test_a_problem_is_told_by_its_detail(stub: Stub, run: Run) -> None:
     stub.problem("GET", STATS, 403, "Your account may not administer tokens.", code="forbidden")
     result = run("stats")

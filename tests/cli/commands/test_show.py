@@ -201,6 +201,14 @@ def test_an_unknown_name_fails(stub: Stub, run: Run) -> None:
     assert (result.exit_code, result.stderr) == (1, "token-service: no token has the id or name api\n")
 
 
+@pytest.mark.parametrize("command", ["show", "revoke --yes", "rotate --yes", "list --parent", "create new --like"])
+def test_a_secret_in_place_of_a_name_is_neither_sent_nor_printed(stub: Stub, run: Run, command: str) -> None:
+    secret = f"rtk_{'0123456789abcdef' * 4}"
+    result = run(*command.split(), secret)
+    assert (result.exit_code, stub.asked) == (2, [])
+    assert "list finds whose it is" in result.stderr and secret[:20] not in result.output
+
+
 def test_stats_are_told_under_their_names(stub: Stub, run: Run) -> None:
     counts = {
         "total": 6,

@@ -60,6 +60,7 @@ def test_a_port_in_use_ends_serve_before_anything_is_made(run: Run, tmp_path: Pa
     ("name", "value"),
     [
         ("TOKENS_PUBLIC_URL", "example.com"),
+        ("TOKENS_PUBLIC_URL", "https://ada:hunter2@example.com"),
         ("TOKENS_TRUSTED_PROXIES", "10.0.0.0/33"),
         ("TOKENS_ACCEPT_ALSO", "Token"),
         ("TOKENS_ACCOUNTS_FILE", __file__),
@@ -79,7 +80,7 @@ def test_a_setting_that_is_wrong_ends_serve_before_anything_is_made(
     result = run("serve", "--port", "0", "--workers", workers, env={**more, name: value})
     assert result.exit_code != 0
     assert result.stderr.startswith(f"token-service: {name}")
-    assert "Errno" not in result.stderr
+    assert "Errno" not in result.stderr and "hunter2" not in result.stderr
     assert result.stderr.count("\n") == 1
     assert not (tmp_path / "data").exists()
 
