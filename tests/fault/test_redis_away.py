@@ -4,10 +4,11 @@ A client waits a second at most; the promise is an answer within 300 ms.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 from redis import Redis
+from redis.exceptions import ResponseError
 
 from tests.api.redis_child import RedisChild
 from tests.api.running import IMPATIENT_MS, wait_until
@@ -15,6 +16,7 @@ from tests.api.wire import Answer, Client
 from tests.api.world import fresh
 from tests.conftest import PASSWORD
 from tests.fault.conftest import Open, Site
+from tests.threads import beside
 
 CONSUME = "/api/one-time-tokens/consume"
 TOKENS = "/api/admin/tokens"
@@ -134,11 +136,35 @@ def locked(redis: RedisChild) -> Iterator[None]:
         opener.acl_setuser("default", enabled=True, nopass=True, keys=["*"], commands=["+@all"])
 
 
+def busy(redis: RedisChild) -> Iterator[None]:
+    """Somebody's script that does not end."""
+
+    def run() -> None:
+        with Redis(unix_socket_path=redis.socket_path) as other, suppress(ResponseError):
+            other.eval("while true do end", 0)
+
+    def is_busy() -> bool:
+        try:
+            return not redis.client.ping()
+        except ResponseError:
+            return True
+
+    before = redis.client.config_get("lua-time-limit")["lua-time-limit"]
+    redis.client.config_set("lua-time-limit", 20)
+    with beside(run):
+        wait_until(is_busy, what="the script to have run for too long")
+        try:
+            yield
+        finally:
+            redis.client.script_kill()
+    redis.client.config_set("lua-time-limit", before)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "same_primary"),
     # A server that starts anew may have lost its last second, so it counts as another primary.
-    [(killed, False), (frozen, True), (demoted, False), (forbidding, True), (locked, True)],
+    [(killed, False), (frozen, True), (demoted, False), (forbidding, True), (locked, True), (busy, True)],
 )
 def test_every_call_is_unknown_while_redis_is_away_and_right_again_after(
     fragile: Site, fault: Callable[[RedisChild], Iterator[None]], *, same_primary: bool

@@ -1,5 +1,7 @@
 """Why Redis gives no answer, in one line for operators. Holds nothing of a URL's password."""
 
+import asyncio
+import logging
 import socket
 import ssl
 from collections.abc import Iterator
@@ -9,13 +11,30 @@ from redis.exceptions import AuthenticationError, InvalidResponse, NoPermissionE
 
 from service.addresses import bracketed
 
+log = logging.getLogger(__name__)
+# A server may take a connection, answer what is asked there first, and then be silent again, twice a second.
+_WELL_AFTER_SECONDS = 1.0
 # What redis-py raises where no connection can be made; the last two where a peer answers nonsense.
 NO_CONNECTION = (RedisError, OSError, TypeError, AttributeError)
-_CLOSED = "it closed the connection: does it want TLS (rediss://), or a certificate of the client's (ssl_certfile)?"
+_CLOSED = (
+    "it closed the connection: does it want TLS (rediss://), or a certificate of the client's (ssl_certfile), or has "
+    "it as many clients as it may (maxclients)?"
+)
 _NO_REDIS = "what answers at its address is no Redis, but a web server or the like: check host and port"
 # How the texts of redis-py's own begin. The last one is of a reply that it can read and does not want, as a mail
 # server's greeting, `+OK`, may be.
-_TOLD = {"Connection closed": _CLOSED, "Invalid Database": _NO_REDIS}
+_TOLD = {
+    "Connection closed": _CLOSED,
+    "Invalid Database": _NO_REDIS,
+    "max number of clients": "it has as many clients as it may: raise its maxclients, or end those that nobody needs",
+}
+# By the code that the error of a server begins with, behind which a cluster says more.
+_REFUSALS = {
+    "CLUSTERDOWN": "bring the lost node back; `cluster-require-full-coverage no` keeps the others answering",
+    "MISCONF": "it cannot write to its disk (MISCONF): make room, or mend what its log names",
+    "NOREPLICAS": "it takes no writes while fewer replicas are well than its min-replicas-to-write: bring one back",
+    "TRYAGAIN": "a hash slot moves from node to node key by key (TRYAGAIN): what needs several of its keys has to wait",
+}
 
 
 _CAUSES = {
@@ -56,6 +75,8 @@ def _cause(error: BaseException) -> str:
             return f"it ended the handshake by TLS ({told}): it may want a certificate of the client's (ssl_certfile)"
         if isinstance(one, NoPermissionError):
             return not_permitted(str(one))
+        if isinstance(one, ResponseError) and (reason := reason_of(str(one))):
+            return reason
         if isinstance(one, ResponseError) and any(words in str(one) for words in ("DB index", "SELECT is not allowed")):
             return "it has no database of this number"
         for kind, text in _CAUSES.items():
@@ -74,6 +95,49 @@ def tls_reason(error: ssl.SSLError) -> str:
 def not_permitted(text: str) -> str:
     """What is said of a command that Redis' access list forbids; `text` as Redis has it."""
     return f"its access list forbids what the service needs: {text.removeprefix('NOPERM ').rstrip('.')}"
+
+
+def reason_of(text: str) -> str:
+    """What is said of an error that a server answers, by its text; empty where that says nothing to operators."""
+    if text.startswith("NOPERM") or "ACL failure in script" in text:
+        return not_permitted(text)
+    for code, reason in _REFUSALS.items():
+        # Servers before 7.0 put where a script failed before it.
+        if text.startswith(code) or f"-{code} " in text:
+            return f"its cluster is down ({text.rstrip('.')}): {reason}" if code == "CLUSTERDOWN" else reason
+    return ""
+
+
+class Outage:
+    """Tells the log of a server that is away: each reason once, and once that it answers again, when it has for a
+    second.
+    """
+
+    def __init__(self) -> None:
+        self._told: set[str] = set()
+        self._end: asyncio.TimerHandle | None = None
+
+    def tell(self, reason: str) -> None:
+        """It is away."""
+        self.forget_end()
+        if reason not in self._told:
+            self._told.add(reason)
+            log.warning(reason)
+
+    def ends(self, place: str) -> None:
+        """A connection was made."""
+        self.forget_end()
+        if self._told:
+            self._end = asyncio.get_running_loop().call_later(_WELL_AFTER_SECONDS, self._over, place)
+
+    def forget_end(self) -> None:
+        """It was away again before it was well, or nobody asks any more."""
+        if self._end is not None:
+            self._end.cancel()
+
+    def _over(self, place: str) -> None:
+        self._told.clear()
+        log.warning(placed("Redis answers again", place))
 
 
 def _with_its_causes(error: BaseException) -> Iterator[BaseException]:

@@ -6,19 +6,16 @@ for `scripts.py`.
 """
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 from copy import copy
 
 from redis.asyncio.connection import AbstractConnection
 
 from service.errors import StoreUnavailable
-from service.store.driver.causes import NO_CONNECTION, cause_of, place_of, placed
+from service.store.driver.causes import NO_CONNECTION, Outage, cause_of, place_of, placed
 from service.store.driver.reconnection import Reconnection
 from service.store.driver.replies import Answer, Redirect, Refused, Replies, Reply, Waiting, fail, packed, unavailable
 from service.store.driver.role_check import RoleCheck
-
-log = logging.getLogger(__name__)
 
 _TICK_SECONDS = 0.02
 # This many commands are sent before the turn ends: Redis begins with them while the rest is still being made.
@@ -58,6 +55,7 @@ class Pipeline:
         self._timeout, self._limit = timeout_seconds, limit
         self._role = check(self._refuse)
         self._refusal: StoreUnavailable | None = None
+        self._outage = Outage()
         self._on_error = on_error
         self._replies: Replies | None = None
         # Held because a writer that nobody holds closes its transport.
@@ -165,7 +163,7 @@ class Pipeline:
         """Give the connection up before another reply is read from it; what waits fails at once."""
         if replies is not self._replies:
             return  # It was lost, which answers what waits by an exception, too.
-        log.warning("Redis must not be asked: %s", fault.detail)
+        self._outage.tell(f"Redis must not be asked: {fault.detail}")
         self._refusal = fault
         self._give_up(replies, type(fault).__name__)
 
@@ -185,10 +183,9 @@ class Pipeline:
         return True
 
     def _cannot_connect(self, error: Exception) -> None:
-        """Fail what waits; the log tells the same failure once."""
+        """Fail what waits."""
         refusal = error if isinstance(error, Refused) else unavailable(cause_of(error))
-        if self._refusal is None or self._refusal.cause != refusal.cause:
-            log.warning("Redis must not be asked: %s" if refusal is error else "%s", refusal.cause)
+        self._outage.tell(f"Redis must not be asked: {refusal.cause}" if refusal is error else refusal.cause)
         self._reachable, self._refusal = False, refusal
         self._on_error(type(error).__name__)
         self._fail(self._take_turn())
@@ -205,8 +202,7 @@ class Pipeline:
         reader = Replies(writer.transport, self._lost, self._on_error, self._on_seconds, self._refuse, self._redirected)
         writer.transport.set_protocol(reader)
         self._writer, self._replies = writer, reader
-        if not self._reachable:
-            log.warning(placed("Redis answers again", self.place))
+        self._outage.ends(self.place)
         self._reachable, self._refusal = True, None
         self._flush()
 
@@ -264,7 +260,9 @@ class Pipeline:
             self._arm()
 
     def _is_late(self) -> None:
-        self._refusal = self._refusal or unavailable(placed("it does not answer in time", self.place))
+        if self._refusal is None:
+            self._refusal = unavailable(placed("it does not answer in time", self.place))
+            self._outage.tell(self._refusal.cause)
 
     def _give_up(self, replies: Replies, error: str) -> None:
         self._on_error(error)
@@ -281,6 +279,7 @@ class Pipeline:
         """Fail what waits and close the connection."""
         self._closed = True
         self._reconnection.stop()
+        self._outage.forget_end()
         if self._watch is not None:
             self._watch.cancel()
         self._fail(self._take_turn())

@@ -15,7 +15,7 @@ import msgspec
 from redis.exceptions import NoScriptError, ResponseError
 
 from service.errors import NO_ANSWER, StoreFull, StoreUnavailable
-from service.store.driver.causes import not_permitted
+from service.store.driver.causes import reason_of
 from service.store.driver.keys import DIGEST_BYTES
 
 log = logging.getLogger(__name__)
@@ -64,25 +64,15 @@ def translate(error: BaseException) -> Exception:
         return NotPrimary("This Redis is a replica: connect to the master.")
     if text.startswith("LOADING"):
         return loading()
+    if text.startswith("BUSY "):
+        return Busy("Redis is busy with somebody's script: it answers when that has ended, or after SCRIPT KILL.")
     if text.startswith(("MOVED ", "ASK ")):
         return Redirect(text)
     if "OOM command not allowed" in text:
         return StoreFull("The token store is full: no new tokens until memory is freed.")
     if "WRONGTYPE " in text:
         return WrongType("The token store holds something else in this place.")
-    return unavailable(_reason(text))
-
-
-def _reason(text: str) -> str:
-    """Why Redis refuses, as operators are told, empty where it does not say."""
-    if text.startswith("NOPERM") or "ACL failure in script" in text:
-        return not_permitted(text)
-    if text.startswith("CLUSTERDOWN"):
-        mend = "bring the lost node back; `cluster-require-full-coverage no` keeps the others answering"
-        return f"its cluster is down ({text.rstrip('.')}): {mend}"
-    if text.startswith("MISCONF"):
-        return "it cannot write to its disk (MISCONF): make room, or mend what its log names"
-    return ""
+    return unavailable(reason_of(text))
 
 
 class Redirect(StoreUnavailable):
@@ -132,16 +122,22 @@ class Loading(Refused):
     """This node has just started and reads its data."""
 
 
+class Busy(Refused):
+    """A script that somebody runs on this node has taken too long, and until it ends nothing else is done."""
+
+
 def loading() -> Loading:
     """What is said of a server that reads its data."""
     return Loading("Redis is loading its data and answers when that is done.")
 
 
-def role_fault(role: Reply) -> NotPrimary | None:
+def role_fault(role: Reply) -> Refused | None:
     """Check the reply to ROLE: None for a primary; a server that does not tell is none, whatever it says instead."""
     match role:
         case [b"master", *_]:
             return None
+        case Refused():
+            return role
         case [b"sentinel", *_]:
             return NotPrimary("This is a sentinel: write redis+sentinel://, its address and /NAME of the primary.")
         case [bytes() as other, *_]:

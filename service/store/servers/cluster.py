@@ -16,7 +16,7 @@ from service.store.driver.connection import Link, ask
 from service.store.driver.keys import TAGS
 from service.store.driver.replies import Answer, NotPrimary, Redirect, Reply, Waiting, give, unavailable
 from service.store.servers.node import Node
-from service.store.servers.opening import Opener, closed_on_failure
+from service.store.servers.opening import Opener, closed_on_failure, open_node
 from service.store.servers.url import Address
 
 log = logging.getLogger(__name__)
@@ -140,7 +140,7 @@ class Cluster:
     def _node(self, address: Address) -> Node:
         if (node := self._nodes.get(address)) is None:
             node = self._nodes[address] = self._make(
-                partial(self._opener.open, [address]), redirected=partial(self._send_on, address.host)
+                partial(open_node, self._opener, address), redirected=partial(self._send_on, address.host)
             )
             node.place = str(address)
         return node

@@ -23,7 +23,7 @@ from redis.maint_notifications import MaintNotificationsConfig
 
 from service.store.driver.causes import NO_CONNECTION, tls_reason
 from service.store.driver.connection import ask
-from service.store.driver.replies import Reply, loading, role_fault
+from service.store.driver.replies import Refused, Reply, loading, role_fault, translate
 from service.store.driver.server_clock import ServerClock
 from service.store.servers.url import Address
 
@@ -195,28 +195,37 @@ async def first_of(attempts: Sequence[Connect]) -> AbstractConnection:
 
 
 async def open_primary(opener: Opener, addresses: Sequence[Address], clock: ServerClock | None) -> AbstractConnection:
-    """A connection to a primary that has read its data; `clock` follows that of the server before it is used.
+    """A connection to a primary that answers; `clock` follows that of the server before it is used.
 
-    Raises RedisError or OSError, and Refused where a replica, a sentinel or a loading server answers.
+    Raises RedisError or OSError, and Refused where a replica, a sentinel, a loading or a busy server answers.
     """
     connection = await opener.open(addresses)
     async with closed_on_failure(connection):
-        try:
-            if (fault := role_fault(await _role(connection))) is not None:
-                raise fault
-            await _ping(connection)
-            if clock is not None:
-                await clock.check(partial(ask, connection, "TIME"))
-        except BusyLoadingError:
-            raise loading() from None
+        if (fault := role_fault(await _role(connection))) is not None:
+            raise fault
+        await _ping(connection)
+        if clock is not None:
+            await clock.check(partial(ask, connection, "TIME"))
+    return connection
+
+
+async def open_node(opener: Opener, address: Address) -> AbstractConnection:
+    """The same to a node of a cluster, which need be no primary."""
+    connection = await opener.open([address])
+    async with closed_on_failure(connection):
+        await _ping(connection)
     return connection
 
 
 async def _ping(connection: AbstractConnection) -> None:
-    """Unlike ROLE, refused by a server that is still loading; also by one that takes no writes, which may be read."""
+    """Refused by a server that is still loading, unlike ROLE, and by a busy one; one that takes no writes is read."""
     try:
         await ask(connection, "PING")
+    except BusyLoadingError:
+        raise loading() from None
     except ResponseError as error:
+        if isinstance(meaning := translate(error), Refused):
+            raise meaning from None
         # The server cannot save its data and takes no writes; what it holds may be read.
         if not str(error).startswith("MISCONF"):
             raise
@@ -226,4 +235,4 @@ async def _role(connection: AbstractConnection) -> Reply:
     try:
         return await ask(connection, "ROLE")
     except ResponseError as error:
-        return error
+        return translate(error)

@@ -31,6 +31,10 @@ KEY = "k" * 32
 # Nothing here waits for it to pass. On a machine with twenty processes for each core five seconds did.
 PATIENCE_MS = 60_000
 NO_REDIS = "what answers at its address is no Redis, but a web server or the like: check host and port"
+CLOSED = (
+    "it closed the connection: does it want TLS (rediss://), or a certificate of the client's (ssl_certfile), or has "
+    "it as many clients as it may (maxclients)?"
+)
 WANTED = "it may want a certificate of the client's (ssl_certfile)"
 
 
@@ -167,10 +171,7 @@ def test_what_the_connection_fails_of_is_said_alike(child: RedisChild, say: Say,
             ),
             (f"redis://127.0.0.1:{web}", NO_REDIS),
             (f"redis://127.0.0.1:{mail}", NO_REDIS),
-            (
-                f"redis://127.0.0.1:{resetting}",
-                "it closed the connection: does it want TLS (rediss://), or a certificate of the client's (ssl_certfile)?",
-            ),
+            (f"redis://127.0.0.1:{resetting}", CLOSED),
         ):
             checks, doctor = say(url)
             (check,) = checks

@@ -1,4 +1,4 @@
-"""A Redis that is loading its data: told as such, asked nothing, and used as soon as it is done."""
+"""A Redis that is loading its data or busy with a script: told as such, asked nothing, and used as soon as it is done."""
 
 import asyncio
 import shutil
@@ -12,22 +12,33 @@ import pytest
 
 from service.errors import StoreUnavailable
 from service.store.driver.pipeline import Pipeline
-from service.store.driver.replies import Loading, translate
+from service.store.driver.replies import Loading, Refused, translate
 from service.store.driver.server_clock import ServerClock
 from service.store.driver.shards import Shards
 from service.store.monitoring.monitor import Monitor
+from service.store.servers.opening import Opener, open_node
+from service.store.servers.url import Address
 from tests.builders import until
 from tests.links import connector
 from tests.listening import stop
 
 LOADING = b"-LOADING Redis is loading the dataset in memory\r\n"
+BUSY = b"-BUSY Valkey is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.\r\n"
+STATES = pytest.mark.parametrize(
+    ("says", "told"),
+    [
+        (LOADING, "Redis is loading its data and answers when that is done."),
+        (BUSY, "Redis is busy with somebody's script: it answers when that has ended, or after SCRIPT KILL."),
+    ],
+    ids=["loading", "busy"],
+)
 
 
 class Server:
-    """Answers as a Redis does that may be loading: its role it tells at once."""
+    """Answers as a Redis does that may be loading, while it tells its role, or busy, when it tells nothing."""
 
     def __init__(self) -> None:
-        self.loading = True
+        self.says = b""
         self.folder = Path(tempfile.mkdtemp(prefix="tk"))
         self.url = f"unix://{self.folder}/s"
 
@@ -40,11 +51,11 @@ class Server:
         writer.close()
 
     def _answer(self, name: bytes) -> bytes:
-        if name == b"ROLE":
+        if name == b"ROLE" and self.says != BUSY:
             return b"*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n"
         if name == b"CLIENT":
             return b"+OK\r\n"
-        return LOADING if self.loading else b"$1\r\n1\r\n"
+        return self.says or b"$1\r\n1\r\n"
 
 
 @pytest.fixture
@@ -70,28 +81,45 @@ async def answers(pipeline: Pipeline) -> bool:
         return False
 
 
+@STATES
 async def test_it_is_told_as_such_and_used_when_it_is_done(
-    server: Server, pipeline: Pipeline, caplog: pytest.LogCaptureFixture
+    server: Server,
+    pipeline: Pipeline,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    says: bytes,
+    told: str,
 ) -> None:
+    monkeypatch.setattr("service.store.driver.causes._WELL_AFTER_SECONDS", 0)
+    server.says = says
     monitor = Monitor(Shards("t", [pipeline]), ServerClock(time.time), (b"mark",))
     for _ in range(3):
-        assert await monitor.checks() == {"redis": "Redis is loading its data and answers when that is done."}
-    server.loading = False
+        assert await monitor.checks() == {"redis": told}
+    server.says = b""
     await until(lambda: answers(pipeline))
-    assert caplog.messages == [
-        "Redis must not be asked: Redis is loading its data and answers when that is done.",
-        "Redis answers again",
-    ]
+    await until(lambda: len(caplog.messages) > 1)
+    assert caplog.messages == [f"Redis must not be asked: {told}", "Redis answers again"]
 
 
-async def test_one_that_loads_anew_under_an_open_connection_is_noticed(server: Server, pipeline: Pipeline) -> None:
-    server.loading = False
+@STATES
+async def test_one_that_is_so_anew_under_an_open_connection_is_noticed(
+    server: Server, pipeline: Pipeline, says: bytes, told: str
+) -> None:
     assert await answers(pipeline)
-    server.loading = True
+    server.says = says
     for _ in range(2):
-        with pytest.raises(Loading):
+        with pytest.raises(Refused, match=told.replace(".", r"\.")):
             await pipeline.execute("GET", "x")
     assert not pipeline.up
+
+
+@STATES
+async def test_no_connection_is_made_to_such_a_node_of_a_cluster(server: Server, says: bytes, told: str) -> None:
+    """One that was made and lost with the first command was told of with every request."""
+    server.says = says
+    opener = Opener({"path": server.url.removeprefix("unix://")}, timeout_seconds=10)
+    with pytest.raises(Refused, match=told.replace(".", r"\.")):
+        await open_node(opener, Address("unused", 1))
 
 
 def test_the_word_of_redis_is_understood() -> None:

@@ -121,14 +121,16 @@ async def test_a_lost_connection_leads_to_another_check(redis: RedisChild, blind
 
 
 async def test_a_replica_is_said_once_and_so_is_its_promotion(
-    redis: RedisChild, pipeline: Pipeline, caplog: pytest.LogCaptureFixture
+    redis: RedisChild, pipeline: Pipeline, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("service.store.driver.causes._WELL_AFTER_SECONDS", 0)
     demote(redis)
     for _ in range(5):
         assert not await known(pipeline)
         await asyncio.sleep(0)
     redis.client.replicaof("NO", "ONE")
     await until(lambda: known(pipeline))
+    await until(lambda: len(caplog.messages) > 1)
     assert caplog.messages == [
         "Redis must not be asked: This Redis is a slave: connect to the master.",
         "Redis answers again",
