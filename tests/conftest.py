@@ -19,7 +19,7 @@ from service import embedded
 from service.app import Service
 from service.settings import Settings
 from service.store.driver.pipeline import Pipeline
-from tests.links import ClientLink, Wrapped, connector
+from tests.links import ClientLink, Interrupted, Wrapped, connector
 from tests.server_groups import Six, Trio
 
 # How fast an example runs is the machine's affair, and nothing is kept between runs.
@@ -179,7 +179,10 @@ async def make_service(make_settings: Callable[..., Settings], clock: Clock) -> 
                 # A loaded machine may stall for longer than the service would wait.
                 link = Pipeline(connector(settings.redis_url, timeout_seconds=5), timeout_seconds=5)
                 stack.push_async_callback(link.aclose)
-            service = Service(settings, clock=clock, links=[wrap(OnClock(link, clock))] * shards)
+            outer = wrap(OnClock(link, clock))
+            if isinstance(outer, Interrupted):
+                stack.callback(outer.end)
+            service = Service(settings, clock=clock, links=[outer] * shards)
             stack.push_async_callback(service.rules.accounts.passwords.aclose)
             if background and not fake:  # fakeredis knows no INFO, so nothing watches it
                 await stack.enter_async_context(service.lifespan())

@@ -1,7 +1,7 @@
 """A link over a redis-py client, so that the store runs on fakeredis."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from hiredis import Reader
@@ -83,6 +83,50 @@ class Wrapped:
 
     def submit(self, command: bytes, answer: Callable[[Any], None], *, retry: bool = False) -> None:
         self.link.submit(command, answer, retry=retry)
+
+
+# What comes in between: is raised, or called and awaited. A list of it comes one after the other, once each.
+Happening = Exception | Callable[[], Awaitable[object]] | list[Any]
+AWAY = StoreUnavailable("The token store is not answering. Try again.")
+
+
+class Interrupted(Wrapped):
+    """A link on which something happens before a command is asked, or after it is done, in place of its reply.
+
+    By the script's name, else that of the command; "" is whatever is asked. What a list still holds at the end of a
+    test fails it: the test was about something that never happened.
+    """
+
+    def __init__(
+        self, link: Any, *, before: dict[str, Happening] | None = None, after: dict[str, Happening] | None = None
+    ) -> None:
+        super().__init__(link)
+        self.before, self.after = {**(before or {})}, {**(after or {})}
+
+    async def execute(self, *args: Any, **how: Any) -> Any:
+        name = how.get("operation") or args[0]
+        await _happen(self.before.get(name, self.before.get("")))
+        reply = await super().execute(*args, **how)
+        await _happen(self.after.get(name, self.after.get("")))
+        return reply
+
+    def end(self) -> None:
+        for name, what in (*self.before.items(), *self.after.items()):
+            assert not isinstance(what, list) or not what, f"not all of what belongs to {name} happened"
+
+
+async def _happen(what: Happening | None) -> None:
+    if isinstance(what, list):
+        what = what.pop(0) if what else None
+    if isinstance(what, Exception):
+        raise what
+    if what is not None:
+        await what()
+
+
+def away(link: Any) -> Interrupted:
+    """A link to a server that cannot be reached, until `before` is cleared."""
+    return Interrupted(link, before={"": AWAY})
 
 
 class Recording(Wrapped):

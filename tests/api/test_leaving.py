@@ -6,11 +6,10 @@ from typing import Any
 import pytest
 
 from service.app import Service
-from service.errors import StoreUnavailable
 from tests.asgi import sign_in
 from tests.builders import DEADLINE, create
 from tests.conftest import MakeService
-from tests.links import Wrapped
+from tests.links import AWAY, Interrupted, Wrapped
 
 
 @pytest.mark.parametrize(
@@ -103,14 +102,8 @@ async def test_a_download_that_fails_at_once_is_refused(
     make_service: MakeService, path: str, query: dict[str, str], reading: str
 ) -> None:
     """As where one node of a cluster is away: a 200 had no end."""
-
-    class Away(Wrapped):
-        async def execute(self, *args: Any, **how: Any) -> Any:
-            if args[0] == reading or how.get("operation") == "read_index":
-                raise StoreUnavailable("Redis cannot be reached.")
-            return await super().execute(*args, **how)
-
-    service = await make_service(background=False, wrap=Away)
+    service = await make_service(background=False, wrap=Interrupted)
     await create(service)
+    service.stores.shards[0].link.before = dict.fromkeys((reading, "read_index"), AWAY)
     answer = await (await sign_in(service)).get(path, **query)
     assert (answer.status, answer.json()["code"]) == (503, "store_unavailable")

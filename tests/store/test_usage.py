@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-from collections.abc import Callable
 from itertools import chain
 from typing import Any
 from unittest.mock import AsyncMock
@@ -14,7 +13,7 @@ from service.errors import StoreFull, StoreUnavailable
 from service.store.usage import DAY, DAYS_KEPT, HOUR, HOURS_KEPT, Count, UsageStore, Use
 from tests.builders import all_keys, create
 from tests.conftest import MakeService
-from tests.links import Wrapped
+from tests.links import Interrupted, Wrapped
 
 NOW = 1_795_214_400  # 2026-11-20T22:40:00Z
 TODAY = NOW // DAY * DAY
@@ -110,34 +109,19 @@ async def test_a_hundred_days_are_a_few_fields_to_read_a_page_by(still: Service,
     assert await shard.link.execute("HLEN", shard.keys.usage_by_day(token.token_id)) <= 2 * kept + 3
 
 
-class CutOff(Wrapped):
-    """A link on which what a day or an hour begins with is not folded while there is a `cut_by`."""
-
-    cut_by: Exception | None = None
-    before_fold: Callable[[], Any] | None = None
-
-    async def execute(self, *args: Any, **how: Any) -> Any:
-        if how.get("operation") == "fold_usage":
-            if self.cut_by is not None:
-                raise self.cut_by
-            if self.before_fold is not None:
-                await self.before_fold()
-        return await super().execute(*args, **how)
-
-
 async def test_what_was_counted_is_read_though_whoever_began_the_day_was_cut_off(
     make_service: MakeService,
 ) -> None:
     """Else the last day of a token that is used no more would never be shown, and the next one not while it lasts."""
-    service = await make_service(background=False, wrap=CutOff)
+    service = await make_service(background=False, wrap=Interrupted)
     link, store = service.stores.shards[0].link, UsageStore(service.stores.shards)
     token, other = [(await create(service, name)).token for name in ("ci", "other")]
     for one in (token, other):
         await store.add([use(one.token_id)], NOW - DAY)
-    link.cut_by = StoreUnavailable("cut off")
+    link.before["fold_usage"] = StoreUnavailable("cut off")
     with pytest.raises(StoreUnavailable):
         await store.add([use(token.token_id), use(other.token_id)], NOW)
-    link.cut_by = None
+    link.before.clear()
     await store.add([use(token.token_id)], NOW)
     days, hours = await store.of_token(token.token_id, NOW, 2)
     assert (days, hours[-1]) == (
@@ -151,12 +135,12 @@ async def test_what_was_counted_is_read_though_whoever_began_the_day_was_cut_off
 async def test_days_that_are_begun_are_there_with_a_later_reply_where_nothing_is_to_be_folded(
     make_service: MakeService,
 ) -> None:
-    service = await make_service(background=False, wrap=CutOff)
+    service = await make_service(background=False, wrap=Interrupted)
     link, store = service.stores.shards[0].link, UsageStore(service.stores.shards)
     ids = [(await create(service, name)).token.token_id for name in ("used", "cut off", "never used")]
     await store.add([use(ids[0])], NOW)
     await store.add([use(ids[1])], NOW - DAY)
-    link.cut_by = StoreUnavailable("cut off")
+    link.before["fold_usage"] = StoreUnavailable("cut off")
     with pytest.raises(StoreUnavailable):
         await store.add([use(ids[1])], NOW)
     begun = [store.begin_days(token_id, NOW, 2) for token_id in (*ids, "of no shard")]
@@ -167,12 +151,12 @@ async def test_days_that_are_begun_are_there_with_a_later_reply_where_nothing_is
 
 
 async def test_a_redis_that_is_full_shows_the_days_that_it_has_in_lists(make_service: MakeService) -> None:
-    service = await make_service(background=False, wrap=CutOff)
+    service = await make_service(background=False, wrap=Interrupted)
     link, store = service.stores.shards[0].link, UsageStore(service.stores.shards)
     token = (await create(service, "ci")).token
     for now in (NOW - 2 * DAY, NOW - DAY):
         await store.add([use(token.token_id)], now)
-    link.cut_by = StoreFull("full")
+    link.before["fold_usage"] = StoreFull("full")
     with pytest.raises(StoreFull):
         await store.add([use(token.token_id)], NOW)
     (shown,) = await store.days_of([token.token_id], NOW, 3)
@@ -181,7 +165,7 @@ async def test_a_redis_that_is_full_shows_the_days_that_it_has_in_lists(make_ser
 
 async def test_usage_that_is_gone_before_it_is_folded_does_not_come_back(make_service: MakeService) -> None:
     """As with a token that is purged meanwhile, or a primary that is lost: a key that was made anew would not end."""
-    service = await make_service(background=False, wrap=CutOff)
+    service = await make_service(background=False, wrap=Interrupted)
     shard, store = service.stores.shards[0], UsageStore(service.stores.shards)
     token = (await create(service, "ci")).token
     keys = shard.keys.usage_by_day(token.token_id), shard.keys.usage_by_hour(token.token_id)
@@ -190,7 +174,7 @@ async def test_usage_that_is_gone_before_it_is_folded_does_not_come_back(make_se
         await shard.link.link.execute("DEL", *keys)
 
     await store.add([use(token.token_id)], NOW - DAY)
-    shard.link.before_fold = lose
+    shard.link.before["fold_usage"] = lose
     await store.add([use(token.token_id)], NOW)
     assert await shard.link.execute("EXISTS", *keys) == 0
 

@@ -13,7 +13,7 @@ from service.model import Credential, Kind, Outcome, RateLimit
 from service.tokens.secret import mint, parse, with_checksum
 from tests.builders import ADDRESS, ADMIN, DAY, create, outcome, sign_in
 from tests.conftest import SERVER_KEY, MakeService, TurnTime
-from tests.links import Recording
+from tests.links import Recording, away
 
 EVERY = tuple(Kind)
 
@@ -212,11 +212,7 @@ async def test_what_the_previous_server_key_issued_goes_on_until_it_is_no_longer
 
 
 async def test_no_answer_from_redis_is_neither_yes_nor_no(make_service: MakeService) -> None:
-    class Away(Recording):
-        async def execute(self, *args: Any, **how: Any) -> Any:
-            raise StoreUnavailable("The token store is not answering. Try again.")
-
-    service = await make_service(background=False, wrap=Away)
+    service = await make_service(background=False, wrap=away)
     for kind in (Kind.SESSION, Kind.MANAGED):
         with pytest.raises(StoreUnavailable):
             await outcome(service, mint(kind))

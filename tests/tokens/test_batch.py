@@ -2,7 +2,6 @@
 
 import asyncio
 from hashlib import sha256
-from typing import Any
 
 import pytest
 
@@ -15,7 +14,7 @@ from service.tokens.managed.tokens import NewToken
 from service.tokens.secret import mint
 from tests.builders import ADMIN, DAY, create
 from tests.conftest import MakeService
-from tests.links import Recording
+from tests.links import Interrupted, Recording
 
 
 def batch_of(service: Service) -> Batch:
@@ -57,19 +56,10 @@ async def test_secrets_are_let_go(still: Service, monkeypatch: pytest.MonkeyPatc
 
 
 async def test_a_token_switched_on_between_two_reads_is_active(make_service: MakeService) -> None:
-    token_id = ""
-
-    class Between(Recording):
-        async def execute(self, *args: Any, **how: Any) -> Any:
-            reply = await super().execute(*args, **how)
-            if args[0] == "MGET" and self.names().count("MGET") == 1:
-                await service.rules.managed.tokens.update(token_id, {"active": True}, ADMIN)
-            return reply
-
-    service = await make_service(background=False, wrap=Between)
-    created = await create(service)
-    token_id = created.token.token_id
-    await service.rules.managed.tokens.update(token_id, {"active": False}, ADMIN)
+    service = await make_service(background=False, wrap=Interrupted)
+    created, switch = await create(service), service.rules.managed.tokens.update
+    await switch(created.token.token_id, {"active": False}, ADMIN)
+    service.stores.shards[0].link.after["MGET"] = [lambda: switch(created.token.token_id, {"active": True}, ADMIN)]
     assert outcomes(await batch_of(service).peek([created.secret], ())) == [Outcome.ACTIVE]
 
 

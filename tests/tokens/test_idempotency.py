@@ -1,7 +1,6 @@
 """Requests with an Idempotency-Key: a repeat gets the very same secret, which is stored nowhere."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
@@ -14,7 +13,7 @@ from service.tokens.idempotency import Repeatable
 from service.tokens.managed.tokens import Created, NewToken
 from tests.builders import ADMIN, DAY, actions, create, dump, outcome
 from tests.conftest import SERVER_KEY, MakeService, TurnTime
-from tests.links import Wrapped
+from tests.links import AWAY, Interrupted
 
 REQUEST = Repeatable("key-1", b'{"name":"ci"}')
 TEN_MINUTES = 600
@@ -180,29 +179,13 @@ async def test_a_repeat_finishes_what_a_crash_left_undone(make_service: MakeServ
 @pytest.mark.parametrize("shards", [1, 16])
 async def test_a_lost_answer_is_answered_by_a_repeat(make_service: MakeService, shards: int) -> None:
     """The script ran, its reply never came: without a key the client could not know."""
-    lost: list[bool] = [False]
-    service = await make_service(shards=shards, background=False, wrap=lambda link: _Losing(link, lost))
-    lost[0] = True
+    service = await make_service(shards=shards, background=False, wrap=Interrupted)
+    service.stores.shards[0].link.after["create_token"] = [AWAY]
     with pytest.raises(StoreUnavailable):
         await again(service)
-    lost[0] = False
     repeat = await again(service)
     assert repeat.repeated
     assert await outcome(service, repeat.secret) is Outcome.ACTIVE
-
-
-class _Losing(Wrapped):
-    """A link that loses the answer to the script that creates a token."""
-
-    def __init__(self, link: Any, lost: list[bool]) -> None:
-        super().__init__(link)
-        self._lost = lost
-
-    async def execute(self, *args: Any, retry: bool = False, operation: str = "") -> Any:
-        reply = await self.link.execute(*args, retry=retry)
-        if self._lost[0] and operation == "create_token":
-            raise StoreUnavailable("lost")
-        return reply
 
 
 async def test_a_rotation_is_repeated_with_the_same_secret(service: Service) -> None:
@@ -223,7 +206,7 @@ async def test_a_rotation_is_repeated_with_the_same_secret(service: Service) -> 
 
 
 async def test_a_repeat_that_read_the_record_before_the_first_try_wrote_it(make_service: MakeService) -> None:
-    service = await make_service(background=False, wrap=_Overtaken)
+    service = await make_service(background=False, wrap=Interrupted)
     link: Any = service.stores.shards[0].link
     first = await create(service)
 
@@ -232,7 +215,7 @@ async def test_a_repeat_that_read_the_record_before_the_first_try_wrote_it(make_
         rotated: Created = await service.rules.managed.rotation.rotate(first.token.token_id, ADMIN, request=request)
         return rotated
 
-    link.before_exists = rotate
+    link.before["EXISTS"] = [rotate]
     repeat = await rotate()
     assert repeat.repeated
     assert repeat.token.rotations == 1
@@ -242,7 +225,7 @@ async def test_a_repeat_that_read_the_record_before_the_first_try_wrote_it(make_
 async def test_a_repeat_tells_no_secret_of_a_token_that_was_given_more_since_it_was_read(
     make_service: MakeService,
 ) -> None:
-    service = await make_service(background=False, wrap=_Overtaken)
+    service = await make_service(background=False, wrap=Interrupted)
     link: Any = service.stores.shards[0].link
     token_id = (await create(service, scopes=("orders:read",))).token.token_id
     held = Credential("00" * 8, "", ("orders:read", "tokens:write"), 0, 0)
@@ -257,21 +240,9 @@ async def test_a_repeat_tells_no_secret_of_a_token_that_was_given_more_since_it_
         await service.rules.managed.tokens.update(token_id, {"scopes": ("orders:read", "orders:write")}, ADMIN)
 
     await rotate()
-    link.before_exists = give_more
+    link.before["EXISTS"] = [give_more]
     with pytest.raises(Forbidden):
         await rotate()
-
-
-class _Overtaken(Wrapped):
-    """A link on which something else happens just before the next EXISTS."""
-
-    before_exists: Callable[[], Awaitable[Any]] | None = None
-
-    async def execute(self, *args: Any, **how: Any) -> Any:
-        if args[0] == "EXISTS" and self.before_exists:
-            overtake, self.before_exists = self.before_exists, None
-            await overtake()
-        return await self.link.execute(*args, **how)
 
 
 async def test_a_repeated_rotation_never_brings_an_old_secret_back(service: Service) -> None:

@@ -14,7 +14,7 @@ from service.model import Kind, Outcome
 from service.store.one_time import RETRY_MILLISECONDS
 from tests.builders import ADDRESS, all_keys
 from tests.conftest import SERVER_KEY, Clock, MakeService, TurnTime
-from tests.links import Wrapped
+from tests.links import AWAY, Interrupted, Wrapped
 
 
 async def issue(service: Service, **more: Any) -> bytes:
@@ -113,21 +113,11 @@ async def test_a_token_of_the_previous_server_key_is_ended(make_service: MakeSer
 
 async def test_a_lost_reply_with_a_request_key_burns_no_token(make_service: MakeService) -> None:
     """Executed, and the reply swallowed: the same request asked again gets its answer, once."""
-
-    class Losing(Wrapped):
-        lose = True
-
-        async def execute(self, *args: Any, **how: Any) -> Any:
-            reply = await super().execute(*args, **how)
-            if self.lose and isinstance(reply, bytes):
-                raise StoreUnavailable("The token store is not answering. Try again.")
-            return reply
-
-    service = await make_service(background=False, wrap=Losing)
-    secret = await issue(service)
+    service = await make_service(background=False, wrap=Interrupted)
+    link, secret = service.stores.shards[0].link, await issue(service)
+    link.after["consume_token"] = [AWAY]
     with pytest.raises(StoreUnavailable):
         await consume(service, secret, "key")
-    Losing.lose = False
     assert [await consume(service, secret, request) for request in ("other", "", "key")] == [
         Outcome.UNKNOWN,
         Outcome.UNKNOWN,

@@ -16,7 +16,7 @@ from service.tokens.accounts.accounts import Account, read_accounts
 from service.tokens.accounts.login import InvalidCredentials
 from tests.builders import ADDRESS, ADMIN, DAY, actions, all_keys, at, audit, create, outcome, sign_in, until
 from tests.conftest import PASSWORD, SERVER_KEY, MakeService, TurnTime
-from tests.links import Wrapped
+from tests.links import away
 from tests.tokens.test_limits import full
 
 
@@ -188,11 +188,7 @@ async def reload(service: Service, path: Path) -> None:
 async def test_without_redis_a_reload_is_in_force_all_the_same(
     make_service: MakeService, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    class Away(Wrapped):
-        async def execute(self, *args: Any, **how: Any) -> Any:
-            raise StoreUnavailable("The token store is not answering. Try again.")
-
-    service = await make_service(background=False, wrap=Away)
+    service = await make_service(background=False, wrap=away)
     path = tmp_path / "accounts.toml"
     path.write_text("")
     await reload(service, path)

@@ -2,8 +2,8 @@
 
 import random
 from collections.abc import AsyncIterator
+from functools import partial
 from itertools import count
-from typing import Any
 
 import msgspec
 import pytest
@@ -13,7 +13,7 @@ from service.model import ManagedToken, Status
 from service.store.managed.query import Query
 from tests.builders import ADMIN, create, create_many, outcome
 from tests.conftest import MakeService
-from tests.links import Wrapped
+from tests.links import Interrupted
 
 SORTS = ["created_at", "name", "last_used_at", "expires_at"]
 EVERY = frozenset(Status)
@@ -160,24 +160,14 @@ async def test_a_token_revoked_between_two_slices_hides_no_other(
     make_service: MakeService, monkeypatch: pytest.MonkeyPatch, sort: str
 ) -> None:
     monkeypatch.setattr("service.store.managed.listing_slices._MOST", 4)
-    waiting: list[str] = []
-
-    class Revoking(Wrapped):
-        """Revokes one token whenever a slice of an index has been read."""
-
-        async def execute(self, *args: Any, **how: Any) -> Any:
-            reply = await super().execute(*args, **how)
-            if (how.get("operation") == "read_index" or args[0] == "ZREVRANGEBYLEX") and waiting:
-                await service.rules.managed.tokens.revoke(waiting.pop(), ADMIN)
-            return reply
-
-    service = await make_service(background=False, wrap=Revoking)
+    service = await make_service(background=False, wrap=Interrupted)
     passing = [(await create(service, f"passing {number}")).token.token_id for number in range(4)]
+    waiting = [partial(service.rules.managed.tokens.revoke, token_id, ADMIN) for token_id in passing]
     ids = await fill(service, 18)
-    waiting += passing
+    # Whenever a slice of an index has been read.
+    service.stores.shards[0].link.after = dict.fromkeys(("read_index", "ZREVRANGEBYLEX"), waiting)
     tokens, _, _ = await service.rules.managed.queries.page(Query(sort=sort))
     assert {token.token_id for token in tokens} >= set(ids)
-    assert waiting == []
 
 
 @pytest.mark.parametrize("sort", SORTS)

@@ -1,7 +1,6 @@
 """Names are unique across all shards, and a name that nobody bears is free."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
@@ -17,7 +16,7 @@ from service.store.managed.tokens import ManagedStore
 from service.tokens.managed.name_holders import NameHolders
 from tests.builders import ADMIN, DAY, all_keys, create
 from tests.conftest import MakeService
-from tests.links import Wrapped
+from tests.links import Interrupted
 
 
 @pytest.fixture
@@ -189,11 +188,11 @@ async def test_of_two_renamings_of_one_token_at_once_neither_gives_the_name_up_t
 async def test_a_renaming_keeps_its_old_name_for_one_that_went_back_to_it_meanwhile(
     make_service: MakeService, moment: str
 ) -> None:
-    service = await make_service(background=False, shards=16, wrap=_After)
+    service = await make_service(background=False, shards=16, wrap=Interrupted)
     token = (await create(service, "ci")).token
     link: Any = service.stores.shards[0].link
     rename, wanted = service.rules.managed.tokens.update, elsewhere(service, "ci")
-    link.after = moment, lambda: rename(token.token_id, {"name": "ci"}, ADMIN)
+    link.after[moment] = [lambda: rename(token.token_id, {"name": "ci"}, ADMIN)]
     await rename(token.token_id, {"name": wanted}, ADMIN)
     assert (await service.rules.managed.tokens.get(token.token_id)).name == "ci"
     assert await refused(service, "ci")
@@ -202,7 +201,7 @@ async def test_a_renaming_keeps_its_old_name_for_one_that_went_back_to_it_meanwh
 
 async def with_reservation(make_service: MakeService) -> tuple[Service, ManagedToken, str]:
     """A service, a token, and a name of another shard that is reserved for the token, which does not bear it."""
-    service = await make_service(background=False, shards=16, wrap=_After)
+    service = await make_service(background=False, shards=16, wrap=Interrupted)
     token = (await create(service, "ci")).token
     wanted = elsewhere(service, "ci")
     names = ManagedStore(service.stores.shards, Retention(30 * DAY)).names
@@ -215,10 +214,8 @@ async def test_a_name_stays_with_a_renaming_that_took_it_while_its_reservation_w
 ) -> None:
     service, token, wanted = await with_reservation(make_service)
     link: Any = service.stores.shards[0].link
-    link.after = (
-        "void_reservation",
-        lambda: service.rules.managed.tokens.update(token.token_id, {"name": wanted}, ADMIN),
-    )
+    rename = service.rules.managed.tokens.update
+    link.after["void_reservation"] = [lambda: rename(token.token_id, {"name": wanted}, ADMIN)]
     assert await refused(service, wanted)
     assert await names_held(service) == [wanted.encode()]
 
@@ -231,12 +228,12 @@ async def test_of_a_renaming_and_two_creations_at_once_one_takes_the_name(make_s
     async def rename() -> None:
         """Once the first creation has found the reservation void; the second one comes before it asks again."""
         await service.rules.managed.tokens.update(token.token_id, {"name": wanted}, ADMIN)
-        link.before = "void_reservation", create_too
+        link.before["void_reservation"] = [create_too]
 
     async def create_too() -> None:
         third.append(await refused(service, wanted))
 
-    link.after = "void_reservation", rename
+    link.after["void_reservation"] = [rename]
     assert (await refused(service, wanted), third) == (True, [True])
     assert await names_held(service) == [wanted.encode()]
 
@@ -276,7 +273,7 @@ async def test_a_token_revoked_while_it_is_asked_frees_its_name_and_is_found_by_
 async def test_a_renaming_to_what_the_token_is_called_by_now_is_not_refused_while_that_is_asked(
     make_service: MakeService,
 ) -> None:
-    service = await make_service(background=False, shards=16, wrap=_After)
+    service = await make_service(background=False, shards=16, wrap=Interrupted)
     token = (await create(service, "ci")).token
     wanted = elsewhere(service, "ci")
     shard = service.stores.shards.of_name(wanted)
@@ -288,28 +285,11 @@ async def test_a_renaming_to_what_the_token_is_called_by_now_is_not_refused_whil
         await shard.link.execute("ZREM", shard.keys.names, member(renamed))
         await shard.link.execute("ZADD", shard.keys.names, 0, member(renamed) + b"!1")
 
-    link.before = "reserve_name", rename
+    link.before["reserve_name"] = [rename]
     assert (await service.rules.managed.tokens.update(token.token_id, {"name": wanted}, ADMIN)).name == wanted
     assert await shard.link.execute("ZRANGE", shard.keys.names, 0, -1) == [
         member(msgspec.structs.replace(token, name=wanted))
     ]
-
-
-class _After(Wrapped):
-    """Lets something happen once, right after the answer of a script, or right before it is asked."""
-
-    after: tuple[str, Callable[[], Awaitable[object]]] | None = None
-    before: tuple[str, Callable[[], Awaitable[object]]] | None = None
-
-    async def execute(self, *args: Any, operation: str = "", **how: Any) -> Any:
-        if self.before and self.before[0] == operation:
-            (_, happen), self.before = self.before, None
-            await happen()
-        reply = await self.link.execute(*args, operation=operation, **how)
-        if self.after and self.after[0] == operation:
-            (_, happen), self.after = self.after, None
-            await happen()
-        return reply
 
 
 async def test_no_key_is_left_by_a_refused_creation(still: Service) -> None:

@@ -11,7 +11,7 @@ from service.store.driver.keys import Keys
 from tests.asgi import holder, sign_in
 from tests.builders import create, outcome
 from tests.conftest import SERVER_KEY
-from tests.links import Wrapped
+from tests.links import Interrupted
 
 Make = Callable[..., Any]
 OTHER = "another server key of the tests, long enough"
@@ -64,30 +64,24 @@ async def test_a_namespace_emptied_under_a_running_process_is_its_own_again(make
         await make_service(secret_key=OTHER)
 
 
-class Full(Wrapped):
-    """A server that takes no write."""
-
-    full = True
-
-    async def execute(self, *args: Any, **how: Any) -> Any:
-        if self.full and args[0] == "SET":
-            raise StoreFull("The token store is full.")
-        return await super().execute(*args, **how)
+def full(link: Any) -> Interrupted:
+    """A server that takes no write, until `before` is cleared."""
+    return Interrupted(link, before={"SET": StoreFull("The token store is full.")})
 
 
 async def test_on_a_full_server_a_change_of_keys_is_written_down_later(make_service: Make) -> None:
     await make_service()
-    new = await make_service(secret_key=OTHER, secret_key_previous=SERVER_KEY, wrap=Full)
+    new = await make_service(secret_key=OTHER, secret_key_previous=SERVER_KEY, wrap=full)
     assert await check(new) == ""
     assert await check(await make_service()) == ""
-    new.stores.shards[0].link.full = False
+    new.stores.shards[0].link.before.clear()
     assert await check(new) == ""
     with pytest.raises(StartRefused, match="another server key"):
         await make_service()
 
 
 async def test_a_full_and_empty_server_is_held_against_no_key(make_service: Make) -> None:
-    assert await check(await make_service(wrap=Full)) == ""
+    assert await check(await make_service(wrap=full)) == ""
 
 
 async def test_a_store_that_was_emptied_is_told_by_every_process_until_somebody_confirms_it(

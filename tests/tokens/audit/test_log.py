@@ -9,7 +9,8 @@ from service.keyring import Keyring, encode_digest
 from service.model import Origin, RateLimit
 from service.tokens.audit.entries import AuditEntry
 from tests.builders import ADMIN, actions, audit, create, sign_in
-from tests.conftest import PASSWORD, SERVER_KEY
+from tests.conftest import PASSWORD, SERVER_KEY, MakeService
+from tests.links import Interrupted
 
 
 async def test_an_entry_says_who_did_what_to_what_and_from_where(still: Service) -> None:
@@ -84,8 +85,8 @@ async def test_an_entry_may_stand_alone(still: Service) -> None:
 
 
 @pytest.mark.slow
-async def test_the_audit_log_is_kept_to_its_bound_once_it_is_sealed(make_service: object) -> None:
-    service: Service = await make_service(background=False, audit_max_entries=1000)  # type: ignore[operator]
+async def test_the_audit_log_is_kept_to_its_bound_once_it_is_sealed(make_service: MakeService) -> None:
+    service = await make_service(background=False, audit_max_entries=1000)
     (shard,) = service.stores.shards
     for _ in range(0, 1500, 100):
         for _ in range(100):
@@ -98,24 +99,17 @@ async def test_the_audit_log_is_kept_to_its_bound_once_it_is_sealed(make_service
     assert 1000 <= kept <= 1200
 
 
-async def test_all_shards_together_have_the_room_that_is_set(make_service: object) -> None:
-    service: Service = await make_service(shards=16, audit_max_entries=160_000)  # type: ignore[operator]
+async def test_all_shards_together_have_the_room_that_is_set(make_service: MakeService) -> None:
+    service = await make_service(shards=16, audit_max_entries=160_000)
     # Four times what is kept, because removals never wait for a seal.
     assert service.rules.audit.log.entry("export.made", ADMIN, "x").keep == 4 * 160_000 // 16
 
 
-async def test_no_token_is_made_that_could_not_be_told(make_service: object) -> None:
+async def test_no_token_is_made_that_could_not_be_told(make_service: MakeService) -> None:
     """All or nothing: where the stream refuses the entry, there is no token either."""
-    from tests.links import Wrapped
-
-    class Full(Wrapped):
-        async def execute(self, *args: object, **how: object) -> object:
-            # What reads by a script is answered on a full server, too.
-            if how.get("operation") == "create_token":
-                raise StoreFull("The token store is full.")
-            return await super().execute(*args, **how)
-
-    service: Service = await make_service(background=False, wrap=Full)  # type: ignore[operator]
+    service = await make_service(background=False, wrap=Interrupted)
+    # What reads by a script is answered on a full server, too.
+    service.stores.shards[0].link.before["create_token"] = StoreFull("The token store is full.")
     with pytest.raises(StoreFull):
         await create(service)
     assert (await service.rules.managed.queries.statistics()).total == 0

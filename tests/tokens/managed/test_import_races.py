@@ -1,6 +1,6 @@
 """Imports whose name is contended or lives in another shard: one token gets it, and a revoked one is found by it."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from hashlib import sha256, sha512
 from typing import Any
 
@@ -9,7 +9,6 @@ import pytest
 from service.app import Service
 from service.errors import StoreUnavailable
 from service.model import ManagedToken, Outcome, Status
-from service.store.driver.scripts import Script
 from service.store.managed.names import member
 from service.store.managed.query import Query
 from service.tokens.imported.rules import Rule
@@ -17,23 +16,9 @@ from service.tokens.managed.import_admission import Exported, ImportedSecret
 from service.tokens.managed.tokens import NewToken
 from tests.asgi import TEST
 from tests.builders import create, outcome
-from tests.links import Wrapped
+from tests.links import Interrupted
 
 Make = Callable[..., Any]
-
-
-class Between(Wrapped):
-    """Lets something happen right before a token is recorded, each time it is tried."""
-
-    def __init__(self, link: Any) -> None:
-        super().__init__(link)
-        self.meanwhile: list[Callable[[], Awaitable[object]]] = []
-        self._script = Script("import_tokens")
-
-    async def execute(self, *args: Any, **how: Any) -> Any:
-        if self.meanwhile and args[0] in ("EVALSHA", "EVAL") and args[1] in (self._script.source, self._script._sha):
-            await self.meanwhile.pop(0)()
-        return await super().execute(*args, **how)
 
 
 async def take(service: Service, row: Exported | ImportedSecret) -> str:
@@ -54,7 +39,7 @@ async def reserve_for_nobody(service: Service, name: str) -> None:
 
 
 async def test_a_void_reservation_makes_way_for_one_of_two_importers(make_service: Make) -> None:
-    slow = await make_service(background=False, wrap=Between)
+    slow = await make_service(background=False, wrap=Interrupted)
     quick = await make_service(background=False)
     # From here on the server knows the script, so that each try asks once.
     assert await take(quick, imported(quick, "a-secret-for-another-name", "another")) == "imported"
@@ -67,7 +52,7 @@ async def test_a_void_reservation_makes_way_for_one_of_two_importers(make_servic
     async def take_the_name() -> None:
         taken.append(await take(quick, imported(quick, "a-secret-of-somebody-else", "gate")))
 
-    slow.stores.shards[0].link.meanwhile = [nothing, take_the_name]
+    slow.stores.shards[0].link.before["import_tokens"] = [nothing, take_the_name]
     code = await take(slow, imported(slow, "a-secret-of-our-own", "gate"))
     assert (code, taken) == ("name_taken", ["imported"])
     tokens, _, _ = await quick.rules.managed.queries.page(Query(text="gate"))
@@ -89,22 +74,10 @@ async def test_a_revoked_token_whose_name_lives_elsewhere_is_found_by_it(make_se
     assert (await create(other, "after")).secret
 
 
-class Slow(Wrapped):
-    """Lets something happen once, before the rules of imported secrets that were read arrive."""
-
-    meanwhile: Callable[[], Awaitable[object]] | None = None
-
-    async def execute(self, *args: Any, **how: Any) -> Any:
-        reply = await super().execute(*args, **how)
-        if args[0] == "SMEMBERS" and self.meanwhile:
-            meanwhile, self.meanwhile = self.meanwhile, None
-            await meanwhile()
-        return reply
-
-
 async def test_a_secret_taken_in_while_the_rules_are_being_read_is_known_at_once(make_service: Make) -> None:
-    service = await make_service(background=False, wrap=Slow)
-    service.stores.shards[0].link.meanwhile = lambda: take(service, imported(service, "a-secret-of-our-own", "gate"))
+    service = await make_service(background=False, wrap=Interrupted)
+    row = imported(service, "a-secret-of-our-own", "gate")
+    service.stores.shards[0].link.after["SMEMBERS"] = [lambda: take(service, row)]
     await service.rules.managed.imports.detect_imported()
     assert await outcome(service, "a-secret-of-our-own") is Outcome.ACTIVE
 

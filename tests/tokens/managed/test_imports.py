@@ -2,7 +2,7 @@
 
 import asyncio
 import string
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import suppress
 from hashlib import sha256
 from typing import Any
@@ -23,7 +23,7 @@ from service.tokens.managed.tokens import NewToken
 from tests.asgi import TEST
 from tests.builders import create
 from tests.conftest import SERVER_KEY, Clock
-from tests.links import Recording, Wrapped
+from tests.links import AWAY, Interrupted, Recording, away
 
 DAY = 86400
 Make = Callable[..., Any]
@@ -269,24 +269,13 @@ async def test_malformed_secrets_cost_nothing_until_an_imported_one_comes(make_s
 async def test_a_process_that_starts_without_redis_does_not_call_imported_secrets_bad(make_service: Make) -> None:
     other = await make_service(background=False)
     await take(other, imported(other, FORMS["uuid"], "gate"))
-    service = await make_service(background=False, wrap=Away)
+    service = await make_service(background=False, wrap=away)
     with pytest.raises(StoreUnavailable):
         await service.rules.managed.imports.detect_imported()
     with pytest.raises(StoreUnavailable):
         await outcome(service, FORMS["uuid"])
-    service.stores.shards[0].link.away = False
+    service.stores.shards[0].link.before.clear()
     assert await outcome(service, FORMS["uuid"]) is Outcome.ACTIVE
-
-
-class Away(Wrapped):
-    """A server that cannot be reached for a while."""
-
-    away = True
-
-    async def execute(self, *args: Any, **how: Any) -> Any:
-        if self.away:
-            raise StoreUnavailable("The token store is not answering. Try again.")
-        return await super().execute(*args, **how)
 
 
 async def test_after_the_purge_of_the_last_imported_token_they_cost_nothing_again(
@@ -394,28 +383,12 @@ async def plain(service: Service, name: str) -> tuple[str, str]:
     return created.token.token_id, created.secret
 
 
-class Lossy(Wrapped):
-    """A server whose answers to the first `lose` calls that record a token are lost; it did what was asked."""
-
-    def __init__(self, link: Any) -> None:
-        super().__init__(link)
-        self.lose = 0
-        self._script = Script("import_tokens")
-
-    async def execute(self, *args: Any, **how: Any) -> Any:
-        reply = await super().execute(*args, **how)
-        if self.lose and args[0] in ("EVALSHA", "EVAL") and args[1] in (self._script.source, self._script._sha):
-            self.lose -= 1
-            raise StoreUnavailable("The token store is not answering. Try again.")
-        return reply
-
-
 @pytest.mark.parametrize("shards", [1, 16])
 async def test_a_lost_answer_loses_and_doubles_nothing(make_service: Make, shards: int) -> None:
-    service = await make_service(shards=shards, background=False, wrap=Lossy)
+    service = await make_service(shards=shards, background=False, wrap=Interrupted)
     # The script is known to the server, so that what is lost is what was done.
     await take(service, imported(service, FORMS["uuid"], "first"))
-    service.stores.shards[0].link.lose = 2
+    service.stores.shards[0].link.after["import_tokens"] = [AWAY] * 2
     rows = [imported(service, f"{number}-of-another-system", f"gate {number}") for number in range(20)]
     assert await take(service, *rows) == ["imported"] * 20
     assert len(await everything(service)) == 21
@@ -449,8 +422,8 @@ async def test_what_was_taken_in_before_a_change_of_the_server_key_is_not_taken_
 
 @pytest.mark.slow
 async def test_a_redis_that_stays_away_is_told_and_the_rows_may_be_sent_again(make_service: Make) -> None:
-    service = await make_service(background=False, wrap=Lossy)
-    service.stores.shards[0].link.lose = 3
+    service = await make_service(background=False, wrap=Interrupted)
+    service.stores.shards[0].link.after["import_tokens"] = [AWAY] * 3
     with pytest.raises(StoreUnavailable):
         await take(service, imported(service, FORMS["longest"], "last"))
     assert await take(service, imported(service, FORMS["longest"], "last")) == ["secret_taken"]
@@ -466,32 +439,17 @@ async def test_of_twenty_importers_of_a_name_one_gets_it(still: Service) -> None
         assert len(tokens) == 1
 
 
-class Between(Wrapped):
-    """Lets something happen right before a token is recorded, after its name was reserved."""
-
-    def __init__(self, link: Any) -> None:
-        super().__init__(link)
-        self.meanwhile: Callable[[], Awaitable[object]] | None = None
-        self._script = Script("import_tokens")
-
-    async def execute(self, *args: Any, **how: Any) -> Any:
-        recording = args[0] in ("EVALSHA", "EVAL") and args[1] in (self._script.source, self._script._sha)
-        if recording and self.meanwhile is not None:
-            meanwhile, self.meanwhile = self.meanwhile, None
-            await meanwhile()
-        return await super().execute(*args, **how)
-
-
 @pytest.mark.parametrize("form", list(FORMS))
 async def test_a_name_cannot_be_taken_from_an_import_under_way(make_service: Make, form: str) -> None:
-    slow = await make_service(shards=16, background=False, wrap=Between)
+    slow = await make_service(shards=16, background=False, wrap=Interrupted)
     quick = await make_service(shards=16, background=False)
     taken: list[str] = []
 
     async def take_the_name() -> None:
         taken.extend(await take(quick, imported(quick, "a-secret-of-somebody-else", "gate")))
 
-    slow.stores.shards[0].link.meanwhile = take_the_name
+    # After its name was reserved.
+    slow.stores.shards[0].link.before["import_tokens"] = [take_the_name]
     codes = await take(slow, imported(slow, FORMS[form], "gate"))
     assert sorted([*codes, *taken]) == ["imported", "name_taken"]
     tokens, _, _ = await quick.rules.managed.queries.page(Query(text="gate"))
@@ -502,7 +460,7 @@ async def test_of_two_imports_of_one_token_at_once_neither_gives_the_name_up_tha
     make_service: Make, namespace: str
 ) -> None:
     source = await make_service(shards=16, background=False, namespace=f"{namespace}-b")
-    slow = await make_service(shards=16, background=False, wrap=Between)
+    slow = await make_service(shards=16, background=False, wrap=Interrupted)
     quick = await make_service(shards=16, background=False)
     token_id, _ = await plain(source, "first")
     shards = source.stores.shards
@@ -515,7 +473,7 @@ async def test_of_two_imports_of_one_token_at_once_neither_gives_the_name_up_tha
     async def take_it_too() -> None:
         taken.extend(await take(quick, row))
 
-    slow.stores.shards[0].link.meanwhile = take_it_too
+    slow.stores.shards[0].link.before["import_tokens"] = [take_it_too]
     assert (await take(slow, row), taken) == (["exists"], ["imported"])
     assert await take(quick, imported(quick, FORMS["uuid"], other)) == ["name_taken"]
 

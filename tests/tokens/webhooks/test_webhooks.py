@@ -25,7 +25,7 @@ from service.tokens.webhooks.events import EventType
 from tests.asgi import TEST
 from tests.builders import until
 from tests.conftest import SHARDS, Clock
-from tests.links import Wrapped
+from tests.links import AWAY, Interrupted
 from tests.receiver import TAKEN, Receiver, receiving, resolving
 from tests.store.scenario import list_as_due
 
@@ -482,56 +482,33 @@ async def test_a_receiver_deleted_while_it_is_told_is_told_no_more(make_service:
 
 
 async def test_a_lost_answer_loses_no_event(make_service: Make, receiver: Receiver) -> None:
-    teller = await make_service(background=False, webhook_allow_private=True, wrap=Lossy)
+    teller = await make_service(background=False, webhook_allow_private=True, wrap=Interrupted)
+    lost = teller.stores.shards[0].link.after
     await listen(teller, receiver, EventType.CREATED)
     await deliver(teller)
     for number, command in enumerate(("HGET", "LPUSH", "LTRIM", "HSET")):
         token_id, _ = await make(teller, f"gate {number}")
-        teller.stores.shards[0].link.lose = command
+        lost[command] = [AWAY]
         await deliver(teller)
-        assert teller.stores.shards[0].link.lose == ""
+        assert lost[command] == []
         await deliver(teller)
         assert ("token.created", token_id) in told(receiver), command
 
 
-class Lossy(Wrapped):
-    """A server whose next answer to one command is lost; it did what was asked."""
-
-    lose = ""
-
-    async def execute(self, *args: Any, **how: Any) -> Any:
-        reply = await super().execute(*args, **how)
-        if args[0] == self.lose:
-            self.lose = ""
-            raise StoreUnavailable("The token store is not answering. Try again.")
-        return reply
-
-
 async def test_without_redis_deliveries_wait(make_service: Make, receiver: Receiver) -> None:
-    teller = await make_service(background=False, webhook_allow_private=True, wrap=Away)
+    teller = await make_service(background=False, webhook_allow_private=True, wrap=Interrupted)
     webhook_id = await listen(teller, receiver, EventType.CREATED)
     await make(teller, "gate")
     link = teller.stores.shards[0].link
-    link.away_for = "ZRANGEBYSCORE"
+    link.before["ZRANGEBYSCORE"] = AWAY
     await deliver(teller)
     assert receiver.received == []
-    link.away_for = ""
+    link.before.clear()
     await deliver(teller)
     assert len(receiver.received) == 1
     assert [status for _, status, _ in await teller.rules.webhooks.log.read(webhook_id, None, 9)] == ["delivered"]
-    link.away_for = "EVALSHA"
+    link.before[""] = AWAY
     await teller.rules.webhooks.deliveries.aclose()
-
-
-class Away(Wrapped):
-    """A server that does not answer one command for a while."""
-
-    away_for = ""
-
-    async def execute(self, *args: Any, **how: Any) -> Any:
-        if args[0] == self.away_for:
-            raise StoreUnavailable("The token store is not answering. Try again.")
-        return await super().execute(*args, **how)
 
 
 async def test_a_token_is_said_to_expire_a_week_and_a_day_before_once_each(
