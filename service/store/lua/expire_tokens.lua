@@ -6,7 +6,7 @@ ARGV[1]  retention, seconds
 ARGV[2]  audit entries to keep
 ARGV[3...] id, audit entry and its seal, repeated for each
 returns  how many were moved
-cost     O(k log n) for k tokens, at most 50
+cost     O(k log n) for k tokens, at most 32
 ]]
 local on, off, dead, expiries, purges, events = unpack(KEYS)
 local retention, keep = unpack(ARGV)

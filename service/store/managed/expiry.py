@@ -13,7 +13,7 @@ from service.store.managed.records import Retention
 from service.store.managed.search import Blocks, name_row
 
 # How many tokens one step ends: about half a millisecond of Redis' time.
-BATCH = 50
+BATCH = 32
 # How many members of an index one step drops: about half a millisecond of Redis' time.
 SLICE = 500
 _DIGEST = LETTERS["digest"].encode()
