@@ -6,6 +6,8 @@ import sys
 import time
 from collections.abc import Callable, Collection, Set
 from fcntl import ioctl
+from math import inf
+from operator import itemgetter
 from termios import TIOCOUTQ
 from typing import Any, Protocol
 
@@ -16,6 +18,8 @@ HEAD_SECONDS = 5.0
 BODY_SECONDS = 10.0
 # How long an answer may lie here without its client's taking any of it.
 READ_SECONDS = 10.0
+# What all answers that clients have not taken may hold here together.
+HELD_BYTES = 64 * 1024 * 1024
 _TICK = 0.25
 _TICKS_A_SECOND = 4
 _DRAIN_IDLE_SECONDS = 1.0
@@ -64,6 +68,8 @@ class Deadlines:
         self._timer: asyncio.TimerHandle | None = None
         self._draining = False
         self._waiting: list[tuple[float, Watched]] | None = None
+        # Who has not taken all of an answer, with the bytes that it took since the sweep before.
+        self._reading: list[tuple[float, Watched]] = []
 
     def watch(self, connections: Set[Any], keep_alive_seconds: float) -> None:
         """Begin with the first connection; the set is uvicorn's own and changes as they come and go."""
@@ -87,6 +93,7 @@ class Deadlines:
             self._on_second()
         # A process without connections need not wake up; the next connection starts the clock again.
         self._timer = asyncio.get_running_loop().call_later(_TICK, self._tick) if self._connections else None
+        self._reading = []
         # A copy, because closing a connection changes the set.
         self._check(list(self._connections), read_until)
 
@@ -112,9 +119,25 @@ class Deadlines:
                 connection.refuse(Refusal(408, "request_timeout", "The request's body took too long."))
             elif connection.idle_since is not None and connection.idle_since < idle:
                 connection.transport.close()
+        if not rest:
+            self._abort_slowest()
+
+    def _abort_slowest(self) -> None:
+        """Keep what is held for slow clients within its bound: whoever took least since the sweep before goes first."""
+        held = sum([connection.transport.get_write_buffer_size() for _, connection in self._reading])
+        for taken, connection in sorted(self._reading, key=itemgetter(0)) if held > HELD_BYTES else ():
+            # The latter has had no time yet.
+            if held <= HELD_BYTES or taken == inf:
+                break
+            held -= connection.transport.get_write_buffer_size()
+            connection.transport.abort()
 
     def _is_read(self, connection: Watched) -> bool:
         unread = _untaken(connection.transport)
+        if unread:
+            # No further answer follows before nearly all of one is taken.
+            is_new = unread > connection.unread_bytes
+            self._reading.append((inf if is_new else connection.unread_bytes - unread, connection))
         # From the first sweep that finds any: this clock stood still before the first connection behind a pause.
         if not connection.unread_bytes or unread < connection.unread_bytes:
             connection.unread_since = self.now

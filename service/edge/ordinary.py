@@ -18,13 +18,16 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from service.api.gateway.answers import lines_of
 from service.api.http.application import Application
+from service.api.http.bodies import LongJson
 from service.api.http.call import Headers
 from service.api.http.validate_paths import form_of
 from service.edge.fast_cycle import Made
 from service.edge.fast_path import STATUS_LINES
 from service.errors import ServiceError
+from service.store.pacing import give_way
 
 _CLOSES = (b"connection", b"close")
+_LONG_BYTES = 64 * 1024
 
 
 class OrdinaryCycle(RequestResponseCycle):
@@ -115,7 +118,7 @@ class OrdinaryCycle(RequestResponseCycle):
         self.application.account(call, response.status_code)
 
     async def _write(self, response: Response) -> None:
-        """A head and its body in one write: two would be two system calls, and mostly two packets."""
+        """A head and a short body in one write: two would be two system calls, and mostly two packets."""
         if self.flow.write_paused and not self.disconnected:
             await self.flow.drain()
         if self.disconnected:
@@ -131,12 +134,27 @@ class OrdinaryCycle(RequestResponseCycle):
             self.keep_alive = False
         elif not self.keep_alive:
             lines += b"connection: close\r\n"
-        body: Any = b"" if self.scope["method"] == "HEAD" else response.body
-        opening = STATUS_LINES[response.status_code] + lines_of(self.default_headers)
-        self.transport.write(b"".join((opening, lines, b"\r\n", body)))
+        head = b"".join((STATUS_LINES[response.status_code], lines_of(self.default_headers), lines, b"\r\n"))
+        await self._send(head, [b""] if self.scope["method"] == "HEAD" else _pieces_of(response))
+
+    async def _send(self, head: bytes, pieces: list[Any]) -> None:
+        """All at once to the transport, whose buffer tells `Deadlines` what a slow client holds."""
+        first = pieces.pop(0)
+        # What is long is not copied: a file is the same for all who read it slowly.
+        for part in (head, first) if len(first) > _LONG_BYTES else (head + first,):
+            self.transport.write(part)
+        while pieces:
+            await give_way()
+            if self.disconnected:
+                return
+            self.transport.write(pieces.pop(0))
         self._complete()
 
     def _complete(self) -> None:
         self.response_complete = True
         self.message_event.set()
         self.on_response()
+
+
+def _pieces_of(response: Response) -> list[Any]:
+    return response.pieces if isinstance(response, LongJson) else [response.body]

@@ -68,6 +68,48 @@ async def test_a_client_that_comes_after_a_pause_has_all_the_time_to_read_that_a
         assert come.transport.abort.called
 
 
+async def test_beyond_what_may_be_held_for_slow_clients_whoever_takes_least_is_cut_off(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("service.edge.deadlines.HELD_BYTES", 2000)
+    monkeypatch.setattr("service.edge.deadlines._CHECKED_AT_ONCE", 2)
+    monkeypatch.setattr("service.edge.deadlines._untaken", lambda transport: transport.get_write_buffer_size())
+    now = iter(range(9))
+    deadlines, connections = Deadlines(lambda: next(now) / 4), set[Mock]()
+
+    def reading(held: int) -> Mock:
+        one = Mock(pipeline=(), unread_bytes=0, unread_since=0, idle_since=None, head_since=None, body_since=None)
+        one.transport.get_write_buffer_size.return_value = held
+        one.transport.abort.side_effect = lambda: connections.discard(one)
+        connections.add(one)
+        return one
+
+    async def turns() -> None:
+        for _ in range(3):
+            await asyncio.sleep(0)
+
+    async def swept(**held: int) -> list[str]:
+        """Who is left once these have so much left to take."""
+        for name, size in held.items():
+            every[name].transport.get_write_buffer_size.return_value = size
+        deadlines._tick()
+        await turns()
+        return [name for name, one in every.items() if one in connections]
+
+    every = {name: reading(1000) for name in ("drips", "reads", "idles")}
+    every["idles"].transport.get_write_buffer_size.return_value = 0
+    deadlines.watch(connections, 60)
+    await turns()
+    assert await swept() == ["drips", "reads", "idles"]
+    # As much as may be.
+    assert await swept(drips=999, reads=900) == ["drips", "reads", "idles"]
+    # Who has begun since the sweep before has had no time to take any.
+    every["new"] = reading(1100)
+    assert await swept(drips=998, reads=800) == ["reads", "idles", "new"]
+    # Nor has who took one answer and is at the next.
+    assert await swept(reads=2000, new=1000) == ["reads", "idles"]
+
+
 async def test_many_connections_are_checked_in_steps_between_which_others_have_a_turn(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

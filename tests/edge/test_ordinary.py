@@ -10,8 +10,9 @@ import pytest
 from starlette.responses import Response, StreamingResponse
 from uvicorn.protocols.http.flow_control import FlowControl
 
+from service.api.http.bodies import LongJson
 from service.edge.fast_path import Openings
-from service.edge.ordinary import OrdinaryCycle
+from service.edge.ordinary import _LONG_BYTES, OrdinaryCycle
 from service.errors import StoreUnavailable
 from tests.edge.asking import PATIENCE_SECONDS
 
@@ -144,3 +145,36 @@ async def test_an_answer_waits_until_its_client_reads_and_is_dropped_when_it_lea
     cycle.flow.resume_writing()
     await answering
     assert wire.written == []
+
+
+async def test_a_long_body_is_written_as_it_is_and_not_copied_for_each_who_reads_it_slowly() -> None:
+    body = bytes(_LONG_BYTES + 1)
+    cycle, wire = cycle_of(Response(body))
+    await cycle.run_asgi(None)  # type: ignore[arg-type]
+    assert wire.written[0].endswith(b"\r\n\r\n")
+    assert wire.written[1] is body
+    assert (len(wire.written), cycle.response_complete) == (2, True)
+
+
+async def test_the_pieces_of_a_long_answer_are_written_in_a_turn_each_and_let_go() -> None:
+    pieces = [b"[1,", b"2,", b"3]"]
+    left = []
+    cycle, wire = cycle_of(LongJson(pieces, 200))
+    answering = asyncio.ensure_future(cycle.run_asgi(None))  # type: ignore[arg-type]
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while not answering.done():
+            await asyncio.sleep(0)
+            left.append((len(wire.written), len(pieces)))
+    assert list(dict.fromkeys(left)) == [(1, 2), (2, 1), (3, 0)]
+    head, _, first = wire.written[0].partition(b"\r\n\r\n")
+    assert b"content-length: 7" in head
+    assert (first + b"".join(wire.written[1:]), cycle.response_complete) == (b"[1,2,3]", True)
+
+
+async def test_nothing_more_of_a_long_answer_is_written_once_its_client_left() -> None:
+    cycle, wire = cycle_of(LongJson([b"[1,", b"2,", b"3]"], 200))
+    answering = asyncio.ensure_future(cycle.run_asgi(None))  # type: ignore[arg-type]
+    await asyncio.sleep(0)
+    cycle.disconnected = True
+    await answering
+    assert (len(wire.written), cycle.response_complete) == (1, False)

@@ -5,8 +5,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import Any, TypeVar
 
 import msgspec
-from starlette.responses import Response, StreamingResponse
-from starlette.types import Receive, Scope, Send
+from starlette.responses import Response
 
 from service.errors import InvalidRequest, place_and_reason
 from service.store.pacing import give_way, paced
@@ -150,22 +149,19 @@ class Json(Response):
         self.raw_headers = [_JSON, (b"content-length", b"%d" % len(self.body)), NO_STORE, *headers]
 
 
-class LongJson(StreamingResponse):
-    """The same in pieces that were written before, each sent in a turn of its own and let go with that."""
+class LongJson(Response):
+    """The same in pieces that were written before, which whoever sends them takes out one by one."""
 
     def __init__(self, pieces: list[bytes], status: int) -> None:
-        super().__init__(_in_turn(pieces), status)
+        self.status_code = status
+        self.background = None
         self.raw_headers = [_JSON, (b"content-length", b"%d" % sum(map(len, pieces))), NO_STORE]
-        self._pieces = pieces
+        self.pieces = pieces
 
     @property
     def body(self) -> bytes:  # type: ignore[override]
         """All of it, for whoever sends it whole or says more in it."""
-        return b"".join(self._pieces)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        # Starlette's own watches for the client, whose leaving ends no work here.
-        await self.stream_response(send)
+        return b"".join(self.pieces)
 
 
 async def json_of(told: Any, status: int) -> Json | LongJson:
@@ -206,9 +202,3 @@ async def in_pieces(texts: AsyncIterator[Iterable[bytes]]) -> AsyncIterator[byte
                 waiting, size = [], 0
     if waiting:
         yield b"".join(waiting)
-
-
-async def _in_turn(pieces: list[bytes]) -> AsyncIterator[bytes]:
-    while pieces:
-        yield pieces.pop(0)
-        await give_way()

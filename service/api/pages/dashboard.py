@@ -92,7 +92,7 @@ class DashboardApi(OperationGroup):
         if prefix and name == "index.html":
             # The page alone names its files by whole addresses; scripts import each other by relative ones.
             file = below(prefix, file)
-        return await static_file(call, file, MEDIA_TYPES[PurePath(name).suffix], (b"cache-control", cache), *_SECURITY)
+        return static_file(call, file, MEDIA_TYPES[PurePath(name).suffix], (b"cache-control", cache), *_SECURITY)
 
     @Operation("GET", _SESSION, ANYONE, hidden=True)
     async def who(self, call: Call) -> Response:

@@ -1,6 +1,7 @@
 """The interactive API reference at /docs: Swagger UI, vendored, over our own /openapi.json."""
 
 import gzip
+from functools import cache
 from importlib.resources import files
 
 from starlette.responses import Response
@@ -33,7 +34,13 @@ class DocsApi(OperationGroup):
     async def file(self, call: Call) -> Response:
         """A file of the reference."""
         name, media_type = _FILES[call.scope["path"]]
-        body = files("service").joinpath("docs", name).read_bytes()
         # These addresses carry no checksum, so that the next build has the same.
         headers = ((b"cache-control", b"no-cache"), (b"content-security-policy", _POLICY))
-        return await static_file(call, body if name.endswith(".gz") else gzip.compress(body), media_type, *headers)
+        return static_file(call, _packed(name), media_type, *headers)
+
+
+@cache
+def _packed(name: str) -> bytes:
+    """A file, compressed: one for all who read it, however slowly."""
+    body = files("service").joinpath("docs", name).read_bytes()
+    return body if name.endswith(".gz") else gzip.compress(body)

@@ -155,12 +155,6 @@ def test_a_list_of_long_tokens_is_announced_with_its_length_and_leaves_the_conne
     connection.close()
 
 
-async def test_of_a_long_answer_a_slow_client_holds_what_it_has_not_taken() -> None:
-    pieces = [b"a", b"b", b"c"]
-    left = [len(pieces) async for _ in LongJson(pieces, 200).body_iterator]
-    assert left == [2, 1, 0]
-
-
 def test_a_long_answer_that_is_not_confirmed_says_so() -> None:
     long = LongJson([b'{"updated":["a",', b'"b"]}'], 200)
     answer = pending(long, "no replica has it", "r1", may_wait=True)
