@@ -248,6 +248,8 @@ def test_a_create_for_which_a_right_was_lost_is_made_when_it_is_repeated(fragile
     assert fragile.client.get("/validate", bearer=secret).status == 200
     found = fragile.client.get(f"{TOKENS}?q={body['name']}", bearer=fragile.admin).json()["tokens"]
     assert [token["name"] for token in found] == [body["name"]]
+    asked = {"filter": {"q": body["name"]}, "dryRun": True}
+    assert fragile.client.post(f"{TOKENS}/revoke", asked, bearer=fragile.admin).json()["matched"] == 1
 
 
 @pytest.mark.parametrize("lost", ["hset", "xadd", "del"])

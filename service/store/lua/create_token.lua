@@ -24,9 +24,10 @@ if holder and holder ~= name .. id then return string.sub(holder, #name + 1) end
 redis.call('XADD', events, 'MAXLEN', '~', keep, '*', 'e', entry, 's', seal)
 redis.call('ZADD', expiries, expires == '0' and created or expires, id)
 redis.call('ZADD', on, string.format('%.0f', created + 5e15), id)
-redis.call('ZADD', names, 0, member)
 redis.call('ZADD', owned, created, id)
-redis.call('APPEND', block, row)
+-- Once, and so before the name, by which an earlier try is known.
+if not holder then redis.call('APPEND', block, row) end
+redis.call('ZADD', names, 0, member)
 redis.call('HSET', metadata, unpack(ARGV, 12))
 if expires == '0' then
   redis.call('SET', credential, record)
