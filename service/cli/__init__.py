@@ -76,11 +76,11 @@ class LazyGroup(click.Group):
             # Printing raises none, by `main` below, and settings are checked as they are read.
             end(WrongUsage("an argument or standard input is not UTF-8"), as_json=as_json)
         except OSError as error:
-            # A closed pipe is ended quietly by click itself.
-            if error.errno != ENOSPC:
-                raise
+            # Of standard input and output, and of a file as it is read: what each command does has words of its own. A
+            # closed pipe is ended quietly by click itself.
             empty(sys.stdout)
-            end(Failure("no space is left where this writes to"), as_json=as_json)
+            full = "no space is left where this writes to"
+            end(Failure(full if error.errno == ENOSPC else f"cannot read or write: {error.strerror}"), as_json=as_json)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)

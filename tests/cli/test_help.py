@@ -8,6 +8,7 @@ import sys
 import tomllib
 from importlib.metadata import EntryPoint
 from io import BytesIO, TextIOWrapper
+from pathlib import Path
 from types import ModuleType
 
 import click
@@ -137,6 +138,17 @@ def test_an_answer_for_which_there_is_no_space_is_no_defect() -> None:
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, env=environment)
 
     assert (done.returncode, done.stderr) == (1, b"token-service: no space is left where this writes to\n")
+
+
+@pytest.mark.parametrize(
+    ("command", "why"), [("--version >%s", "File too large"), ("import /proc/self/mem", "Input/output error")]
+)
+def test_what_can_be_read_or_written_no_further_is_no_defect(tmp_path: Path, command: str, why: str) -> None:
+    # A file of no block at all, as on a disk whose quota is used up.
+    script = f'ulimit -f 0; exec "$0" -m service {command.replace("%s", str(tmp_path / "document"))}'
+    environment = {**os.environ, "TOKENS_TOKEN": "t", "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(["sh", "-c", script, sys.executable], stderr=subprocess.PIPE, env=environment)
+    assert (done.returncode, done.stderr.decode()) == (1, f"token-service: cannot read or write: {why}\n")
 
 
 def test_what_was_done_is_no_failure_where_nobody_can_be_told(monkeypatch: pytest.MonkeyPatch) -> None:
