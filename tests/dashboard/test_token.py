@@ -72,6 +72,20 @@ def test_only_what_was_edited_is_sent(window: Page, service: Service) -> None:
     expect(window.get_by_role("definition").filter(has_text="nobody")).to_be_visible()
 
 
+def test_metadata_of_any_signs_can_be_edited(window: Page, service: Service) -> None:
+    metadata = {"owners": "ada, bob", "a=b,c": "x=1, y=2", "path": "C:\\new\\,"}
+    token = service.create("any signs", metadata=metadata)
+    window.goto(f"/dashboard/tokens/{token['id']}")
+    window.get_by_role("button", name="Edit").click()
+    window.get_by_text("Limits and metadata").click()
+    field = window.get_by_label("Metadata")
+    field.fill(f"{field.input_value()}, dir=D:\\top")
+    with window.expect_request(lambda request: request.method == "PATCH") as sent:
+        window.get_by_role("button", name="Save").click()
+
+    assert sent.value.post_data_json == {"id": token["id"], "metadata": {**metadata, "dir": "D:\\top"}}
+
+
 def test_revoking_a_token_in_use_says_when_it_was_used(window: Page, service: Service) -> None:
     token = service.create("in use")
     service.validate(str(token["token"]))

@@ -14,10 +14,11 @@ const [SCOPES_READ, SCOPES_OFFERED] = [100, 8];
 // The first ones are always seen, the others are folded.
 const SEEN = 5;
 
-const metadata = (text) => Object.fromEntries(text.split(",").filter(Boolean).map((pair) => {
-  const [, key, value] = /^\s*(\S[^=]*?)\s*=\s*(.*?)\s*$/.exec(pair) ?? [];
-  if (!key) throw new Fault(`${pair.trim()} has no value. Write it like team=payments.`);
-  return [key, value];
+// "a=1, b=2"; a comma behind a backslash is a part of the name or value, and so is = in a name.
+const metadata = (text) => Object.fromEntries((text.match(/(\\.|[^,])+/g) ?? []).map((pair) => {
+  const [, ...both] = /^\s*((?:\\.|[^=])*?)\s*=\s*(.*?)\s*$/.exec(pair) ?? [];
+  if (!both[0]) throw new Fault(`${pair.trim()} has no value. Write it like team=payments.`);
+  return both.map((part) => part.replace(/\\([\\,=])/g, "$1"));
 }));
 
 /** Scopes of the tokens used of late, the most frequent first, to be added by a press. */
@@ -39,7 +40,8 @@ function fieldsOf(maxDays, token, like) {
   const { description, scopes = [], subject, limits = [], maxUses, allowedNetworks = [],
     metadata: pairs = {} } = token ?? like ?? {};
   const example = ["Say what will use it, such as ", h("code", "checkout-api"), "."];
-  const written = Object.entries(pairs).map((pair) => pair.join("=")).join(", ");
+  const written = Object.entries(pairs).map(([key, value]) =>
+    `${key.replace(/[\\,=]/g, "\\$&")}=${value.replace(/[\\,]/g, "\\$&")}`).join(", ");
   return {
     name: field("Name", { required: true, maxlength: 80, autofocus: true, value: token?.name }, example,
       required("Give the token a name.")),
