@@ -1,7 +1,6 @@
 """The link of a shard for what takes away: confirmed as the settings ask, and sent once more to another primary."""
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import Awaitable
 from struct import Struct
@@ -14,7 +13,6 @@ from service.store.driver.connection import Link
 from service.store.driver.replies import Argument, Redirect, Reply
 from service.store.driver.scripts import Script, source_of
 
-log = logging.getLogger(__name__)
 REMEMBERED_SECONDS = 600
 _MARK = Script("mark_write")
 # Nobody reads the mark: it is there to be replicated.
@@ -155,8 +153,6 @@ class Removals:
         for start in range(0, len(again), _AT_ONCE):
             await asyncio.gather(*[self._link.execute(*args) for args in again[start : start + _AT_ONCE]])
         self._replication_id = now
-        if again:
-            log.warning("another primary: what was ended in the last ten minutes was sent to it once more")
         return len(again)
 
 

@@ -1,6 +1,7 @@
 """The shards: which key names and which Redis node a digest, a name or an id belongs to."""
 
 import asyncio
+import logging
 from collections.abc import Iterator, Sequence
 from functools import partial
 
@@ -9,6 +10,7 @@ from service.store.driver.connection import Link
 from service.store.driver.keys import SHARDS, Keys, shard_of_digest, shard_of_id, shard_of_name
 from service.store.driver.removals import Removals
 
+log = logging.getLogger(__name__)
 # How many removals a process remembers at most, to send them to the next primary.
 _REMEMBERED = 10_000
 
@@ -49,7 +51,10 @@ class Shards:
 
     async def send_removals_again(self) -> None:
         """To every node that is another primary than before. Raises StoreUnavailable when one did not take them."""
-        await asyncio.gather(*[one.removals.send_again() for one in self._shards if one.removals.is_due_again])
+        due = [one.removals for one in self._shards if one.removals.is_due_again]
+        # Once for all the shards that went together.
+        if any(await asyncio.gather(*[removals.send_again() for removals in due])):
+            log.warning("another primary: what was ended in the last ten minutes was sent to it once more")
 
     def of_digest(self, digest: bytes) -> Shard:
         """Where the record of this digest lives."""

@@ -5,9 +5,10 @@ KEYS[6]  last uses (zset)       KEYS[7]  audit log (stream)
 KEYS[8...] of each: credential, reason it may be gone, previous secret in its overlap, its reason (string),
          metadata (hash), its block of folded names (string)
 ARGV[1]  audit entries to keep    ARGV[2]  1 for imported tokens
-ARGV[3...] of each as below, empty for what is not there or not to be written: `name` ends with NUL, `time` is negative
-         if switched off, `..._until` are epoch milliseconds, 0 for never, then `count` fields and values
-returns  of each: 1 recorded | -1 the id is known | -2 a secret is known | the id of the token that holds the name
+ARGV[3...] of each as below, empty for what is not there or not to be written: `name` ends with NUL, and is NUL alone
+         if announced, `time` is negative if switched off, `..._until` epoch milliseconds, 0 for never; then its fields
+returns  of each: 1 recorded | -1 the id is known | -2 a secret is known | -3 its announcement was taken back
+         | the id of the token that holds the name
 cost     O(k log n) for k tokens
 ]]
 local listed, timers, names, owned, imported, used, events = unpack(KEYS, 1, 7)
@@ -20,13 +21,14 @@ for first = 8, #KEYS, 6 do
   local credential, reason, older, older_reason, metadata, block = unpack(KEYS, first, first + 5)
   local id, name, member, created, place, time, record, record_until, word, word_until = unpack(ARGV, at, at + 9)
   local older_record, older_until, older_word_until, used_at, row, entry, seal, count = unpack(ARGV, at + 10, at + 17)
-  local holder = name ~= '' and redis.call('ZRANGEBYLEX', names, '[' .. name, '(' .. name .. 'g', 'LIMIT', 0, 1)[1]
+  local holder = #name > 1 and redis.call('ZRANGEBYLEX', names, '[' .. name, '(' .. name .. 'g', 'LIMIT', 0, 1)[1]
   local reply, fields = holder and string.sub(holder, #name + 1) or id, at + 18
   if redis.pcall('HEXISTS', metadata, '@digest') ~= 0 then reply = -1
   elseif redis.call('EXISTS', credential, reason, older) > 0 then reply = -2
+  elseif name == '\0' and redis.call('EXISTS', metadata) == 0 then reply = -3
   elseif reply == id then
     redis.call('XADD', events, 'MAXLEN', '~', keep, '*', 'e', entry, 's', seal)
-    if name == '' then redis.call('DEL', metadata) end -- it was announced
+    if #name < 2 then redis.call('DEL', metadata) end -- it was announced
     redis.call('HSET', metadata, unpack(ARGV, fields, fields + count - 1))
     if record ~= '' then put(credential, record, record_until) end
     if word ~= '' then put(reason, word, word_until) end
@@ -44,9 +46,6 @@ for first = 8, #KEYS, 6 do
   end
   replies[#replies + 1], at = reply, fields + count
 end
-add(listed, placed)
-add(timers, timed)
-add(owned, births)
-add(used, uses)
+for _, each in ipairs({{listed, placed}, {timers, timed}, {owned, births}, {used, uses}}) do add(unpack(each)) end
 if are_imported == '1' then add(imported, births) end
 return replies

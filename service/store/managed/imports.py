@@ -14,17 +14,18 @@ from service.store.audit import Entry
 from service.store.credentials import Reason
 from service.store.driver.keys import FIRST_USE
 from service.store.driver.many_tokens import by_group
-from service.store.driver.replies import Argument, Reply
+from service.store.driver.replies import Argument, Reply, unavailable
 from service.store.driver.scripts import Script
 from service.store.driver.shards import Shard, Shards
 from service.store.managed import records
-from service.store.managed.names import freed_member, member, name_prefix
+from service.store.managed.names import ANNOUNCED_MILLISECONDS, freed_member, member, name_prefix
 from service.store.managed.records import Retention
 from service.store.managed.search import Blocks, name_row
 from service.store.managed.tokens import ManagedStore
 from service.store.pacing import paced_list, share_turn
 
-_ANNOUNCED_MILLISECONDS = 60_000
+# What lua/import_tokens.lua says of a row that comes too late for the name that it had announced.
+_TAKEN_BACK = -3
 
 
 class Refused(StrEnum):
@@ -77,6 +78,8 @@ class ImportStore:
                 refused[place] = why
         wanted = [place for place, why in enumerate(refused) if why is None]
         replies = await by_group([rows[place] for place in wanted], lambda row: row.kind, self._call)
+        if _TAKEN_BACK in replies:
+            raise unavailable()
         for place, reply in zip(wanted, replies, strict=True):
             if reply != 1 or rows[place].freed_elsewhere:
                 refused[place] = await self._settle(rows[place], reply)
@@ -116,7 +119,7 @@ class ImportStore:
         """Tell the shard of these tokens their names; the ids that it does not know yet."""
         home = rows[0].kind.home
         metadata = tuple([home.keys.metadata(row.token.token_id) for row in rows])
-        told = await self._announce.run(home.link, metadata, _ANNOUNCED_MILLISECONDS, *[row.token.name for row in rows])
+        told = await self._announce.run(home.link, metadata, ANNOUNCED_MILLISECONDS, *[row.token.name for row in rows])
         return [row.token.token_id for row, reply in zip(rows, told, strict=True) if reply]
 
     async def _call(self, kind: _Kind, rows: list[_Row]) -> list[Reply]:
@@ -172,7 +175,7 @@ class ImportStore:
             (*secret, *older, home.keys.metadata(token.token_id), self._blocks.key(home, token.token_id)),
             (
                 token.token_id,
-                name_prefix(token.name) if is_at_home and not is_revoked else b"",
+                b"" if is_revoked else name_prefix(token.name if is_at_home else ""),
                 names_member,
                 token.created_micros,
                 _place(token),

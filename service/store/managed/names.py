@@ -6,6 +6,11 @@ from service.store.driver.replies import Reply
 from service.store.driver.scripts import Script
 from service.store.driver.shards import Shards
 
+# An import says which names of other shards its tokens are about to take, and takes them at once: one that is cut off
+# between is not waited for, and the name is free to the same row when it is sent again.
+ANNOUNCED_MILLISECONDS = 60_000
+_UNDER_WAY_MILLISECONDS = 500
+
 
 class Names:
     """Who bears which name. A renaming may lie in two shards, so it reserves first and gives up last."""
@@ -69,7 +74,8 @@ class Names:
         holder = self._shards.of_id(token_id) if token_id else None
         if not token_id or holder is None:
             return 1
-        asked: int = await self._void.run(holder.link, (holder.keys.metadata(token_id),), name)
+        left = ANNOUNCED_MILLISECONDS - _UNDER_WAY_MILLISECONDS
+        asked: int = await self._void.run(holder.link, (holder.keys.metadata(token_id),), name, left)
         return asked
 
 

@@ -11,6 +11,7 @@ from service.store.driver.confirmation import Confirmation, Doubts
 from service.store.driver.removals import Removals
 from service.store.driver.replies import Redirect
 from service.store.driver.scripts import Script
+from service.store.driver.shards import Shards
 from tests.builders import until
 
 WAIT, WAITAOF = ("WAIT", 1, 150), ("WAITAOF", 1, 0, 150)
@@ -152,16 +153,29 @@ async def sent_again(server: Server, sent: Removals) -> list[tuple[Any, ...]]:
     return server.asked
 
 
-async def test_questions_push_no_removal_out_of_what_is_sent_again(caplog: pytest.LogCaptureFixture) -> None:
+async def test_what_many_shards_are_sent_again_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    server = Server()
+    shards = Shards("t", [server] * 16)  # type: ignore[list-item]
+    for _ in range(2):
+        await shards.send_removals_again()
+    for shard in shards:
+        await shard.removals.execute("DEL", shard.keys.mark)
+    assert caplog.messages == []
+    server.replication_id, server.asked = b"second", []
+    for _ in range(2):
+        await shards.send_removals_again()
+    assert server.names() == ["DEL"] * 16
+    assert caplog.messages == ["another primary: what was ended in the last ten minutes was sent to it once more"]
+
+
+async def test_questions_push_no_removal_out_of_what_is_sent_again() -> None:
     server = Server(EXISTS=1)
     sent = removals(server, "fsync")
     await sent.send_again()
     await sent.execute("DEL", "key")
     for _ in range(3):
         await sent.confirm()
-    assert caplog.messages == []
     assert await sent_again(server, sent) == [("DEL", "key")]
-    assert caplog.messages == ["another primary: what was ended in the last ten minutes was sent to it once more"]
 
 
 def fault(*, was_sent: bool) -> StoreUnavailable:

@@ -456,6 +456,44 @@ async def test_a_name_cannot_be_taken_from_an_import_under_way(make_service: Mak
     assert len(tokens) == 1
 
 
+async def test_rows_whose_names_an_import_reserved_that_was_cut_off_are_taken_in_when_they_are_sent_again(
+    make_service: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For a minute they were refused for names that no token had: a failover amid an import lost them."""
+    monkeypatch.setattr("service.store.managed.names._UNDER_WAY_MILLISECONDS", 0)
+    service = await make_service(shards=16, background=False, wrap=Interrupted)
+    service.stores.shards[0].link.before["import_tokens"] = AWAY
+    rows = [imported(service, f"{number}-of-another-system", f"gate {number}") for number in range(4)]
+    with pytest.raises(StoreUnavailable):
+        await take(service, *rows)
+    service.stores.shards[0].link.before.clear()
+    assert await take(service, *rows) == ["imported"] * 4
+
+
+async def test_an_import_that_was_too_slow_for_its_name_starts_over(
+    make_service: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.store.managed.names._UNDER_WAY_MILLISECONDS", 0)
+    slow = await make_service(shards=16, background=False, wrap=Interrupted)
+    quick = await make_service(shards=16, background=False)
+    taken: list[str] = []
+
+    async def take_the_name() -> None:
+        taken.extend(await take(quick, imported(quick, FORMS["uuid"], "gate")))
+
+    slow.stores.shards[0].link.before["import_tokens"] = [take_the_name]
+    # In another shard than its name, which it therefore has to reserve before.
+    secret = next(text for text in map(str, range(10**15, 10**16)) if is_elsewhere(slow, text, "gate"))
+    assert (await take(slow, imported(slow, secret, "gate")), taken) == (["name_taken"], ["imported"])
+    tokens, _, _ = await quick.rules.managed.queries.page(Query(text="gate"))
+    assert [token.last_eight for token in tokens] == [last_eight_of(FORMS["uuid"])]
+
+
+def is_elsewhere(service: Service, secret: str, name: str) -> bool:
+    row, shards = imported(service, secret, name), service.stores.shards
+    return service.rules.managed.admission.home(row) != shards.of_name(name).index
+
+
 async def test_of_two_imports_of_one_token_at_once_neither_gives_the_name_up_that_the_other_took(
     make_service: Make, namespace: str
 ) -> None:
