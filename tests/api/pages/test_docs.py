@@ -1,6 +1,7 @@
 """The API reference: served whole from this host, and gone where it is switched off."""
 
 import gzip
+import json
 import re
 import threading
 from hashlib import sha256
@@ -9,9 +10,9 @@ from unittest.mock import Mock
 
 import httpx2
 import pytest
-from starlette.responses import StreamingResponse
+from starlette.responses import Response, StreamingResponse
 
-from service.api.http.call import Call
+from service.api.http.bodies import LongJson
 from service.app import Service
 from tests.conftest import MakeService
 
@@ -45,33 +46,45 @@ async def test_everything_the_page_asks_for_is_served_under_a_strict_policy(make
 async def test_what_takes_milliseconds_to_make_is_made_beside_the_loop(
     make_service: MakeService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    threads = set()
+    threads, made = set(), 0
 
     def make(*_: object) -> dict[str, object]:
+        nonlocal made
+        made += 1
         threads.add(threading.current_thread())
-        return {}
+        return {"openapi": "3.1.0"}
 
     service = await make_service()
     monkeypatch.setattr("service.api.http.openapi.document", make)
     async with httpx2.AsyncClient(
         transport=httpx2.ASGITransport(app=service.application), base_url="http://a.test"
     ) as client:
-        assert (await client.get("/openapi.json")).json() == {"servers": [{"url": "/"}]}
-    assert len(threads) == 1
+        told = [await client.get("/openapi.json", headers={"host": host}) for host in ("a", "b")]
+    assert [one.json() for one in told] == 2 * [{"openapi": "3.1.0", "servers": [{"url": "/"}]}]
+    # And only once.
+    assert len(threads) == made == 1
     assert threading.current_thread() not in threads
+
+
+async def got(service: Service, path: str, *headers: tuple[bytes, bytes]) -> Response:
+    scope = {"type": "http", "method": "GET", "path": path, "query_string": b"", "headers": [*headers]}
+    return await service.application.respond(service.application.call(scope, Mock()))
+
+
+async def test_the_document_is_held_once_however_many_read_it_slowly(service: Service) -> None:
+    first, second = [await got(service, "/openapi.json") for _ in range(2)]
+    assert isinstance(first, LongJson)
+    assert isinstance(second, LongJson)
+    assert first.pieces[0] is second.pieces[0]
+    assert json.loads(second.body)["openapi"] == "3.1.0"
 
 
 @pytest.mark.parametrize("path", ["/docs/swagger-ui-bundle.js", "/docs/docs.js"])
 async def test_a_file_is_held_once_however_many_read_it_slowly(service: Service, path: str) -> None:
-    def asking(*headers: tuple[bytes, bytes]) -> Call:
-        scope = {"type": "http", "method": "GET", "path": path, "query_string": b"", "headers": [*headers]}
-        return service.application.call(scope, Mock())
-
-    respond = service.application.respond
-    first, second = [await respond(asking((b"accept-encoding", b"gzip"))) for _ in range(2)]
+    first, second = [await got(service, path, (b"accept-encoding", b"gzip")) for _ in range(2)]
     assert first.body is second.body
     # And unpacked as it is read, in pieces that take less than a millisecond.
-    unpacked = await respond(asking())
+    unpacked = await got(service, path)
     assert isinstance(unpacked, StreamingResponse)
     pieces = [bytes(piece) async for piece in unpacked.body_iterator]
     assert b"".join(pieces) == gzip.decompress(first.body)
