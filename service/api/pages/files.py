@@ -1,5 +1,6 @@
 """Files as answers: of any length, sent piece by piece until the client leaves, or of the package, compressed."""
 
+import re
 import zlib
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -18,6 +19,8 @@ from service.store.pacing import give_way
 _ASKED_EVERY_SECONDS = 1.0
 # So much of a compressed file is unpacked in one step: a third of a millisecond. And gzip as zlib is told of it.
 _PACKED_BYTES, _GZIP = 16 * 1024, 31
+# With a weight or without; one of 0 refuses it (RFC 9110, 12.4.2).
+_TAKES_GZIP = r"(?i)(?:^|[, \t])gzip[ \t]*(?:$|,|;[ \t]*q=(?!0(?:\.0*)?[ \t]*(?:$|,)))"
 
 
 class Download(StreamingResponse):
@@ -76,7 +79,7 @@ def static_file(call: Call, packed: bytes, media_type: bytes, *headers: tuple[by
     """A compressed file, unpacked for the rare client that does not take gzip."""
     length, encoding = len(packed), [(b"content-encoding", b"gzip")]
     response: Response
-    if "gzip" in call.text_header(b"accept-encoding"):
+    if re.search(_TAKES_GZIP, call.text_header(b"accept-encoding")):
         response = Response()
         response.body = packed
     else:

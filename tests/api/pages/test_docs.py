@@ -38,9 +38,13 @@ async def test_everything_the_page_asks_for_is_served_under_a_strict_policy(make
         for path in wanted:
             assert (await client.get(path)).status_code == 200, path
         assert "default-src 'none'" in page.headers["content-security-policy"]
-        plain = await client.get("/docs/swagger-ui.css", headers={"accept-encoding": "identity"})
-        assert "content-encoding" not in plain.headers
-        assert plain.text.startswith(".swagger-ui")
+        for encodings in ("identity", "", "br", "gzip;q=0", "br, gzip; q=0.000, identity", "Gzip;q=0.", "notgzip"):
+            plain = await client.get("/docs/swagger-ui.css", headers={"accept-encoding": encodings})
+            assert "content-encoding" not in plain.headers, encodings
+            assert plain.text.startswith(".swagger-ui")
+        for encodings in ("gzip", "GZIP", "br,gzip", "deflate, gzip ; q=0.001", "gzip;q=1.0, *;q=0", "gzip;q=0.5,br"):
+            packed = await client.get("/docs/swagger-ui.css", headers={"accept-encoding": encodings})
+            assert packed.headers["content-encoding"] == "gzip", encodings
 
 
 async def test_what_takes_milliseconds_to_make_is_made_beside_the_loop(
