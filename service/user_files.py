@@ -4,6 +4,7 @@ import os
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from errno import EINVAL
 from pathlib import Path
 
 
@@ -36,6 +37,8 @@ def write_private(path: Path, content: str | Iterable[bytes]) -> None:
     """
     # A link stays one: what it leads to is replaced.
     path = path.resolve()
+    if path.exists() and not path.is_file():
+        raise OSError(EINVAL, "it is no file", str(path))
     with _draft(path, content) as draft:
         draft.replace(path)
 

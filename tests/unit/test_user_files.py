@@ -32,6 +32,17 @@ def test_a_failed_write_leaves_the_file_and_nothing_beside_it(tmp_path: Path, mo
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_what_is_no_file_is_not_replaced(tmp_path: Path) -> None:
+    # A device would be replaced as well, such as the /dev/null of the whole machine.
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    for place in (path, tmp_path):
+        with pytest.raises(OSError, match="it is no file"):
+            write_private(place, "text")
+    assert path.is_fifo()
+    assert list(tmp_path.iterdir()) == [path]
+
+
 @pytest.mark.parametrize("make", [write_private, make_private])
 @pytest.mark.parametrize("user", [0, 1000])
 def test_root_leaves_a_file_to_who_owns_the_place(

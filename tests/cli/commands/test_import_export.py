@@ -1,6 +1,7 @@
 """All tokens out, and tokens in."""
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -82,9 +83,10 @@ def test_a_name_that_leads_nowhere_is_taken_too(stub: Stub, run: Run, tmp_path: 
     assert not stub.asked
 
 
-def test_what_is_no_file_is_not_replaced_by_force(stub: Stub, run: Run) -> None:
-    result = run("export", "/dev/null", "--force")
-    assert (result.exit_code, result.stderr) == (1, "token-service: /dev/null is no file\n")
+def test_what_is_no_file_is_not_replaced_by_force(stub: Stub, run: Run, tmp_path: Path) -> None:
+    os.mkfifo(pipe := tmp_path / "pipe")
+    result = run("export", str(pipe), "--force")
+    assert (result.exit_code, result.stderr) == (1, f"token-service: cannot write {pipe}: it is no file\n")
     assert not stub.asked
 
 

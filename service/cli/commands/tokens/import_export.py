@@ -48,11 +48,8 @@ def export_tokens(file: Path, force: bool) -> Report | None:
             click.echo(piece, nl=False)
         return None
     # Not `exists`: a link that leads nowhere would be written through all the same.
-    if os.path.lexists(file):
-        if not force:
-            raise Failure(f"{file} is there already: choose another name, or add --force")
-        if file.exists() and not file.is_file():
-            raise Failure(f"{file} is no file")
+    if os.path.lexists(file) and not force:
+        raise Failure(f"{file} is there already: choose another name, or add --force")
     count = _write(connect(), file, force=force)
     return Report({"file": str(file), "tokens": count}, said(f"Tokens in {file}: {count:,}."))
 
