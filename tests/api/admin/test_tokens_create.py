@@ -7,8 +7,11 @@ from datetime import UTC, datetime
 from typing import Any
 from zlib import crc32
 
+import msgspec
 import pytest
 
+from service.api.admin.schemas.creation import Terms
+from service.api.admin.schemas.tokens import ChangeToken, TokenShown
 from tests.api.world import TOKENS, World, fresh
 from tests.builders import month_day
 
@@ -37,6 +40,13 @@ SHOWN = {
     "usage14d",
 }
 INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+
+
+def test_each_term_that_a_token_is_created_with_is_shown_and_may_be_changed() -> None:
+    terms, shown, changes = (
+        {field.encode_name for field in msgspec.structs.fields(kind)} for kind in (Terms, TokenShown, ChangeToken)
+    )
+    assert terms <= shown & changes
 
 
 def days_ahead(days: float) -> str:

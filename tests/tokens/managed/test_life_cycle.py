@@ -10,6 +10,7 @@ from service.app import Service
 from service.errors import Conflict, InvalidRequest, NotFound, StoreUnavailable
 from service.model import Kind, Outcome, RateLimit, Status
 from service.store.managed.tokens import ManagedStore
+from service.tokens.managed.tokens import NewToken
 from tests.builders import ADMIN, DAY, actions, audit, create, outcome, refused, update
 from tests.conftest import MakeService
 
@@ -108,7 +109,7 @@ CHANGES: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("field", CHANGES)
+@pytest.mark.parametrize("field", [field for field in NewToken.__struct_fields__ if field != "expires_at"])
 async def test_each_field_is_changed_alone_and_told_with_what_it_was(still: Service, field: str) -> None:
     token = (await create(still, "ci", subject="bob", scopes=("a",))).token
     changed = await update(still, token, **{field: CHANGES[field]})
