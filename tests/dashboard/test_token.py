@@ -4,9 +4,11 @@ import json
 import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import get_args
 
 from playwright.sync_api import Page, expect
 
+from service.tokens.audit.entries import Action
 from tests.api.running import wait_until
 from tests.dashboard.conftest import Open
 from tests.dashboard.service import TOKENS, Service
@@ -122,6 +124,8 @@ def test_the_audit_is_filtered_expanded_and_exported(open_page: Open, service: S
     expect(page.get_by_role("link", name="checkout-api")).to_have_attribute(
         "href", f"{service.url}/dashboard/tokens/00aabbccddeeff00"
     )
+    offered = page.get_by_label("Action").locator("option").evaluate_all("all => all.map(({ value }) => value)")
+    assert set(offered) == {"", *get_args(Action)}
     page.get_by_label("Action").select_option("Updated")
     page.get_by_label("Actor").select_option("maria")
     with page.expect_request(lambda request: request.url.endswith("?action=token.updated&actor=maria&limit=50")):
