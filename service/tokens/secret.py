@@ -40,7 +40,7 @@ def parse(secret: bytes) -> Kind | None:
         return KIND_MANAGED if crc32(secret[:60]) == int(digits[56:], 16) else None
     if size == 64:
         return Kind.SESSION if _SESSION.fullmatch(secret) else None
-    return Kind.ONE_TIME if size == 32 and _ONE_TIME.fullmatch(secret) else None
+    return Kind.ONE_TIME if _ONE_TIME.fullmatch(secret) else None
 
 
 def mint(kind: Kind) -> str:

@@ -46,6 +46,10 @@ def test_operation_ids_read_as_names() -> None:
     assert {"createToken", "listTokens", "validate", "introspectToken", "createSession"} <= set(names)
 
 
+def test_what_a_browser_alone_asks_for_is_not_described() -> None:
+    assert [name for name, _ in DESCRIBED if re.search(" /(dashboard|docs)", name)] == []
+
+
 def test_every_body_has_an_example_that_its_schema_allows() -> None:
     bodies = [(at, part) for at, part in parts(DOCUMENT) if "schema" in part and "/content/" in at]
     assert len(bodies) > 80
@@ -102,6 +106,22 @@ def test_a_body_that_may_be_left_out_is_not_required() -> None:
         "issueOneTimeToken",
         "endSession",
     }
+
+
+def test_a_body_with_an_unknown_member_is_refused() -> None:
+    """But where others say what may come: RFC 7662 and 7009, Kubernetes, and an old way to sign out that takes anything."""
+    taken = set()
+    for _, operation in BODIES:
+        for form in operation["requestBody"]["content"].values():
+            # An import takes lines of text.
+            if isinstance(form["example"], dict) and not faults(form["schema"], form["example"] | {"strange": 1}):
+                taken.add(operation["operationId"])
+    assert taken == {"introspectToken", "revokeToken", "reviewToken", "endSession"}
+
+
+def test_no_member_is_told_with_what_stands_in_its_place() -> None:
+    """Generators take one with a default for one that must be given."""
+    assert [at for at, part in parts(DOCUMENT) if "default" in part and not at.endswith("/properties")] == []
 
 
 def test_every_enum_has_a_type() -> None:

@@ -33,6 +33,11 @@ async def test_a_limit_admits_exactly_its_burst_of_two_hundred_at_once(
         assert counted[Outcome.RATE_LIMITED] == 200 - counted[Outcome.ACTIVE]
 
 
+async def test_how_a_token_without_limits_stands_is_not_asked(still: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(still.stores.credentials, "dues", None)
+    assert await still.rules.standings.of([(await create(still)).token]) == {}
+
+
 @pytest.mark.parametrize("places", [(0, 1, 2), (2, 1, 0)])
 async def test_a_request_is_charged_to_all_limits_or_to_none(
     faked: Service, turn_time: TurnTime, places: tuple[int, ...]

@@ -267,6 +267,13 @@ async def test_the_limit_is_told_as_of_the_instant_asked_about(admin: Person, cl
     assert (await explain(admin, id=token["id"], at=token["expiresAt"]))["outcome"] == "expired"
 
 
+async def test_a_token_without_an_end_passes_the_check_of_its_end(make_service: MakeService) -> None:
+    service = await make_service(max_lifetime_days=0)
+    secret = (await create(service, "t", days=0)).secret
+    one = the(await explain(await sign_in(service), token=secret), "expired")
+    assert (one["result"], one["detail"]) == ("pass", "It never expires.")
+
+
 async def test_what_a_limit_leaves_is_forecast_request_by_request(admin: Person) -> None:
     terms = {"limit": 4, "periodSeconds": 86400, "burst": 3}
     secret = (await admin.create("t", limits=[terms, {"name": "day", "limit": 9, "periodSeconds": 86400}]))["token"]

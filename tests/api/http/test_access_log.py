@@ -29,3 +29,16 @@ async def test_the_log_names_the_token_that_was_changed_and_not_the_one_that_ask
     told = [record.facts["token_id"] for record in caplog.records if record.name == "service.requests"]  # type: ignore[attr-defined]
     below = derived.json()["token"]["id"]
     assert told == [token_id] * 5 + [below, token_id]
+
+
+@pytest.mark.parametrize("path", ["/livez", "/readyz", "/healthz", "/metrics", "/validate"])
+async def test_what_is_asked_all_the_time_leaves_no_line_unless_it_fails(
+    make_service: MakeService, caplog: pytest.LogCaptureFixture, path: str
+) -> None:
+    service = await make_service(background=False)
+    caplog.set_level(logging.INFO, "service.requests")
+    asked = Person(service, (await (await sign_in(service)).create("t"))["token"])
+    caplog.clear()
+    answer = await asked.get(path)
+    told = [record.facts["status"] for record in caplog.records if record.name == "service.requests"]  # type: ignore[attr-defined]
+    assert (answer.status, told) in ((200, []), (503, [503]))
