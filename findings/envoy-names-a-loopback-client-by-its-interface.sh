@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Envoy 1.40.0 with `use_remote_address`: a client that connects over 127.0.0.1 is not 127.0.0.1 in the X-Forwarded-For
-# that the application gets, but the address of the machine's first interface that is not loopback. A rule that trusts
-# or admits 127.0.0.1 by that field never matches behind such an Envoy.
+# that the application gets, but the address of the machine's first interface that is not loopback. Whoever counts or
+# logs by that field what comes from the machine itself, its health checks and its jobs, finds nothing under 127.0.0.1.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'kill $children 2>/dev/null || true; wait 2>/dev/null; rm -rf "$folder"' EXIT

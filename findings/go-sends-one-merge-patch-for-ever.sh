@@ -95,7 +95,9 @@ PYTHON
 have='{"rules":[{"scope":"read"}]}'
 want='{"rules":[{"scope":"read","until":null}]}'
 patch='{"rules":[{"scope":"read","until":null},null]}'
-echo '{"apiVersion":"example.com/v1","kind":"Policy","metadata":{"name":"policy"},"rules":[{"scope":"read"}]}' > policy.json
+cat > policy.json <<'JSON'
+{"apiVersion": "example.com/v1", "kind": "Policy", "metadata": {"name": "policy"}, "rules": [{"scope": "read"}]}
+JSON
 seen=$(
   for ask in ./ask "node node.mjs" "venv/bin/python python.py"; do
     $ask "$have" "$want" "$patch"
