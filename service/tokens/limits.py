@@ -215,9 +215,13 @@ class SubjectLimits:
         return await self._standing(subject, limits)
 
     async def page(self, after: str, size: int) -> list[Standing]:
-        """Subjects with limits in order, behind `after`."""
-        found = await self.of(await self._store.page(after, size))
-        return [Standing(name, quotas) for name, quotas in found.items()]
+        """Subjects with limits in order, behind `after`; fewer than `size` at the end alone."""
+        found: list[Standing] = []
+        # Some that are listed may have none: they were taken away since, or by somebody else.
+        while len(found) < size and (names := await self._store.page(after, size)):
+            found += [Standing(name, quotas) for name, quotas in (await self.of(names)).items()]
+            after = names[-1]
+        return found[:size]
 
     async def of(self, subjects: Iterable[str]) -> dict[str, tuple[Quota, ...]]:
         """How the limits of those stand that have any. Two round trips for all, none for nobody."""

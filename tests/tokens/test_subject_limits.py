@@ -13,7 +13,7 @@ from service.model import Calendar, Kind, Outcome, RateLimit
 from service.settings import Settings
 from service.store.driver.keys import shard_of_name
 from service.store.driver.pipeline import Pipeline
-from service.store.limits.subjects import Shared
+from service.store.limits.subjects import Shared, digest_of
 from service.tokens.managed.derivation import Narrowed
 from tests.builders import ADMIN, create, month_day, outcome
 from tests.conftest import MakeService
@@ -181,6 +181,18 @@ async def test_subjects_are_listed_in_order_whatever_shard_they_lie_in(make_serv
     found = await service.rules.subject_limits.page("", 5)
     found += await service.rules.subject_limits.page(found[-1].subject, 50)
     assert [one.subject for one in found] == names
+
+
+async def test_a_page_of_subjects_is_full_though_limits_went_meanwhile(make_service: MakeService) -> None:
+    service = await make_service(background=False)
+    for number in range(6):
+        await limit(service, month(5), subject=f"s{number}")
+    (shard,) = service.stores.shards
+    gone = [shard.keys.limits(digest_of(f"s{number}")) for number in (0, 1, 3)]
+    assert await shard.link.execute("DEL", *gone) == 3
+    found = await service.rules.subject_limits.page("", 2)
+    assert [one.subject for one in found] == ["s2", "s4"]
+    assert [one.subject for one in await service.rules.subject_limits.page("s4", 2)] == ["s5"]
 
 
 AT_ONCE, POOL = 10, 400

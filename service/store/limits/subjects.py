@@ -90,7 +90,7 @@ class SubjectStore:
         ours = [
             name
             for index, names in enumerate(found)
-            for name in (one.decode(errors="replace") for one in names)
+            for name in (one.decode() for one in names if one.isascii())
             if shard_of_name(name, len(self._shards)) == index
         ]
         return sorted(ours)[:size]
