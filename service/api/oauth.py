@@ -116,7 +116,8 @@ def refusal(error: ServiceError) -> Response | None:
     """The answer where RFC 6749 section 5.2 has a word for it; any other is a problem, as everywhere."""
     if isinstance(error, InvalidClient):
         # With the schemes that a client may authenticate by.
-        return Json(OAuthError("invalid_client"), 401, ((b"www-authenticate", challenge(basic=True)),))
+        offered = challenge("invalid_token" if error.presented else "", basic=True)
+        return Json(OAuthError("invalid_client"), 401, ((b"www-authenticate", offered),))
     if isinstance(error, InvalidRequest) and error.code == InvalidRequest.code:
         return Json(OAuthError(error.code, error.detail), 400)
     return None
