@@ -5,6 +5,7 @@ import sys
 import click
 
 from service.cli.failure import WrongUsage
+from service.cli.terminal.output import printable
 
 yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
 
@@ -36,6 +37,8 @@ def confirm(question: str, *, yes: bool) -> None:
     """Go on only with a yes. Raises Failure where nobody can be asked, Abort for a no."""
     if yes:
         return
+    # Names in it are other people's text.
+    question = printable(question)
     if not somebody_answers():
         raise WrongUsage(f"{question} Nobody is there to answer: add --yes.")
     click.confirm(question, abort=True, err=True)

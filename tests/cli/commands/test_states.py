@@ -67,6 +67,16 @@ def test_revoke_does_what_is_answered(
     assert ("DELETE" in [asked.method for asked in stub.asked]) is revoked
 
 
+@pytest.mark.parametrize("command", ["revoke", "rotate --overlap 0", "rotate --end"])
+def test_a_question_shows_what_a_terminal_would_obey(stub: Stub, run: Run, command: str) -> None:
+    # Whoever may name tokens would write the question that an administrator says yes to.
+    name = "old\u202eelbasopsid"
+    stub.on("GET", LIST, {"tokens": [token(name)], "nextCursor": None, "total": 1})
+    result = run(*command.split(), name)
+    assert (result.exit_code, "\u202e" in result.output) == (2, False)
+    assert r"old\u202eelbasopsid" in result.stderr
+
+
 def test_yes_skips_the_question_and_the_dry_run(stub: Stub, run: Run) -> None:
     stub.on("DELETE", LIST, several(ID, OTHER))
     result = run("revoke", ID, OTHER, "--yes", "--json")
