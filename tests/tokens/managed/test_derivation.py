@@ -246,6 +246,9 @@ async def test_limits_are_shared_unless_it_is_counted_by_itself(service: Service
     counted = await derive(free, maxUses=1)
     assert (await counted.get(SELF)).json()["usesLeft"] == 1
     assert await works(counted, counted, free) == [True, False, True]
+    limited, _ = await made(service, "limited", limits=[{"limit": 2, "periodSeconds": 86400}])
+    counted = await derive(limited, limits=[{"limit": 1, "periodSeconds": 86400}])
+    assert await works(counted, counted, limited, limited, limited) == [True, False, True, True, False]
 
 
 async def test_every_answer_tells_what_it_draws_on_with_others(service: Service) -> None:
