@@ -74,7 +74,7 @@ def _turn() -> Generator[None, None, None]:
         _Turn.waiting.remove(place)
 
 
-class _Part(Awaitable[T], Generic[T]):
+class Part(Awaitable[T], Generic[T]):
     """A coroutine whose time counts as that of a long work which it is a part of."""
 
     def __init__(self, coroutine: Coroutine[Any, Any, T]) -> None:
@@ -124,7 +124,7 @@ class Overlapped:
 
         `then` gets what the steps returned, one after the other in order; by default it is let go.
         """
-        self._under_way.append((asyncio.ensure_future(_Part(step)), then))
+        self._under_way.append((asyncio.ensure_future(Part(step)), then))
         await self.pause()
         await self.end(self._most - 1)
 
@@ -135,7 +135,7 @@ class Overlapped:
             try:
                 take(await earlier)
             finally:
-                # As in `_Part`: a step that failed has its error, and that this frame.
+                # As in `Part`: a step that failed has its error, and that this frame.
                 del earlier
 
     async def pause(self) -> None:
@@ -247,7 +247,7 @@ async def ahead(items: AsyncIterator[T]) -> AsyncIterator[T]:
     """The same items, the next one on its way while this one is worked on; others have a turn between."""
 
     def following() -> asyncio.Future[T | None]:
-        return asyncio.ensure_future(_Part(_next(items)))
+        return asyncio.ensure_future(Part(_next(items)))
 
     coming = following()
     try:

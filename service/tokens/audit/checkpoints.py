@@ -15,7 +15,7 @@ from service.keyring import Keyring
 from service.store.audit import START, AuditStore, AuditStream, Checkpoint, Stored
 from service.store.batch_size import BatchSize
 from service.store.driver.keys import Stream
-from service.store.pacing import give_way, paced
+from service.store.pacing import Part, give_way, paced
 from service.tokens.audit import macs
 
 log = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ class Checkpoints:
 
     async def seal(self) -> int:
         """One pass over all streams; how many entries were sealed. Raises StoreUnavailable."""
-        sealed = sum(await asyncio.gather(*[self._seal(stream) for stream in self._store.streams]))
+        sealed = sum(await asyncio.gather(*[Part(self._seal(stream)) for stream in self._store.streams]))
         # Of all streams, those of other processes too, because `head` reads what Redis has.
         self._head(sum(macs.sealed_with(head) for head in self._heads.values()))
         return sealed

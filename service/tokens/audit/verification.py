@@ -9,7 +9,7 @@ from service.keyring import DerivedKeys, Keyring
 from service.store.audit import START, AuditStore, AuditStream, Checkpoint, Stored
 from service.store.batch_size import BatchSize
 from service.store.driver.keys import Stream
-from service.store.pacing import paced
+from service.store.pacing import paced, paced_list
 from service.tokens.audit import macs
 from service.tokens.audit.checkpoints import Checkpoints
 
@@ -164,7 +164,7 @@ class _Walk:
 
     async def _check_places(self, signer: DerivedKeys, checkpoint: Checkpoint, entries: list[Stored]) -> None:
         wanted = macs.marks_of(checkpoint)
-        found = [macs.mark(signer, self._stream.entries, entry) for entry in entries]
+        found = await paced_list(macs.mark(signer, self._stream.entries, entry) for entry in entries)
         if found == wanted:
             return
         sealed, present = set(wanted), set(found)

@@ -51,7 +51,7 @@ async def turns(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[list[int]]:
 
 
 # At least once for each of twelve: where its record is read, where it is shown, and where it is written, of which eight
-# are an export's piece. A log that is taken out is written in the very turns in which it is read.
+# are an export's piece; where an entry is verified, and where its place is. A log that is taken out is written in the very turns in which it is read.
 @pytest.mark.parametrize(
     ("path", "query", "least"),
     [
@@ -61,7 +61,7 @@ async def turns(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[list[int]]:
         (AUDIT, {"q": "nothing has this"}, 12),
         (AUDIT, {"format": "ndjson"}, 12),
         (AUDIT, {"format": "csv"}, 12),
-        (f"{AUDIT}/verification", {}, 12),
+        (f"{AUDIT}/verification", {}, 12 + 12),
         ("/api/admin/usage", {"hours": 12}, 12 + 2),
     ],
 )

@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import re
 from functools import partial
+from math import inf
 from typing import Any
 
 import pytest
@@ -12,8 +13,10 @@ from service.app import Service
 from service.errors import StoreUnavailable
 from service.keyring import Keyring
 from service.model import Outcome
-from service.store.audit import START, AuditStream
+from service.store import pacing
+from service.store.audit import START, AuditStream, Stored
 from service.store.driver.keys import Stream
+from service.tokens.audit import macs
 from service.tokens.audit.macs import make_checkpoint
 from service.tokens.audit.verification import Report
 from tests.builders import ADMIN, create, create_many, outcome
@@ -42,6 +45,24 @@ async def test_written_entries_are_counted_once_whoever_seals(make_service: Make
     counted = re.findall(r'^tokens_audit_events_total\{action="export.made"\} (\S+)$', scrapes, re.MULTILINE)
     assert sum(map(float, counted)) == 40
     assert await faults(one) == await faults(other) == []
+
+
+async def test_what_sealing_computes_counts_as_long_work_of_its_turn(
+    still: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a turn of the loop would take as long as that and a step of a revocation of thousands."""
+    begun = set[bool]()
+
+    def told(keyring: Keyring, entry: Stored) -> bool:
+        begun.add(pacing._Turn.began > -inf)
+        return genuine(keyring, entry)
+
+    genuine = macs.genuine
+    monkeypatch.setattr(macs, "genuine", told)
+    await write(still, 5)
+    pacing._Turn.end()
+    await still.rules.audit.checkpoints.seal()
+    assert begun == {True}
 
 
 async def test_two_processes_that_seal_at_once_leave_one_sequence(make_service: MakeService) -> None:
