@@ -14,7 +14,9 @@ from service.store.driver.scripts import LETTERS
 from service.store.managed.names import member
 from service.store.managed.records import Remembered, Retention
 from service.store.managed.tokens import End, ManagedStore
-from tests.builders import ADMIN, DAY, all_keys, audit, create, dump
+from tests.builders import ADMIN, DAY, all_keys, audit, create, create_many, dump
+from tests.conftest import MakeService
+from tests.links import Recording
 
 ENTRY = Entry(
     1000, b'{"at":1,"action":"a","actor":"a","target":"t","address":"","channel":"","request_id":""}', "0" * 32
@@ -159,7 +161,7 @@ async def test_a_record_of_a_shard_this_namespace_has_not_cannot_be_written(
     token = msgspec.structs.replace((await create(still, "ci")).token, token_id="77" + "0" * 14)
     before = await dump(still)
     with pytest.raises(StoreUnavailable):
-        await store.end([End(token, token, "", ENTRY)], 1)
+        await store.end([End(token, token, "", ENTRY)])
     assert await dump(still) == before
 
 
@@ -182,7 +184,7 @@ async def test_an_end_says_what_it_found(
     token, now = msgspec.structs.replace(created, **change), int(still.clock())
     before = await dump(still)
     ended = msgspec.structs.replace(token, active=False, revoked_at=now if state == "revoked" else 0)
-    assert await store.end([End(token, ended, "ab" * 16, ENTRY)], now) == [answer]
+    assert await store.end([End(token, ended, "ab" * 16, ENTRY)]) == [answer]
     assert (await dump(still) == before) is (answer < 0)
     record = await store.get(created.token_id)
     assert record is not None
@@ -197,10 +199,26 @@ async def test_a_revocation_that_insists_seals_what_did_not_change(
 ) -> None:
     token, now = msgspec.structs.replace((await create(still, "ci")).token, version=version), int(still.clock())
     ended = msgspec.structs.replace(token, active=False, revoked_at=now)
-    assert await store.end([End(token, ended, "ab" * 16, ENTRY)], now, insist=True) == [1]
+    assert await store.end([End(token, ended, "ab" * 16, ENTRY)], insist=True) == [1]
     record = await store.get(token.token_id)
     assert record is not None
     assert (record.seal, record.token.version) == (seal, 2)
+
+
+@pytest.mark.parametrize("state", ["inactive", "revoked"])
+async def test_what_ends_in_one_turn_is_one_call(make_service: MakeService, state: str) -> None:
+    service = await make_service(background=False, wrap=Recording)
+    store, now = ManagedStore(service.stores.shards, Retention(30 * DAY)), int(service.clock())
+    link: Any = service.stores.shards[0].link
+    tokens = [one.token for one in await create_many(service, "one", "over", "two")]
+    await service.rules.managed.tokens.revoke(tokens[1].token_id, ADMIN)
+    ends = [
+        End(token, msgspec.structs.replace(token, active=False, revoked_at=now * (state == "revoked")), "", ENTRY)
+        for token in tokens
+    ]
+    link.asked.clear()
+    assert await asyncio.gather(*[store.end([one]) for one in ends]) == [[1], [0], [1]]
+    assert link.names() == ["EVALSHA"]
 
 
 @pytest.mark.parametrize("state", ["inactive", "revoked"])
@@ -208,7 +226,7 @@ async def test_of_fifty_ends_exactly_one_is_written(still: Service, store: Manag
     token = (await create(still, "ci")).token
     now = int(still.clock())
     ended = msgspec.structs.replace(token, active=False, revoked_at=now if state == "revoked" else 0)
-    asked = [store.end([End(token, ended, "", ENTRY)], now) for _ in range(50)]
+    asked = [store.end([End(token, ended, "", ENTRY)]) for _ in range(50)]
     assert sorted(await asyncio.gather(*asked)) == [[0]] * 49 + [[1]]
     assert len(await audit(still)) == 2
 
