@@ -10,10 +10,8 @@ from anyio import sleep_forever
 from starlette.types import Receive
 
 from service.app import Service
-from service.model import Origin
+from tests.builders import ADMIN
 from tests.conftest import PASSWORD
-
-TEST = Origin(actor="admin", address="192.0.2.1", channel="test", request_id="t-1")
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -116,7 +114,7 @@ def receiving(body: bytes, meanwhile: Callable[[], Awaitable[object]] | None) ->
 
 async def sign_in(service: Service, name: str = "admin") -> Person:
     """Somebody with a session."""
-    signed_in = await service.rules.sessions.sign_in(name, PASSWORD, TEST)
+    signed_in = await service.rules.sessions.sign_in(name, PASSWORD, ADMIN)
     return Person(service, signed_in.secret)
 
 

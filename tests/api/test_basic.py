@@ -75,18 +75,13 @@ class Away(Wrapped):
 async def test_at_whatever_step_redis_goes_the_answer_is_503(
     make_service: MakeService, turn_time: TurnTime, path: str, name: str, password: str
 ) -> None:
-    links: list[Away] = []
-
-    def wrap(link: Any) -> Away:
-        links.append(Away(link))
-        return links[-1]
-
-    service: Service = await make_service(fake=True, wrap=wrap)
+    service = await make_service(fake=True, wrap=Away)
+    link: Any = service.stores.shards[0].link
     for step in range(20):
         turn_time(WINDOW_SECONDS)
-        links[0].asked, links[0].away_from = 0, step
+        link.asked, link.away_from = 0, step
         answer = await ask(service, path, name, password)
-        if links[0].asked <= step:
+        if link.asked <= step:
             break
         assert (answer.status, answer.headers["retry-after"]) == (503, "1"), step
     assert step > 4

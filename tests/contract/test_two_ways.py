@@ -16,12 +16,11 @@ from service.app import Service
 from service.edge.deadlines import Deadlines
 from service.edge.limits import ConnectionLimits
 from service.edge.protocol import EdgeProtocol
-from service.model import Origin, RateLimit
-from service.tokens.managed.tokens import NewToken
+from service.model import RateLimit
 from service.tokens.secret import with_checksum
+from tests.builders import ADMIN, create
 from tests.listening import listening
 
-ORIGIN = Origin("admin", "192.0.2.1", "api", "r")
 # What differs between any two answers: the second they were given in, and the ids made for them.
 VARYING_FACTS = ("request_id", "seconds")
 VARYING = re.compile(rb'(date: [^\r]+|x-request-id: [0-9a-f]+-[0-9a-f]+|"request_id":"[0-9a-f]+-[0-9a-f]+")')
@@ -41,26 +40,22 @@ async def ways(request: pytest.FixtureRequest, make_service: Callable[..., Any])
     """A service of the usual settings, or with those that a test asks for."""
     # Without background work: a use that is told amid the two, a second later, would be shown on one way alone.
     service: Service = await make_service(one_time_issue="open", background=False, **getattr(request, "param", {}))
-    expires = int(service.clock()) + 86400
-
-    async def create(name: str, **more: Any) -> str:
-        return (await service.rules.managed.tokens.create(NewToken(name, expires, **more), ORIGIN)).secret
-
+    scopes = ("orders:read", "users:*")
     secrets = {
-        "plain": await create("plain"),
-        "scoped": await create("scöped name", scopes=("orders:read", "users:*"), subject="team-7"),
-        "networked": await create("networked", networks=("10.0.0.0/8",)),
+        "plain": (await create(service, "plain")).secret,
+        "scoped": (await create(service, "scöped name", scopes=scopes, subject="team-7")).secret,
+        "networked": (await create(service, "networked", networks=("10.0.0.0/8",))).secret,
         "unknown": with_checksum("ab" * 28),
         "mistyped": with_checksum("ab" * 28)[:-1] + "x",
         "capitals": with_checksum("ab" * 28).upper(),
-        "session": (await service.rules.sessions.sign_in("admin", "correct horse", ORIGIN)).secret,
+        "session": (await service.rules.sessions.sign_in("admin", "correct horse", ADMIN)).secret,
         "other session": "A" * 64,
         "one-time": (await service.rules.one_time.issue(address="192.0.2.1", anonymous=True)).secret,
         "empty": "",
         "junk": "tok en",
     }
-    revoked = await service.rules.managed.tokens.create(NewToken("revoked", expires), ORIGIN)
-    await service.rules.managed.tokens.revoke(revoked.token.token_id, ORIGIN)
+    revoked = await create(service, "revoked")
+    await service.rules.managed.tokens.revoke(revoked.token.token_id, ADMIN)
     secrets["revoked"] = revoked.secret
     state = {
         "fast_path": service.fast_path,
@@ -477,18 +472,14 @@ async def test_a_long_pipeline_of_answers_without_a_lookup_does_not_nest(ways: W
 
 
 async def test_a_limited_token_counts_on_both_ways_together(ways: Ways) -> None:
-    limit = RateLimit(limit=4, period_seconds=60)
-    expires = int(ways.service.clock()) + 600
-    created = await ways.service.rules.managed.tokens.create(NewToken("limited", expires, rate_limits=(limit,)), ORIGIN)
+    created = await create(ways.service, rate_limits=(RateLimit(limit=4, period_seconds=60),))
     sent = request("GET /validate HTTP/1.1", f"X-Token: {created.secret}")
     statuses = [(await exchange(port, [sent], 1))[9:12] for port in (ways.fast_path, ways.ordinary) * 3]
     assert statuses == [b"200"] * 4 + [b"429"] * 2
 
 
 async def test_a_limited_token_is_charged_once_also_by_a_server_that_has_lost_the_script(ways: Ways) -> None:
-    limit = RateLimit(limit=4, period_seconds=60)
-    expires = int(ways.service.clock()) + 600
-    created = await ways.service.rules.managed.tokens.create(NewToken("lost", expires, rate_limits=(limit,)), ORIGIN)
+    created = await create(ways.service, rate_limits=(RateLimit(limit=4, period_seconds=60),))
     told = []
     for _ in range(3):
         told.append(

@@ -14,8 +14,8 @@ from service.api.admin.token_views import write_cursor
 from service.model import RateLimit
 from service.store.managed.query import Query
 from service.tokens.managed.tokens import NewToken
+from tests.builders import ADMIN
 from tests.contract.test_two_ways import (
-    ORIGIN,
     VARYING_FACTS,
     Ways,
     counts,
@@ -41,7 +41,7 @@ async def client(ways: Ways, **terms: Any) -> str:  # noqa: F811
     name = f"asker {sorted(terms)}"
     if name not in ways.secrets:
         new = NewToken(name, int(ways.service.clock()) + 600, scopes=("introspect",), **terms)
-        ways.secrets[name] = (await ways.service.rules.managed.tokens.create(new, ORIGIN)).secret
+        ways.secrets[name] = (await ways.service.rules.managed.tokens.create(new, ADMIN)).secret
     return ways.secrets[name]
 
 
@@ -114,10 +114,10 @@ async def changes(ways: Ways) -> list[bytes]:  # noqa: F811
     path, expires_at = "/api/admin/tokens", int(ways.service.clock()) + 86400
     good = f"Authorization: Bearer {ways.secrets['session']}"
     terms = NewToken(next(NAMES), expires_at, scopes=("tokens:write", "one-time:issue"))
-    ways.secrets["writer"] = (await managed.create(terms, ORIGIN)).secret
+    ways.secrets["writer"] = (await managed.create(terms, ADMIN)).secret
     limit = RateLimit(limit=2, period_seconds=3600)
     limited = msgspec.structs.replace(terms, name=next(NAMES), rate_limits=(limit,))
-    ways.secrets["limited"] = (await managed.create(limited, ORIGIN)).secret
+    ways.secrets["limited"] = (await managed.create(limited, ADMIN)).secret
     callers = [f"Authorization: Bearer {secret}" for secret in ways.secrets.values()]
     odd = ("", "[", '{"name":1,"duration":"7days"}', '{"name":"","duration":"7days"}', '{"name":"a"}', "x" * 5000)
 
@@ -125,7 +125,7 @@ async def changes(ways: Ways) -> list[bytes]:  # noqa: F811
         return f'{{"name":"{next(NAMES)}","duration":"7days"}}'
 
     async def fresh() -> str:
-        return (await managed.create(NewToken(next(NAMES), expires_at), ORIGIN)).token.token_id
+        return (await managed.create(NewToken(next(NAMES), expires_at), ADMIN)).token.token_id
 
     async def off() -> str:
         return f'{{"id":"{await fresh()}","isActive":false}}'
@@ -177,7 +177,7 @@ async def pages(ways: Ways) -> list[bytes]:  # noqa: F811
     for name, scope in (("reader", "tokens:read"), ("newest but one", "a"), ("newest", "b")):
         if name not in ways.secrets:
             new = NewToken(name, int(ways.service.clock()) + 600, scopes=(scope,))
-            ways.secrets[name] = (await managed.tokens.create(new, ORIGIN)).secret
+            ways.secrets[name] = (await managed.tokens.create(new, ADMIN)).secret
     first, after, _ = await managed.queries.page(Query(limit=1))
     cursor = write_cursor(after, "-createdAt")
     good = f"Authorization: Bearer {ways.secrets['session']}"
@@ -212,7 +212,7 @@ async def long_pages(ways: Ways) -> list[bytes]:  # noqa: F811
     if "long 0" not in ways.secrets:
         for number in range(30):
             long = NewToken(f"long {number}", int(ways.service.clock()) + 600, metadata={"a": 5000 * "x"})
-            ways.secrets[long.name] = (await ways.service.rules.managed.tokens.create(long, ORIGIN)).secret
+            ways.secrets[long.name] = (await ways.service.rules.managed.tokens.create(long, ADMIN)).secret
     good = f"Authorization: Bearer {ways.secrets['session']}"
     fields = ((), ("X-Request-Id: mine",), ("Connection: close",))
     return [

@@ -66,9 +66,8 @@ def revoking(secret: str | bytes, token_id: str) -> bytes:
 
 
 async def listening_to(make_service: MakeService) -> tuple[Service, Noting]:
-    links: list[Noting] = []
-    service = await make_service(background=False, wrap=lambda link: links.append(Noting(link)) or links[-1])
-    return service, links[0]
+    service = await make_service(background=False, wrap=Noting)
+    return service, service.stores.shards[0].link
 
 
 @pytest.mark.parametrize("change", [off, revoking])

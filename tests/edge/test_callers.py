@@ -31,9 +31,9 @@ def creating(secret: str) -> bytes:
 
 
 async def test_a_store_that_is_away_is_asked_once_for_a_caller(make_service: MakeService, turned: Turned) -> None:
-    links: list[Saying] = []
-    service = await make_service(background=False, wrap=lambda link: links.append(Saying(link)) or links[-1])
-    links[0].reply = StoreUnavailable("away")
+    service = await make_service(background=False, wrap=Saying)
+    link = service.stores.shards[0].link
+    link.reply = StoreUnavailable("away")
     async with edge(service, turned, NO_LIMITS) as port:
         # Asked again, by the ordinary way, it would say that nobody has this token.
         answer = await first(port, creating("A" * 64))

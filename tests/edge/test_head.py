@@ -12,14 +12,12 @@ from service.edge.head import HOSTS
 from service.edge.limits import ConnectionLimits
 from service.edge.protocol import EdgeProtocol
 from service.errors import StoreUnavailable
-from service.model import Origin
-from tests.builders import sign_in
+from tests.builders import ADMIN, sign_in
 from tests.conftest import PASSWORD
 from tests.edge.asking import GOOD, PATIENCE_SECONDS, first, send, taken, until_closed
 from tests.edge.conftest import Turned
 from tests.listening import listening
 
-ORIGIN = Origin("admin", "192.0.2.1", "api", "r")
 SIGN_IN = b"POST /api/token HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 5242880\r\n\r\n"
 METRICS = b"GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 
@@ -189,7 +187,7 @@ async def test_what_is_only_unusual_is_answered(port: int) -> None:
 
 @pytest.mark.parametrize("space", [b" ", b"\t", b" \t "])
 async def test_white_space_behind_a_value_is_no_part_of_it(port: int, service: Service, space: bytes) -> None:
-    secret = (await service.rules.sessions.sign_in("admin", PASSWORD, ORIGIN)).secret.encode()
+    secret = (await service.rules.sessions.sign_in("admin", PASSWORD, ADMIN)).secret.encode()
     check = b"GET /api/token HTTP/1.1\r\nHost: a\r\nConnection: close\r\nX-Token: %b%b\r\n\r\n"
     costly = b"GET /validate HTTP/1.1\r\nHost: a\r\nX-Token: %b%b\r\nX-Token-Cost: 2%b\r\n\r\n"
     assert b'"valid":true' in await until_closed(port, check % (secret, space))

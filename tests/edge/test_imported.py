@@ -10,7 +10,7 @@ from service.metrics import NO_KIND
 from service.model import Outcome, Verdict
 from service.tokens.managed.import_admission import ImportedSecret, last_eight_of
 from service.tokens.managed.tokens import NewToken
-from tests.asgi import TEST
+from tests.builders import ADMIN
 from tests.conftest import MakeService
 from tests.edge.asking import first
 
@@ -54,7 +54,7 @@ async def test_one_lookup_is_enough_for_a_secret_of_another_system(
         )
         for secret in (UUID, HEX)
     ]
-    await service.rules.managed.imports.take(list(rows), TEST, None)
+    await service.rules.managed.imports.take(list(rows), ADMIN, None)
     assert [await ask(port, field, secret) for secret in (UUID, HEX, UUID)] == [b"200"] * 3
     assert taken_the_long_way == []
     counts, unknown = service.fast_path.validations, (NO_KIND, Outcome.UNKNOWN)

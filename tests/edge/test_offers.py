@@ -8,12 +8,10 @@ from pathlib import Path
 import pytest
 
 from service.app import Service
-from service.model import Origin
-from service.tokens.managed.tokens import NewToken
+from tests.builders import ADMIN, create
 from tests.conftest import PASSWORD
 from tests.edge.asking import GOOD, first, send, until_closed
 
-ORIGIN = Origin("admin", "192.0.2.1", "api", "r")
 LAST = b"GET /readyz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 H2C = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA\r\n"
 WEBSOCKET = (
@@ -45,8 +43,7 @@ REQUESTS = {
 
 
 async def secret_of(service: Service) -> bytes:
-    created = await service.rules.managed.tokens.create(NewToken("offered", int(service.clock()) + 600), ORIGIN)
-    return created.secret.encode()
+    return (await create(service)).secret.encode()
 
 
 def packets(data: bytes) -> list[list[bytes]]:
@@ -155,7 +152,7 @@ async def living(port: int, secret: str) -> bool:
 async def test_a_session_ends_for_clients_that_offer_http_2(port: int, service: Service, client: str) -> None:
     end = RECORDED[client].index(b"\r\n\r\n") + 4
     for cut in (0, end):
-        secret = (await service.rules.sessions.sign_in("admin", PASSWORD, ORIGIN)).secret
+        secret = (await service.rules.sessions.sign_in("admin", PASSWORD, ADMIN)).secret
         sent = RECORDED[client].replace(SECRET, secret.encode())
         assert await living(port, secret)
         assert (await first(port, sent[:cut], sent[cut:])).startswith(b"HTTP/1.1 200 ")
@@ -165,7 +162,7 @@ async def test_a_session_ends_for_clients_that_offer_http_2(port: int, service: 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("java") is None, reason="no java here: its recorded bytes are sent above")
 async def test_a_session_ends_for_javas_own_client(port: int, service: Service) -> None:
-    secrets = [(await service.rules.sessions.sign_in("admin", PASSWORD, ORIGIN)).secret for _ in range(4)]
+    secrets = [(await service.rules.sessions.sign_in("admin", PASSWORD, ADMIN)).secret for _ in range(4)]
     client = await asyncio.create_subprocess_exec(
         "java",
         str(Path(__file__).with_name("Client.java")),

@@ -49,8 +49,8 @@ class Failing(Wrapped):
 async def test_what_was_not_recorded_is_asked_for_again_and_fails_in_the_generators_own_words(
     make_service: MakeService, turned: Turned, *, away: bool, status: bytes
 ) -> None:
-    links: list[Failing] = []
-    service = await make_service(background=False, wrap=lambda link: links.append(Failing(link)) or links[-1])
-    links[0].away = away
+    service = await make_service(background=False, wrap=Failing)
+    link = service.stores.shards[0].link
+    link.away = away
     async with edge(service, turned, NO_LIMITS) as port:
         assert (await first(port, ASKED))[9:12] == status

@@ -39,9 +39,9 @@ class Saying(Wrapped):
 async def test_what_is_no_reply_of_a_lookup_is_neither_yes_nor_no(
     make_service: MakeService, turned: Turned, reply: Any, status: bytes, body: bytes
 ) -> None:
-    links: list[Saying] = []
-    service = await make_service(background=False, wrap=lambda link: links.append(Saying(link)) or links[-1])
-    links[0].reply = reply
+    service = await make_service(background=False, wrap=Saying)
+    link = service.stores.shards[0].link
+    link.reply = reply
     request = b"GET /api/token HTTP/1.1\r\nHost: a\r\nX-Token: " + b"A" * 64 + b"\r\n\r\n"
     async with edge(service, turned, ConnectionLimits(TrustedProxies(), per_address=0)) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)

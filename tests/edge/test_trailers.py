@@ -5,11 +5,9 @@ import asyncio
 import pytest
 
 from service.app import Service
-from service.model import Origin
-from service.tokens.managed.tokens import NewToken
+from tests.builders import create
 from tests.edge.asking import GOOD, PATIENCE_SECONDS, first, send, taken
 
-ORIGIN = Origin("admin", "192.0.2.1", "api", "r")
 SIGN_IN = b"POST /api/token HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
@@ -20,8 +18,7 @@ def chunked(path: str, *fields: str, trailer: str, body: bytes = b"") -> bytes:
 
 
 async def created(service: Service, **terms: tuple[str, ...]) -> str:
-    new = NewToken("trailed", int(service.clock()) + 600, **terms)
-    return (await service.rules.managed.tokens.create(new, ORIGIN)).secret
+    return (await create(service, **terms)).secret
 
 
 async def test_an_address_in_a_trailer_is_not_believed(port: int, service: Service) -> None:

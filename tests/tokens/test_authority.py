@@ -30,15 +30,15 @@ async def one_time(service: Service, **more: Any) -> bytes:
 async def test_an_unknown_secret_is_unknown_and_a_malformed_one_is_not_asked_for(
     make_service: MakeService,
 ) -> None:
-    links: list[Recording] = []
-    service = await make_service(background=False, wrap=lambda link: links.append(Recording(link)) or links[0])
+    service = await make_service(background=False, wrap=Recording)
+    link = service.stores.shards[0].link
     for kind in (Kind.SESSION, Kind.MANAGED):
         assert await outcome(service, mint(kind)) == "unknown"
-    assert links[0].names() == ["GET", "GET"]
+    assert link.names() == ["GET", "GET"]
     for secret in (b"", b"x", b"rtk_" + b"0" * 64, b"\xff" * 64, mint(Kind.ONE_TIME).encode(), b"a" * 10_000):
         assert await outcome(service, secret) == "malformed"
         assert not (await service.rules.one_time.consume(b"rtk_" + secret)).active
-    assert len(links[0].asked) == 2
+    assert len(link.asked) == 2
 
 
 async def test_no_kind_opens_another_kinds_door(still: Service) -> None:
@@ -221,10 +221,10 @@ async def test_no_answer_from_redis_is_neither_yes_nor_no(make_service: MakeServ
 
 
 async def test_one_validation_is_one_round_trip(make_service: MakeService) -> None:
-    links: list[Recording] = []
-    service = await make_service(background=False, wrap=lambda link: links.append(Recording(link)) or links[-1])
+    service = await make_service(background=False, wrap=Recording)
+    link = service.stores.shards[0].link
     plain, limited = await create(service, "plain"), await create(service, "limited", rate_limits=(RateLimit(100, 60),))
     for created, commands in ((plain, ["GET"]), (limited, ["GET", "EVALSHA", "EVAL"]), (limited, ["EVALSHA"])):
-        links[0].asked.clear()
+        link.asked.clear()
         assert await outcome(service, created.secret) == "active"
-        assert links[0].names() in (commands, commands[:2])
+        assert link.names() in (commands, commands[:2])

@@ -10,8 +10,8 @@ from service.app import Service
 from service.model import Kind
 from service.store.managed import hygiene
 from service.tokens.hygiene import Idleness
-from service.tokens.managed.tokens import NewToken
-from tests.asgi import TEST, Person, holder, sign_in
+from tests.asgi import Person, holder, sign_in
+from tests.builders import ADMIN, create
 from tests.conftest import Clock, MakeService
 from tests.links import Wrapped
 
@@ -19,8 +19,7 @@ DAY = 86400
 
 
 async def make(service: Service, name: str, *, days: int = 300) -> tuple[str, bytes]:
-    expires_at = int(service.clock()) + days * DAY if days else 0
-    created = await service.rules.managed.tokens.create(NewToken(name, expires_at), TEST)
+    created = await create(service, name, days=days)
     return created.token.token_id, created.secret.encode()
 
 
@@ -36,8 +35,8 @@ async def varied(service: Service, clock: Clock) -> None:
     _, busy = await make(service, "busy")
     off, _ = await make(service, "off")
     revoked, _ = await make(service, "revoked")
-    await service.rules.managed.tokens.update(off, {"active": False}, TEST)
-    await service.rules.managed.tokens.revoke(revoked, TEST)
+    await service.rules.managed.tokens.update(off, {"active": False}, ADMIN)
+    await service.rules.managed.tokens.revoke(revoked, ADMIN)
     clock.forward(60 * DAY)
     await use(service, forty)
     clock.forward(40 * DAY)
@@ -117,8 +116,8 @@ async def test_what_expired_within_a_week_is_counted_until_it_is_gone(
     monkeypatch.setattr(hygiene, "_SLICE", size)
     ids = [(await make(aging, f"{number} of {days}", days=days))[0] for days in (2, 4, 9, 60) for number in range(3)]
     for token_id in (ids[0], ids[3], ids[6]):
-        await aging.rules.managed.tokens.update(token_id, {"active": False}, TEST)
-    await aging.rules.managed.tokens.revoke(ids[4], TEST)
+        await aging.rules.managed.tokens.update(token_id, {"active": False}, ADMIN)
+    await aging.rules.managed.tokens.revoke(ids[4], ADMIN)
 
     moved = 0
 
@@ -131,8 +130,8 @@ async def test_what_expired_within_a_week_is_counted_until_it_is_gone(
     assert await expired() == 0
     clock.forward(5 * DAY)
     assert await expired() == 5
-    await aging.rules.managed.tokens.revoke(ids[0], TEST)
-    await aging.rules.managed.tokens.update(ids[1], {"expires_at": int(aging.clock()) + 60 * DAY}, TEST)
+    await aging.rules.managed.tokens.revoke(ids[0], ADMIN)
+    await aging.rules.managed.tokens.update(ids[1], {"expires_at": int(aging.clock()) + 60 * DAY}, ADMIN)
     assert await expired() == 3
     clock.forward(5 * DAY)
     assert await expired() == 5
@@ -158,14 +157,8 @@ class Sweeping(Wrapped):
 
 @pytest.mark.usefixtures("fake_clock")
 async def test_what_is_swept_between_two_round_trips_counts_once(make_service: MakeService, clock: Clock) -> None:
-    link: Any = None
-
-    def wrap(inner: Any) -> Sweeping:
-        nonlocal link
-        link = Sweeping(inner)
-        return link
-
-    service = await make_service(fake=True, background=False, wrap=wrap)
+    service = await make_service(fake=True, background=False, wrap=Sweeping)
+    link: Any = service.stores.shards[0].link
     for number in range(4):
         await make(service, f"over {number}", days=1 + number // 2)
     clock.forward(DAY + 1)

@@ -217,17 +217,14 @@ async def test_what_an_address_asks_for_in_one_turn_is_recorded_by_one_script(
             self.submitted += command.startswith(b"*") and b"EVALSHA" in command
             super().submit(command, answer, retry=retry)
 
-    links: list[Counting] = []
-    service = await make_service(
-        shards=shards, one_time_issue_per_minute=200, wrap=lambda link: links.append(Counting(link)) or links[-1]
-    )
+    service = await make_service(shards=shards, one_time_issue_per_minute=200, wrap=Counting)
     # A server learns the script when it is first asked for.
     await issue(service, anonymous=True)
     secrets = await begin_issues(service, *["192.0.2.1"] * 100, *["198.51.100.1"] * 150)
     assert None not in secrets
     assert len(set(secrets)) == 250
     # No script records more than 128.
-    assert links[0].submitted == 3
+    assert service.stores.shards[0].link.submitted == 3
     assert [await consume(service, secret) for secret in secrets if secret] == [Outcome.ACTIVE] * 250
 
 

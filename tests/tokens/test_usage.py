@@ -13,16 +13,14 @@ from service.errors import StoreUnavailable
 from service.model import Kind, ManagedToken, RateLimit
 from service.store.driver.scripts import Script
 from service.store.usage import DAYS_KEPT, HOURS_KEPT, Use
-from service.tokens.managed.tokens import NewToken
-from tests.asgi import TEST
-from tests.builders import sign_in
+from tests.builders import ADMIN, create, sign_in
 from tests.conftest import Clock, MakeService
 
 DAY = 86400
 
 
 async def make(service: Service, name: str = "gate", **terms: Any) -> tuple[ManagedToken, bytes]:
-    created = await service.rules.managed.tokens.create(NewToken(name, int(service.clock()) + 300 * DAY, **terms), TEST)
+    created = await create(service, name, days=300, **terms)
     return created.token, created.secret.encode()
 
 
@@ -70,7 +68,7 @@ async def test_uses_under_the_old_and_the_new_terms_of_a_secret_are_written_as_o
     monkeypatch.setattr(still.stores.usage, "add", add)
     token, secret = await make(still)
     await use(still, secret, 2, agent=b"before")
-    await still.rules.managed.tokens.update(token.token_id, {"description": "changed", "scopes": ("a",)}, TEST)
+    await still.rules.managed.tokens.update(token.token_id, {"description": "changed", "scopes": ("a",)}, ADMIN)
     await use(still, secret, 1, agent=b"after")
     await still.rules.usage.flush()
     assert [(one.token_id, one.allowed, one.agent) for one in written] == [(token.token_id, 3, b"after")]

@@ -3,12 +3,12 @@
 import asyncio
 
 from service.app import Service
-from tests.asgi import TEST
+from tests.builders import ADMIN
 
 
 async def write(service: Service, count: int) -> None:
     await asyncio.gather(
-        *[service.rules.audit.log.write("export.made", TEST, f"user {number}") for number in range(count)]
+        *[service.rules.audit.log.write("export.made", ADMIN, f"user {number}") for number in range(count)]
     )
 
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from service.app import Service
-from tests.asgi import TEST, Person, holder, sign_in
+from tests.asgi import Person, holder, sign_in
+from tests.builders import ADMIN
 from tests.conftest import MakeService
 
 AUDIT = "/api/admin/audit"
@@ -96,7 +97,7 @@ async def test_the_audit_log_is_for_readers(service: Service, path: str) -> None
 
 async def test_an_export_streams_all_that_match_and_is_noted(service: Service, admin: Person) -> None:
     for number in range(250):
-        await service.rules.audit.log.write("login.failed", TEST, f"user {number}")
+        await service.rules.audit.log.write("login.failed", ADMIN, f"user {number}")
     answer = await admin.get(AUDIT, format="ndjson", action="login.failed")
     assert answer.headers["content-type"] == "application/x-ndjson"
     assert answer.headers["cache-control"] == "no-store"
@@ -113,7 +114,7 @@ async def test_an_export_streams_all_that_match_and_is_noted(service: Service, a
 async def test_csv_has_a_header_and_no_cell_that_a_spreadsheet_would_run(service: Service, admin: Person) -> None:
     names = ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx", 'quo"te, comma', "plain"]
     for name in names:
-        await service.rules.audit.log.write("login.failed", TEST, name, after={"name": name})
+        await service.rules.audit.log.write("login.failed", ADMIN, name, after={"name": name})
     answer = await admin.get(AUDIT, format="csv", action="login.failed")
     assert answer.headers["content-type"].startswith("text/csv")
     header, *rows = csv.reader(io.StringIO(answer.body.decode(), newline=""))

@@ -20,8 +20,8 @@ from service.store.batch_size import BatchSize
 from service.store.managed.records import Record
 from tests.api.wire import read_answer
 from tests.api.world import TOKENS, World, fresh
-from tests.asgi import TEST, holder, sign_in
-from tests.builders import create
+from tests.asgi import holder, sign_in
+from tests.builders import ADMIN, create
 from tests.conftest import MakeService
 from tests.links import Wrapped
 
@@ -177,7 +177,7 @@ def test_of_long_records_few_are_read_at_once() -> None:
 async def test_a_log_of_long_entries_is_read_whole(still: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("service.store.batch_size._BATCH_BYTES", 1000)
     for number in range(60):
-        await still.rules.audit.log.write("login.failed", TEST, f"{number}", after={"name": 40 * number * "x"})
+        await still.rules.audit.log.write("login.failed", ADMIN, f"{number}", after={"name": 40 * number * "x"})
     await still.rules.audit.checkpoints.seal()
     admin = await sign_in(still)
     lines = (await admin.get(AUDIT, format="ndjson", action="login.failed")).lines()

@@ -12,8 +12,8 @@ from service.app import Service
 from service.embedded.prerequisites import find_server
 from service.errors import Conflict
 from service.tokens.webhooks.registry import Known
-from tests.asgi import TEST, Person, holder, sign_in
-from tests.builders import until
+from tests.asgi import Person, holder, sign_in
+from tests.builders import ADMIN, until
 from tests.conftest import SERVER_KEY, Clock, MakeService
 from tests.receiver import TAKEN, Received, receiving, resolving
 
@@ -264,7 +264,7 @@ async def test_two_that_change_a_webhook_at_once_know_of_each_other(still: Servi
     still.rules.webhooks.destinations.resolve = PUBLIC
     webhook_id = (await (await sign_in(still)).post(WEBHOOKS, HOOK)).json()["id"]
     change = still.rules.webhooks.registry
-    rotated = await asyncio.gather(*[change.rotate(webhook_id, 0, TEST) for _ in range(5)], return_exceptions=True)
+    rotated = await asyncio.gather(*[change.rotate(webhook_id, 0, ADMIN) for _ in range(5)], return_exceptions=True)
     won = [one for one in rotated if not isinstance(one, Exception)]
     assert [one.secret for one in won] == [(await change.find(webhook_id)).secret]
     assert {type(one) for one in rotated} == {Known, Conflict}

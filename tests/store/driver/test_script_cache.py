@@ -19,27 +19,22 @@ LUA = {path.name.removesuffix(".lua") for path in files("service.store").joinpat
 async def test_no_call_fails_though_the_server_forgets_its_scripts_before_each(
     make_service: MakeService, clock: Any, shards: int, *, fake: bool
 ) -> None:
-    links: list[Forgetful] = []
-
-    def wrap(link: Any) -> Forgetful:
-        links.append(Forgetful(link))
-        return links[0]
-
-    service = await make_service(shards=shards, fake=fake, background=False, wrap=wrap, max_lifetime_days=0)
+    service = await make_service(shards=shards, fake=fake, background=False, wrap=Forgetful, max_lifetime_days=0)
+    link = service.stores.shards[0].link
     await live_through(service)
     called = {Script(name).source: name for name in LUA}
-    sent = {called[args[1]] for args in links[0].asked if args[0] == "EVAL"}
+    sent = {called[args[1]] for args in link.asked if args[0] == "EVAL"}
     assert sent >= COVERED
-    assert links[0].names().count("EVALSHA") == links[0].names().count("EVAL")
+    assert link.names().count("EVALSHA") == link.names().count("EVAL")
 
 
 async def test_a_known_script_is_not_sent_again(make_service: MakeService) -> None:
-    links: list[Recording] = []
-    service = await make_service(background=False, wrap=lambda link: links.append(Recording(link)) or links[0])
+    service = await make_service(background=False, wrap=Recording)
+    link = service.stores.shards[0].link
     await create(service, "first")
-    links[0].asked.clear()
+    link.asked.clear()
     await create(service, "second")
-    assert links[0].names() == ["EVALSHA"]
+    assert link.names() == ["EVALSHA"]
 
 
 async def test_what_a_script_refuses_is_no_missing_script(still: Any) -> None:

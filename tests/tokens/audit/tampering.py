@@ -7,7 +7,7 @@ from service.app import Service
 from service.store.audit import AuditStream
 from service.store.driver.keys import Stream
 from service.store.driver.shards import Shard
-from tests.asgi import TEST
+from tests.builders import ADMIN
 from tests.conftest import MakeService
 
 Items = list[tuple[bytes, list[bytes]]]
@@ -17,7 +17,7 @@ async def write(service: Service, count: int, *, start: int = 0) -> None:
     for first in range(start, start + count, 50):
         numbers = range(first, min(first + 50, start + count))
         await asyncio.gather(
-            *[service.rules.audit.log.write("export.made", TEST, f"user {number}") for number in numbers]
+            *[service.rules.audit.log.write("export.made", ADMIN, f"user {number}") for number in numbers]
         )
 
 

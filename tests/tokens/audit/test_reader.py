@@ -11,14 +11,12 @@ from service.errors import Conflict
 from service.model import Origin
 from service.tokens.accounts.login import InvalidCredentials
 from service.tokens.audit.reader import AuditFilter, Event, Position
-from service.tokens.managed.tokens import NewToken
-from tests.asgi import TEST
+from tests.builders import ADMIN, create
 from tests.conftest import PASSWORD, Clock, MakeService
 
 
-async def make(service: Service, name: str, origin: Origin = TEST, **terms: Any) -> str:
-    created = await service.rules.managed.tokens.create(NewToken(name, int(service.clock()) + 86400, **terms), origin)
-    return created.token.token_id
+async def make(service: Service, name: str, origin: Origin = ADMIN, **terms: Any) -> str:
+    return (await create(service, name, origin=origin, **terms)).token.token_id
 
 
 async def listed(service: Service, **wanted: Any) -> list[Event]:
@@ -27,8 +25,8 @@ async def listed(service: Service, **wanted: Any) -> list[Event]:
 
 async def test_each_change_is_told_with_who_made_it_and_what_it_was_before(service: Service) -> None:
     token_id = await make(service, "gate", description="old")
-    await service.rules.managed.tokens.update(token_id, {"description": "new"}, TEST)
-    await service.rules.managed.tokens.revoke(token_id, TEST)
+    await service.rules.managed.tokens.update(token_id, {"description": "new"}, ADMIN)
+    await service.rules.managed.tokens.revoke(token_id, ADMIN)
     revoked, updated, created = [event.entry for event in await listed(service, target=token_id)]
     assert [entry.action for entry in (created, updated, revoked)] == [
         "token.created",
@@ -44,8 +42,8 @@ async def test_each_change_is_told_with_who_made_it_and_what_it_was_before(servi
     assert (created.actor, created.address, created.channel, created.request_id) == (
         "admin",
         "192.0.2.1",
-        "test",
-        "t-1",
+        "api",
+        "r1",
     )
     assert abs(created.at - service.clock()) < 5
 
@@ -54,16 +52,16 @@ async def test_no_entry_is_written_for_what_did_not_happen(service: Service) -> 
     token_id = await make(service, "gate")
     with pytest.raises(Conflict):
         await make(service, "gate")
-    await service.rules.managed.tokens.revoke(token_id, TEST)
-    await service.rules.managed.tokens.revoke(token_id, TEST)
+    await service.rules.managed.tokens.revoke(token_id, ADMIN)
+    await service.rules.managed.tokens.revoke(token_id, ADMIN)
     actions = [event.entry.action for event in await listed(service)]
     assert actions == ["token.revoked", "token.created"]
 
 
 async def test_sign_ins_are_told_the_refused_ones_too(service: Service) -> None:
-    await service.rules.sessions.sign_in("admin", PASSWORD, TEST)
+    await service.rules.sessions.sign_in("admin", PASSWORD, ADMIN)
     with pytest.raises(InvalidCredentials):
-        await service.rules.sessions.sign_in("mallory", "guess", TEST)
+        await service.rules.sessions.sign_in("mallory", "guess", ADMIN)
     entries = [event.entry for event in await listed(service)]
     succeeded, failed = sorted(entries, key=lambda entry: entry.action, reverse=True)
     assert (succeeded.action, succeeded.actor) == ("session.created", "admin")
@@ -95,7 +93,7 @@ async def test_a_chunk_boundary_loses_nothing(make_service: MakeService) -> None
     for start in range(0, 1200, 100):
         await asyncio.gather(
             *[
-                service.rules.audit.log.write("login.failed", TEST, f"user {number}")
+                service.rules.audit.log.write("login.failed", ADMIN, f"user {number}")
                 for number in range(start, start + 100)
             ]
         )

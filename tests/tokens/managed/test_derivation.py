@@ -356,17 +356,12 @@ async def test_a_link_to_another_parent_is_under_the_seal(still: Service) -> Non
 
 
 async def test_validating_it_asks_what_a_plain_one_asks(make_service: MakeService) -> None:
-    links: list[Recording] = []
-
-    def wrap(link: Any) -> Recording:
-        links.append(Recording(link))
-        return links[-1]
-
-    service = await make_service(background=False, wrap=wrap)
+    service = await make_service(background=False, wrap=Recording)
+    link = service.stores.shards[0].link
     child = await derive((await made(service))[0])
-    links[0].asked.clear()
+    link.asked.clear()
     assert await outcome(service, child.secret) is Outcome.ACTIVE
-    assert [command[0] for command in links[0].asked] == ["GET"]
+    assert link.names() == ["GET"]
 
 
 RACES_A_ROOT = 4

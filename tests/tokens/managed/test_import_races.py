@@ -14,15 +14,14 @@ from service.store.managed.query import Query
 from service.tokens.imported.rules import Rule
 from service.tokens.managed.import_admission import Exported, ImportedSecret
 from service.tokens.managed.tokens import NewToken
-from tests.asgi import TEST
-from tests.builders import create, outcome
+from tests.builders import ADMIN, create, outcome
 from tests.links import Interrupted
 
 Make = Callable[..., Any]
 
 
 async def take(service: Service, row: Exported | ImportedSecret) -> str:
-    (skipped,) = await service.rules.managed.imports.take([row], TEST)
+    (skipped,) = await service.rules.managed.imports.take([row], ADMIN)
     return skipped.code if skipped else "imported"
 
 
@@ -63,8 +62,8 @@ async def test_a_revoked_token_whose_name_lives_elsewhere_is_found_by_it(make_se
     source = await make_service(shards=16, background=False)
     other = await make_service(shards=16, background=False, namespace=f"{namespace}-b")
     original = (await create(source, "before")).token
-    await source.rules.managed.tokens.update(original.token_id, {"name": "after"}, TEST)
-    await source.rules.managed.tokens.revoke(original.token_id, TEST)
+    await source.rules.managed.tokens.update(original.token_id, {"name": "after"}, ADMIN)
+    await source.rules.managed.tokens.revoke(original.token_id, ADMIN)
     assert source.stores.shards.of_name("after") is not source.stores.shards.of_id(original.token_id)
     everything = frozenset(Status)
     ((record,),) = [each async for each in source.rules.managed.queries.everything(Query(statuses=everything)) if each]

@@ -20,8 +20,7 @@ from service.tokens.audit.reader import AuditFilter
 from service.tokens.managed.import_admission import Exported, ImportedSecret, last_eight_of
 from service.tokens.managed.imports import DryRun
 from service.tokens.managed.tokens import NewToken
-from tests.asgi import TEST
-from tests.builders import create
+from tests.builders import ADMIN, create
 from tests.conftest import SERVER_KEY, Clock
 from tests.links import AWAY, Interrupted, Recording, away
 
@@ -48,7 +47,7 @@ def imported(service: Service, secret: str, name: str, **terms: Any) -> Imported
 
 
 async def take(service: Service, *rows: Exported | ImportedSecret, dry_run: DryRun | None = None) -> list[str]:
-    taken = await service.rules.managed.imports.take(list(rows), TEST, dry_run)
+    taken = await service.rules.managed.imports.take(list(rows), ADMIN, dry_run)
     return [skipped.code if skipped else "imported" for skipped in taken]
 
 
@@ -57,7 +56,7 @@ async def varied(service: Service, clock: Clock) -> dict[str, str]:
 
     async def make(name: str, **terms: Any) -> tuple[ManagedToken, str]:
         expires_at = terms.pop("expires_at", int(clock()) + 200 * DAY)
-        created = await service.rules.managed.tokens.create(NewToken(name, expires_at, **terms), TEST)
+        created = await service.rules.managed.tokens.create(NewToken(name, expires_at, **terms), ADMIN)
         return created.token, created.secret
 
     secrets: dict[str, str] = {}
@@ -73,14 +72,14 @@ async def varied(service: Service, clock: Clock) -> dict[str, str]:
         metadata={"team": "zürich"},
     )
     token, secrets["off"] = await make("switched off")
-    await service.rules.managed.tokens.update(token.token_id, {"active": False}, TEST)
+    await service.rules.managed.tokens.update(token.token_id, {"active": False}, ADMIN)
     token, secrets["revoked"] = await make("revoked")
-    await service.rules.managed.tokens.revoke(token.token_id, TEST)
+    await service.rules.managed.tokens.revoke(token.token_id, ADMIN)
     _, secrets["again"] = await make("revoked")  # the name was free again
     token, secrets["renamed"] = await make("before")
-    await service.rules.managed.tokens.update(token.token_id, {"name": "after, in another shard"}, TEST)
+    await service.rules.managed.tokens.update(token.token_id, {"name": "after, in another shard"}, ADMIN)
     token, secrets["old"] = await make("rotated")
-    rotated = await service.rules.managed.rotation.rotate(token.token_id, TEST, overlap_seconds=100_000)
+    rotated = await service.rules.managed.rotation.rotate(token.token_id, ADMIN, overlap_seconds=100_000)
     secrets["new"] = rotated.secret
     _, secrets["expired"] = await make("expired", expires_at=int(clock()) + 60)
     clock.forward(120)
@@ -120,13 +119,12 @@ async def test_an_export_opens_another_service_of_the_same_key_at_once(
             "new": "active",
             "expired": "expired",
         }
-    now = int(fake_clock())
     assert await other.rules.managed.queries.statistics() == await source.rules.managed.queries.statistics()
     # From here on both do the same: names are taken, searches find, what is due goes.
     for service in (source, other):
         for name in ("plain", "after, in another shard", "rotated", "expired"):
             with pytest.raises(Conflict, match=f"is called {name}: "):
-                await service.rules.managed.tokens.create(NewToken(name, now + DAY), TEST)
+                await create(service, name, days=1)
         for text in ("after", "full of", secrets["new"][-8:]):
             tokens, _, _ = await service.rules.managed.queries.page(Query(text=text))
             assert len(tokens) == 1, text
@@ -141,11 +139,7 @@ async def test_an_export_opens_another_service_of_the_same_key_at_once(
     for service in (source, other):
         await service.rules.managed.sweeper.sweep()
         assert await everything(service) == {}
-        assert (
-            await service.rules.managed.tokens.create(
-                NewToken("after, in another shard", int(fake_clock()) + DAY), TEST
-            )
-        ).secret
+        assert (await create(service, "after, in another shard", days=1)).secret
 
 
 @pytest.mark.parametrize(("shards", "others"), [(1, 16), (16, 1)])
@@ -171,7 +165,7 @@ async def test_an_export_of_one_redis_opens_a_cluster_and_the_other_way_round(
     assert await other.rules.managed.queries.statistics() == await source.rules.managed.queries.statistics()
     for record in moved.values():
         with suppress(Conflict):
-            await other.rules.managed.tokens.revoke(record.token.token_id, TEST)
+            await other.rules.managed.tokens.revoke(record.token.token_id, ADMIN)
     for secret in secrets.values():
         assert await why(other, secret) != "active"
 
@@ -183,16 +177,16 @@ async def test_a_row_is_skipped_by_the_reason(make_service: Make, namespace: str
         background=False, namespace=f"{namespace}-d", secret_key="another server key of the tests, long enough"
     )
     for name in ("first", "second"):
-        await source.rules.managed.tokens.create(NewToken(name, int(source.clock()) + DAY), TEST)
+        await create(source, name)
     first, second = [Exported(record.token, record.seal) for record in (await everything(source)).values()]
     assert await take(stranger, first) == ["not_ours"]
     widened = replace(first, token=replace(first.token, scopes=("tokens:write",)))
     assert await take(other, widened) == ["not_ours"]
     assert await take(other, first) == ["imported"]
     assert await take(other, first, second) == ["exists", "imported"]
-    await stranger.rules.managed.tokens.create(NewToken("mine", int(source.clock()) + DAY), TEST)
-    await other.rules.managed.tokens.create(NewToken("third", int(source.clock()) + DAY), TEST)
-    await source.rules.managed.tokens.create(NewToken("third", int(source.clock()) + DAY), TEST)
+    await create(stranger, "mine")
+    await create(other, "third")
+    await create(source, "third")
     third = [record for record in (await everything(source)).values() if record.token.name == "third"]
     assert await take(other, *[Exported(record.token, record.seal) for record in third]) == ["name_taken"]
 
@@ -217,7 +211,7 @@ async def test_secrets_of_any_form_open_the_door_and_are_ordinary_tokens_then(st
         assert verdict.credential is not None
         assert (verdict.credential.kind, verdict.credential.name) == (Kind.MANAGED, name)
         token_id = verdict.credential.token_id
-        await still.rules.managed.tokens.revoke(token_id, TEST)
+        await still.rules.managed.tokens.revoke(token_id, ADMIN)
         assert await outcome(still, secret) is Outcome.UNKNOWN
         assert await why(still, secret) is Outcome.REVOKED
     token = await still.rules.managed.tokens.get(token_id)
@@ -347,7 +341,7 @@ async def test_a_slice_of_rows_is_one_call_and_each_of_them_is_told_by_itself(ma
 
 async def test_a_revoked_secret_is_not_made_good_by_taking_it_in_as_another_systems(still: Service) -> None:
     created = await create(still)
-    await still.rules.managed.tokens.revoke(created.token.token_id, TEST)
+    await still.rules.managed.tokens.revoke(created.token.token_id, ADMIN)
     await take(still, imported(still, created.secret, "again"))
     assert still.rules.authority.imported.rules
     assert await outcome(still, created.secret) is Outcome.UNKNOWN
@@ -369,7 +363,7 @@ async def test_a_token_of_another_number_of_shards_is_never_written(make_service
     service = await make_service(background=False)
     token_id, _ = await plain(service, "first")
     token = replace(await service.rules.managed.tokens.get(token_id), token_id="0f" + "0" * 14)
-    incoming = service.rules.managed.imports._incoming(token, TEST)
+    incoming = service.rules.managed.imports._incoming(token, ADMIN)
     for doing in (
         service.rules.managed.imports._store.put([incoming], 0),
         service.rules.managed.imports._store.conflict(token),
@@ -379,7 +373,7 @@ async def test_a_token_of_another_number_of_shards_is_never_written(make_service
 
 
 async def plain(service: Service, name: str) -> tuple[str, str]:
-    created = await service.rules.managed.tokens.create(NewToken(name, int(service.clock()) + DAY), TEST)
+    created = await create(service, name)
     return created.token.token_id, created.secret
 
 
@@ -404,7 +398,7 @@ async def test_what_was_taken_in_before_a_change_of_the_server_key_is_not_taken_
     rows = [imported(before, secret, f"gate {number}") for number, secret in enumerate(secrets)]
     assert await take(before, *rows) == ["imported"] * 4
     for token_id in list(await everything(before))[:2]:
-        await before.rules.managed.tokens.revoke(token_id, TEST)
+        await before.rules.managed.tokens.revoke(token_id, ADMIN)
     ended = [await outcome(before, secret) for secret in secrets]
     after = await make_service(
         shards=shards,
@@ -503,7 +497,7 @@ async def test_of_two_imports_of_one_token_at_once_neither_gives_the_name_up_tha
     token_id, _ = await plain(source, "first")
     shards = source.stores.shards
     other = next(name for name in map(str, range(1000)) if shards.of_name(name) is not shards.of_name("first"))
-    await source.rules.managed.tokens.update(token_id, {"name": other}, TEST)
+    await source.rules.managed.tokens.update(token_id, {"name": other}, ADMIN)
     (record,) = (await everything(source)).values()
     row = Exported(record.token, record.seal)
     taken: list[str] = []
@@ -517,9 +511,9 @@ async def test_of_two_imports_of_one_token_at_once_neither_gives_the_name_up_tha
 
 
 async def test_importing_and_creating_one_name_at_once_makes_one_token(still: Service) -> None:
-    async def create(name: str) -> str:
+    async def create_too(name: str) -> str:
         try:
-            await still.rules.managed.tokens.create(NewToken(name, int(still.clock()) + DAY), TEST)
+            await create(still, name)
         except ServiceError as refused:
             return refused.code
         return "imported"
@@ -527,7 +521,7 @@ async def test_importing_and_creating_one_name_at_once_makes_one_token(still: Se
     for turn in range(10):
         name = f"gate {turn}"
         rows = [imported(still, f"{turn}-{number}-of-another-system", name) for number in range(5)]
-        raced = await asyncio.gather(*[take(still, row) for row in rows], *[create(name) for _ in range(5)])
+        raced = await asyncio.gather(*[take(still, row) for row in rows], *[create_too(name) for _ in range(5)])
         codes = [code[0] if isinstance(code, list) else code for code in raced]
         assert sorted(codes) == ["imported"] + ["name_taken"] * 9
 

@@ -22,14 +22,12 @@ from service.tokens.webhooks import notices as notices_module
 from service.tokens.webhooks import receiver as receiver_module
 from service.tokens.webhooks.delivery import GIVE_UP_SECONDS, Delivery, Dispatcher, pause
 from service.tokens.webhooks.events import EventType
-from tests.asgi import TEST
-from tests.builders import until
+from tests.builders import ADMIN, DAY, create, until
 from tests.conftest import SHARDS, Clock
 from tests.links import AWAY, Interrupted
 from tests.receiver import TAKEN, Receiver, receiving, resolving
 from tests.store.scenario import list_as_due
 
-DAY = 86400
 Make = Callable[..., Awaitable[Service]]
 ALL = tuple(EventType)
 
@@ -49,7 +47,7 @@ async def receiver() -> AsyncIterator[Receiver]:
 async def listen(service: Service, receiver: Receiver, *events: EventType) -> str:
     """Add the receiver; the id."""
     url = f"http://127.0.0.1:{receiver.port}/hook"
-    known = await service.rules.webhooks.registry.create(url, events or ALL, TEST)
+    known = await service.rules.webhooks.registry.create(url, events or ALL, ADMIN)
     return known.webhook.webhook_id
 
 
@@ -67,9 +65,7 @@ def told(receiver: Receiver) -> list[tuple[str, str]]:
 
 
 async def make(service: Service, name: str, *, days: float = 30, **terms: Any) -> tuple[str, bytes]:
-    created = await service.rules.managed.tokens.create(
-        NewToken(name, int(service.clock() + days * DAY), **terms), TEST
-    )
+    created = await create(service, name, days=days, **terms)
     return created.token.token_id, created.secret.encode()
 
 
@@ -99,7 +95,7 @@ async def test_a_delivery_sent_again_to_a_receiver_that_is_deleted_meanwhile_lea
 
     async def delete_behind(*given: Any) -> Any:
         tried = await attempt(*given)
-        await rules.registry.delete(webhook_id, TEST)
+        await rules.registry.delete(webhook_id, ADMIN)
         return tried
 
     monkeypatch.setattr(rules.log._dispatcher, "attempt", delete_behind)
@@ -111,12 +107,12 @@ async def test_every_change_of_a_token_is_told(teller: Service, receiver: Receiv
     await make(teller, "before")
     await listen(teller, receiver)
     token_id, _ = await make(teller, "gate", days=10)
-    await teller.rules.managed.tokens.update(token_id, {"description": "new"}, TEST)
-    await teller.rules.managed.tokens.update(token_id, {"active": False}, TEST)
-    await teller.rules.managed.tokens.update(token_id, {"active": True}, TEST)
-    await teller.rules.managed.rotation.rotate(token_id, TEST)
+    await teller.rules.managed.tokens.update(token_id, {"description": "new"}, ADMIN)
+    await teller.rules.managed.tokens.update(token_id, {"active": False}, ADMIN)
+    await teller.rules.managed.tokens.update(token_id, {"active": True}, ADMIN)
+    await teller.rules.managed.rotation.rotate(token_id, ADMIN)
     other, _ = await make(teller, "door")
-    await teller.rules.managed.tokens.revoke(other, TEST)
+    await teller.rules.managed.tokens.revoke(other, ADMIN)
     await list_as_due(teller, token_id)
     await teller.rules.managed.sweeper.sweep()
     await deliver(teller)
@@ -195,10 +191,10 @@ async def test_others_have_a_turn_before_many_records_are_asked_for_and_before_m
 
 async def test_a_message_says_what_happened_and_is_signed(teller: Service, receiver: Receiver) -> None:
     known = await teller.rules.webhooks.registry.create(
-        f"http://127.0.0.1:{receiver.port}/", (EventType.UPDATED,), TEST
+        f"http://127.0.0.1:{receiver.port}/", (EventType.UPDATED,), ADMIN
     )
     token_id, secret = await make(teller, "Grüße")
-    await teller.rules.managed.tokens.update(token_id, {"scopes": ("a:b",), "rate_limits": (RateLimit(5, 60),)}, TEST)
+    await teller.rules.managed.tokens.update(token_id, {"scopes": ("a:b",), "rate_limits": (RateLimit(5, 60),)}, ADMIN)
     await deliver(teller)
     (received,) = receiver.received
     message = Webhook(known.secret).verify(received.body, received.headers)
@@ -212,8 +208,8 @@ async def test_a_message_says_what_happened_and_is_signed(teller: Service, recei
             "name": "Grüße",
             "actor": "admin",
             "address": "192.0.2.1",
-            "channel": "test",
-            "requestId": "t-1",
+            "channel": "api",
+            "requestId": "r1",
             "before": {"scopes": [], "limits": []},
             "after": {
                 "scopes": ["a:b"],
@@ -228,13 +224,13 @@ async def test_a_message_says_what_happened_and_is_signed(teller: Service, recei
 async def test_each_receiver_gets_what_it_asked_for_under_its_own_secret(teller: Service, receiver: Receiver) -> None:
     async with receiving() as second:
         url = f"http://127.0.0.1:{second.port}/"
-        created = await teller.rules.webhooks.registry.create(url, (EventType.CREATED, EventType.CREATED), TEST)
+        created = await teller.rules.webhooks.registry.create(url, (EventType.CREATED, EventType.CREATED), ADMIN)
         revoked = await teller.rules.webhooks.registry.create(
-            f"http://127.0.0.1:{receiver.port}/", (EventType.REVOKED,), TEST
+            f"http://127.0.0.1:{receiver.port}/", (EventType.REVOKED,), ADMIN
         )
         assert created.webhook.events == (EventType.CREATED,)
         token_id, _ = await make(teller, "gate")
-        await teller.rules.managed.tokens.revoke(token_id, TEST)
+        await teller.rules.managed.tokens.revoke(token_id, ADMIN)
         await deliver(teller)
     assert told(second) == [("token.created", token_id)]
     assert told(receiver) == [("token.revoked", token_id)]
@@ -309,7 +305,7 @@ async def test_a_receiver_that_was_off_is_told_what_is_new_at_once_whatever_it_a
     made = (await make(teller, "door"))[0]
     for active in (False, True):
         assert not receiver.received
-        await teller.rules.webhooks.registry.switch(webhook_id, TEST, active=active)
+        await teller.rules.webhooks.registry.switch(webhook_id, ADMIN, active=active)
         await deliver(teller)
     assert told(receiver) == [("token.created", made)]
 
@@ -363,9 +359,9 @@ async def test_a_deleted_receiver_is_told_nothing_more(teller: Service, receiver
     await make(teller, "gate")
     await deliver(teller)
     asked = len(receiver.received)
-    await teller.rules.webhooks.registry.delete(webhook_id, TEST)
+    await teller.rules.webhooks.registry.delete(webhook_id, ADMIN)
     with pytest.raises(NotFound):
-        await teller.rules.webhooks.registry.delete(webhook_id, TEST)
+        await teller.rules.webhooks.registry.delete(webhook_id, ADMIN)
     with pytest.raises(NotFound):
         await teller.rules.webhooks.registry.find(webhook_id)
     clock.forward(60)
@@ -464,7 +460,7 @@ async def test_a_receiver_deleted_while_it_is_told_is_told_no_more(make_service:
         await make(teller, f"gate {number}")
     await teller.rules.webhooks.deliveries.work()
     await until(lambda: receiver.received)
-    await teller.rules.webhooks.registry.delete(webhook_id, TEST)
+    await teller.rules.webhooks.registry.delete(webhook_id, ADMIN)
     await deliver(teller)
     assert len(receiver.received) < 100
     await deliver(teller)
@@ -521,7 +517,7 @@ async def test_a_token_is_said_to_expire_a_week_and_a_day_before_once_each(
     week, _ = await make(teller, "week", days=7)
     await make(teller, "half a day", days=0.5)
     off, _ = await make(teller, "off", days=30)
-    await teller.rules.managed.tokens.update(off, {"active": False}, TEST)
+    await teller.rules.managed.tokens.update(off, {"active": False}, ADMIN)
     days = {}
     for day in range(1, 31):
         clock.forward(DAY)
@@ -564,7 +560,7 @@ async def test_more_tokens_that_expire_in_one_second_than_a_slice_holds_are_each
     for start in range(0, 750, 50):
         names = [f"gate {number}" for number in range(start, start + 50)]
         made += await asyncio.gather(
-            *[teller.rules.managed.tokens.create(NewToken(name, expires_at), TEST) for name in names]
+            *[teller.rules.managed.tokens.create(NewToken(name, expires_at), ADMIN) for name in names]
         )
     clock.forward(13 * DAY + 60)
     await deliver(teller)
@@ -768,18 +764,18 @@ async def test_a_webhook_is_refused_where_it_may_not_go(make_service: Make) -> N
     service = await make_service(background=False)
     for url in ("http://hooks.example.com/", "https://10.0.0.1/", "https://localhost/"):
         with pytest.raises(InvalidRequest):
-            await service.rules.webhooks.registry.create(url, ALL, TEST)
+            await service.rules.webhooks.registry.create(url, ALL, ADMIN)
     service.rules.webhooks.destinations.resolve = resolving("93.184.216.34", "10.0.0.1")
     with pytest.raises(InvalidRequest):
-        await service.rules.webhooks.registry.create("https://hooks.example.com/", ALL, TEST)
+        await service.rules.webhooks.registry.create("https://hooks.example.com/", ALL, ADMIN)
     service.rules.webhooks.destinations.resolve = resolving("93.184.216.34")
-    await service.rules.webhooks.registry.create("https://hooks.example.com/", ALL, TEST)
+    await service.rules.webhooks.registry.create("https://hooks.example.com/", ALL, ADMIN)
 
     async def nowhere(host: str, port: int) -> list[str]:
         raise OSError("no such name")
 
     service.rules.webhooks.destinations.resolve = nowhere
-    await service.rules.webhooks.registry.create("https://later.example.com/", ALL, TEST)
+    await service.rules.webhooks.registry.create("https://later.example.com/", ALL, ADMIN)
     assert not [event async for event in service.rules.audit.reader.every(AuditFilter(text="10.0.0.1"))]
 
 
