@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import re
 from base64 import b64encode
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
@@ -19,6 +19,7 @@ from service.edge.protocol import EdgeProtocol
 from service.model import RateLimit
 from service.tokens.secret import with_checksum
 from tests.builders import ADMIN, create
+from tests.conftest import MakeService
 from tests.listening import listening
 
 # What differs between any two answers: the second they were given in, and the ids made for them.
@@ -36,7 +37,7 @@ class Ways(NamedTuple):
 
 
 @pytest.fixture
-async def ways(request: pytest.FixtureRequest, make_service: Callable[..., Any]) -> AsyncIterator[Ways]:
+async def ways(request: pytest.FixtureRequest, make_service: MakeService) -> AsyncIterator[Ways]:
     """A service of the usual settings, or with those that a test asks for."""
     # Without background work: a use that is told amid the two, a second later, would be shown on one way alone.
     service: Service = await make_service(one_time_issue="open", background=False, **getattr(request, "param", {}))

@@ -12,7 +12,7 @@ from service.keyring import Keyring
 from service.model import Credential, Kind, Outcome, RateLimit
 from service.tokens.secret import mint, parse, with_checksum
 from tests.builders import ADDRESS, ADMIN, DAY, create, outcome, sign_in
-from tests.conftest import SERVER_KEY, MakeService, TurnTime
+from tests.conftest import SERVER_KEY, Clock, MakeService, TurnTime
 from tests.links import Recording, away
 
 EVERY = tuple(Kind)
@@ -76,7 +76,7 @@ async def test_peeking_tells_why_a_managed_token_is_gone(faked: Service, turn_ti
     assert {await peek(faked, one.secret) for one in (off, gone, late)} == {Outcome.UNKNOWN}
 
 
-async def test_a_record_past_its_date_is_refused_though_redis_still_has_it(still: Service, clock: Any) -> None:
+async def test_a_record_past_its_date_is_refused_though_redis_still_has_it(still: Service, clock: Clock) -> None:
     managed, session, once = (await create(still, days=1)).secret, await sign_in(still), await one_time(still)
     clock.forward(301)
     assert (await still.rules.one_time.consume(once)).outcome is Outcome.EXPIRED

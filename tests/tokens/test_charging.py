@@ -268,7 +268,7 @@ async def test_peeking_at_a_limited_token_charges_nothing(make_service: MakeServ
     ).outcome is Outcome.USES_EXHAUSTED
 
 
-async def test_peeking_tells_that_the_limit_is_used_up(still: Service, clock: Any) -> None:
+async def test_peeking_tells_that_the_limit_is_used_up(still: Service, clock: Clock) -> None:
     created = await create(still, rate_limits=(RateLimit(2, 3600),))
     assert (await outcomes(still, created.secret, 5))[Outcome.ACTIVE] == 2
     clock.catch_up()

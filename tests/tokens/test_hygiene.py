@@ -11,11 +11,9 @@ from service.model import Kind
 from service.store.managed import hygiene
 from service.tokens.hygiene import Idleness
 from tests.asgi import Person, holder, sign_in
-from tests.builders import ADMIN, create
+from tests.builders import ADMIN, DAY, create
 from tests.conftest import Clock, MakeService
 from tests.links import Wrapped
-
-DAY = 86400
 
 
 async def make(service: Service, name: str, *, days: int = 300) -> tuple[str, bytes]:

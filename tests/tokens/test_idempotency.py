@@ -12,7 +12,7 @@ from service.model import Credential, Origin, Outcome
 from service.tokens.idempotency import Repeatable
 from service.tokens.managed.tokens import Created, NewToken
 from tests.builders import ADMIN, DAY, actions, create, dump, outcome
-from tests.conftest import SERVER_KEY, MakeService, TurnTime
+from tests.conftest import SERVER_KEY, Clock, MakeService, TurnTime
 from tests.links import AWAY, Interrupted
 
 REQUEST = Repeatable("key-1", b'{"name":"ci"}')
@@ -25,7 +25,7 @@ async def again(
     return await service.rules.managed.tokens.create(NewToken(name, int(service.clock()) + DAY), origin, request)
 
 
-async def test_a_repeat_answers_the_same_token_and_creates_nothing(service: Service, clock: Any) -> None:
+async def test_a_repeat_answers_the_same_token_and_creates_nothing(service: Service, clock: Clock) -> None:
     first = await again(service)
     clock.forward(1)  # a duration leads to another date then: the token keeps its own
     second = await again(service)
@@ -143,7 +143,7 @@ async def test_a_late_repeat_changes_nothing_about_a_token_that_went_on(service:
 
 
 @pytest.mark.parametrize("end", ["revoked", "expired", "rotated", "overlap over", "switched off"])
-async def test_a_repeat_never_answers_a_secret_that_has_ended(service: Service, clock: Any, end: str) -> None:
+async def test_a_repeat_never_answers_a_secret_that_has_ended(service: Service, clock: Clock, end: str) -> None:
     managed = service.rules.managed
     token_id = (await again(service)).token.token_id
     rotate = Repeatable("key-2", b"{}")

@@ -3,7 +3,6 @@
 import asyncio
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
@@ -15,7 +14,7 @@ from service.store import sessions as session_store
 from service.tokens.accounts.accounts import Account, read_accounts
 from service.tokens.accounts.login import InvalidCredentials
 from tests.builders import ADDRESS, ADMIN, DAY, actions, all_keys, at, audit, create, outcome, sign_in, until
-from tests.conftest import PASSWORD, SERVER_KEY, MakeService, TurnTime
+from tests.conftest import PASSWORD, SERVER_KEY, Clock, MakeService, TurnTime
 from tests.links import away
 from tests.tokens.test_limits import full
 
@@ -226,7 +225,7 @@ async def test_what_changed_in_the_accounts_file_while_no_process_ran_ends_sessi
 
 
 async def test_a_session_is_found_by_its_id_among_more_than_one_page(
-    still: Service, clock: Any, monkeypatch: pytest.MonkeyPatch
+    still: Service, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(session_store, "_PAGE", 1)
     secrets = []

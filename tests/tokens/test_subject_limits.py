@@ -16,7 +16,7 @@ from service.store.driver.pipeline import Pipeline
 from service.store.limits.subjects import Shared, digest_of
 from service.tokens.managed.derivation import Narrowed
 from tests.builders import ADMIN, create, month_day, outcome
-from tests.conftest import MakeService
+from tests.conftest import Clock, MakeService
 from tests.links import connector
 
 
@@ -29,7 +29,7 @@ async def limit(service: Service, *limits: RateLimit, subject: str = "acme") -> 
 
 
 async def left(service: Service, subject: str = "acme") -> int:
-    clock: Any = service.clock.ours
+    clock: Clock = service.clock.ours
     clock.catch_up()
     return (await service.rules.subject_limits.show(subject)).quotas[0].remaining
 

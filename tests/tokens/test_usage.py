@@ -13,10 +13,8 @@ from service.errors import StoreUnavailable
 from service.model import Kind, ManagedToken, RateLimit
 from service.store.driver.scripts import Script
 from service.store.usage import DAYS_KEPT, HOURS_KEPT, Use
-from tests.builders import ADMIN, create, sign_in
+from tests.builders import ADMIN, DAY, create, sign_in
 from tests.conftest import Clock, MakeService
-
-DAY = 86400
 
 
 async def make(service: Service, name: str = "gate", **terms: Any) -> tuple[ManagedToken, bytes]:

@@ -19,7 +19,7 @@ LIMIT = {"limit": 3, "periodSeconds": 86400}
 
 
 @pytest.fixture(params=[1, pytest.param(16, marks=pytest.mark.slow)])
-async def service(request: pytest.FixtureRequest, make_service: MakeService, fake_clock: Any) -> Service:
+async def service(request: pytest.FixtureRequest, make_service: MakeService, fake_clock: Clock) -> Service:
     """On fakeredis, because limits are kept by the clock of Redis and these tests stand in time."""
     return await make_service(shards=request.param, fake=True, background=False, trusted_proxies="10.0.0.0/8")
 

@@ -9,7 +9,7 @@ from service.api.http.timestamps import rfc3339
 from service.app import Service
 from tests.api.world import TOKENS
 from tests.asgi import Answer, Person, sign_in
-from tests.conftest import MakeService
+from tests.conftest import Clock, MakeService
 
 DAY = 86400
 LIMIT = {"limit": 6000, "periodSeconds": 60, "burst": 1000}
@@ -133,7 +133,7 @@ async def test_a_token_gives_no_longer_life_than_its_own(service: Service) -> No
     refused(await change(person, longer, expiresAt=longer["expiresAt"]))
 
 
-async def test_a_duration_ends_with_the_token_that_asks(service: Service, clock: Any) -> None:
+async def test_a_duration_ends_with_the_token_that_asks(service: Service, clock: Clock) -> None:
     person, own = await writer(service, duration="1month")
     clock.forward(5 * DAY)
     made = (await create(person, duration="1month")).json()["token"]

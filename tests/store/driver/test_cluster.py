@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from hashlib import sha1
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -21,6 +20,7 @@ from service.store.driver.pipeline import Pipeline
 from service.store.driver.scripts import Script
 from service.store.managed import listing_slices
 from tests.builders import until
+from tests.conftest import Clock
 from tests.links import Recording, connector
 from tests.ports import held_port
 from tests.store.scenario import COVERED, live_through
@@ -94,7 +94,7 @@ def strict(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("strict")
 async def test_scripts_touch_keys_of_one_slot_alone(
-    make_settings: Callable[..., Settings], clock: Any, link: Pipeline
+    make_settings: Callable[..., Settings], clock: Clock, link: Pipeline
 ) -> None:
     recording = Recording(link)
     service = Service(make_settings(max_lifetime_days=0), clock=clock, links=[recording] * len(TAGS))

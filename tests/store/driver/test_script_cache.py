@@ -8,7 +8,7 @@ import pytest
 from service.errors import StoreUnavailable
 from service.store.driver.scripts import Script
 from tests.builders import create
-from tests.conftest import MakeService
+from tests.conftest import Clock, MakeService
 from tests.links import Forgetful, Recording
 from tests.store.scenario import COVERED, live_through
 
@@ -17,7 +17,7 @@ LUA = {path.name.removesuffix(".lua") for path in files("service.store").joinpat
 
 @pytest.mark.parametrize(("shards", "fake"), [(1, False), (16, False), (1, True)])
 async def test_no_call_fails_though_the_server_forgets_its_scripts_before_each(
-    make_service: MakeService, clock: Any, shards: int, *, fake: bool
+    make_service: MakeService, clock: Clock, shards: int, *, fake: bool
 ) -> None:
     service = await make_service(shards=shards, fake=fake, background=False, wrap=Forgetful, max_lifetime_days=0)
     link = service.stores.shards[0].link

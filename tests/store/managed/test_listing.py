@@ -10,7 +10,7 @@ from service.model import Status
 from service.store.decoding import own_scores
 from service.store.managed.query import Query
 from tests.builders import ADMIN, DAY, at, create, create_many, outcome
-from tests.conftest import MakeService
+from tests.conftest import Clock, MakeService
 from tests.store.managed.test_listing_walks import pages
 
 EVERY = frozenset(Status)
@@ -87,7 +87,7 @@ async def test_tokens_are_put_in_order_by_their_expiry_and_those_without_one_com
     assert [token.name for token in first + rest] == expected[::-1]
 
 
-async def test_tokens_are_put_in_order_by_their_last_use(still: Service, clock: Any) -> None:
+async def test_tokens_are_put_in_order_by_their_last_use(still: Service, clock: Clock) -> None:
     created = await create_many(still, "never", "first", "second")
     for one in created[1:]:
         clock.forward(10)
@@ -98,7 +98,7 @@ async def test_tokens_are_put_in_order_by_their_last_use(still: Service, clock: 
 
 
 @pytest.fixture
-async def four(aging: Service, clock: Any) -> Service:
+async def four(aging: Service, clock: Clock) -> Service:
     """One token of each status, the expired one not swept yet."""
     created = {one.token.name: one.token.token_id for one in await create_many(aging, "active", "inactive", "revoked")}
     await create(aging, "expired", days=1)
@@ -154,7 +154,7 @@ async def test_the_total_is_told_where_nothing_but_the_status_is_asked(four: Ser
         assert told is None
 
 
-async def test_a_list_can_be_narrowed_by_creator_scope_expiry_and_idleness(still: Service, clock: Any) -> None:
+async def test_a_list_can_be_narrowed_by_creator_scope_expiry_and_idleness(still: Service, clock: Clock) -> None:
     by_vera = at("192.0.2.2")
     await create(still, "one", scopes=("a", "b"), days=10)
     await create(still, "two", scopes=("a:*",), subject="svc:b", days=20, origin=by_vera)

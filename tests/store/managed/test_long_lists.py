@@ -15,7 +15,7 @@ from service.model import Status
 from service.store.managed.query import Query
 from service.store.managed.search import Blocks
 from tests.builders import ADMIN, DAY, create, create_many, outcome
-from tests.conftest import MakeService, TurnTime
+from tests.conftest import Clock, MakeService, TurnTime
 from tests.links import Recording, Wrapped, busy
 from tests.store.managed.test_listing_walks import pages
 
@@ -418,7 +418,7 @@ async def test_rows_that_went_leave_the_others_to_be_found_and_their_room_to_be_
     assert sorted(token.name for token in tokens) == [f"token {number:02}" for number in range(1, 40, 2)]
 
 
-async def test_a_token_used_again_moves_in_the_list_by_last_use(still: Service, clock: Any) -> None:
+async def test_a_token_used_again_moves_in_the_list_by_last_use(still: Service, clock: Clock) -> None:
     one, two, _ = await create_many(still, "one", "two", "never")
     for used in (one, two, one):
         clock.forward(10)

@@ -9,6 +9,7 @@ from service.metrics import EXPIRY_WINDOWS
 from service.model import Statistics, Status
 from service.store.managed.statistics import TokenCounts
 from tests.builders import ADDRESS, ADMIN, DAY, create, sign_in
+from tests.conftest import Clock
 
 
 async def told(service: Service) -> dict[str, int]:
@@ -39,7 +40,7 @@ async def test_every_change_is_counted_at_once(still: Service) -> None:
     }
 
 
-async def test_the_numbers_are_the_same_before_and_after_a_sweep(aging: Service, clock: Any) -> None:
+async def test_the_numbers_are_the_same_before_and_after_a_sweep(aging: Service, clock: Clock) -> None:
     for number in range(3):
         await create(aging, f"short {number}", days=1)
     await create(aging, "long", days=100)
@@ -96,7 +97,7 @@ async def test_of_some_tokens_whatever_statuses_are_asked_for_are_counted(make_s
         assert await still.rules.managed.sweeper.sweep() == moved
 
 
-async def test_a_token_that_expires_this_second_counts_as_expired(still: Service, clock: Any) -> None:
+async def test_a_token_that_expires_this_second_counts_as_expired(still: Service, clock: Clock) -> None:
     token = (await create(still, "ci", days=1)).token
     clock.forward(token.expires_at - still.clock() - 0.5)
     assert (await told(still))["active"] == 1

@@ -1,6 +1,5 @@
 """A namespace and its server key: another one is noticed, and a change of keys is no fault."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,10 +9,9 @@ from service.errors import StartRefused, StoreFull
 from service.store.driver.keys import Keys
 from tests.asgi import holder, sign_in
 from tests.builders import create, outcome
-from tests.conftest import SERVER_KEY
+from tests.conftest import SERVER_KEY, MakeService
 from tests.links import Interrupted
 
-Make = Callable[..., Any]
 OTHER = "another server key of the tests, long enough"
 
 
@@ -21,7 +19,7 @@ async def check(service: Service) -> str:
     return (await service.stores.monitor.checks())["server_key"]
 
 
-async def test_another_server_key_is_refused_and_says_what_to_do(make_service: Make) -> None:
+async def test_another_server_key_is_refused_and_says_what_to_do(make_service: MakeService) -> None:
     created = await create(await make_service())
     with pytest.raises(StartRefused, match="TOKENS_SECRET_KEY, or, if keys are to be changed, as TOKENS_SECRET_KEY_P"):
         await make_service(secret_key=OTHER)
@@ -30,7 +28,7 @@ async def test_another_server_key_is_refused_and_says_what_to_do(make_service: M
     assert await outcome(again, created.secret) == "active"
 
 
-async def test_a_change_of_keys_leaves_the_old_one_behind(make_service: Make) -> None:
+async def test_a_change_of_keys_leaves_the_old_one_behind(make_service: MakeService) -> None:
     old = await make_service()
     created = await create(old)
     new = await make_service(secret_key=OTHER, secret_key_previous=SERVER_KEY)
@@ -44,7 +42,9 @@ async def test_a_change_of_keys_leaves_the_old_one_behind(make_service: Make) ->
     assert await check(await make_service(secret_key=OTHER)) == ""
 
 
-async def test_processes_with_both_keys_in_either_order_run_side_by_side(make_service: Make, namespace: str) -> None:
+async def test_processes_with_both_keys_in_either_order_run_side_by_side(
+    make_service: MakeService, namespace: str
+) -> None:
     before = await make_service(secret_key_previous=OTHER)
     after = await make_service(secret_key=OTHER, secret_key_previous=SERVER_KEY)
     marks = set()
@@ -55,7 +55,9 @@ async def test_processes_with_both_keys_in_either_order_run_side_by_side(make_se
     assert len(marks) == 1
 
 
-async def test_a_namespace_emptied_under_a_running_process_is_its_own_again(make_service: Make, namespace: str) -> None:
+async def test_a_namespace_emptied_under_a_running_process_is_its_own_again(
+    make_service: MakeService, namespace: str
+) -> None:
     service = await make_service()
     link = service.stores.shards[0].link
     await link.execute("DEL", Keys(namespace, 0).key_mark)
@@ -69,7 +71,7 @@ def full(link: Any) -> Interrupted:
     return Interrupted(link, before={"SET": StoreFull("The token store is full.")})
 
 
-async def test_on_a_full_server_a_change_of_keys_is_written_down_later(make_service: Make) -> None:
+async def test_on_a_full_server_a_change_of_keys_is_written_down_later(make_service: MakeService) -> None:
     await make_service()
     new = await make_service(secret_key=OTHER, secret_key_previous=SERVER_KEY, wrap=full)
     assert await check(new) == ""
@@ -80,12 +82,12 @@ async def test_on_a_full_server_a_change_of_keys_is_written_down_later(make_serv
         await make_service()
 
 
-async def test_a_full_and_empty_server_is_held_against_no_key(make_service: Make) -> None:
+async def test_a_full_and_empty_server_is_held_against_no_key(make_service: MakeService) -> None:
     assert await check(await make_service(wrap=full)) == ""
 
 
 async def test_a_store_that_was_emptied_is_told_by_every_process_until_somebody_confirms_it(
-    make_service: Make, namespace: str
+    make_service: MakeService, namespace: str
 ) -> None:
     first, second = await make_service(background=False), await make_service(background=False)
     link = first.stores.shards[0].link

@@ -12,6 +12,7 @@ from service.model import Origin, Outcome, Status
 from service.store.managed.query import Query
 from service.tokens.managed.bulk import Ending, Part
 from tests.builders import ADMIN, actions, create, create_many, outcome, sign_in
+from tests.conftest import Clock
 
 BOB = Origin(actor="bob", address="192.0.2.2", channel="api", request_id="r2")
 EVERYTHING = Query()
@@ -141,7 +142,7 @@ async def test_a_slice_ends_with_its_time(still: Service, monkeypatch: pytest.Mo
     assert slices == [10, 10, 5]
 
 
-async def test_what_cannot_be_changed_is_skipped_and_counts_as_come_to(still: Service, clock: Any) -> None:
+async def test_what_cannot_be_changed_is_skipped_and_counts_as_come_to(still: Service, clock: Clock) -> None:
     created = await create_many(still, "one", "two", days=1)
     await create_many(still, "three", "four")
     clock.forward(2 * 86400)
@@ -157,7 +158,7 @@ async def test_a_sample_is_ten_at_most(service: Service) -> None:
     assert (matched.count, len(matched.sample)) == (12, 10)
 
 
-async def test_a_clock_that_was_set_back_hides_no_token(still: Service, clock: Any) -> None:
+async def test_a_clock_that_was_set_back_hides_no_token(still: Service, clock: Clock) -> None:
     created = await create_many(still, "one", "two", "three")
     clock.forward(-3600)
     assert len((await revoke(still, EVERYTHING, 3)).updated) == 3

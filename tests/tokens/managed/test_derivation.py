@@ -16,7 +16,7 @@ from service.store.managed import derived as derived_store
 from service.tokens.managed.derivation import Narrowed
 from tests.asgi import Person, sign_in
 from tests.builders import ADMIN, all_keys, audit, create, outcome
-from tests.conftest import MakeService
+from tests.conftest import Clock, MakeService
 from tests.links import Recording
 
 SELF = "/api/tokens/self"
@@ -207,7 +207,7 @@ async def test_a_repeat_derives_nothing_more_and_brings_nothing_back(still: Serv
 
 
 @pytest.mark.parametrize("end", ["its date", "its parent's rotation", "revoked"])
-async def test_a_repeat_after_its_date_does_not_begin_its_life_anew(still: Service, clock: Any, end: str) -> None:
+async def test_a_repeat_after_its_date_does_not_begin_its_life_anew(still: Service, clock: Clock, end: str) -> None:
     root, created = await made(still)
     asked = {"json_body": {"ttlSeconds": 60}, "headers": {"Idempotency-Key": "k"}}
     first = (await root.ask("POST", f"{SELF}/derive", **asked)).json()["token"]

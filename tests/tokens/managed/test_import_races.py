@@ -1,8 +1,6 @@
 """Imports whose name is contended or lives in another shard: one token gets it, and a revoked one is found by it."""
 
-from collections.abc import Callable
 from hashlib import sha256, sha512
-from typing import Any
 
 import pytest
 
@@ -15,9 +13,8 @@ from service.tokens.imported.rules import Rule
 from service.tokens.managed.import_admission import Exported, ImportedSecret
 from service.tokens.managed.tokens import NewToken
 from tests.builders import ADMIN, create, outcome
+from tests.conftest import MakeService
 from tests.links import Interrupted
-
-Make = Callable[..., Any]
 
 
 async def take(service: Service, row: Exported | ImportedSecret) -> str:
@@ -37,7 +34,7 @@ async def reserve_for_nobody(service: Service, name: str) -> None:
     await service.stores.shards.of_name(name).link.execute("ZADD", keys.names, 0, member(other))
 
 
-async def test_a_void_reservation_makes_way_for_one_of_two_importers(make_service: Make) -> None:
+async def test_a_void_reservation_makes_way_for_one_of_two_importers(make_service: MakeService) -> None:
     slow = await make_service(background=False, wrap=Interrupted)
     quick = await make_service(background=False)
     # From here on the server knows the script, so that each try asks once.
@@ -58,7 +55,9 @@ async def test_a_void_reservation_makes_way_for_one_of_two_importers(make_servic
     assert len(tokens) == 1
 
 
-async def test_a_revoked_token_whose_name_lives_elsewhere_is_found_by_it(make_service: Make, namespace: str) -> None:
+async def test_a_revoked_token_whose_name_lives_elsewhere_is_found_by_it(
+    make_service: MakeService, namespace: str
+) -> None:
     source = await make_service(shards=16, background=False)
     other = await make_service(shards=16, background=False, namespace=f"{namespace}-b")
     original = (await create(source, "before")).token
@@ -73,7 +72,7 @@ async def test_a_revoked_token_whose_name_lives_elsewhere_is_found_by_it(make_se
     assert (await create(other, "after")).secret
 
 
-async def test_a_secret_taken_in_while_the_rules_are_being_read_is_known_at_once(make_service: Make) -> None:
+async def test_a_secret_taken_in_while_the_rules_are_being_read_is_known_at_once(make_service: MakeService) -> None:
     service = await make_service(background=False, wrap=Interrupted)
     row = imported(service, "a-secret-of-our-own", "gate")
     service.stores.shards[0].link.after["SMEMBERS"] = [lambda: take(service, row)]
@@ -81,7 +80,7 @@ async def test_a_secret_taken_in_while_the_rules_are_being_read_is_known_at_once
     assert await outcome(service, "a-secret-of-our-own") is Outcome.ACTIVE
 
 
-async def test_the_rules_are_not_taken_for_read_by_an_import(make_service: Make) -> None:
+async def test_the_rules_are_not_taken_for_read_by_an_import(make_service: MakeService) -> None:
     other = await make_service(background=False)
     secret, digest = "a-secret-of-somebody-else", sha512(b"a-secret-of-somebody-else").digest()
     new = NewToken("gate", int(other.clock()) + 86400)

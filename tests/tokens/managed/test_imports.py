@@ -2,7 +2,6 @@
 
 import asyncio
 import string
-from collections.abc import Callable
 from contextlib import suppress
 from hashlib import sha256
 from typing import Any
@@ -20,12 +19,9 @@ from service.tokens.audit.reader import AuditFilter
 from service.tokens.managed.import_admission import Exported, ImportedSecret, last_eight_of
 from service.tokens.managed.imports import DryRun
 from service.tokens.managed.tokens import NewToken
-from tests.builders import ADMIN, create
-from tests.conftest import SERVER_KEY, Clock
+from tests.builders import ADMIN, DAY, create
+from tests.conftest import SERVER_KEY, Clock, MakeService
 from tests.links import AWAY, Interrupted, Recording, away
-
-DAY = 86400
-Make = Callable[..., Any]
 
 
 async def everything(service: Service) -> dict[str, Record]:
@@ -92,7 +88,7 @@ async def varied(service: Service, clock: Clock) -> dict[str, str]:
 @pytest.mark.slow
 @pytest.mark.parametrize("shards", [1, 16])
 async def test_an_export_opens_another_service_of_the_same_key_at_once(
-    make_service: Make, namespace: str, fake_clock: Clock, shards: int
+    make_service: MakeService, namespace: str, fake_clock: Clock, shards: int
 ) -> None:
     source = await make_service(shards=shards, fake=True)
     other = await make_service(shards=shards, fake=True, namespace=f"{namespace}-b")
@@ -144,7 +140,7 @@ async def test_an_export_opens_another_service_of_the_same_key_at_once(
 
 @pytest.mark.parametrize(("shards", "others"), [(1, 16), (16, 1)])
 async def test_an_export_of_one_redis_opens_a_cluster_and_the_other_way_round(
-    make_service: Make, namespace: str, fake_clock: Clock, shards: int, others: int
+    make_service: MakeService, namespace: str, fake_clock: Clock, shards: int, others: int
 ) -> None:
     source = await make_service(shards=shards, fake=True)
     other = await make_service(shards=others, fake=True, namespace=f"{namespace}-b")
@@ -170,7 +166,7 @@ async def test_an_export_of_one_redis_opens_a_cluster_and_the_other_way_round(
         assert await why(other, secret) != "active"
 
 
-async def test_a_row_is_skipped_by_the_reason(make_service: Make, namespace: str) -> None:
+async def test_a_row_is_skipped_by_the_reason(make_service: MakeService, namespace: str) -> None:
     source = await make_service(background=False)
     other = await make_service(background=False, namespace=f"{namespace}-b")
     stranger = await make_service(
@@ -243,7 +239,7 @@ async def test_a_digest_of_another_system_is_enough(still: Service) -> None:
     assert await outcome(still, sha256(secret.encode()).hexdigest()) is Outcome.UNKNOWN
 
 
-async def test_malformed_secrets_cost_nothing_until_an_imported_one_comes(make_service: Make) -> None:
+async def test_malformed_secrets_cost_nothing_until_an_imported_one_comes(make_service: MakeService) -> None:
     service = await make_service(shards=16, background=False, wrap=Recording)
     await service.rules.managed.imports.detect_imported()
     link = service.stores.shards[0].link
@@ -260,7 +256,9 @@ async def test_malformed_secrets_cost_nothing_until_an_imported_one_comes(make_s
     assert link.names() == ["GET"]
 
 
-async def test_a_process_that_starts_without_redis_does_not_call_imported_secrets_bad(make_service: Make) -> None:
+async def test_a_process_that_starts_without_redis_does_not_call_imported_secrets_bad(
+    make_service: MakeService,
+) -> None:
     other = await make_service(background=False)
     await take(other, imported(other, FORMS["uuid"], "gate"))
     service = await make_service(background=False, wrap=away)
@@ -273,7 +271,7 @@ async def test_a_process_that_starts_without_redis_does_not_call_imported_secret
 
 
 async def test_after_the_purge_of_the_last_imported_token_they_cost_nothing_again(
-    make_service: Make, fake_clock: Clock
+    make_service: MakeService, fake_clock: Clock
 ) -> None:
     service = await make_service(shards=16, fake=True)
     await take(service, imported(service, FORMS["uuid"], "gate"))
@@ -301,7 +299,9 @@ class OfData(Recording):
     replication_id = b"a" * 20  # type: ignore[assignment]
 
 
-async def test_a_rule_is_noted_before_the_first_token_in_the_data_and_behind_each_slice(make_service: Make) -> None:
+async def test_a_rule_is_noted_before_the_first_token_in_the_data_and_behind_each_slice(
+    make_service: MakeService,
+) -> None:
     service = await make_service(background=False, wrap=OfData)
     link, forms, script = service.stores.shards[0].link, iter(FORMS.values()), Script("import_tokens")._sha
 
@@ -317,7 +317,7 @@ async def test_a_rule_is_noted_before_the_first_token_in_the_data_and_behind_eac
     assert [await sent(), await sent()] == [first, later]
 
 
-async def test_a_slice_of_rows_is_one_call_and_each_of_them_is_told_by_itself(make_service: Make) -> None:
+async def test_a_slice_of_rows_is_one_call_and_each_of_them_is_told_by_itself(make_service: MakeService) -> None:
     service = await make_service(background=False, wrap=Recording)
     forms = iter(FORMS.values())
     await take(service, imported(service, next(forms), "here"))
@@ -348,7 +348,7 @@ async def test_a_revoked_secret_is_not_made_good_by_taking_it_in_as_another_syst
     assert await why(still, created.secret) is Outcome.REVOKED
 
 
-async def test_a_name_that_nobody_bears_any_more_is_free_to_an_import(make_service: Make) -> None:
+async def test_a_name_that_nobody_bears_any_more_is_free_to_an_import(make_service: MakeService) -> None:
     service = await make_service(background=False)
     tokens = service.rules.managed.imports._store._tokens
     token_id, _ = await plain(service, "first")
@@ -359,7 +359,7 @@ async def test_a_name_that_nobody_bears_any_more_is_free_to_an_import(make_servi
     assert await take(service, imported(service, FORMS["longest"], "gate")) == ["name_taken"]
 
 
-async def test_a_token_of_another_number_of_shards_is_never_written(make_service: Make) -> None:
+async def test_a_token_of_another_number_of_shards_is_never_written(make_service: MakeService) -> None:
     service = await make_service(background=False)
     token_id, _ = await plain(service, "first")
     token = replace(await service.rules.managed.tokens.get(token_id), token_id="0f" + "0" * 14)
@@ -378,7 +378,7 @@ async def plain(service: Service, name: str) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize("shards", [1, 16])
-async def test_a_lost_answer_loses_and_doubles_nothing(make_service: Make, shards: int) -> None:
+async def test_a_lost_answer_loses_and_doubles_nothing(make_service: MakeService, shards: int) -> None:
     service = await make_service(shards=shards, background=False, wrap=Interrupted)
     # The script is known to the server, so that what is lost is what was done.
     await take(service, imported(service, FORMS["uuid"], "first"))
@@ -390,7 +390,7 @@ async def test_a_lost_answer_loses_and_doubles_nothing(make_service: Make, shard
 
 @pytest.mark.parametrize("shards", [1, 16])
 async def test_what_was_taken_in_before_a_change_of_the_server_key_is_not_taken_in_twice(
-    make_service: Make, shards: int
+    make_service: MakeService, shards: int
 ) -> None:
     """Else a second token would make a secret good again behind the end of the first."""
     before = await make_service(shards=shards, background=False)
@@ -415,7 +415,7 @@ async def test_what_was_taken_in_before_a_change_of_the_server_key_is_not_taken_
 
 
 @pytest.mark.slow
-async def test_a_redis_that_stays_away_is_told_and_the_rows_may_be_sent_again(make_service: Make) -> None:
+async def test_a_redis_that_stays_away_is_told_and_the_rows_may_be_sent_again(make_service: MakeService) -> None:
     service = await make_service(background=False, wrap=Interrupted)
     service.stores.shards[0].link.after["import_tokens"] = [AWAY] * 3
     with pytest.raises(StoreUnavailable):
@@ -434,7 +434,7 @@ async def test_of_twenty_importers_of_a_name_one_gets_it(still: Service) -> None
 
 
 @pytest.mark.parametrize("form", list(FORMS))
-async def test_a_name_cannot_be_taken_from_an_import_under_way(make_service: Make, form: str) -> None:
+async def test_a_name_cannot_be_taken_from_an_import_under_way(make_service: MakeService, form: str) -> None:
     slow = await make_service(shards=16, background=False, wrap=Interrupted)
     quick = await make_service(shards=16, background=False)
     taken: list[str] = []
@@ -451,7 +451,7 @@ async def test_a_name_cannot_be_taken_from_an_import_under_way(make_service: Mak
 
 
 async def test_rows_whose_names_an_import_reserved_that_was_cut_off_are_taken_in_when_they_are_sent_again(
-    make_service: Make, monkeypatch: pytest.MonkeyPatch
+    make_service: MakeService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """For a minute they were refused for names that no token had: a failover amid an import lost them."""
     monkeypatch.setattr("service.store.managed.names._UNDER_WAY_MILLISECONDS", 0)
@@ -465,7 +465,7 @@ async def test_rows_whose_names_an_import_reserved_that_was_cut_off_are_taken_in
 
 
 async def test_an_import_that_was_too_slow_for_its_name_starts_over(
-    make_service: Make, monkeypatch: pytest.MonkeyPatch
+    make_service: MakeService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("service.store.managed.names._UNDER_WAY_MILLISECONDS", 0)
     slow = await make_service(shards=16, background=False, wrap=Interrupted)
@@ -489,7 +489,7 @@ def is_elsewhere(service: Service, secret: str, name: str) -> bool:
 
 
 async def test_of_two_imports_of_one_token_at_once_neither_gives_the_name_up_that_the_other_took(
-    make_service: Make, namespace: str
+    make_service: MakeService, namespace: str
 ) -> None:
     source = await make_service(shards=16, background=False, namespace=f"{namespace}-b")
     slow = await make_service(shards=16, background=False, wrap=Interrupted)

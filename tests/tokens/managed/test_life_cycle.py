@@ -12,7 +12,7 @@ from service.model import Kind, Outcome, RateLimit, Status
 from service.store.managed.tokens import ManagedStore
 from service.tokens.managed.tokens import NewToken
 from tests.builders import ADMIN, DAY, actions, audit, create, outcome, refused, update
-from tests.conftest import MakeService
+from tests.conftest import Clock, MakeService
 
 NEVER_WAS = "00" + "f" * 14
 
@@ -89,7 +89,7 @@ async def test_the_lifetime_is_bounded(still: Service, days: int, *, refused: bo
         await create(still, days=days)
 
 
-async def test_a_token_may_live_for_ever_where_that_is_allowed(make_service: MakeService, clock: Any) -> None:
+async def test_a_token_may_live_for_ever_where_that_is_allowed(make_service: MakeService, clock: Clock) -> None:
     service = await make_service(background=False, max_lifetime_days=0)
     created = await create(service, days=0)
     clock.forward(20_000 * DAY)
@@ -138,7 +138,7 @@ async def test_the_credential_follows_each_change_at_once(still: Service) -> Non
     assert (verdict.credential.subject, verdict.credential.name) == ("carol", "new")
 
 
-async def test_a_new_expiry_is_in_force_at_once(still: Service, clock: Any) -> None:
+async def test_a_new_expiry_is_in_force_at_once(still: Service, clock: Clock) -> None:
     created = await create(still, days=10)
     now = int(still.clock())
     await update(still, created.token, expires_at=now + 300 * DAY)

@@ -12,7 +12,7 @@ from service.store.managed import records
 from service.store.managed.query import Query
 from service.tokens.managed.tokens import Created
 from tests.builders import ADMIN, DAY, actions, all_keys, create, outcome
-from tests.conftest import MakeService, TurnTime
+from tests.conftest import Clock, MakeService, TurnTime
 
 OVERLAP = 3600
 
@@ -82,7 +82,7 @@ async def test_the_overlap_ends_by_itself(faked: Service, turn_time: TurnTime) -
 
 
 async def test_the_old_secrets_record_says_when_it_ends_even_if_redis_kept_it(
-    make_service: MakeService, clock: Any
+    make_service: MakeService, clock: Clock
 ) -> None:
     service = await make_service(background=False)
     first = await create(service)
@@ -188,7 +188,7 @@ async def test_a_token_that_is_switched_off_can_be_rotated_and_keeps_no_old_secr
     assert await works(service, first.secret, second.secret) == [False, True]
 
 
-async def test_what_has_ended_is_not_rotated(service: Service, clock: Any) -> None:
+async def test_what_has_ended_is_not_rotated(service: Service, clock: Clock) -> None:
     revoked, expired = await create(service, "a"), await create(service, "b", days=1)
     await service.rules.managed.tokens.revoke(revoked.token.token_id, ADMIN)
     with pytest.raises(Conflict, match="revoked"):

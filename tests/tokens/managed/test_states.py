@@ -12,7 +12,7 @@ from service.store.driver.replies import WrongType
 from service.store.managed.query import Query
 from service.store.managed.tokens import ManagedStore
 from tests.builders import ADMIN, DAY, actions, all_keys, audit, create, outcome, refused, update
-from tests.conftest import MakeService
+from tests.conftest import Clock, MakeService
 
 
 async def test_switched_off_it_is_refused_and_switched_on_it_works_again(still: Service) -> None:
@@ -87,7 +87,7 @@ async def test_revoked_it_is_refused_for_good_and_revoking_again_is_harmless(sti
     assert (await still.rules.managed.tokens.get(created.token.token_id)).status(still.clock()) is Status.REVOKED
 
 
-async def test_a_token_switched_off_or_expired_can_be_revoked(still: Service, clock: Any) -> None:
+async def test_a_token_switched_off_or_expired_can_be_revoked(still: Service, clock: Clock) -> None:
     off, late = await create(still, "off"), await create(still, "late", days=1)
     await update(still, off.token, active=False)
     clock.forward(2 * DAY)
@@ -99,7 +99,7 @@ async def test_a_token_switched_off_or_expired_can_be_revoked(still: Service, cl
 
 @pytest.mark.parametrize("swept", [False, True])
 async def test_an_expired_token_is_refused_until_it_gets_another_date(
-    aging: Service, clock: Any, *, swept: bool
+    aging: Service, clock: Clock, *, swept: bool
 ) -> None:
     created = await create(aging, days=1)
     clock.forward(2 * DAY)

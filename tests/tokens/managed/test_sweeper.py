@@ -15,7 +15,7 @@ from service.store.managed.records import REASON_AHEAD_SECONDS
 from service.tokens.managed.import_admission import ImportedSecret
 from service.tokens.managed.tokens import NewToken
 from tests.builders import ADDRESS, ADMIN, DAY, actions, all_keys, audit, create, create_many, outcome, sign_in
-from tests.conftest import MakeService, TurnTime
+from tests.conftest import Clock, MakeService, TurnTime
 from tests.links import Wrapped
 
 # What has ended is decided by the clock of Redis.
@@ -73,7 +73,7 @@ async def test_a_sweep_that_cannot_move_a_token_tells_of_it_once_and_not_each_ti
 
 
 async def test_a_token_without_an_end_is_never_due_whatever_is_known_of_its_creation(
-    make_service: MakeService, clock: Any
+    make_service: MakeService, clock: Clock
 ) -> None:
     """It stands among the dates by its creation, in microseconds."""
     service: Service = await make_service(fake=True, max_lifetime_days=0)
@@ -92,7 +92,7 @@ async def test_a_token_without_an_end_is_never_due_whatever_is_known_of_its_crea
     assert await service.rules.hygiene.without_end() == 2
 
 
-async def test_a_token_past_its_date_is_moved_and_told_once(still: Service, clock: Any) -> None:
+async def test_a_token_past_its_date_is_moved_and_told_once(still: Service, clock: Clock) -> None:
     token = (await create(still, days=1)).token
     await create(still, "long", days=2)
     assert await still.rules.managed.sweeper.sweep() == 0
@@ -109,7 +109,7 @@ async def told(service: Service, secret: str) -> str:
 
 @pytest.mark.parametrize("broken", ["log", "dead"])
 async def test_a_token_that_cannot_be_moved_or_told_is_swept_the_next_time(
-    still: Service, clock: Any, broken: str
+    still: Service, clock: Clock, broken: str
 ) -> None:
     await create(still, "ended", days=1)
     clock.forward(DAY + 1)
@@ -128,7 +128,7 @@ async def test_a_token_that_cannot_be_moved_or_told_is_swept_the_next_time(
 
 
 async def test_why_a_token_is_gone_is_written_before_its_date_and_not_at_its_creation(
-    still: Service, clock: Any, monkeypatch: pytest.MonkeyPatch
+    still: Service, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As many as end in one second, too; what ends soon is told of from the start, and what ended meanwhile later."""
     monkeypatch.setattr("service.store.managed.expiry.BATCH", 3)
@@ -147,7 +147,7 @@ async def test_why_a_token_is_gone_is_written_before_its_date_and_not_at_its_cre
 
 
 @pytest.mark.slow
-async def test_sweepers_of_four_processes_tell_each_expiry_once(make_service: MakeService, clock: Any) -> None:
+async def test_sweepers_of_four_processes_tell_each_expiry_once(make_service: MakeService, clock: Clock) -> None:
     processes = [await make_service(shards=16, fake=True) for _ in range(4)]
     await create_many(processes[0], *[f"token {number}" for number in range(40)], days=1)
     clock.forward(2 * DAY)
@@ -186,7 +186,7 @@ async def test_nothing_tells_of_a_token_that_was_purged(make_service: MakeServic
     assert [key for key in await all_keys(service) if created.token.token_id.encode() in key] == []
 
 
-async def test_a_token_given_another_date_while_the_sweep_was_on_its_way_lives_on(still: Service, clock: Any) -> None:
+async def test_a_token_given_another_date_while_the_sweep_was_on_its_way_lives_on(still: Service, clock: Clock) -> None:
     created = await create(still, days=1)
     clock.forward(2 * DAY)
     shard = still.stores.shards.of_id(created.token.token_id)
@@ -199,7 +199,7 @@ async def test_a_token_given_another_date_while_the_sweep_was_on_its_way_lives_o
     assert await outcome(still, created.secret) == "active"
 
 
-async def test_no_old_date_is_written_for_a_token_given_another_one_meanwhile(still: Service, clock: Any) -> None:
+async def test_no_old_date_is_written_for_a_token_given_another_one_meanwhile(still: Service, clock: Clock) -> None:
     created = await create(still, days=10)
     clock.forward(10 * DAY - 60)
     shard, now = still.stores.shards.of_id(created.token.token_id), int(still.clock())
@@ -216,7 +216,7 @@ async def test_no_old_date_is_written_for_a_token_given_another_one_meanwhile(st
 
 
 async def test_a_token_revoked_while_the_sweep_was_on_its_way_is_not_told_as_expired(
-    still: Service, clock: Any
+    still: Service, clock: Clock
 ) -> None:
     token = (await create(still, days=1)).token
     clock.forward(2 * DAY)
@@ -229,7 +229,7 @@ async def test_a_token_revoked_while_the_sweep_was_on_its_way_is_not_told_as_exp
     assert await listed(still) == [("ci", Status.REVOKED)]
 
 
-async def test_an_inactive_token_expires_too_and_is_told(still: Service, clock: Any) -> None:
+async def test_an_inactive_token_expires_too_and_is_told(still: Service, clock: Clock) -> None:
     token = (await create(still, days=1)).token
     await still.rules.managed.tokens.update(token.token_id, {"active": False}, ADMIN)
     clock.forward(2 * DAY)
@@ -285,7 +285,7 @@ async def test_ended_tokens_stay_for_their_retention_and_leave_no_trace_after_it
 
 @pytest.mark.parametrize("shards", [1, 16])
 async def test_a_purged_name_is_free_also_where_it_lives_in_another_shard(
-    make_service: MakeService, clock: Any, shards: int
+    make_service: MakeService, clock: Clock, shards: int
 ) -> None:
     service = await make_service(shards=shards, fake=True)
     for number in range(8):
@@ -301,7 +301,7 @@ async def test_a_purged_name_is_free_also_where_it_lives_in_another_shard(
     assert (await service.rules.managed.queries.statistics()).total == 0
 
 
-async def test_purging_at_once_in_two_processes_does_no_harm(make_service: MakeService, clock: Any) -> None:
+async def test_purging_at_once_in_two_processes_does_no_harm(make_service: MakeService, clock: Clock) -> None:
     processes = [await make_service(fake=True) for _ in range(2)]
     await create_many(processes[0], *[f"token {number}" for number in range(20)], days=1)
     clock.forward(2 * DAY)
@@ -314,7 +314,7 @@ async def test_purging_at_once_in_two_processes_does_no_harm(make_service: MakeS
 
 
 async def test_a_record_that_is_gone_does_not_hold_up_the_purge(
-    still: Service, clock: Any, monkeypatch: pytest.MonkeyPatch
+    still: Service, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("service.store.managed.expiry.BATCH", 2)
     created = await create_many(still, *[f"token {number}" for number in range(6)], days=1)
@@ -332,7 +332,7 @@ async def test_a_record_that_is_gone_does_not_hold_up_the_purge(
 
 
 async def test_indexes_of_one_time_and_session_tokens_are_trimmed(
-    still: Service, clock: Any, monkeypatch: pytest.MonkeyPatch
+    still: Service, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A user's list of sessions among them, however long it is: it never goes whole by an expiry of its own."""
     monkeypatch.setattr("service.store.managed.expiry.SLICE", 2)

@@ -23,17 +23,16 @@ from service.tokens.webhooks import receiver as receiver_module
 from service.tokens.webhooks.delivery import GIVE_UP_SECONDS, Delivery, Dispatcher, pause
 from service.tokens.webhooks.events import EventType
 from tests.builders import ADMIN, DAY, create, until
-from tests.conftest import SHARDS, Clock
+from tests.conftest import SHARDS, Clock, MakeService
 from tests.links import AWAY, Interrupted
 from tests.receiver import TAKEN, Receiver, receiving, resolving
 from tests.store.scenario import list_as_due
 
-Make = Callable[..., Awaitable[Service]]
 ALL = tuple(EventType)
 
 
 @pytest.fixture(params=SHARDS)
-async def teller(request: pytest.FixtureRequest, make_service: Make) -> Service:
+async def teller(request: pytest.FixtureRequest, make_service: MakeService) -> Service:
     """A service whose webhooks may go to this machine; it does nothing by itself."""
     return await make_service(shards=request.param, background=False, webhook_allow_private=True)
 
@@ -125,7 +124,7 @@ async def test_every_change_of_a_token_is_told(teller: Service, receiver: Receiv
 
 
 async def test_others_have_a_turn_between_the_events_of_long_tokens(
-    make_service: Make, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+    make_service: MakeService, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Which are read few at a time, too."""
     given: list[str] = []
@@ -159,7 +158,7 @@ async def test_others_have_a_turn_between_the_events_of_long_tokens(
 
 
 async def test_others_have_a_turn_before_many_records_are_asked_for_and_before_many_attempts_begin(
-    make_service: Make, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+    make_service: MakeService, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done: list[str] = []
 
@@ -375,7 +374,7 @@ async def test_a_deleted_receiver_is_told_nothing_more(teller: Service, receiver
 
 @pytest.mark.slow
 async def test_of_four_processes_one_delivers_and_another_takes_over_when_it_dies(
-    make_service: Make, receiver: Receiver
+    make_service: MakeService, receiver: Receiver
 ) -> None:
     processes = [await make_service(background=False, shards=16, webhook_allow_private=True) for _ in range(4)]
     await listen(processes[0], receiver, EventType.CREATED)
@@ -444,7 +443,7 @@ async def _later(now: Callable[[], Awaitable[int]], began: int) -> bool:
 
 
 @pytest.mark.slow
-async def test_more_events_than_a_page_are_all_delivered(make_service: Make, receiver: Receiver) -> None:
+async def test_more_events_than_a_page_are_all_delivered(make_service: MakeService, receiver: Receiver) -> None:
     teller = await make_service(background=False, webhook_allow_private=True)
     await listen(teller, receiver, EventType.CREATED)
     made = [(await make(teller, f"gate {number}"))[0] for number in range(330)]
@@ -453,7 +452,9 @@ async def test_more_events_than_a_page_are_all_delivered(make_service: Make, rec
     assert receiver.most_at_once <= 16
 
 
-async def test_a_receiver_deleted_while_it_is_told_is_told_no_more(make_service: Make, receiver: Receiver) -> None:
+async def test_a_receiver_deleted_while_it_is_told_is_told_no_more(
+    make_service: MakeService, receiver: Receiver
+) -> None:
     teller = await make_service(background=False, webhook_allow_private=True)
     webhook_id = await listen(teller, receiver, EventType.CREATED)
     for number in range(120):
@@ -477,7 +478,7 @@ async def test_a_receiver_deleted_while_it_is_told_is_told_no_more(make_service:
     )
 
 
-async def test_a_lost_answer_loses_no_event(make_service: Make, receiver: Receiver) -> None:
+async def test_a_lost_answer_loses_no_event(make_service: MakeService, receiver: Receiver) -> None:
     teller = await make_service(background=False, webhook_allow_private=True, wrap=Interrupted)
     lost = teller.stores.shards[0].link.after
     await listen(teller, receiver, EventType.CREATED)
@@ -491,7 +492,7 @@ async def test_a_lost_answer_loses_no_event(make_service: Make, receiver: Receiv
         assert ("token.created", token_id) in told(receiver), command
 
 
-async def test_without_redis_deliveries_wait(make_service: Make, receiver: Receiver) -> None:
+async def test_without_redis_deliveries_wait(make_service: MakeService, receiver: Receiver) -> None:
     teller = await make_service(background=False, webhook_allow_private=True, wrap=Interrupted)
     webhook_id = await listen(teller, receiver, EventType.CREATED)
     await make(teller, "gate")
@@ -550,7 +551,7 @@ async def test_what_expired_while_no_process_ran_is_not_said_to_expire(
 
 @pytest.mark.slow
 async def test_more_tokens_that_expire_in_one_second_than_a_slice_holds_are_each_said_once(
-    make_service: Make, receiver: Receiver, clock: Clock
+    make_service: MakeService, receiver: Receiver, clock: Clock
 ) -> None:
     teller = await make_service(background=False, webhook_allow_private=True)
     await listen(teller, receiver, EventType.EXPIRING)
@@ -569,7 +570,7 @@ async def test_more_tokens_that_expire_in_one_second_than_a_slice_holds_are_each
 
 
 async def test_two_processes_that_announce_at_once_write_each_notice_once(
-    make_service: Make, receiver: Receiver, clock: Clock
+    make_service: MakeService, receiver: Receiver, clock: Clock
 ) -> None:
     processes = [await make_service(background=False, webhook_allow_private=True) for _ in range(3)]
     await listen(processes[0], receiver, EventType.EXPIRING)
@@ -650,7 +651,7 @@ async def test_what_somebody_else_wrote_is_neither_followed_nor_sent(
 
 
 async def test_what_a_receiver_has_no_room_for_stays_in_the_stream_until_it_has(
-    make_service: Make, receiver: Receiver, monkeypatch: pytest.MonkeyPatch, clock: Clock
+    make_service: MakeService, receiver: Receiver, monkeypatch: pytest.MonkeyPatch, clock: Clock
 ) -> None:
     monkeypatch.setattr(receiver_module, "MOST_WAITING", 5)
     teller = await make_service(background=False, webhook_allow_private=True)
@@ -672,7 +673,7 @@ async def test_what_a_receiver_has_no_room_for_stays_in_the_stream_until_it_has(
 
 @pytest.mark.slow
 async def test_a_receiver_that_takes_nothing_is_asked_little_and_holds_no_other_up(
-    make_service: Make, receiver: Receiver, clock: Clock
+    make_service: MakeService, receiver: Receiver, clock: Clock
 ) -> None:
     teller = await make_service(background=False, webhook_allow_private=True)
     async with receiving() as dead:
@@ -695,7 +696,7 @@ async def test_a_receiver_that_takes_nothing_is_asked_little_and_holds_no_other_
 
 
 async def test_events_that_the_audit_log_dropped_before_they_were_read_are_counted_shown_and_said_once_a_minute(
-    make_service: Make,
+    make_service: MakeService,
     receiver: Receiver,
     clock: Clock,
     caplog: pytest.LogCaptureFixture,
@@ -728,7 +729,7 @@ async def test_events_that_the_audit_log_dropped_before_they_were_read_are_count
 
 
 async def test_notices_wait_while_the_quickest_receiver_has_not_read_them(
-    make_service: Make, receiver: Receiver, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    make_service: MakeService, receiver: Receiver, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(notices_module, "_SLICE", 3)
     monkeypatch.setattr(notices_module, "_SLICES", 2)
@@ -760,7 +761,7 @@ async def test_there_are_twenty_receivers_at_most(teller: Service, receiver: Rec
     assert refused.value.code == "too_many_webhooks"
 
 
-async def test_a_webhook_is_refused_where_it_may_not_go(make_service: Make) -> None:
+async def test_a_webhook_is_refused_where_it_may_not_go(make_service: MakeService) -> None:
     service = await make_service(background=False)
     for url in ("http://hooks.example.com/", "https://10.0.0.1/", "https://localhost/"):
         with pytest.raises(InvalidRequest):
