@@ -62,12 +62,12 @@ class Health:
         self._draining = True
 
     async def ready(self) -> Readiness:
-        """Ready when nothing has failed and no stop is under way."""
+        """Ready when no stop is under way and nothing has failed that keeps every question from being answered."""
         checks = [Check("draining", "failed", "the service is stopping")] if self._draining else []
         for name, fault in (await self._monitor.checks()).items():
             checks.append(self._check(name, fault))
         checks += [Check("durability", "ok", text) for text in self._monitor.promises]
-        failed = any(check.status == "failed" for check in checks)
+        failed = any(check.status == "failed" and check.name not in self._monitor.partial for check in checks)
         return Readiness("not_ready" if failed else "ready", __version__, checks)
 
     def _check(self, name: str, fault: str) -> Check:
@@ -125,6 +125,7 @@ class OperationsApi(OperationGroup, tag="operation"):
 
         Redis reached, its role, version, eviction policy, disk and scripts, the namespace, its server key and data, the
         clocks. What could not be checked, because INFO is forbidden, is `unknown`, and no reason to keep traffic away.
+        Nor is a Redis that takes no writes, or a cluster of which some nodes are away: other questions are answered.
         """
         readiness = await self._health.ready()
         return Json(readiness, 200 if readiness.status == "ready" else 503)

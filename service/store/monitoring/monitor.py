@@ -9,7 +9,6 @@ import msgspec
 
 from service.errors import ServiceError, StoreUnavailable
 from service.store.driver.replies import NotPrimary
-from service.store.driver.scripts import Script
 from service.store.driver.server_clock import SECONDS_APART, SECONDS_TOO_FAR_APART, ServerClock, difference
 from service.store.driver.shards import Shards
 from service.store.monitoring.inspection import Inspection, inspect
@@ -53,7 +52,6 @@ class Monitor:
         self._shards = shards
         # Each link once, by the first of its shards.
         self._asked = tuple({shard.link: shard for shard in reversed(tuple(shards))}.values())
-        self._probe = Script("read_field", retry=True)
         self._inspection: Inspection | None = None
         self._away = ""
         self._said: dict[str, None] = {}
@@ -69,16 +67,32 @@ class Monitor:
     async def check(self) -> Inspection:
         """Inspect the servers and what the namespace was started with; says when a fault or warning comes and goes.
 
-        Raises StoreUnavailable when none answers, or not the one that holds the first shard.
+        Raises StoreUnavailable when none answers.
         """
         await self.clocks.check()
         inspection = self._inspection = await self._inspect()
         if "role" not in inspection.faults:  # a node of a cluster may not hold these keys
-            await self.namespace.check()
+            await self._check_namespace()
         faults = (*inspection.faults.values(), self.namespace.shard_fault, self.namespace.key_fault)
         self.usable = not any(faults)
         self._say(dict.fromkeys(filter(None, (*faults, *inspection.warnings, self.namespace.reset_fault))))
         return inspection
+
+    async def _check_namespace(self) -> None:
+        """What was found last stands while the node of the first shard, where that is kept, is away and others answer.
+
+        Raises StoreUnavailable.
+        """
+        try:
+            await self.namespace.check()
+        except StoreUnavailable:
+            if not self._away:
+                raise
+
+    @property
+    def partial(self) -> set[str]:
+        """The checks whose faults leave questions that are answered: to turn traffic away would end those, too."""
+        return {"writes", "redis"} if self._away else {"writes"}
 
     def _say(self, texts: dict[str, None]) -> None:
         for text in texts:
@@ -118,17 +132,15 @@ class Monitor:
         return msgspec.structs.replace(inspections[-1], faults=faults, warnings=warnings)
 
     async def checks(self) -> dict[str, str]:
-        """Each check's name and its fault, empty where all is well. One check and one script.
+        """Each check's name and its fault, empty where all is well.
 
         Clocks that differ and lost data forbid traffic, but not this Redis: the service goes by it all the same.
         """
         found = dict.fromkeys(_CHECKS, "")
         try:
             inspection = await self.check()
-            if "scripts" not in inspection.faults:
-                await self._probe.run(self._shards[0].link, (self._shards[0].keys.probe,), "")
         except StoreUnavailable as error:
-            self.usable = False
+            self.usable, self._away = False, ""
             return {"role" if isinstance(error, NotPrimary) else "redis": error.cause}
         found["redis"] = self._away
         found.update(inspection.faults)

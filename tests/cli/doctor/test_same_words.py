@@ -54,7 +54,9 @@ def say(found: Found) -> Say:
         service = Service(Settings(redis_url=url, secret_key=KEY, redis_timeout_ms=PATIENCE_MS))
         try:
             readiness = await service.health.ready()
-            assert readiness.status == ("not_ready" if any(c.status == "failed" for c in readiness.checks) else "ready")
+            # One that takes no writes is read all the same.
+            stops = any(check.status == "failed" and check.name != "writes" for check in readiness.checks)
+            assert readiness.status == ("not_ready" if stops else "ready")
             return [check for check in readiness.checks if check.status != "ok"]
         finally:
             await service.lifespan._close()
@@ -218,7 +220,7 @@ def test_what_cannot_be_checked_without_info_is_unknown(child: RedisChild, say: 
     assert doctor["redis"] == ("warning", "INFO is forbidden: eviction and version were not checked")
 
 
-def test_a_disk_that_takes_no_writes_is_not_ready(say: Say, tmp_path: Path) -> None:
+def test_a_disk_that_takes_no_writes_is_told_and_turns_no_traffic_away(say: Say, tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     child = RedisChild("--dir", str(tmp_path / "data"), "--save", "3600 1")
     shutil.rmtree(tmp_path / "data")

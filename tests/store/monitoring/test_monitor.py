@@ -241,6 +241,20 @@ async def test_nodes_that_do_not_answer_are_told_by_their_shards_with_the_reason
     assert where == "the nodes of shards 14 do not answer: nothing listens at its address"
 
 
+async def test_while_any_node_answers_those_that_do_not_turn_no_traffic_away(link: Saying, namespace: str) -> None:
+    """Of the first shard neither, where the namespace keeps what it was started with: all was turned away for it."""
+    first, others = Saying(link.link), Saying(link.link)
+    monitor = Monitor(Shards(namespace, [first] * 5 + [others] * 11), ServerClock(time.time), MARKS)
+    assert not any((await monitor.checks()).values())
+    first.fails = {"INFO", "SET", "GETDEL", "GET", "EVAL", "EVALSHA", "TIME"}
+    found = await monitor.checks()
+    assert found["redis"] == "the nodes of shards 0 do not answer: nothing listens at its address"
+    assert {name for name, fault in found.items() if fault} < monitor.partial
+    others.fails = first.fails
+    assert set(await monitor.checks()) == {"redis"}
+    assert "redis" not in monitor.partial
+
+
 async def test_a_service_refuses_to_start_on_a_server_that_deletes_tokens(make_service: MakeService) -> None:
     def wrap(link: Any) -> Saying:
         saying = Saying(link)
