@@ -15,6 +15,7 @@ import java.time.Duration;
 import java.util.Collections;
 import java.util.Enumeration;
 import java.util.List;
+import java.util.Locale;
 import java.util.Set;
 import java.util.UUID;
 
@@ -107,7 +108,8 @@ public class TokenFilter extends HttpFilter {
         }
 
         private static boolean isKept(String name) {
-            return !IDENTITY.contains(name.toLowerCase().replace('_', '-'));
+            // ROOT: in Turkish the small letter of I is another one.
+            return !IDENTITY.contains(name.toLowerCase(Locale.ROOT).replace('_', '-'));
         }
 
         @Override

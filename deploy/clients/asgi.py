@@ -26,6 +26,10 @@ class TokenCheck:
 
     def __init__(self, app, url="http://127.0.0.1:8080/validate", scopes=(), connect_seconds=0.25, answer_seconds=2.0):
         self.app, self.url = app, urlsplit(url)
+        if self.url.scheme != "http":
+            raise ValueError(f"{url}: write it like http://127.0.0.1:8080/validate")
+        # With a query, which may ask for scopes.
+        self.target = self.url._replace(scheme="", netloc="").geturl().encode()
         self.scopes = " ".join(scopes).encode()
         self.connect_seconds, self.answer_seconds = connect_seconds, answer_seconds
         self.idle = deque()  # connections kept, the last used first
@@ -48,7 +52,7 @@ class TokenCheck:
         await self.app({**scope, "headers": kept, "state": state}, receive, send)
 
     def question(self, scope):
-        lines = [b"GET %s HTTP/1.1" % self.url.path.encode(), b"host: " + self.url.netloc.encode()]
+        lines = [b"GET %s HTTP/1.1" % self.target, b"host: " + self.url.netloc.encode()]
         lines += [name + b": " + value for name, value in scope["headers"] if name in CREDENTIALS | {b"user-agent"}]
         lines += [b"x-forwarded-for: " + scope["client"][0].encode()] if scope.get("client") else []
         lines += [b"x-required-scope: " + self.scopes] if self.scopes else []

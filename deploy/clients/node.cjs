@@ -25,6 +25,7 @@ const isTheServices = ({ status, headers }) => REFUSALS.includes(status) || (sta
 
 // `url` may be .../validate/one-time: that one spends the token.
 function checker({ url = "http://127.0.0.1:8080/validate", scopes = [], seconds = 2 } = {}) {
+  if (!url.startsWith("http://")) throw new Error(`${url}: write it like http://127.0.0.1:8080/validate`);
   const agent = new http.Agent({ keepAlive: true, timeout: 60_000 });
 
   function once(headers) {
@@ -66,9 +67,11 @@ function identityOf({ headers }) {
 }
 
 function stripIdentity(request) {
-  for (const name of Object.keys(request.headers)) {
-    if (IDENTITY.has(name.replaceAll("_", "-"))) delete request.headers[name];
+  const isClaim = (name) => IDENTITY.has(name.toLowerCase().replaceAll("_", "-"));
+  for (const headers of [request.headers, request.headersDistinct]) {
+    for (const name of Object.keys(headers).filter(isClaim)) delete headers[name];
   }
+  request.rawHeaders = request.rawHeaders.filter((_, at, all) => !isClaim(all[at - (at % 2)]));
 }
 
 function passedOn({ headers }) {

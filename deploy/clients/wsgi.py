@@ -36,6 +36,10 @@ class TokenCheck:
 
     def __init__(self, app, url="http://127.0.0.1:8080/validate", scopes=(), connect_seconds=0.25, answer_seconds=2.0):
         self.app, self.url, self.scopes = app, urlsplit(url), " ".join(scopes)
+        if self.url.scheme != "http":
+            raise ValueError(f"{url}: write it like http://127.0.0.1:8080/validate")
+        # With a query, which may ask for scopes.
+        self.target = self.url._replace(scheme="", netloc="").geturl()
         self.connect_seconds, self.answer_seconds = connect_seconds, answer_seconds
         self.idle = deque()  # connections kept and since when; the last used first, for all threads
 
@@ -67,7 +71,7 @@ class TokenCheck:
                 if not kept:
                     connection.connect()
                     connection.sock.settimeout(self.answer_seconds)
-                connection.request("GET", self.url.path, headers=headers)
+                connection.request("GET", self.target, headers=headers)
                 answer = connection.getresponse()
                 body = answer.read()
                 done = not answer.will_close

@@ -80,16 +80,18 @@ serve(get_wsgi_application())
 """
 EXPRESS = r"""const app = require("express")();
 const { express } = require("./node.cjs");
+const said = ({ headers, headersDistinct, rawHeaders }) => JSON.stringify([headers, headersDistinct, rawHeaders]);
 const echo = (request, response) =>
-  response.json({ token: request.token, spoofed: JSON.stringify(request.headers).includes("spoof") });
+  response.json({ token: request.token, spoofed: said(request).includes("spoof") });
 app.get(/^\/orders\//, express({ url: "$URL", seconds: 20, scopes: ["orders:read"] }), echo);
 app.get("/", express({ url: "$URL", seconds: 20 }), echo);
 app.listen($PORT, "127.0.0.1");
 """
 FASTIFY_PROGRAM = """const app = require("fastify")();
 const check = require("./node.cjs").fastify;
+const said = ({ headers, headersDistinct, rawHeaders }) => JSON.stringify([headers, headersDistinct, rawHeaders]);
 const echo = async (request) =>
-  ({ token: request.token, spoofed: JSON.stringify(request.headers).includes("spoof") });
+  ({ token: request.token, spoofed: said(request.raw).includes("spoof") });
 app.get("/orders/*", { onRequest: check({ url: "$URL", seconds: 20, scopes: ["orders:read"] }) }, echo);
 app.get("/", { onRequest: check({ url: "$URL", seconds: 20 }) }, echo);
 app.listen({ port: $PORT, host: "127.0.0.1" });
@@ -128,7 +130,7 @@ class Main {
         @Override
         protected void doGet(HttpServletRequest request, HttpServletResponse response) throws IOException {
             var token = (TokenFilter.Token) request.getAttribute("token");
-            var said = new StringBuilder(String.valueOf(request.getHeader("Remote-User")));
+            var said = new StringBuilder(request.getHeader("Remote-User") + request.getHeader("X-Token-Id"));
             for (String name : Collections.list(request.getHeaderNames())) said.append(request.getHeader(name));
             response.getWriter().printf(
                 "{\\"token\\": {\\"id\\": \\"%s\\", \\"subject\\": \\"%s\\", \\"kind\\": \\"%s\\", \\"name\\": \\"%s\\","
@@ -225,7 +227,10 @@ def java(url: str, folder: Path) -> Gateway:
         (folder / name).write_text(text)
     jars = ":".join(map(str, [folder, *JARS]))
     subprocess.run(["javac", "-cp", jars, *texts], cwd=folder, check=True, timeout=BUILD_SECONDS)
-    return Gateway("java", port, {}, "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-cp", jars, "Main")
+    # In Turkish, where an I is no i in small letters.
+    return Gateway(
+        "java", port, {}, "-Duser.language=tr", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-cp", jars, "Main"
+    )
 
 
 STARTS: dict[str, Callable[[str, Path], Gateway]] = {

@@ -3,6 +3,7 @@
 import asyncio
 import runpy
 import socket
+import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -155,6 +156,39 @@ def test_an_answer_that_is_not_the_services_is_503(said: str) -> None:
     asyncio.run(ask())
     assert sent[0]["status"] == 503
     assert (b"retry-after", b"1") in sent[0]["headers"]
+
+
+def test_scopes_that_the_url_asks_for_are_required(site: Site) -> None:
+    secret = site.create(scopes=["orders:write"])["token"]
+    asked = {"url": f"http://127.0.0.1:{site.running.port}/validate?required_scope=orders:read"}
+    asked |= {"connect_seconds": 20, "answer_seconds": 20}
+    said: list[Any] = []
+
+    async def send(message: dict[str, Any]) -> None:
+        said.append(message.get("status"))
+
+    async def ask() -> None:
+        check = runpy.run_path(str(CLIENTS / "asgi.py"))["TokenCheck"](None, **asked)
+        await check({"type": "http", "headers": [(b"x-token", secret.encode())], "client": None}, None, send)
+        for _, writer in check.idle:
+            writer.close()
+            await writer.wait_closed()
+
+    asyncio.run(ask())
+    check = runpy.run_path(str(CLIENTS / "wsgi.py"))["TokenCheck"](None, **asked)
+    check({"HTTP_X_TOKEN": secret}, lambda status, _: said.append(status))
+    check.idle.pop()[0].close()
+    assert said == [403, None, "403 Forbidden"]
+
+
+@pytest.mark.parametrize("url", ["https://127.0.0.1/validate", "127.0.0.1:8080/validate"])
+def test_a_url_whose_secrets_would_go_elsewhere_is_refused_at_the_start(url: str) -> None:
+    for name in ("asgi.py", "wsgi.py"):
+        with pytest.raises(ValueError, match="http://"):
+            runpy.run_path(str(CLIENTS / name))["TokenCheck"](None, url=url)
+    program = f"require({str(CLIENTS / 'node.cjs')!r}).express({{ url: {url!r} }})"
+    done = subprocess.run(["node", "-e", program], capture_output=True, text=True)
+    assert done.returncode and "http://" in done.stderr
 
 
 def test_a_yes_whose_head_breaks_off_is_503(site: Site) -> None:
