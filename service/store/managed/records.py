@@ -100,8 +100,6 @@ _Sealed = msgspec.defstruct(
     gc=False,
 )
 _sealed_values = attrgetter(*_Sealed.__struct_fields__)
-# A seal is made over digests as text.
-_SEALED_DIGESTS = tuple(_Sealed.__struct_fields__.index(name) for name in ("digest", "predecessor"))
 _pack = msgspec.msgpack.Encoder().encode
 # What stands for a field that every record has, where it is not asked for or not to be read; the digest is no secret's.
 _BLANK: dict[str, Any] = dict.fromkeys(("name", "last_eight", "created_by"), "") | {
@@ -178,11 +176,7 @@ def _written(letter: bytes, value: Any) -> list[Argument]:
 
 def sealed_part(token: ManagedToken) -> bytes:
     """The bytes that a record's seal is made over: what differs from its default, so that a new field breaks none."""
-    values = [*_sealed_values(token)]
-    for place in _SEALED_DIGESTS:
-        if values[place]:
-            values[place] = encode_digest(values[place])
-    return _pack(_Sealed(*values))
+    return _pack(_Sealed(*_sealed_values(token)))
 
 
 class Remembered(Generic[G, M]):
