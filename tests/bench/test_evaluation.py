@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from tests.bench import compare, peers, watched
+from tests.bench import compare, many, peers, scale, watched
 from tests.bench.__main__ import main
 from tests.bench.bars import BARS
 from tests.bench.client import Answer
@@ -153,6 +153,20 @@ def test_memory_that_grows_is_named(per_second: int, flat: bool) -> None:
     watch = Watch({"service": 1})
     watch.samples["service"] = [(second, 40 * MIB + second * per_second) for second in range(600)]
     assert watch.settled("service")[1] is flat
+
+
+@pytest.mark.parametrize("failed", [0, 1])
+def test_no_bar_of_the_scale_is_met_by_a_question_that_was_not_answered(failed: int) -> None:
+    asked = {name: scale.Asked(1.0, 1.0, 1.0) for name in (*scale.REDIS_BARS, *scale.WHOLE_BARS, scale.STATISTICS)}
+    done = {name: many.Done(1, 0.1, 0.1, 1) for name in scale.MANY_BARS}
+    stages = [{"active": size, "rows": asked | done, "rates": {scale.VALIDATE: 1.0}} for size in (scale.FEW, 2000)]
+    assert not [bar for bar in scale._bars(stages) if bar.endswith("MISSED")]
+    wrong = dict.fromkeys(asked, scale._failed("answered 503"))
+    stages[failed] |= {"rows": asked | wrong | done}
+    missed = [bar for bar in scale._bars(stages) if bar.endswith("MISSED")]
+    told = len(scale.MIDDLE_BARS) + len(scale.REDIS_BARS) + len(scale.WHOLE_BARS)
+    # Of the few it is only asked how much slower the statistics are.
+    assert len(missed) == 1 + (told if failed else 0)
 
 
 # Milliseconds from when the loop was asked to when it came, and of these computed and without a core.
