@@ -48,7 +48,6 @@ class Checkpoints:
     _head: Callable[[int], None]
     _heads: dict[AuditStream, Checkpoint] = field(default_factory=dict, init=False)
     _behind: set[AuditStream] = field(default_factory=set, init=False)
-    _batches: dict[AuditStream, BatchSize] = field(default_factory=dict, init=False)
     rolled_back: dict[AuditStream, str] = field(default_factory=dict, init=False)
 
     async def seal(self) -> int:
@@ -64,7 +63,8 @@ class Checkpoints:
 
     async def _seal(self, stream: AuditStream) -> int:
         read, sealed, last = 0, 0, await self.head(stream)
-        batch = self._batches.setdefault(stream, BatchSize(_MANY))
+        # Anew each time: behind thousands of short entries the first of the longest would come four hundred at once.
+        batch = BatchSize(_MANY)
         while True:
             asked = batch.count
             entries = await self._store.oldest(stream, last.entry_id if last else START, asked)

@@ -21,6 +21,7 @@ from service.tokens.audit.macs import make_checkpoint
 from service.tokens.audit.verification import Report
 from tests.builders import ADMIN, create, create_many, outcome
 from tests.conftest import MakeService
+from tests.links import Wrapped
 from tests.tokens.audit.tampering import faults, keys_of, mutate, order_of, put, read, write
 
 
@@ -63,6 +64,24 @@ async def test_what_sealing_computes_counts_as_long_work_of_its_turn(
     pacing._Turn.end()
     await still.rules.audit.checkpoints.seal()
     assert begun == {True}
+
+
+async def test_few_entries_are_read_at_first_however_short_those_before_were(make_service: MakeService) -> None:
+    """Of the longest, four hundred would hold Redis for seven milliseconds."""
+    counts: list[int] = []
+
+    class Counting(Wrapped):
+        async def execute(self, *args: Any, **how: Any) -> Any:
+            counts.extend([args[5]] if args[0] == "XRANGE" and args[1].endswith(b":ev") else [])
+            return await super().execute(*args, **how)
+
+    service = await make_service(background=False, wrap=Counting)
+    await write(service, 150)
+    for _ in range(2):
+        counts.clear()
+        await service.rules.audit.checkpoints.seal()
+        assert counts[0] == 32
+        await write(service, 1, start=150)
 
 
 async def test_two_processes_that_seal_at_once_leave_one_sequence(make_service: MakeService) -> None:
