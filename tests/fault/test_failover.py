@@ -11,8 +11,8 @@ from service.errors import StartRefused
 from service.settings import Settings
 from service.store.driver.keys import TAGS
 from service.store.servers.cluster import SLOTS
-from tests.api.running import comes_true, wait_until
-from tests.api.wire import Answer
+from tests.api.running import Lifespan, comes_true, wait_until
+from tests.api.wire import Answer, Client
 from tests.conftest import PASSWORD
 from tests.fault.book import Book, Entry
 from tests.fault.grouped import TOKENS, Hurt, Site, answer_that, cut_off, killed, left, move, stopped
@@ -253,6 +253,14 @@ def test_a_lost_node_is_told_by_its_shards_and_the_others_go_on(six: Six, on_clu
             return found == right
 
         wait_until(said, what="the tokens of the other nodes to be validated, and these alone")
+        # A process that starts meanwhile is as good as those that are there.
+        another = Lifespan(on_cluster.running.environment)
+        client = Client(another.port)
+        wait_until(
+            lambda: {client.get("/validate", bearer=token).status for token in shard_of} == {200, 503},
+            what="a new process to validate the tokens of the other nodes",
+        )
+        another.close()
     finally:
         lost.restart()
         replica.restart()

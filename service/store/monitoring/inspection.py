@@ -107,21 +107,16 @@ async def inspect(
     Where INFO is forbidden the server is tried by what it can do with `scratch_key`, four commands more.
     Raises StoreUnavailable when it does not answer.
     """
+    if in_cluster:
+        # Sent on to the node that has this key now. One that is away refuses nothing: what follows would be taken so.
+        await link.execute("EXISTS", scratch_key, retry=True)
     try:
         info: bytes = await link.execute("INFO", retry=True)
     except StoreUnavailable:
         # Forbidden, or no answer at all: the probe gets through in the first case and raises in the second.
         return await _probe(link, scratch_key)
     facts = dict(line.partition(":")[::2] for line in info.decode("utf-8", "replace").splitlines())
-    version = facts.get("redis_version", "0")
-    policy = facts.get("maxmemory_policy", "noeviction")
-    faults = {}
-    if _release(facts) < MINIMUM_VERSION:
-        faults["version"] = f"Redis {version} is too old: 6.2 or later is needed"
-    if policy != "noeviction":
-        faults["eviction"] = f"maxmemory-policy {policy} deletes tokens: set it to noeviction"
-    if "cluster" in (facts.get("redis_mode"), facts.get("server_mode")) and not in_cluster:
-        faults["role"] = "this Redis is a node of a cluster: write redis+cluster:// and addresses of its nodes"
+    faults = _faults(facts, in_cluster=in_cluster)
     # A removal of nothing is refused where the disk fails, and not where memory is full; nobody keeps it.
     faults |= await _refused(link, "writes", "DEL", scratch_key)
     # A script is called by its digest, and by its source where the server does not know it: each is a right.
@@ -136,9 +131,25 @@ async def inspect(
             "after a power failure this server may go on behind a torn end of its append-only file and lose what "
             "follows at its next start: BGREWRITEAOF right after such a start heals it; Valkey 9.1 needs none"
         )
-    shown = facts.get("valkey_version") or version
     promise, misfits, told = await _promise_of(link, facts, durability, by_configuration=by_configuration)
-    return Inspection(shown, policy, faults, (*warnings, *misfits), promise, told)
+    version = facts.get("valkey_version") or facts.get("redis_version", "0")
+    return Inspection(version, _policy(facts), faults, (*warnings, *misfits), promise, told)
+
+
+def _faults(facts: dict[str, str], *, in_cluster: bool) -> dict[str, str]:
+    """Why a server that says this of itself must not be used, by the checks."""
+    faults = {}
+    if _release(facts) < MINIMUM_VERSION:
+        faults["version"] = f"Redis {facts.get('redis_version', '0')} is too old: 6.2 or later is needed"
+    if (policy := _policy(facts)) != "noeviction":
+        faults["eviction"] = f"maxmemory-policy {policy} deletes tokens: set it to noeviction"
+    if "cluster" in (facts.get("redis_mode"), facts.get("server_mode")) and not in_cluster:
+        faults["role"] = "this Redis is a node of a cluster: write redis+cluster:// and addresses of its nodes"
+    return faults
+
+
+def _policy(facts: dict[str, str]) -> str:
+    return facts.get("maxmemory_policy", "noeviction")
 
 
 def _is_full(facts: dict[str, str]) -> bool:

@@ -16,7 +16,7 @@ from service.store.driver.pipeline import Pipeline
 from service.store.monitoring.inspection import inspect
 from service.store.servers.links import no_servers
 from tests.builders import until
-from tests.links import Recording, Wrapped, connector
+from tests.links import AWAY, Interrupted, Recording, Wrapped, connector
 
 USERS = Path(__file__).parents[3] / "deploy" / "redis" / "users.acl.example"
 
@@ -35,7 +35,7 @@ class Telling(Wrapped):
             if self.configured is None:
                 raise StoreUnavailable("forbidden")
             return [args[2].encode(), self.configured[args[2]].encode()]
-        if args[0] in ("DEL", "EVAL", "EVALSHA"):
+        if args[0] in ("DEL", "EVAL", "EVALSHA", "EXISTS"):
             return []
         assert args == ("INFO",)
         return self.text.encode() + b"executable:/\xff\r\n"
@@ -95,6 +95,13 @@ async def test_several_faults_are_all_told_and_missing_persistence_is_a_warning(
     assert set(found.faults) == {"version", "eviction"}
     (warning,) = found.warnings
     assert "appendonly is off" in warning
+
+
+async def test_a_node_that_is_away_is_not_told_as_one_that_forbids() -> None:
+    """Another one answers what has no key, and sends on what has: no process of a cluster started while one was away."""
+    away = dict.fromkeys(("EXISTS", "DEL", "EVALSHA", "EVAL"), AWAY)
+    with pytest.raises(StoreUnavailable):
+        await inspect(Interrupted(Telling(**GOOD), before=away), b"scratch", in_cluster=True)
 
 
 SET = {"min-replicas-to-write": "1", "appendfsync": "always"}
