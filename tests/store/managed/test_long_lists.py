@@ -434,9 +434,11 @@ async def test_a_token_used_again_moves_in_the_list_by_last_use(still: Service, 
 async def test_records_that_are_taken_out_of_a_list_of_everything_are_let_go(still: Service) -> None:
     """Else megabytes go in one step, once the next ones were read."""
     await create_many(still, *[f"token {number}" for number in range(3)])
-    references, alone = [], object()
+    alone = object()
+    # Counted in the same way: from Python 3.14 on a call may borrow what a name holds.
+    references = [sys.getrefcount(alone)]
     async for records in still.rules.managed.queries.everything(Query()):
         while records:
             record = records.pop()
             references.append(sys.getrefcount(record))
-    assert references == 3 * [sys.getrefcount(alone)]
+    assert references == 4 * references[:1]
