@@ -49,6 +49,17 @@ def test_revoking_asks_with_the_focus_on_cancel_and_ends_the_token(window: Page,
     assert service.validate(str(token["token"])) == 401
 
 
+def test_a_secret_that_is_searched_for_finds_its_token_and_stands_in_no_address(page: Page, service: Service) -> None:
+    token = service.create("pasted")
+    service.create("another")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.get_by_role("searchbox").fill(str(token["token"]))
+    expect(row(page, "another")).to_have_count(0)
+    expect(row(page, "pasted")).to_be_visible()
+    assert asked and not [url for url in (*asked, page.url) if str(token["token"])[:-8] in url]
+
+
 def test_filters_order_and_pages_are_in_the_address_and_back_leads_back(page: Page, service: Service) -> None:
     make(service, *(f"paged {number:02}" for number in range(27)))
     page.reload()
