@@ -11,7 +11,7 @@ import msgspec
 from service.addresses import address_groups
 from service.counters import Decisions
 from service.errors import RateLimited
-from service.keyring import Keyring, encode_digest
+from service.keyring import Keyring, id_of
 from service.model import Credential, Kind, Outcome, Scopes, Verdict
 from service.store.driver.replies import Reply, give
 from service.store.driver.shards import Shards
@@ -113,7 +113,7 @@ class OneTimeTokens:
         self._store.begin_issue(sealed, recorded, expires_at=expires_at, limits=limits)
 
     def _seal(self, digest: bytes, now: int, expires_at: int, subject: str = "", data: str = "") -> bytes:
-        token_id = encode_digest(digest[:12]).decode()
+        token_id = id_of(digest)
         credential = Credential(token_id, subject, (), now, expires_at, kind=Kind.ONE_TIME, data=data)
         return self._authority.seal(digest, credential)
 

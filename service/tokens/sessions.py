@@ -9,7 +9,7 @@ import msgspec
 
 from service.counters import Decisions
 from service.errors import NotFound, StoreUnavailable
-from service.keyring import encode_digest
+from service.keyring import id_of
 from service.model import Credential, Kind, Origin, Verdict
 from service.store.sessions import SessionStore
 from service.tokens.accounts.accounts import Account, AccountsError, lack_of, read_accounts
@@ -75,7 +75,7 @@ class Sessions:
         now = int(self._lifetime.clock())
         expires_at = now + self._lifetime.ttl_seconds
         secret, digest = self._minter.mint_beside(Kind.SESSION, user)
-        token_id = encode_digest(digest[:12]).decode()
+        token_id = id_of(digest)
         credential = Credential(
             token_id,
             username,

@@ -22,7 +22,7 @@ def add_limits(
 
 def pool_of(subject: str) -> str:
     """In the place of a token's id, which has no such length."""
-    return encode_digest(digest_of(subject)).decode()
+    return encode_digest(digest_of(subject))
 
 
 def counted(keys: Keys, token_id: str, limit: RateLimit, now: float) -> tuple[bytes, list[Argument]]:

@@ -1,6 +1,5 @@
 """The metadata hash of a managed token and its record in Python, each way."""
 
-from binascii import a2b_base64
 from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import Annotated, Any, Generic, TypeVar
@@ -8,7 +7,6 @@ from typing import Annotated, Any, Generic, TypeVar
 import msgspec
 from msgspec.structs import astuple
 
-from service import keyring
 from service.model import ManagedToken, RateLimit
 from service.store.driver.replies import Argument, Reply
 from service.store.driver.scripts import LETTERS
@@ -117,16 +115,6 @@ class Record(msgspec.Struct, frozen=True, gc=False):
 
     token: ManagedToken
     seal: str
-
-
-def encode_digest(digest: bytes) -> str:
-    """A digest as text."""
-    return keyring.encode_digest(digest).decode()
-
-
-def decode_digest(text: str) -> bytes:
-    """The digest behind that text."""
-    return a2b_base64(text.replace("-", "+").replace("_", "/") + "=")
 
 
 def encode(token: ManagedToken, *, seal: str) -> list[Argument]:

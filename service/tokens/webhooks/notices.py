@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from service.keyring import encode_digest
+from service.keyring import id_of
 from service.model import Origin
 from service.store.driver.shards import Shard
 from service.store.managed.tokens import ManagedStore
@@ -48,8 +48,8 @@ class Notices:
     def consumed_twice(self, digest: bytes) -> None:
         """A one-time token that was spent a moment ago came again, by somebody else."""
         if self._webhooks.wants(EventType.CONSUMED_TWICE):
-            # The record went with the first use, and its id with it: a part of the digest stands for it.
-            self._spent_twice.add(encode_digest(digest[:12]).decode())
+            # The record went with the first use.
+            self._spent_twice.add(id_of(digest))
 
     async def flush(self) -> None:
         """Write what was gathered. Raises StoreUnavailable; what is not written then is dropped."""

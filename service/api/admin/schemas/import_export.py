@@ -13,8 +13,9 @@ from service.api.admin.schemas.limits import Limits, from_limits, to_limits
 from service.api.http.bodies import decode
 from service.api.http.timestamps import Instant, instant_or_none, parse_rfc3339, rfc3339, rfc3339_or_none
 from service.errors import InvalidRequest
+from service.keyring import decode_digest, encode_digest
 from service.model import ManagedToken
-from service.store.managed.records import Record, decode_digest, encode_digest
+from service.store.managed.records import Record
 from service.tokens.managed.import_admission import Exported, ImportedSecret
 
 # 32 bytes in base64url without padding.
