@@ -13,21 +13,21 @@ PATIENCE_SECONDS = 60
 
 
 @asynccontextmanager
-async def _asking(port: int, pieces: tuple[bytes, ...]) -> AsyncIterator[tuple[StreamReader, StreamWriter]]:
-    """A connection to which each piece has gone in a packet."""
+async def asking(port: int, *pieces: bytes) -> AsyncIterator[tuple[StreamReader, StreamWriter]]:
+    """A connection to which each piece has gone in a packet. What is done on it comes to an end or fails."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    for piece in pieces:
-        writer.write(piece)
-        await writer.drain()
-        await asyncio.sleep(0)
     async with asyncio.timeout(PATIENCE_SECONDS):
+        for piece in pieces:
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(0)
         yield reader, writer
     writer.close()
 
 
 async def send(port: int, *pieces: bytes) -> bytes:
     """All that comes back until the server closes or has answered as much as it will; each piece in a packet."""
-    async with _asking(port, pieces) as (reader, writer):
+    async with asking(port, *pieces) as (reader, writer):
         if writer.can_write_eof():
             writer.write_eof()
         return await reader.read()
@@ -35,20 +35,20 @@ async def send(port: int, *pieces: bytes) -> bytes:
 
 async def until_closed(port: int, *pieces: bytes) -> bytes:
     """All answers to requests of which the last closes the connection, without what differs between any two."""
-    async with _asking(port, pieces) as (reader, _):
+    async with asking(port, *pieces) as (reader, _):
         return VARYING.sub(b"~", await reader.read())
 
 
 async def first(port: int, *pieces: bytes) -> bytes:
     """The head of the first answer, on a connection that stays open; each piece in a packet."""
-    async with _asking(port, pieces) as (reader, _):
+    async with asking(port, *pieces) as (reader, _):
         return await reader.readuntil(b"\r\n\r\n")
 
 
 async def taken(port: int, beginning: bytes, again: bytes, *, most: int = 64_000_000) -> int:
     """How many bytes of `again` and again a connection takes before it ends."""
     sent = 0
-    async with _asking(port, (beginning,)) as (_, writer):
+    async with asking(port, beginning) as (_, writer):
         while not writer.transport.is_closing() and sent < most:
             writer.write(again)
             sent += len(again)

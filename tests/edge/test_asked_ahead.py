@@ -1,6 +1,5 @@
 """The record of a token to change is asked for together with the caller's own, and changes nothing but that."""
 
-import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +8,7 @@ import pytest
 from service.app import Service
 from tests.builders import ADMIN, create, outcome, sign_in
 from tests.conftest import MakeService
-from tests.edge.asking import PATIENCE_SECONDS, VARYING
+from tests.edge.asking import VARYING, asking
 from tests.edge.conftest import Turned, edge
 from tests.edge.test_callers import NO_LIMITS
 from tests.links import Wrapped
@@ -48,12 +47,9 @@ def request(secret: str | bytes, method: str, target: str, body: str = "") -> by
 
 async def answered(port: int, asked: bytes) -> bytes:
     """The whole answer, on a connection that stays open, as where it is kept."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(asked)
-    async with asyncio.timeout(PATIENCE_SECONDS):
+    async with asking(port, asked) as (reader, _):
         head = await reader.readuntil(b"\r\n\r\n")
         body = await reader.readexactly(int(head.partition(b"content-length: ")[2].partition(b"\r")[0]))
-    writer.close()
     return head + body
 
 

@@ -11,7 +11,7 @@ from service.app import Service
 from service.edge.reading import ReadingProtocol
 from tests.builders import create, sign_in
 from tests.conftest import MakeService
-from tests.edge.asking import PATIENCE_SECONDS, until_closed
+from tests.edge.asking import PATIENCE_SECONDS, asking, until_closed
 from tests.edge.conftest import Turned, edge
 from tests.edge.test_callers import COUNTED, METRICS, NO_LIMITS, creating
 from tests.links import Wrapped
@@ -55,14 +55,11 @@ async def test_a_question_whose_beginning_came_before_an_earlier_answer_is_answe
     """With that answer its connection counted as idle, and as nothing else when the rest of the head was there."""
     secret = (await create(service)).secret
     asked = f"GET /validate HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {secret}\r\n\r\n".encode()
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(asked + asked[:30])
-    async with asyncio.timeout(PATIENCE_SECONDS):
+    async with asking(port, asked + asked[:30]) as (reader, writer):
         await reader.readuntil(b"\r\n\r\n")
         writer.write(asked[30:])
         writer.write_eof()
         got = await reader.read()
-    writer.close()
     assert b"HTTP/1.1 200 " in got
 
 
@@ -130,12 +127,9 @@ async def test_of_many_changes_none_is_made_that_is_not_answered(service: Servic
 
 async def test_a_question_is_answered_behind_a_change_that_is_answered(service: Service, port: int) -> None:
     secret = (await create(service, scopes=("tokens:write",))).secret
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(creating(secret))
-    async with asyncio.timeout(PATIENCE_SECONDS):
+    async with asking(port, creating(secret)) as (reader, writer):
         await reader.readuntil(b"rtk_")
         writer.write(VALIDATION)
         writer.write_eof()
         got = await reader.read()
-    writer.close()
     assert b"HTTP/1.1 401 " in got

@@ -14,7 +14,7 @@ from service.edge.protocol import EdgeProtocol
 from service.errors import StoreUnavailable
 from tests.builders import ADMIN, sign_in
 from tests.conftest import PASSWORD
-from tests.edge.asking import GOOD, PATIENCE_SECONDS, first, send, taken, until_closed
+from tests.edge.asking import GOOD, PATIENCE_SECONDS, asking, first, send, taken, until_closed
 from tests.edge.conftest import Turned
 from tests.listening import listening
 
@@ -92,12 +92,10 @@ def statuses(got: bytes) -> list[int]:
 
 async def test_a_method_that_nobody_knows_is_one_request_with_its_body_and_what_follows_it(port: int) -> None:
     unknown = b"GETT /livez HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nBODY "
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    async with asyncio.timeout(PATIENCE_SECONDS):
+    async with asking(port) as (reader, writer):
         for _ in range(3):
             writer.write(unknown + GOOD)
             assert statuses(await reader.readuntil(b'"status":"alive"')) == [405, 200]
-    writer.close()
     assert statuses(await send(port, unknown[:-3], unknown[-3:] + GOOD)) == [405, 200]
     # Behind another request of its packet, and amid a body, it cannot be told from what that one left.
     assert statuses(await send(port, GOOD + unknown + GOOD)) == [200]
@@ -368,8 +366,7 @@ async def test_nothing_is_written_behind_a_refusal_by_an_operation_that_goes_on(
         raise StoreUnavailable("Redis cannot be reached.")
 
     monkeypatch.setattr(service.rules.one_time, "issue", slow)
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    async with asyncio.timeout(PATIENCE_SECONDS):
+    async with asking(port) as (reader, writer):
         writer.write(b"GET /api-v1/fastertokengenerator.php HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
         await asked.wait()
         writer.write(b"0\r\nX-A: " + b"a" * 40_000)
@@ -377,7 +374,6 @@ async def test_nothing_is_written_behind_a_refusal_by_an_operation_that_goes_on(
         answered.set()
         while b'php",status="500"' not in await until_closed(port, METRICS):
             pass
-    writer.close()
     assert [record for record in caplog.records if record.levelname == "ERROR"] == []
 
 

@@ -25,7 +25,7 @@ from service.edge.known_heads import (
 from service.edge.validation import ValidationCycle
 from service.model import Kind
 from service.tokens.secret import mint, parse
-from tests.edge.asking import PATIENCE_SECONDS
+from tests.edge.asking import asking
 
 HEAD = (
     b"GET /validate?required_scope=a:b HTTP/1.1\r\nHost: a.test\r\nAuthorization: Bearer s\r\nconnection: keep-alive\r\n"
@@ -359,8 +359,7 @@ def test_no_line_stays_that_holds_a_secret() -> None:
 @pytest.mark.parametrize("beginning", BEGINNINGS)
 async def test_a_packet_is_no_head_where_another_message_goes_on(port: int, beginning: str) -> None:
     before, statuses = BEGINNINGS[beginning]
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    async with asyncio.timeout(PATIENCE_SECONDS):
+    async with asking(port) as (reader, writer):
         writer.write(before)
         got = await reader.readuntil(b"\r\n\r\n") if before.strip() else b""
         for packet in (WHOLE, LAST):
@@ -369,5 +368,4 @@ async def test_a_packet_is_no_head_where_another_message_goes_on(port: int, begi
                 await asyncio.sleep(0)
             writer.write(packet)
         got += await reader.read()
-    writer.close()
     assert b" ".join(re.findall(rb"HTTP/1.1 (\d+)", got)) == statuses

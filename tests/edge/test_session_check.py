@@ -1,6 +1,5 @@
 """What the reply of Redis to a session check means: only "there is none" is a no."""
 
-import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +9,7 @@ from service.api.http.proxies import TrustedProxies
 from service.edge.limits import ConnectionLimits
 from service.errors import StoreUnavailable
 from tests.conftest import MakeService
-from tests.edge.asking import PATIENCE_SECONDS
+from tests.edge.asking import asking
 from tests.edge.conftest import Turned, edge
 from tests.links import Wrapped
 
@@ -43,11 +42,8 @@ async def test_what_is_no_reply_of_a_lookup_is_neither_yes_nor_no(
     link = service.stores.shards[0].link
     link.reply = reply
     request = b"GET /api/token HTTP/1.1\r\nHost: a\r\nX-Token: " + b"A" * 64 + b"\r\n\r\n"
-    async with edge(service, turned, ConnectionLimits(TrustedProxies(), per_address=0)) as port:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(request)
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            head, found = await reader.readuntil(b"\r\n\r\n"), await reader.readuntil(b"}")
-        writer.close()
+    limits = ConnectionLimits(TrustedProxies(), per_address=0)
+    async with edge(service, turned, limits) as port, asking(port, request) as (reader, _):
+        head, found = await reader.readuntil(b"\r\n\r\n"), await reader.readuntil(b"}")
     assert (head[9:12], body in found) == (status, True), (head, found)
     assert (b"retry-after: 1" in head) is (status == b"503")

@@ -6,7 +6,7 @@ import pytest
 
 from service.app import Service
 from tests.builders import create
-from tests.edge.asking import GOOD, PATIENCE_SECONDS, first, send, taken
+from tests.edge.asking import GOOD, PATIENCE_SECONDS, asking, first, send, taken
 
 SIGN_IN = b"POST /api/token HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
 
@@ -121,21 +121,16 @@ async def test_a_body_that_nobody_wants_ends_its_connection(port: int, line: byt
 
 
 async def test_a_body_up_to_64_kib_that_nobody_wants_leaves_the_connection_open(port: int) -> None:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(b"GET /livez HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\n")
-    async with asyncio.timeout(PATIENCE_SECONDS):
+    async with asking(port, b"GET /livez HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\n") as (reader, writer):
         await reader.readuntil(b'"}')
         writer.write(b"a" * 60000 + GOOD)
         assert (await reader.readuntil(b'"}')).startswith(b"HTTP/1.1 200 ")
-    writer.close()
 
 
 async def test_an_answer_that_was_given_is_not_followed_by_a_refusal(port: int) -> None:
+    head = b"GET /livez HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
     for spoiled in (b"zz\r\n", b"0\r\n" + lines(100).encode(), b"a" * 5000):
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(b"GET /livez HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with asking(port, head) as (reader, writer):
             await reader.readuntil(b'"}')
             writer.write(spoiled)
             assert await reader.read() == b""
-        writer.close()
