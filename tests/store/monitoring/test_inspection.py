@@ -3,7 +3,8 @@
 import re
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from service.store.servers.links import no_servers
 from tests.builders import until
 from tests.links import AWAY, Interrupted, Recording, Wrapped, connector
 
+Allowed = Callable[..., Awaitable[Pipeline]]
 USERS = Path(__file__).parents[3] / "deploy" / "redis" / "users.acl.example"
 
 
@@ -183,55 +185,53 @@ async def test_a_full_server_says_so(operator: Pipeline) -> None:
     assert await operator.execute("GET", "x") is None
 
 
-async def as_service(operator: Pipeline, server: embedded.EmbeddedRedis, *rules: str) -> Pipeline:
-    """A connection whose user may do this much."""
-    await operator.execute("ACL", "SETUSER", "service", "reset", "on", ">secret", "~*", *rules)
-    return Pipeline(connector(server.url.replace("unix://", "unix://service:secret@")), timeout_seconds=10)
+@pytest.fixture
+async def allowed(own_server: embedded.EmbeddedRedis, operator: Pipeline) -> AsyncIterator[Allowed]:
+    """Connects a user who may do this much."""
+    async with AsyncExitStack() as stack:
+
+        async def connect(*rules: str) -> Pipeline:
+            await operator.execute("ACL", "SETUSER", "service", "reset", "on", ">secret", "~*", *rules)
+            opened = connector(own_server.url.replace("unix://", "unix://service:secret@"))
+            return await stack.enter_async_context(aclosing(Pipeline(opened, timeout_seconds=10)))
+
+        yield connect
 
 
 @pytest.mark.parametrize("command", ["set", "xadd", "hgetall", "lpush"])
-async def test_a_command_that_scripts_alone_call_is_missed(
-    own_server: embedded.EmbeddedRedis, operator: Pipeline, command: str
-) -> None:
+async def test_a_command_that_scripts_alone_call_is_missed(allowed: Allowed, operator: Pipeline, command: str) -> None:
     """It was told to nobody: readiness said yes, a change was answered 503 and made half."""
-    pipeline = await as_service(operator, own_server, "+@all", f"-{command}")
+    pipeline = await allowed("+@all", f"-{command}")
     (fault,) = (await inspect(pipeline, b"scratch")).faults.items()
     assert fault == (
         "scripts",
         f"Redis cannot be used: its access list forbids what the service needs: {command.upper()}",
     )
     assert await operator.execute("EXISTS", "scratch") == 0
-    await pipeline.aclose()
 
 
-async def test_what_the_example_of_an_access_list_allows_is_enough(
-    own_server: embedded.EmbeddedRedis, operator: Pipeline
-) -> None:
+async def test_what_the_example_of_an_access_list_allows_is_enough(allowed: Allowed) -> None:
     (rules,) = re.findall(r"^user tokens on >PASSWORD ~tokens:\* (.*)$", USERS.read_text(), re.MULTILINE)
-    pipeline = await as_service(operator, own_server, *rules.split())
+    pipeline = await allowed(*rules.split())
     assert (await inspect(pipeline, b"scratch")).faults == {}
-    await pipeline.aclose()
 
 
-async def test_where_info_is_forbidden_the_server_is_tried(
-    own_server: embedded.EmbeddedRedis, operator: Pipeline
-) -> None:
-    pipeline = await as_service(operator, own_server, "+@all", "-info")
+async def test_where_info_is_forbidden_the_server_is_tried(allowed: Allowed, operator: Pipeline) -> None:
+    pipeline = await allowed("+@all", "-info")
     link = Recording(pipeline)
     found = await inspect(link, b"scratch")
     assert found.faults == {}
     assert "INFO is forbidden" in found.warnings[0]
     assert link.names() == ["INFO", "SET", "GETDEL", "EVALSHA", "EVAL"]
     assert await operator.execute("EXISTS", "scratch") == 0
-    await pipeline.aclose()
 
 
 @pytest.mark.parametrize("may_tell", [True, False])
 async def test_a_full_server_is_told_of_and_used_all_the_same(
-    own_server: embedded.EmbeddedRedis, operator: Pipeline, may_tell: bool
+    allowed: Allowed, operator: Pipeline, may_tell: bool
 ) -> None:
     """Nothing said so: everything was refused, and no rate limit counted, while the log was empty."""
-    pipeline = await as_service(operator, own_server, "+@all", *([] if may_tell else ["-info"]))
+    pipeline = await allowed("+@all", *([] if may_tell else ["-info"]))
     await operator.execute("CONFIG", "SET", "maxmemory", "1")
     full = await inspect(pipeline, b"scratch")
     await operator.execute("CONFIG", "SET", "maxmemory", "0")
@@ -239,23 +239,19 @@ async def test_a_full_server_is_told_of_and_used_all_the_same(
     assert full.faults == roomy.faults == {}
     assert len(full.warnings) == len(roomy.warnings) + may_tell
     assert ("maxmemory" in full.warnings[0]) is may_tell
-    await pipeline.aclose()
 
 
 @pytest.mark.parametrize("command", ["set", "getdel", "eval", "evalsha"])
-async def test_a_server_that_forbids_what_we_cannot_do_without_is_no_use(
-    own_server: embedded.EmbeddedRedis, operator: Pipeline, command: str
-) -> None:
-    pipeline = await as_service(operator, own_server, "+@all", "-info", f"-{command}")
+async def test_a_server_that_forbids_what_we_cannot_do_without_is_no_use(allowed: Allowed, command: str) -> None:
+    pipeline = await allowed("+@all", "-info", f"-{command}")
     with pytest.raises(StoreUnavailable):
         await inspect(pipeline, b"scratch")
-    await pipeline.aclose()
 
 
 async def test_a_wrong_password_is_unavailable_and_stays_out_of_the_log(
-    own_server: embedded.EmbeddedRedis, operator: Pipeline, caplog: pytest.LogCaptureFixture
+    allowed: Allowed, operator: Pipeline, caplog: pytest.LogCaptureFixture
 ) -> None:
-    pipeline = await as_service(operator, own_server, "+@all")
+    pipeline = await allowed("+@all")
     await operator.execute("ACL", "SETUSER", "service", "<secret", ">other-secret")
     errors: list[str] = []
     pipeline._on_error = errors.append
@@ -265,7 +261,6 @@ async def test_a_wrong_password_is_unavailable_and_stays_out_of_the_log(
     assert "secret" not in caplog.text
     await operator.execute("ACL", "SETUSER", "service", ">secret")
     await until(lambda: pipeline.up)
-    await pipeline.aclose()
 
 
 async def test_where_no_redis_is_named_nothing_is_reached() -> None:
