@@ -21,9 +21,9 @@ _MOST_MARKS = 2 * 1500
 _MOST_ESCAPES = 65_536
 # RecursionError: a body of brackets alone can nest deeper than the stack allows.
 _UNREADABLE = (msgspec.DecodeError, ValueError, RecursionError)
-# So many rows of a list are written in one go, of which one may have 50 kB, or so many if those before had no more than
-# so many bytes; and about so much is sent in one.
-_ROWS, _MOST_ROWS, _SHORT_BYTES, _PIECE_BYTES = 4, 16, 16 * 1024, 128 * 1024
+# So many rows of a list are written in one go at first, of which one may have 50 kB, so many at most, and about so many
+# bytes, which takes a tenth of a millisecond; and about so much is sent in one.
+_ROWS, _MOST_ROWS, _WRITTEN_BYTES, _PIECE_BYTES = 4, 16, 32 * 1024, 128 * 1024
 T = TypeVar("T")
 _encode = msgspec.json.Encoder().encode
 _JSON = (b"content-type", b"application/json")
@@ -187,7 +187,7 @@ def _written(before: bytes, rows: list[Any], behind: bytes) -> Iterator[tuple[by
         yield before, text, behind if not rows else b""
         before = b","
         # Most rows have some hundred bytes.
-        count = min(2 * count, _MOST_ROWS) if len(text) < _SHORT_BYTES else _ROWS
+        count = max(1, min(2 * count, _MOST_ROWS, count * _WRITTEN_BYTES // len(text)))
 
 
 async def in_pieces(texts: AsyncIterator[Iterable[bytes]]) -> AsyncIterator[bytes]:

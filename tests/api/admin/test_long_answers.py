@@ -11,7 +11,7 @@ import pytest
 
 from service.api.admin import token_views
 from service.api.admin.schemas.import_export import export_lines
-from service.api.http.bodies import _PIECE_BYTES, LongJson
+from service.api.http.bodies import _PIECE_BYTES, LongJson, _written
 from service.api.http.problems import pending
 from service.api.pages.files import Download
 from service.app import Service
@@ -162,6 +162,14 @@ def test_a_long_answer_that_is_not_confirmed_says_so() -> None:
         202,
         {"updated": ["a", "b"], "pending": "no replica has it"},
     )
+
+
+@pytest.mark.parametrize(
+    ("size", "counts"), [(400, [4, 8, 16, 12]), (10_000, [4, *12 * [3]]), (50_000, [4, *36 * [1]])]
+)
+def test_of_long_rows_few_are_written_at_once(size: int, counts: list[int]) -> None:
+    written = [text.count(b"x") // size for _, text, _ in _written(b"[", 40 * [size * "x"], b"]")]
+    assert written == counts
 
 
 def test_of_long_records_few_are_read_at_once() -> None:
