@@ -274,6 +274,13 @@ async def test_a_token_without_an_end_passes_the_check_of_its_end(make_service: 
     assert (one["result"], one["detail"]) == ("pass", "It never expires.")
 
 
+async def test_checks_of_scopes_and_networks_tell_what_was_asked_for_and_what_is_held(admin: Person) -> None:
+    secret = (await admin.create("t", scopes=["a"], allowedNetworks=["192.0.2.0/24"]))["token"]
+    found = await explain(admin, token=secret, scopes=["b", "c"], address="198.51.100.1")
+    told = [(one["check"], one["asked"], one["held"]) for one in found["checks"] if "asked" in one]
+    assert told == [("scopes", ["b", "c"], ["a"]), ("network", ["198.51.100.1"], ["192.0.2.0/24"])]
+
+
 async def test_what_a_limit_leaves_is_forecast_request_by_request(admin: Person) -> None:
     terms = {"limit": 4, "periodSeconds": 86400, "burst": 3}
     secret = (await admin.create("t", limits=[terms, {"name": "day", "limit": 9, "periodSeconds": 86400}]))["token"]
