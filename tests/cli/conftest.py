@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from service.cli import program
+from service.cli.client import http
 from service.cli.commands import about, audit, verify
 from service.cli.commands.tokens import show, states
 from service.cli.doctor import command
@@ -89,3 +90,11 @@ def _echo_in_colour(message: object = None, *, err: bool = False, file: object =
 
 
 _ECHO = click.echo
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """What a command waits for the service, which takes no time here."""
+    waited: list[float] = []
+    monkeypatch.setattr(http.time, "sleep", waited.append)
+    return waited

@@ -6,6 +6,7 @@ import os
 import secrets
 import ssl
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,6 +30,10 @@ READ_SECONDS = 60.0
 LONG_READ_SECONDS = 600.0
 # For questions that a healthy service answers at once.
 PROBE_SECONDS = 5.0
+# So long whatever has many requests to make waits for a service that says when to ask again: a Redis that starts anew
+# reads a million tokens for about a minute.
+_PATIENCE_SECONDS = 120
+_ASK_AGAIN = (http.client.TOO_MANY_REQUESTS, http.client.SERVICE_UNAVAILABLE)
 _CHUNK_BYTES = 1 << 16
 _STREAMED = ("application/x-ndjson", "text/csv")
 Query = Mapping[str, object] | None
@@ -201,6 +206,21 @@ class Client:
             return NoAnswer(f"what answers at {self.address} speaks no HTTP: check TOKENS_URL")
         reason = error.strerror or str(error) or type(error).__name__
         return NoAnswer(f"cannot reach {self.address}: {reason}. Is it running? TOKENS_URL says where it is")
+
+
+def patiently(ask: Callable[[], Answer], tell: Callable[[str], None]) -> Answer:
+    """The answer to what does no harm twice, asked again where the service says when; `tell` hears why it waits."""
+    waited = 0
+    while True:
+        answer = ask()
+        again = answer.headers.get("Retry-After", "") if answer.status in _ASK_AGAIN else ""
+        # Of a proxy between it may be a date, or anything.
+        seconds = max(1, int(again)) if again.isdecimal() and len(again) < 4 else 0
+        if not seconds or waited + seconds > _PATIENCE_SECONDS:
+            return answer
+        tell(f"{answer.problem().get('detail', answer.status)} Waiting, {waited} s so far")
+        time.sleep(seconds)
+        waited += seconds
 
 
 def _read(response: http.client.HTTPResponse) -> Answer:

@@ -58,6 +58,22 @@ def test_the_number_that_a_dry_run_found_is_sent(
     assert wet == {**members, "expected": 2}
 
 
+@pytest.mark.parametrize("command", ["revoke", "deactivate"])
+def test_a_service_that_says_when_to_ask_again_is_waited_for_amid_slices(
+    stub: Stub, run: Run, pauses: list[float], command: str
+) -> None:
+    """Else a kill switch would stop with the first moment of a failover."""
+    path = f"/api/admin/tokens/{command}"
+    stub.on("POST", path, matched(2))
+    for answer in (ended(ID, remaining=1), ended(OTHER)):
+        stub.problem("POST", path, 503, "The token store is not answering.", headers={"Retry-After": "1"})
+        stub.on("POST", path, answer)
+    result = run(command, "--all", "--yes")
+    assert (result.exit_code, result.stdout.count(command), pauses) == (0, 2, [1, 1])
+    first, second = {"all": True, "expected": 2}, {"all": True, "cursor": "with 1 left"}
+    assert [asked.body for asked in stub.asked[1:]] == [first, first, second, second]
+
+
 def test_deactivate_has_a_door_of_its_own(stub: Stub, run: Run) -> None:
     stub.on("POST", DEACTIVATE, matched(1))
     stub.on("POST", DEACTIVATE, ended(ID))

@@ -236,14 +236,6 @@ def test_a_line_too_long_is_reported_and_the_rest_sent(stub: Stub, run: Run) -> 
     assert [asked.body for asked in stub.asked] == [b"{}\n", b"{}\n"]
 
 
-@pytest.fixture
-def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """What an import waits, which takes no time here."""
-    waited: list[float] = []
-    monkeypatch.setattr(import_export.time, "sleep", waited.append)
-    return waited
-
-
 def test_an_import_waits_for_a_service_that_says_when_to_ask_again(stub: Stub, run: Run, pauses: list[float]) -> None:
     stub.problem("POST", IMPORT, 503, "The token store is not answering.", headers={"Retry-After": "1"})
     stub.problem("POST", IMPORT, 503, "Redis is loading its data.", headers={"Retry-After": "7"})

@@ -1,8 +1,6 @@
 """`export` and `import`: all tokens out as lines; tokens in from lines or columns, request by request."""
 
-import http.client
 import os
-import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +9,7 @@ from typing import Any, BinaryIO, Final
 import click
 
 from service.cli.client.answers import Imported
-from service.cli.client.http import Client, connect
+from service.cli.client.http import Client, connect, patiently
 from service.cli.client.references import TOKENS
 from service.cli.commands.tokens.import_file import Part, lines_of, parts, rows_of
 from service.cli.failure import Failure, failing
@@ -28,10 +26,6 @@ _TOO_LONG: Imported = {
     "shortened": 0,
     "skipped": [{"line": 1, "name": "", "code": "payload_too_large", "message": "A line may have 40 KiB."}],
 }
-# So long an import waits for a service that says when to ask again: a Redis that starts anew reads a million tokens for
-# about a minute.
-_PATIENCE_SECONDS = 120
-_ASK_AGAIN: Final = (http.client.TOO_MANY_REQUESTS, http.client.SERVICE_UNAVAILABLE)
 
 
 @click.command("export", cls=ReportCommand)
@@ -153,16 +147,13 @@ def _take(client: Client, cut: Iterable[Part], query: dict[str, Any]) -> _Taken:
 
 def _sent(client: Client, part: Part, query: dict[str, Any], taken: _Taken, show: Callable[[str], None]) -> Imported:
     """The answer to a part, which is sent again where the service says when: what is in is skipped then."""
-    waited = 0
-    while True:
-        answer = client.ask("POST", f"{TOKENS}/import", query=query, body=part.body)
-        again = answer.headers.get("Retry-After", "") if answer.status in _ASK_AGAIN else ""
-        # Of a proxy between it may be a date, or anything.
-        seconds = max(1, int(again)) if again.isdecimal() and len(again) < 4 else 0
-        if not seconds or waited + seconds > _PATIENCE_SECONDS:
-            return client.members(answer, Imported)
-        if not waited:
-            taken.repeated += len(part.numbers)
-        show(f"{taken}; {answer.problem().get('detail', answer.status)} Waiting, {waited} s so far")
-        time.sleep(seconds)
-        waited += seconds
+    waited_for: list[str] = []
+
+    def tell(why: str) -> None:
+        waited_for.append(why)
+        show(f"{taken}; {why}")
+
+    answer = patiently(lambda: client.ask("POST", f"{TOKENS}/import", query=query, body=part.body), tell)
+    if waited_for:
+        taken.repeated += len(part.numbers)
+    return client.members(answer, Imported)

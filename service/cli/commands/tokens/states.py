@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from typing import Any, NamedTuple
 
 import click
 
 from service.cli.client.answers import Changed, Item, Matched, Slice, Token
-from service.cli.client.http import Client, connect
+from service.cli.client.http import Client, connect, patiently
 from service.cli.client.references import TOKENS, find, token_id_of
 from service.cli.commands.tokens.show import filters
 from service.cli.failure import Failure, NoAnswer, WrongUsage
@@ -63,7 +64,8 @@ def activate(tokens: tuple[str, ...]) -> Report:
 def deactivate(tokens: tuple[str, ...], everything: bool, dry_run: bool, yes: bool, **options: Any) -> Report:
     """Refuse tokens until they are activated.
 
-    Those that are named, or all active ones that the options find together, after a question.
+    Those that are named, or all active ones that the options find together, after a question; with these it waits
+    where the service says to ask again later, for two minutes at most.
     """
     wanted = _wanted(tokens, options, everything=everything)
     if wanted or dry_run:
@@ -78,7 +80,8 @@ def revoke(tokens: tuple[str, ...], everything: bool, dry_run: bool, yes: bool, 
     """Revoke tokens for good.
 
     Those that are named, or all that the options find together. They are refused from the moment this returns,
-    and cannot be activated again.
+    and cannot be activated again. With the options it waits where the service says to ask again later, for two
+    minutes at most.
     """
     wanted = _wanted(tokens, options, everything=everything)
     if wanted or dry_run:
@@ -178,9 +181,16 @@ def _end_all(client: Client, path: str, wanted: dict[str, Any], count: int, done
     # The number that was agreed to: if it is another by now, the service ends none of them.
     where: dict[str, Any] = {"expected": count}
     with _told_if_cut_off(updated, count, done), progress() as show:
+
+        def tell(why: str = "") -> None:
+            show(f"{len(updated):,} of {count:,} {done}{why and '; '}{why}")
+
         while where:
-            show(f"{len(updated):,} of {count:,} {done}")
-            answer = client.send("POST", path, Slice, {**wanted, **where})
+            tell()
+            # Waited for, because a kill switch should not stop with the first moment of a failover. To ask for a slice
+            # that was made in part does no harm.
+            asked = partial(client.ask, "POST", path, body={**wanted, **where})
+            answer = client.members(patiently(asked, tell), Slice)
             updated += answer["updated"]
             skipped += answer["skipped"]
             where = {"cursor": answer["nextCursor"]} if answer["nextCursor"] else {}
