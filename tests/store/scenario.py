@@ -20,7 +20,7 @@ COVERED = {
     "consume_token",
     "count_attempt",
     "create_session",
-    "create_token",
+    "create_tokens",
     "derive_token",
     "end_session",
     "expire_tokens",

@@ -68,10 +68,11 @@ class ManagedStore:
         self._decoded = records.Remembered(records.decode)
         self._batch = BatchSize(_MOST, first=_MOST)
         # Without `retry`: asked again after a lost reply they would find what the first try wrote, and refuse it.
-        self._create = Script("create_token")
+        self._create = Script("create_tokens")
         self._update = Script("rotate_or_update_token")
         self._deactivate = Script("deactivate_tokens", retry=True)
         self._revoke = Script("revoke_tokens", retry=True)
+        self._new = Batcher(self._create_all, most=STEP)
         self._ends = Batcher(self._end, most=STEP)
 
     async def create(self, token: ManagedToken, *, seal: str, sealed: bytes, entry: Entry) -> bool:
@@ -81,36 +82,37 @@ class ManagedStore:
         """
         shard = self._shards.of_name(token.name)
         names, token_id, prefix = shard.keys, token.token_id, name_prefix(token.name)
-        keys = (
-            *names.credential_and_reason(token.digest),
-            names.metadata(token_id),
-            names.on,
-            names.expiry,
-            names.names,
-            names.owner(token.created_by),
-            self._blocks.key(shard, token_id),
-            names.changes,
+        block, fields = self._blocks.key(shard, token_id), records.encode(token, seal=seal)
+        keys = *names.credential_and_reason(token.digest), names.metadata(token_id), block
+        args = (
+            token_id,
+            prefix,
+            prefix + token_id.encode(),
+            name_row(token),
+            token.created_micros,
+            token.expires_at,
+            sealed,
+            self._retention.reason_until(token.expires_at) if self._retention.is_told(token, token.created_at) else "",
+            entry.body,
+            entry.seal,
+            len(fields),
+            *fields,
         )
-        reason_until = self._retention.reason_until(token.expires_at)
         while True:
-            reply: Reply = await self._create.run(
-                shard.link,
-                keys,
-                token_id,
-                prefix,
-                prefix + token_id.encode(),
-                name_row(token),
-                token.created_micros,
-                token.expires_at,
-                sealed,
-                reason_until if self._retention.is_told(token, token.created_at) else "",
-                *entry,
-                *records.encode(token, seal=seal),
-            )
+            reply = await self._new.ask((shard, names.owner(token.created_by), entry.keep), (keys, args))
             if reply == 1:
                 return True
             if reply == token_id.encode() or not await self.names.free_if_void(token.name, reply):
                 return False
+
+    async def _create_all(
+        self, alike: tuple[Shard, bytes, int], new: list[tuple[tuple[Argument, ...], ...]]
+    ) -> list[Reply]:
+        (shard, owner, keep), (keys, args) = alike, zip(*new, strict=True)
+        of_all = shard.keys.on, shard.keys.expiry, shard.keys.names, owner, shard.keys.changes
+        every_key, every_arg = map(chain.from_iterable, (keys, args))
+        made: list[Reply] = await self._create.run(shard.link, (*of_all, *every_key), keep, *every_arg)
+        return made
 
     async def get(self, token_id: str, ahead: Ahead | None = None) -> Record | None:
         """The record of an id, None if there is none; by no round trip if it was asked for `ahead` and came."""

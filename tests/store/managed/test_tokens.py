@@ -45,6 +45,23 @@ async def test_a_token_is_read_as_it_was_written(still: Service, store: ManagedS
     assert len(record.seal) == 32
 
 
+async def test_what_one_creates_in_one_turn_is_one_call(make_service: MakeService) -> None:
+    service = await make_service(background=False, wrap=Recording)
+    store = ManagedStore(service.stores.shards, Retention(30 * DAY))
+    link: Any = service.stores.shards[0].link
+    like = (await create(service, "like these")).token
+    wanted = [("one", "a"), ("like these", "b"), ("two", "c"), ("two", "d"), ("three", "a")]
+    new = [msgspec.structs.replace(like, name=name, token_id="00" + sign * 14) for name, sign in wanted]
+    link.asked.clear()
+    made = await asyncio.gather(*[store.create(token, seal="", sealed=b"x", entry=ENTRY) for token in new])
+    # Not the name that is taken, nor that taken in this very call, nor the id.
+    assert made == [True, False, True, False, False]
+    # One call with four keys of each; those behind it ask whether the holders of these names stand.
+    assert link.asked[0][2] == 5 + 4 * len(new)
+    found = [record and record.token.name for record in await store.get_many([token.token_id for token in new])]
+    assert found == ["one", None, "two", None, "one"]
+
+
 async def test_what_is_asked_for_ahead_serves_that_token_alone_and_once(still: Service, store: ManagedStore) -> None:
     one, other = [(await create(still, name)).token for name in ("one", "other")]
     aheads = [store.ahead(one.token_id) for _ in range(2)]
