@@ -79,8 +79,8 @@ class LazyGroup(click.Group):
             # Of standard input and output, and of a file as it is read: what each command does has words of its own. A
             # closed pipe is ended quietly by click itself.
             empty(sys.stdout)
-            full = "no space is left where this writes to"
-            end(Failure(full if error.errno == ENOSPC else f"cannot read or write: {error.strerror}"), as_json=as_json)
+            why = f"cannot read or write: {error.strerror or error}"
+            end(Failure("no space is left where this writes to" if error.errno == ENOSPC else why), as_json=as_json)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
