@@ -15,8 +15,8 @@ TOKENS = "/api/admin/tokens"
 # Of the token that asks.
 SELF = "/api/tokens/self"
 LARGEST_PAGE = 200
-# Pasted in place of a name: names go into a URL, which proxies log, and into errors.
-_SECRET = re.compile(r"rtk_[0-9a-f]{24}")
+# Pasted in place of a name, or of a part: these go into a URL, which proxies log, and into errors.
+SECRET = re.compile(r"rtk_[0-9a-f]{24}")
 AnyPage = TypeVar("AnyPage", bound=Page)
 
 
@@ -58,7 +58,7 @@ def every(
 
 def _find_name(client: Client, name: str) -> Token:
     """The token that bears the name, else the last one that bore it until it was revoked."""
-    if _SECRET.match(name):
+    if SECRET.match(name):
         raise WrongUsage(f"this is a secret, not an id or a name; --query {name[-8:]} of list finds whose it is")
     revoked: Token | None = None
     # The filter finds parts of names, so that all it finds is compared with the whole one. A revoked token has let go

@@ -209,6 +209,12 @@ def test_a_secret_in_place_of_a_name_is_neither_sent_nor_printed(stub: Stub, run
     assert "list finds whose it is" in result.stderr and secret[:20] not in result.output
 
 
+def test_of_a_secret_its_end_is_searched_for(stub: Stub, run: Run) -> None:
+    stub.on("GET", LIST, page())
+    run("list", "--query", f"rtk_{'0123456789abcdef' * 4}")
+    assert stub.asked[0].query["q"] == "89abcdef"
+
+
 def test_stats_are_told_under_their_names(stub: Stub, run: Run) -> None:
     counts = {
         "total": 6,

@@ -9,7 +9,7 @@ import click
 
 from service.cli.client.answers import Counts, HygieneCounts, ServiceUsage, Token, TokenPage, TokenUsage
 from service.cli.client.http import connect
-from service.cli.client.references import TOKENS, every, find, path_of, token_id_of
+from service.cli.client.references import SECRET, TOKENS, every, find, path_of, token_id_of
 from service.cli.failure import WrongUsage
 from service.cli.terminal.options import Number, given, together
 from service.cli.terminal.output import note, on_terminal, print_csv, print_json_list, print_table
@@ -64,9 +64,16 @@ _COUNTS = {
     "sessions": "sessions",
 }
 
+
+def _end_of_secret(_: click.Context, __: click.Parameter, text: str | None) -> str | None:
+    return text[-8:] if text and SECRET.match(text) else text
+
+
 # Of a list, and of what is done to all that it would have.
 filters = together(
-    click.option("--query", "q", help="Part of the name, or the last characters of the token."),
+    click.option(
+        "--query", "q", callback=_end_of_secret, help="Part of the name, or the last characters of the token."
+    ),
     click.option("--created-by", "createdBy", help="Account that created it."),
     click.option("--scope", help="One of its scopes, as it is written."),
     click.option("--subject", help="Whom it speaks for."),
