@@ -1,6 +1,7 @@
 """The wire of operation: health, readiness, metrics and the document of everything."""
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -83,6 +84,21 @@ def test_what_happens_is_counted_once_under_its_final_word(world: World) -> None
         before = sample(world, name, **labels)
         act()
         wait_until(lambda: sample(world, name, **labels) == before + 1, what=f"{name}{labels} to be counted")  # noqa: B023
+
+
+def test_no_request_is_told_to_have_taken_longer_than_it_did(world: World) -> None:
+    sums = ("tokens_validation_seconds_sum", "tokens_http_request_seconds_sum")
+    counts = [("tokens_validation_seconds_count", path) for path in ("fast", "ordinary")]
+    settle(world.client, len(world.running.worker_pids()))
+    seen = [sample(world, name, path=path) for name, path in counts]
+    before, began = [sample(world, name) for name in sums], time.perf_counter()
+    world.validate(world.user)
+    # With a body it goes the ordinary way.
+    world.ask("POST", "/validate", json_body={}, bearer=world.user)
+    for (name, path), count in zip(counts, seen, strict=True):
+        wait_until(lambda: sample(world, name, path=path) == count + 1, what=path)  # noqa: B023
+    told = [sample(world, name) - earlier for name, earlier in zip(sums, before, strict=True)]
+    assert min(told) > 0 and max(told) < time.perf_counter() - began
 
 
 def test_revoking_is_counted_by_kind(world: World) -> None:
