@@ -173,6 +173,7 @@ class ManagedToken(msgspec.Struct, frozen=True, gc=False):
     """The metadata of a managed token: all but its secret. Instants in epoch seconds, 0 means none or never.
 
     Only the creation is kept in microseconds: lists are paged by it and one second may bring many tokens.
+    `last_hour`: the hour that it was used in last, with what was counted in it, as `store.usage` reads it; else empty.
     `contests`: how often it was asked whether a name reserved for this one is void.
     `imported`: the secret was made by another system, and is stored by this rule (`tokens.imported.rules`); else empty.
     `predecessor`: the digest of the secret before, in its overlap; else empty.
@@ -207,6 +208,7 @@ class ManagedToken(msgspec.Struct, frozen=True, gc=False):
     imported: str = ""
     version: int = 1
     contests: int = 0
+    last_hour: str = ""
 
     @property
     def created_at(self) -> int:

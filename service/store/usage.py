@@ -3,7 +3,6 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Mapping, Sequence
-from contextlib import suppress
 from functools import lru_cache
 from operator import add
 from typing import Annotated, NamedTuple
@@ -11,9 +10,8 @@ from typing import Annotated, NamedTuple
 import msgspec
 from msgspec import Meta
 
-from service.errors import StoreFull
-from service.model import Outcome
-from service.store.decoding import in_pairs, whole
+from service.model import ManagedToken, Outcome
+from service.store.decoding import whole
 from service.store.driver.keys import Keys
 from service.store.driver.many_tokens import Ahead, ManyTokens, all_of
 from service.store.driver.replies import Argument, Reply
@@ -27,16 +25,18 @@ DAYS_KEPT = 100
 HOURS_KEPT = 48
 # So many records or touches travel together: validations wait behind them. In one shard this many take Redis 0.15 ms;
 # fifty took it as long as a whole validation, and once a second that was felt. Of a crowd it is felt in any case, and
-# each write less saves this process a turn; and each further shard takes a script more. To fold fifty takes it 1.7 ms.
+# each write less saves this process a turn; and each further shard takes a script more. To put the hours of fifty away
+# takes it 0.7 ms.
 _AT_ONCE, _OF_A_CROWD_AT_ONCE = 16, 50
 # A hundred days have 2,400 hours, whose commands others should not wait for.
 _HOURS_AT_ONCE = 48
-# So many days, or hours, are in one list: with less than a hundred million uses in each it takes its hash no more room.
+# So many days, or hours, are in one list, behind the number of the list: with less than a hundred million uses in each
+# it takes its hash no more room. Of days there are so many lists, and so many of hours: as the script has it.
 _LISTED = 7
-_BEFORE_LISTS = 2
-# In the newest one while what began is not folded: for a moment, or where a process was cut off between.
-_UNFOLDED = b"-"
-_NONE = b",".join([b"0"] * _LISTED)
+_LISTS = {DAY: (b"AD", 16), HOUR: (b"ad", 8)}
+_NO_LIST = b",".join([b"0"] * (1 + _LISTED))
+# A record says the number of an hour, what was allowed and denied in it, and of how many hours it is the last.
+_OF_AN_HOUR = 4
 # As many as a count of Redis can be, and two of them together are a number of the answer.
 _decode = msgspec.json.Decoder(list[Annotated[int, Meta(ge=0, lt=2**62)]]).decode
 # Of the totals of an hour; the other fields are outcomes of checks that found a record.
@@ -73,33 +73,59 @@ class Count(NamedTuple):
 
 
 class Series(msgspec.Struct, frozen=True):
-    """The uses of a token in so many days or hours from a first one on, as Redis has them.
+    """The uses of a token in so many days or hours (DAY or HOUR `seconds`) from a first one on, as Redis has them.
 
-    `stored`: the newest one with what was allowed and denied in it, the lists of those before; empty for no use.
+    `last_hour`: as its record has it, read before `stored`: how many hours were put away, and lists of what was allowed
+    and denied in them; empty for no use.
     """
 
+    seconds: int
     first: int
     length: int
-    stored: Sequence[Reply]
+    last_hour: str = ""
+    stored: Sequence[Reply] = ()
+
+    @property
+    def is_whole(self) -> bool:
+        """Is each hour in the record or put away? One may be in neither where the record was read last."""
+        put_away, *hours = self._of_record()
+        return not hours or put_away >= hours[-1] - 1
 
     def counts(self) -> tuple[list[int], list[int]]:
         """What was allowed in each, and what was denied."""
-        if not self.stored:
-            return [0] * self.length, [0] * self.length
-        newest, allowed, denied, *lists = self.stored
+        lists = self.stored[1:]
         half = len(lists) // 2
-        return self._of_sign(newest, allowed, lists[:half]), self._of_sign(newest, denied, lists[half:])
+        allowed, denied = self._of_lists(lists[:half]), self._of_lists(lists[half:])
+        put_away, *hours = self._of_record()
+        for start in range(0, len(hours), _OF_AN_HOUR):
+            hour, in_it, refused, number = hours[start : start + _OF_AN_HOUR]
+            place = hour * HOUR // self.seconds - self.first
+            if number > put_away and 0 <= place < self.length:
+                allowed[place] += in_it
+                denied[place] += refused
+        return allowed, denied
 
-    def _of_sign(self, newest: bytes, in_newest: bytes | None, lists: list[bytes | None]) -> list[int]:
+    def _of_record(self) -> list[int]:
+        """How many hours were put away, and what the record says of those that are not."""
+        put_away = self.stored[0] if self.stored else None
+        found = _read(b"%b,%b" % (put_away or b"0", self.last_hour.encode())) if self.last_hour else []
+        return found if len(found) % _OF_AN_HOUR == 1 else [0]
+
+    def _of_lists(self, lists: Sequence[bytes | None]) -> list[int]:
         # Of most tokens nothing was denied.
-        if in_newest is None and not any(lists):
+        if not any(lists):
             return [0] * self.length
-        found = _read(newest, in_newest, lists)
-        start = _BEFORE_LISTS + self.first % _LISTED
-        counts = found[start : start + self.length]
-        if 0 <= (place := found[0] - self.first) < self.length:
-            counts[place] += found[1]
-        return counts
+        first, step = self.first // _LISTED, 1 + _LISTED
+        # As one array of JSON, which takes a part of the time that the numbers take one by one.
+        found = _read(b",".join([text or _NO_LIST for text in lists]))
+        if len(found) != step * len(lists):
+            return [0] * self.length
+        for place, number in enumerate(found[::step]):
+            if number != first + place:  # It is too old, or there is none.
+                found[place * step : (place + 1) * step] = [0] * step
+        del found[::step]
+        start = self.first % _LISTED
+        return found[start : start + self.length]
 
     def totals(self) -> list[int]:
         """Both together."""
@@ -115,15 +141,11 @@ class Begun(NamedTuple):
     first: int
     length: int
 
-    def take(self) -> Series | None:
-        """To be taken once; None for what did not come, or is to be folded first."""
-        row = self.ahead.take(self.token_id)
-        fields = dict(in_pairs(row or ()))
-        newest = fields.get(b"t", b"")
-        if row is None or _UNFOLDED in newest:
-            return None
-        names = b"a" + newest, b"d" + newest, *_lists(self.first, self.first + self.length - 1)
-        return Series(self.first, self.length, [newest, *map(fields.get, names)] if newest else ())
+    def take(self, token: ManagedToken) -> Series | None:
+        """To be taken once, with the record; None for what did not come, or came before an hour was put away."""
+        row = self.ahead.take(token.token_id)
+        series = Series(DAY, self.first, self.length, token.last_hour, row) if row else None
+        return series if series and series.is_whole else None
 
 
 class Totals(NamedTuple):
@@ -142,7 +164,7 @@ class UsageStore:
         self._many = ManyTokens(shards)
         # Not marked for a retry, which could count twice.
         self._record = Script("record_usage")
-        self._fold = Script("fold_usage", retry=True)
+        self._put_away = Script("put_hours_away", retry=True)
 
     def at_once(self, *, of_a_crowd: bool) -> int:
         """How many uses `add` and `touch_sessions` take in one round trip, at most."""
@@ -156,14 +178,13 @@ class UsageStore:
         groups: defaultdict[Shard, list[Use]] = defaultdict(list)
         for use in uses:
             groups[self._shards.of_digest(use.digest)].append(use)
-        return all_of([self._folded(shard, self._add(shard, group, now)) for shard, group in groups.items()])
+        return all_of([self._tidied(shard, self._add(shard, group, now)) for shard, group in groups.items()])
 
     def _add(self, shard: Shard, uses: list[Use], now: int) -> Awaitable[Reply]:
         """By one script for all: a call for each takes Redis half as long again, and this process five times."""
         names = shard.keys
         keys = [names.last_uses, names.on, names.off, names.dead]
-        day, hour = now // DAY, now // HOUR
-        facts: list[Argument] = [day, hour, DAYS_KEPT * DAY, HOURS_KEPT * HOUR]
+        facts: list[Argument] = [now // HOUR]
         for use in uses:
             keys += names.record_and_usage(use.token_id)
             # One text, because each argument takes this process and Redis about as long as all of this.
@@ -171,13 +192,12 @@ class UsageStore:
             facts.append(b"%d %d %d %b\n%b\n%b" % told)
         return self._record.run(shard.link, tuple(keys), *facts)
 
-    async def _folded(self, shard: Shard, added: Awaitable[Reply]) -> None:
-        """Fold the days and hours that new ones begin behind."""
-        days, hours = await added
-        # All tokens begin a day at once: validations have their turn between these.
-        for begun, kept in ((days, DAYS_KEPT), (hours, HOURS_KEPT)):
-            for start in range(0, len(begun), _AT_ONCE):
-                await self._fold.run(shard.link, tuple(begun[start : start + _AT_ONCE]), kept)
+    async def _tidied(self, shard: Shard, added: Awaitable[Reply]) -> None:
+        """Put the hours away that new ones began behind."""
+        keys = await added
+        # All tokens begin an hour at once: validations have their turn between these.
+        for start in range(0, len(keys), 2 * _AT_ONCE):
+            await self._put_away.run(shard.link, tuple(keys[start : start + 2 * _AT_ONCE]), DAYS_KEPT * DAY)
 
     async def add_total(self, now: int, allowed: int, refused: Mapping[str, int]) -> None:
         """Add to the service's totals of this hour; `refused` by outcome."""
@@ -204,43 +224,32 @@ class UsageStore:
         )
 
     def begin_days(self, token_id: str, now: int, days: int) -> Begun:
-        """Ask for `days_of` one token together with what is asked next; what does not come is asked by `days_of`.
+        """Ask for `days_of` one token together with what is asked next; what does not come is asked by `days_of`."""
+        first, last = now // DAY - days + 1, now // DAY
+        return Begun(token_id, self._many.begin(token_id, Keys.usage, _fields(DAY, first, last)), first, days)
 
-        For all of its hash, by a plain command: a script takes Redis several times as long to begin with.
-        """
-        return Begun(token_id, self._many.begin_whole(token_id, Keys.usage_by_day), now // DAY - days + 1, days)
+    async def days_of(self, tokens: Sequence[ManagedToken], now: int, days: int) -> list[Series]:
+        """Uses of each token on each of the last days, as of when its record was read; a round trip at most."""
+        return await self._series(tokens, now, days, DAY)
 
-    async def days_of(self, token_ids: Sequence[str], now: int, days: int) -> list[Series]:
-        """Uses of each token on each of the last days; a round trip or a few."""
-        return await self._series(token_ids, now, days, DAY)
-
-    async def of_token(self, token_id: str, now: int, days: int) -> tuple[list[Count], list[Count]]:
+    async def of_token(self, token: ManagedToken, now: int, days: int) -> tuple[list[Count], list[Count]]:
         """The last days and the last 48 hours of a token, oldest first; one round trip."""
         by_day, by_hour = await asyncio.gather(
-            self.series(token_id, now, days, DAY), self.series(token_id, now, HOURS_KEPT, HOUR)
+            self.series(token, now, days, DAY), self.series(token, now, HOURS_KEPT, HOUR)
         )
         return by_day, by_hour
 
-    async def series(self, token_id: str, now: int, length: int, seconds: int) -> list[Count]:
+    async def series(self, token: ManagedToken, now: int, length: int, seconds: int) -> list[Count]:
         """The last days or hours (DAY or HOUR `seconds`) of a token in UTC, oldest first; one round trip."""
-        (series,) = await self._series([token_id], now, length, seconds)
+        (series,) = await self._series([token], now, length, seconds)
         starts = range(series.first * seconds, (series.first + length) * seconds, seconds)
         return [Count(*one) for one in zip(starts, *series.counts(), strict=True)]
 
-    async def _series(self, token_ids: Sequence[str], now: int, length: int, seconds: int) -> list[Series]:
-        key_of, kept = (Keys.usage_by_day, DAYS_KEPT) if seconds == DAY else (Keys.usage_by_hour, HOURS_KEPT)
-        last = now // seconds
-        first = last - length + 1
-        lists = _lists(first, last)
-        rows = await self._many.usage(token_ids, key_of, lists)
-        unfolded = [token_id for token_id, row in zip(token_ids, rows, strict=True) if _is_unfolded(row)]
-        if unfolded:
-            places = [(shard, each) for each in unfolded if (shard := self._shards.of_id(each))]
-            # A Redis that is full shows what it has in lists.
-            with suppress(StoreFull):
-                await all_of([self._fold.run(on.link, (key_of(on.keys, each),), kept) for on, each in places])
-            rows = await self._many.usage(token_ids, key_of, lists)
-        return [Series(first, length, row) for row in rows]
+    async def _series(self, tokens: Sequence[ManagedToken], now: int, length: int, seconds: int) -> list[Series]:
+        first, last = now // seconds - length + 1, now // seconds
+        used = [token.token_id for token in tokens if token.last_hour]
+        stored = dict(zip(used, await self._many.fields(used, Keys.usage, _fields(seconds, first, last)), strict=True))
+        return [Series(seconds, first, length, token.last_hour, stored.get(token.token_id, ())) for token in tokens]
 
     async def totals(self, now: int, hours: int) -> list[Totals]:
         """The service's last hours, oldest first; one round trip to each node for two days of them."""
@@ -262,29 +271,20 @@ class UsageStore:
         return shard, shard.keys.usage_of_hour(hour)
 
 
-def _is_unfolded(row: Sequence[Reply]) -> bool:
-    return bool(row) and _UNFOLDED in row[0]
-
-
 @lru_cache(16)
-def _lists(first: int, last: int) -> tuple[bytes, ...]:
-    """The names of the lists in which these days or hours are: of what was allowed, then of what was denied."""
-    return tuple(b"%c%d" % (sign, list_) for sign in b"AD" for list_ in range(first // _LISTED, last // _LISTED + 1))
+def _fields(seconds: int, first: int, last: int) -> tuple[bytes, ...]:
+    """Of a hash of usage how many hours were put away, and the lists in which these days or hours are."""
+    signs, count = _LISTS[seconds]
+    numbers = range(first // _LISTED, last // _LISTED + 1)
+    return b"t", *(b"%c%d" % (sign, number % count) for sign in signs for number in numbers)
 
 
-def _read(newest: bytes, in_newest: bytes | None, lists: list[bytes | None]) -> list[int]:
-    """The newest day or hour, its count, and the counts of the lists."""
-    if _UNFOLDED in newest:
-        newest = b"0"
-    of_lists = b",".join([text or _NONE for text in lists])
+def _read(text: bytes) -> list[int]:
+    """Numbers with commas between; none where one is not as we write it."""
     try:
-        # As one array of JSON, which takes a part of the time that the numbers take one by one.
-        found = _decode(b"[%b,%b,%b]" % (newest, in_newest or b"0", of_lists))
+        return _decode(b"[%b]" % text)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        found = []
-    count = _LISTED * len(lists)
-    # Else one of them is not as we write it.
-    return found if len(found) == _BEFORE_LISTS + count else [whole(newest), whole(in_newest), *[0] * count]
+        return []
 
 
 def _totals(starts_at: int, reply: list[bytes | None]) -> Totals:

@@ -31,7 +31,6 @@ ONE_KEY = {
     "HMGET",
     "HINCRBY",
     "HDEL",
-    "HKEYS",
     "HEXISTS",
     "HGETALL",
     "HLEN",

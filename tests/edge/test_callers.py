@@ -74,7 +74,8 @@ async def test_a_body_that_is_refused_before_its_caller_is_asked_for_is_no_use_o
     assert (await first(port, head.encode() + b"1\r\n\r\n["))[9:12] == b"400"
     assert (await first(port, head.encode() + b"0\r\n\r\n"))[9:12] == b"201"
     await service.rules.usage.flush()
-    (days,) = await service.stores.usage.days_of([made.token.token_id], int(service.clock()), 1)
+    token = await service.rules.managed.tokens.get(made.token.token_id)
+    (days,) = await service.stores.usage.days_of([token], int(service.clock()), 1)
     assert days.totals() == [1]
 
 

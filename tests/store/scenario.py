@@ -10,6 +10,7 @@ from service.model import RateLimit
 from service.store.managed.query import Query
 from service.store.managed.records import Retention
 from service.store.managed.tokens import ManagedStore
+from service.store.usage import Use
 from service.tokens.accounts.login import InvalidCredentials
 from service.tokens.idempotency import Repeatable
 from service.tokens.managed.derivation import Narrowed
@@ -26,6 +27,7 @@ COVERED = {
     "expire_tokens",
     "issue_one_time",
     "purge_token",
+    "put_hours_away",
     "record_usage",
     "replace_holder",
     "reserve_attempt",
@@ -46,6 +48,8 @@ async def live_through(service: Service) -> None:
     limited = await create(service, "limited", rate_limits=(RateLimit(5, 60),), max_uses=3)
     assert await outcome(service, limited.secret) == "active"
     await service.rules.usage.flush()
+    used = Use(limited.token.token_id, limited.token.digest, allowed=1)
+    await service.stores.usage.add([used], int(service.clock()) + 3600)
     await service.rules.managed.tokens.create(NewToken("repeated", 0), ADMIN, Repeatable("key", b"words"))
     await service.rules.managed.derivation.derive(limited.secret.encode(), Narrowed(60), ADMIN)
     old_name = await create(service, "old name")

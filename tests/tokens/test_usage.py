@@ -12,7 +12,7 @@ from service.app import Service
 from service.errors import StoreUnavailable
 from service.model import Kind, ManagedToken, RateLimit
 from service.store.driver.scripts import Script
-from service.store.usage import DAYS_KEPT, HOURS_KEPT, Use
+from service.store.usage import Count, Use
 from tests.builders import ADMIN, DAY, create, sign_in
 from tests.conftest import Clock, MakeService
 
@@ -28,7 +28,13 @@ async def use(service: Service, secret: bytes, times: int, **how: Any) -> None:
 
 
 async def totals_of(service: Service, token_ids: list[str], days: int) -> list[list[int]]:
-    return [one.totals() for one in await service.stores.usage.days_of(token_ids, int(service.clock()), days)]
+    tokens = [await service.rules.managed.tokens.get(token_id) for token_id in token_ids]
+    return [one.totals() for one in await service.stores.usage.days_of(tokens, int(service.clock()), days)]
+
+
+async def days_of(service: Service, token_id: str, days: int) -> tuple[list[Count], list[Count]]:
+    token = await service.rules.managed.tokens.get(token_id)
+    return await service.stores.usage.of_token(token, int(service.clock()), days)
 
 
 async def test_allowed_and_denied_checks_are_counted_by_day_and_hour(service: Service) -> None:
@@ -36,12 +42,12 @@ async def test_allowed_and_denied_checks_are_counted_by_day_and_hour(service: Se
     await use(service, secret, 3, address="198.51.100.9", agent=b"curl/8")
     await use(service, secret, 2, required=("b",))
     await service.rules.usage.flush()
-    days, hours = await service.stores.usage.of_token(token.token_id, int(service.clock()), 30)
+    days, hours = await days_of(service, token.token_id, 30)
     assert (len(days), len(hours)) == (30, 48)
     assert [count[1:] for count in (days[-1], hours[-1])] == [(3, 2), (3, 2)]
     assert not any(count.allowed or count.denied for count in days[:-1] + hours[:-1])
     assert (days[-1].starts_at % DAY, hours[-1].starts_at % 3600) == (0, 0)
-    assert await totals_of(service, [token.token_id, "00" * 8], 14) == [[0] * 13 + [5], [0] * 14]
+    assert await totals_of(service, [token.token_id], 14) == [[0] * 13 + [5]]
 
 
 async def test_flushes_of_two_processes_add_up(make_service: MakeService) -> None:
@@ -49,7 +55,7 @@ async def test_flushes_of_two_processes_add_up(make_service: MakeService) -> Non
     token, secret = await make(one)
     await asyncio.gather(use(one, secret, 40), use(other, secret, 2))
     await asyncio.gather(one.rules.usage.flush(), other.rules.usage.flush())
-    days, _ = await one.stores.usage.of_token(token.token_id, int(one.clock()), 1)
+    days, _ = await days_of(one, token.token_id, 1)
     assert days[0].allowed == 42
     assert (await other.stores.usage.totals(int(other.clock()), 1))[0].allowed == 42
 
@@ -99,7 +105,7 @@ async def test_uses_of_many_tokens_are_written_in_parts_that_hold_no_validation_
 
     async def watched(script: Script, link: Any, keys: tuple[bytes, ...], *args: Any) -> Any:
         if script.name == "record_usage":
-            written.append((len(keys) - 4) // 3)
+            written.append((len(keys) - 4) // 2)
         return await run(script, link, keys, *args)
 
     monkeypatch.setattr(Script, "run", watched)
@@ -196,26 +202,6 @@ async def test_what_is_no_address_is_not_kept(service: Service) -> None:
     assert (await service.rules.managed.tokens.get(token.token_id)).last_address == "192.0.2.1"
 
 
-async def test_old_days_and_hours_are_dropped_when_a_new_one_begins(make_service: MakeService, clock: Clock) -> None:
-    service = await make_service(shards=16)
-    token, secret = await make(service)
-    for _ in range(4):
-        await use(service, secret, 1)
-        await service.rules.usage.flush()
-        clock.forward(DAY)
-    clock.forward((DAYS_KEPT - 3) * DAY)
-    await use(service, secret, 1)
-    await service.rules.usage.flush()
-    shard = service.stores.shards.of_id(token.token_id)
-    assert shard is not None
-    assert 0 < await shard.link.execute("TTL", shard.keys.usage_by_hour(token.token_id)) <= HOURS_KEPT * 3600
-    # Which is the newest, its count, and the lists of those before: that of the last day may be in one with older ones.
-    assert await shard.link.execute("HLEN", shard.keys.usage_by_day(token.token_id)) <= 4
-    assert await shard.link.execute("HLEN", shard.keys.usage_by_hour(token.token_id)) <= 3
-    series, _ = await service.stores.usage.of_token(token.token_id, int(service.clock()), DAYS_KEPT)
-    assert sum(day.allowed for day in series) == 3
-
-
 async def test_a_purged_token_gets_no_record_by_a_late_flush(service: Service) -> None:
     token, secret = await make(service)
     await use(service, secret, 1)
@@ -223,8 +209,7 @@ async def test_a_purged_token_gets_no_record_by_a_late_flush(service: Service) -
     assert shard is not None
     await shard.link.execute("DEL", shard.keys.metadata(token.token_id))
     await service.rules.usage.flush()
-    keys = (shard.keys.metadata(token.token_id), shard.keys.usage_by_day(token.token_id))
-    assert await shard.link.execute("EXISTS", *keys) == 0
+    assert await shard.link.execute("EXISTS", *shard.keys.record_and_usage(token.token_id)) == 0
 
 
 async def test_more_tokens_than_one_write_takes_are_all_counted(make_service: MakeService) -> None:

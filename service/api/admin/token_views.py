@@ -16,7 +16,7 @@ from service.model import ManagedToken, Status
 from service.store.managed.query import Query
 from service.store.managed.records import Remembered
 from service.store.pacing import paced_list
-from service.store.usage import Begun, Series, UsageStore
+from service.store.usage import DAY, Begun, Series, UsageStore
 from service.tokens.limits import Standings, SubjectLimits
 from service.tokens.managed.derivation import Derivation
 from service.tokens.managed.tokens import Created
@@ -80,9 +80,9 @@ class TokenViews:
         self, tokens: list[ManagedToken], parent_id: str, known: Series | None = None
     ) -> list[tuple[Any, ...]]:
         """All that tokens are shown by; `known` are the days of the only one."""
-        now, token_ids = self._clock(), [token.token_id for token in tokens]
+        now = self._clock()
         # One after the other: to ask together takes longer than that for most tokens, which have the first alone.
-        series = [known] if known else await self._usage.days_of(token_ids, int(now), _DAYS)
+        series = [known] if known else await self._usage.days_of(tokens, int(now), _DAYS)
         counts, standings = await self._derivation.counts(tokens), await self._standings.of(tokens)
         subjects = [token.shares_as for token in tokens]
         shared = await self._subject_limits.of(subjects)
@@ -106,7 +106,7 @@ class TokenViews:
 
     async def of_one(self, token: ManagedToken, begun: Begun | None = None, *, parent_id: str = "") -> TokenShown:
         """The same for one token."""
-        (given,) = await self._given([token], parent_id, begun.take() if begun else None)
+        (given,) = await self._given([token], parent_id, begun.take(token) if begun else None)
         return shown(*given)
 
     async def derived(self, parent_id: str, limit: int, cursor: str | None) -> TokenList:
@@ -127,7 +127,7 @@ class TokenViews:
         # Made just now it was not used yet, nor anything derived from it: neither is asked for.
         standings, shared = await self._standings.of([token]), await self._subject_limits.of([token.shares_as])
         quotas, of_all = standings.get(token.token_id, ()), shared.get(token.shares_as, ())
-        told = shown(token, Status.ACTIVE, False, Series(0, _DAYS, ()), quotas, of_all, parent_id)
+        told = shown(token, Status.ACTIVE, False, Series(DAY, 0, _DAYS), quotas, of_all, parent_id)
         told.token = created.secret
         return TokenIssued(message, told)
 

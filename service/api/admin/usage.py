@@ -100,7 +100,7 @@ class UsageApi(OperationGroup, tag="managed"):
         """Show how often a token was checked."""
         # Raises NotFound: an unknown id would read as a token that was never used.
         token = await self._tokens.get(token_id)
-        days, hours = await self._usage.of_token(token.token_id, int(self._clock()), query.days)
+        days, hours = await self._usage.of_token(token, int(self._clock()), query.days)
         return TokenUsage(
             [DayCount(rfc3339(day.starts_at)[:10], day.allowed, day.denied) for day in days],
             rfc3339_or_none(token.last_used_at),

@@ -70,9 +70,11 @@ wc:<id>           hash    how far a webhook has read each stream of events: id o
 wd:<id> wq:<id>   hash, zset  a webhook's deliveries that wait: event -> sealed    -
                           record, event -> when due, epoch milliseconds
 wf:<id> wz:<id>   list    sealed records of deliveries made, and given up          30 days
-ud:<id> ut:<id>   hash    usage of a token: `t` the newest day, or hour, since the   100 days, 48 hours
-                          epoch, `a` (allowed) or `d` (denied) and that -> count,  after the last use
-                          `A` or `D` and a seventh of it -> those of seven
+ut:<id>           hash    usage of a token but in the last hour that it was used   100 days after it was
+                          in, which is in its record: `a` (allowed) or `d`         written to
+                          (denied) and a seventh of an hour since the epoch ->
+                          counts of seven hours, `A` or `D` and a seventh of a
+                          day -> of seven days; `t` how many hours came here
 uh:<hour>         hash    usage of the service in an hour: `allowed`, and the      100 days
                           refused by outcome
 wm                string  written before a wait until a write is confirmed         PX 1 s
@@ -222,8 +224,7 @@ class Keys:
     deliveries_due = _by_id(b"wq:")
     deliveries_made = _by_id(b"wf:")
     deliveries_given_up = _by_id(b"wz:")
-    usage_by_day = _by_id(b"ud:")
-    usage_by_hour = _by_id(b"ut:")
+    usage = _by_id(b"ut:")
     owner = _by_name(b"by:")
     noticed = _by_name(b"wt:")
 
@@ -244,10 +245,10 @@ class Keys:
     def credential_and_reason(self, digest: bytes) -> tuple[bytes, bytes]:
         return self.credential_prefix + digest, self.prefix + b"x:" + digest
 
-    def record_and_usage(self, token_id: str) -> tuple[bytes, bytes, bytes]:
-        """The metadata of a managed token, its usage by day and by hour: of each token that a second brings."""
+    def record_and_usage(self, token_id: str) -> tuple[bytes, bytes]:
+        """The metadata of a managed token, and its usage: of each token that a second brings."""
         prefix, name = self.prefix, token_id.encode()
-        return prefix + b"m:" + name, prefix + b"ud:" + name, prefix + b"ut:" + name
+        return prefix + b"m:" + name, prefix + b"ut:" + name
 
     # By its id and not by a digest: in the overlap of a rotation both secrets draw from the same.
     def rate_of_token(self, token_id: str, limit: str) -> bytes:

@@ -12,12 +12,8 @@ from service.store.driver.confirmation import Doubts, doubt
 from service.store.driver.connection import Link
 from service.store.driver.keys import Keys, shards_of_ids
 from service.store.driver.replies import Reply, WrongType, packed
-from service.store.driver.scripts import Script
 from service.store.driver.shards import Shard, Shards
 
-# How many keys one script reads; the next script follows when it is done. Validations wait behind a script: with a
-# hundred days of usage under each key this is less than a millisecond of Redis' time.
-_AT_ONCE = 50
 # A placeholder as long as an id, of a character that no id has.
 _NO_ID = 16 * "\x00"
 T = TypeVar("T")
@@ -40,7 +36,7 @@ class Ahead:
         self._row = reply if isinstance(reply, list) else None
 
     def take(self, token_id: str) -> list[bytes] | None:
-        """Its fields and values in turn; None if it did not come, was taken already, or is another token's."""
+        """Its values, or fields and values in turn; None if it did not come, was taken, or is another token's."""
         row, self._row = self._row, None
         return row if token_id == self._token_id else None
 
@@ -50,23 +46,16 @@ class ManyTokens:
 
     def __init__(self, shards: Shards) -> None:
         self._shards = shards
-        self._usage = Script("read_usage", retry=True)
 
-    async def usage(self, token_ids: Sequence[str], key_of: KeyOf, lists: Sequence[bytes]) -> list[Sequence[Reply]]:
-        """Of the usage of each id in order the newest day or hour and these lists; nothing where none was counted.
+    def begin(self, token_id: str, key_of: KeyOf, fields: Sequence[bytes] = ()) -> Ahead:
+        """Ask for these fields of one id, or all and their names, in the write of what is asked next, without waiting.
 
-        One round trip for each `_AT_ONCE` ids.
+        By a plain command: a script takes Redis several times as long to begin with.
         """
-        rows: list[Sequence[Reply]] = []
-        for start in range(0, len(token_ids), _AT_ONCE):
-            rows += await self._usage_of(token_ids[start : start + _AT_ONCE], key_of, lists)
-        return rows
-
-    def begin_whole(self, token_id: str, key_of: KeyOf) -> Ahead:
-        """`read_whole` of one id in the write of what is asked next, without waiting for it."""
         ahead, shard = Ahead(token_id), self._shards.of_id(token_id)
         if shard is not None:
-            shard.link.submit(packed("HGETALL", key_of(shard.keys, token_id)), ahead.answer, retry=True)
+            command = packed("HMGET" if fields else "HGETALL", key_of(shard.keys, token_id), *fields)
+            shard.link.submit(command, ahead.answer, retry=True)
         return ahead
 
     async def read_whole(self, token_ids: Sequence[str], key_of: KeyOf) -> list[Sequence[bytes]]:
@@ -110,14 +99,6 @@ class ManyTokens:
         Where somebody else keeps something else under the key, there are none.
         """
         return await self._each_by(token_ids, key_of, "ZCOUNT", least.encode(), greatest.encode(), absent=0)
-
-    async def _usage_of(self, token_ids: Sequence[str], key_of: KeyOf, lists: Sequence[bytes]) -> list[Sequence[Reply]]:
-        slices = self._slices(token_ids)
-        asked = [
-            self._usage.run(shard.link, tuple([key_of(shard.keys, token_ids[place]) for place in wanted]), *lists)
-            for shard, wanted in slices
-        ]
-        return _in_places(len(token_ids), slices, await all_of(asked), ())
 
     def _slices(self, token_ids: Sequence[str]) -> list[tuple[Shard, list[int]]]:
         """The places of the ids by shard."""

@@ -37,6 +37,7 @@ LETTERS = {
     "last_used_at": "i",
     "last_address": "f",
     "last_agent": "g",
+    "last_hour": "+",
     "rotated_at": "k",
     "rotations": "h",
     "predecessor": "y",

@@ -1,19 +1,18 @@
 --[[ Remove the record of a token that ended long ago, and whatever could still be let in by it.
-KEYS[1]  metadata (hash)              KEYS[2]  usage by day (hash)
-KEYS[3]  usage by hour (hash)         KEYS[4]  credential (string)
-KEYS[5]  predecessor's credential (string)
-KEYS[6]  ended or switched off (zset) KEYS[7]  expired tokens (zset)
-KEYS[8]  purges (zset)                KEYS[9]  names (zset)
-KEYS[10] tokens of the creator (zset) KEYS[11] imported tokens (zset)
-KEYS[12] last uses (zset)             KEYS[13] its block of folded names (string)
+KEYS[1]  metadata (hash)              KEYS[2]  usage (hash)
+KEYS[3]  credential (string)          KEYS[4]  predecessor's credential (string)
+KEYS[5]  ended or switched off (zset) KEYS[6]  expired tokens (zset)
+KEYS[7]  purges (zset)                KEYS[8]  names (zset)
+KEYS[9]  tokens of the creator (zset) KEYS[10] imported tokens (zset)
+KEYS[11] last uses (zset)             KEYS[12] its block of folded names (string)
 ARGV[1]  id                           ARGV[2]  member in names
 ARGV[3]  member in names of a revoked token
 ARGV[4]  its row in the block
 returns  1 removed | 0 not due, or done already | -1 the token has not ended
 cost     O(log n)
 ]]
-local metadata, days, hours, credential, predecessor, off, dead, purges = unpack(KEYS, 1, 8)
-local names, owned, imported, used, block = unpack(KEYS, 9)
+local metadata, usage, credential, predecessor, off, dead, purges = unpack(KEYS, 1, 7)
+local names, owned, imported, used, block = unpack(KEYS, 8)
 local id, member, freed, row = unpack(ARGV)
 local now = tonumber(redis.call('TIME')[1])
 local due = redis.call('ZSCORE', purges, id)
@@ -21,7 +20,7 @@ if not due or tonumber(due) > now then return 0 end
 local known = redis.call('HMGET', metadata, '@digest', '@expires_at', '@revoked_at')
 local expires, revoked = tonumber(known[2] or '0') or 0, known[3] or '0'
 if known[1] and revoked == '0' and (expires == 0 or expires > now) then return -1 end
-redis.call('DEL', credential, predecessor, metadata, days, hours)
+redis.call('DEL', credential, predecessor, metadata, usage)
 for _, index in ipairs({purges, off, dead, owned, imported, used}) do redis.call('ZREM', index, id) end
 redis.call('ZREM', names, member, freed)
 local rows = redis.call('GET', block) or ''

@@ -21,7 +21,7 @@ _FEW = PIECE // 4
 # What is longer than this would be too many pieces.
 _LONGEST_IN_PIECES = 16 * PIECE
 # What scripts count and note without the server key. A seal covers everything else.
-COUNTED = frozenset({"uses_left", "last_used_at", "last_address", "last_agent", "predecessor_used_at", "contests"})
+COUNTED = {"uses_left", "last_used_at", "last_address", "last_agent", "last_hour", "predecessor_used_at", "contests"}
 _DIGEST_BYTES = 32
 # The end of the year 9999: an instant behind it cannot be told.
 LAST_SECOND = 253_402_300_799

@@ -64,7 +64,7 @@ class ManagedStore:
         self._many = ManyTokens(shards)
         self._blocks = Blocks(len(shards))
         self._read = partial(self._many.read_whole, key_of=Keys.metadata)
-        self.ahead = partial(self._many.begin_whole, key_of=Keys.metadata)
+        self.ahead = partial(self._many.begin, key_of=Keys.metadata)
         self._decoded = records.Remembered(records.decode)
         self._batch = BatchSize(_MOST, first=_MOST)
         # Without `retry`: asked again after a lost reply they would find what the first try wrote, and refuse it.

@@ -47,7 +47,6 @@ async def test_the_usage_of_one_token_takes_no_round_trip_of_its_own(
         answer = await admin.get(f"{path}/{token_id}")
     assert (answer.status, b'"usage14d":[0,' in answer.body) == (200, True)
     of_usage, of_record = (
-        [turn for turn, said in link.asked if key(token_id) in said]
-        for key in (shard.keys.usage_by_day, shard.keys.metadata)
+        [turn for turn, said in link.asked if key(token_id) in said] for key in (shard.keys.usage, shard.keys.metadata)
     )
     assert of_usage == of_record[:1]

@@ -136,7 +136,6 @@ async def test_a_filter_reads_no_more_of_a_record_than_whether_it_is_admitted(ma
         for query in (Query(subject="s" * length), Query(scope=f"r:{length}"), Query(scope=f"r:{length}", text="o")):
             tokens, _, _ = await service.rules.managed.queries.page(query)
             assert {token.name for token in tokens} == {f"of {length}", f"too, {length}"}
-        assert asked["read_usage"] <= 1
         # Of three pages with two tokens each; a value in pieces may be another one.
         assert asked["HGETALL"] <= 3 * 8
     tokens, _, _ = await service.rules.managed.queries.page(Query(subject="s" * 63))

@@ -19,7 +19,7 @@ from tests.conftest import TurnTime
 
 OVERLAP = 3600
 # What scripts write without the server key; a new field is either sealed or named here, with a reason in records.py.
-COUNTED = {"uses_left", "last_used_at", "last_address", "last_agent", "predecessor_used_at", "contests"}
+COUNTED = {"uses_left", "last_used_at", "last_address", "last_agent", "last_hour", "predecessor_used_at", "contests"}
 OTHER: dict[type, str] = {str: "x", int: "7", bool: "0"}
 DIGEST = b"d" * 32
 PLANTED: dict[str, str | bytes] = {

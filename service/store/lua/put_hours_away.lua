@@ -1,0 +1,36 @@
+--[[ Put the hours that are over out of records into lists of seven hours, and of seven days. A list takes the place of
+one that is too old: of eight, and of sixteen. It begins with the seventh of its hours, or days, since the epoch.
+KEYS[1...] of each token: metadata (hash), usage (hash)
+ARGV[1]  seconds that usage is kept
+returns  nothing
+cost     O(tokens)
+]]
+local kept = ARGV[1]
+local function add(key, name, lists, period, count)
+  local seventh = math.floor(period / 7)
+  local field, place = name .. seventh % lists, period % 7 + 2
+  local told = redis.call('HGET', key, field) or ''
+  local list = {string.match(told, '^(%d+),(%d+),(%d+),(%d+),(%d+),(%d+),(%d+),(%d+)$')}
+  if tonumber(list[1]) ~= seventh then list = {seventh, 0, 0, 0, 0, 0, 0, 0} end
+  list[place] = list[place] + count
+  redis.call('HSET', key, field, table.concat(list, ','))
+end
+for place = 1, #KEYS, 2 do
+  local metadata, usage = unpack(KEYS, place, place + 1)
+  local told = redis.call('HGET', metadata, '@last_hour') or ''
+  local newest, number, over = string.match(told, '^(%d+,%d+,%d+,(%d+)),(.+)$')
+  if over then redis.call('HSET', metadata, '@last_hour', newest) end
+  -- Nothing can be added where somebody else keeps something.
+  if over and type(redis.pcall('HLEN', usage)) == 'number' then
+    for hour, allowed, denied in string.gmatch(over, '(%d+),(%d+),(%d+),%d+') do
+      for sign, count in pairs({a = allowed, d = denied}) do
+        if count ~= '0' then
+          add(usage, sign, 8, hour, count)
+          add(usage, string.upper(sign), 16, math.floor(hour / 24), count)
+        end
+      end
+    end
+    redis.call('HSET', usage, 't', number - 1)
+    redis.call('EXPIRE', usage, kept)
+  end
+end
