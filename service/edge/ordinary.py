@@ -138,10 +138,10 @@ class OrdinaryCycle(RequestResponseCycle):
         await self._send(head, [b""] if self.scope["method"] == "HEAD" else _pieces_of(response))
 
     async def _send(self, head: bytes, pieces: list[Any]) -> None:
-        """All at once to the transport, whose buffer tells `Deadlines` what a slow client holds."""
+        """All of it to the transport, whose buffer tells `Deadlines` what a slow client holds."""
         first = pieces.pop(0)
         # What is long is not copied: a file is the same for all who read it slowly.
-        for part in (head, first) if len(first) > _LONG_BYTES else (head + first,):
+        for part in (head, first) if len(first) >= _LONG_BYTES else (head + first,):
             self.transport.write(part)
         while pieces:
             await give_way()
@@ -157,4 +157,10 @@ class OrdinaryCycle(RequestResponseCycle):
 
 
 def _pieces_of(response: Response) -> list[Any]:
-    return response.pieces if isinstance(response, LongJson) else [response.body]
+    if isinstance(response, LongJson):
+        return response.pieces
+    if len(response.body) <= _LONG_BYTES:
+        return [response.body]
+    # With TLS the buffer does not tell of what is written while it is empty.
+    body = memoryview(response.body)
+    return [body[start : start + _LONG_BYTES] for start in range(0, len(body), _LONG_BYTES)]
