@@ -8,9 +8,10 @@ from typing import Any
 import msgspec
 
 from service.errors import ServiceError, StoreUnavailable
+from service.store.driver.connection import Link
 from service.store.driver.replies import NotPrimary
 from service.store.driver.server_clock import SECONDS_APART, SECONDS_TOO_FAR_APART, ServerClock, difference
-from service.store.driver.shards import Shards
+from service.store.driver.shards import Shard, Shards
 from service.store.monitoring.inspection import Inspection, inspect
 from service.store.monitoring.namespace import Namespace
 
@@ -175,13 +176,17 @@ class ClockWatch:
     """The clocks of all nodes. The service goes by that of the first, `clock`."""
 
     def __init__(self, shards: Shards, clock: ServerClock) -> None:
-        first, *others = dict.fromkeys(shard.link for shard in shards)
-        self._nodes = [(first, clock), *((link, ServerClock(clock.ours)) for link in others)]
+        # Each link once, by the first of its shards.
+        by_link: dict[Link, Shard] = {}
+        for shard in shards:
+            by_link.setdefault(shard.link, shard)
+        first, *others = by_link.values()
+        self._nodes = [(first, clock), *((shard, ServerClock(clock.ours)) for shard in others)]
         self._told = 0
 
     async def check(self) -> None:
         """Ask every node once, and warn when clocks came to differ. Raises StoreUnavailable when none answers."""
-        asked = [clock.check(partial(link.execute, "TIME")) for link, clock in self._nodes]
+        asked = [clock.check(partial(shard.link.execute, "TIME")) for shard, clock in self._nodes]
         errors = [error for error in await asyncio.gather(*asked, return_exceptions=True) if error is not None]
         if len(errors) == len(self._nodes):
             # Taken out: it has this frame, and held by it would be garbage, four times a second.
@@ -204,6 +209,10 @@ class ClockWatch:
         return self._difference() if self.seconds_apart >= SECONDS_TOO_FAR_APART else ""
 
     def _difference(self) -> str:
-        if len(self._nodes) > 1:
-            return f"the clocks of Redis' nodes and of this machine are {self.seconds_apart:.1f} s apart: set them"
-        return difference(self._nodes[0][1].seconds_ahead)
+        if len(self._nodes) == 1:
+            return difference(self._nodes[0][1].seconds_ahead)
+        ahead = {shard.index: clock.seconds_ahead for shard, clock in self._nodes}
+        ends = min(ahead, key=ahead.__getitem__), max(ahead, key=ahead.__getitem__)
+        told = ", ".join(f"that of shard {index} {ahead[index]:+.1f} s" for index in dict.fromkeys(ends))
+        apart = f"the clocks of Redis' nodes and of this machine are {self.seconds_apart:.1f} s apart"
+        return f"{apart} (to this one {told}): set them"

@@ -227,10 +227,15 @@ async def test_a_clock_that_differs_is_followed_and_said_once(
 
 
 async def test_nodes_whose_clocks_differ_are_told(link: Saying, namespace: str, clock: Clock) -> None:
-    clock.forward(-60)
-    shards = Shards(namespace, [link, *[Wrapped(link.link.link)] * 15])
-    checks = await Monitor(shards, ServerClock(time.time), MARKS).checks()
-    assert "s apart: set them" in checks["clock"]
+    nodes = [Saying(link.link) for _ in range(3)]
+    for node, ahead in zip(nodes, (0, 40, -50), strict=True):
+        node.time = int(clock()) + ahead
+    shards = Shards(namespace, [nodes[0]] * 5 + [nodes[1]] * 6 + [nodes[2]] * 5)
+    told = (await Monitor(shards, ServerClock(lambda: int(clock())), MARKS).checks())["clock"]
+    assert told == (
+        "the clocks of Redis' nodes and of this machine are 90.0 s apart (to this one that of shard 11 -50.0 s, "
+        "that of shard 5 +40.0 s): set them"
+    )
 
 
 async def test_nodes_that_do_not_answer_are_told_by_their_shards_with_the_reason(link: Saying, namespace: str) -> None:
