@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 VARYING = re.compile(rb'date: [^\r]+|x-request-id: [0-9a-f]+-[0-9a-f]+|"request_id":"[0-9a-f]+-[0-9a-f]+"')
+METRICS = b"GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 GOOD = b"GET /livez HTTP/1.1\r\nHost: a.test\r\n\r\n"
 # Nothing here takes that long, but on a machine that does something else as well.
 PATIENCE_SECONDS = 60

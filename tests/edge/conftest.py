@@ -46,8 +46,9 @@ async def service(make_service: MakeService) -> Service:
     return await make_service(trusted_proxies="127.0.0.1", one_time_issue_per_minute=3)
 
 
-def edge(service: Service, turned: Turned, limits: ConnectionLimits) -> AbstractAsyncContextManager[int]:
-    """Listens as the service does, on the port that this yields."""
+def edge(service: Service, turned: Turned, limits: ConnectionLimits | None = None) -> AbstractAsyncContextManager[int]:
+    """Listens as the service does, on the port that this yields; without limits for any number of connections."""
+    limits = limits or ConnectionLimits(TrustedProxies(), per_address=0)
     return listening(
         service, EdgeProtocol, {"fast_path": service.fast_path, "limits": limits, "deadlines": Deadlines(turned)}
     )
@@ -55,5 +56,5 @@ def edge(service: Service, turned: Turned, limits: ConnectionLimits) -> Abstract
 
 @pytest.fixture
 async def port(service: Service, turned: Turned) -> AsyncIterator[int]:
-    async with edge(service, turned, ConnectionLimits(TrustedProxies(), per_address=0)) as port:
+    async with edge(service, turned) as port:
         yield port

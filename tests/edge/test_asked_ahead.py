@@ -10,7 +10,6 @@ from tests.builders import ADMIN, create, outcome, sign_in
 from tests.conftest import MakeService
 from tests.edge.asking import VARYING, asking
 from tests.edge.conftest import Turned, edge
-from tests.edge.test_callers import NO_LIMITS
 from tests.links import Wrapped
 
 
@@ -72,7 +71,7 @@ async def test_a_token_is_read_in_the_write_of_its_caller_and_not_again(
 ) -> None:
     service, link = await listening_to(make_service)
     made, admin = await create(service, "ci"), await sign_in(service)
-    async with edge(service, turned, NO_LIMITS) as port:
+    async with edge(service, turned) as port:
         link.writes.clear()
         assert b" 200 " in await answered(port, change(admin, made.token.token_id))
     key = b"HGETALL\r\n$%d\r\n" % len(service.stores.shards[0].keys.metadata(made.token.token_id))
@@ -88,7 +87,7 @@ async def test_a_change_that_comes_between_is_seen(
     service, link = await listening_to(make_service)
     made, admin = await create(service, "ci"), await sign_in(service)
     token_id, update = made.token.token_id, service.rules.managed.tokens.update
-    async with edge(service, turned, NO_LIMITS) as port:
+    async with edge(service, turned) as port:
         link.before = lambda: update(token_id, {"description": "changed"}, ADMIN)
         assert b" 200 " in await answered(port, change(admin, token_id))
     token = await service.rules.managed.tokens.get(token_id)
@@ -99,7 +98,7 @@ async def test_of_two_ids_the_one_that_the_body_means_is_changed(make_service: M
     service, _ = await listening_to(make_service)
     meant, other, admin = await create(service, "meant"), await create(service, "other"), await sign_in(service)
     inside = f'{{"metadata":{{"id":"{other.token.token_id}"}},"id":"{meant.token.token_id}"}}'
-    async with edge(service, turned, NO_LIMITS) as port:
+    async with edge(service, turned) as port:
         answer = await answered(port, request(admin, "PATCH", "", inside))
     assert (b" 200 " in answer, f'"id":"{meant.token.token_id}","name":"meant"'.encode() in answer) == (True, True)
     get = service.rules.managed.tokens.get
@@ -113,7 +112,7 @@ async def test_whoever_may_not_change_it_is_told_nothing_of_it(
 ) -> None:
     service, _ = await listening_to(make_service)
     made, reader = await create(service, "ci"), await create(service, "reader", scopes=("tokens:read",))
-    async with edge(service, turned, NO_LIMITS) as port:
+    async with edge(service, turned) as port:
         for secret, status in ((reader.secret, b" 403 "), ("A" * 64, b" 401 ")):
             answers = [await answered(port, change(secret, one)) for one in (made.token.token_id, 16 * "0")]
             there, nowhere = (VARYING.sub(b"~", answer) for answer in answers)

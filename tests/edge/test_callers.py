@@ -6,19 +6,14 @@ from typing import Any
 
 import pytest
 
-from service.api.http.proxies import TrustedProxies
 from service.app import Service
-from service.edge.limits import ConnectionLimits
 from service.errors import StoreUnavailable
 from tests.builders import create, sign_in
 from tests.conftest import MakeService
-from tests.edge.asking import PATIENCE_SECONDS, first, until_closed
+from tests.edge.asking import METRICS, PATIENCE_SECONDS, first, until_closed
 from tests.edge.conftest import Turned, edge
-from tests.edge.test_session_check import Saying
-from tests.links import Wrapped
+from tests.links import Saying, Wrapped
 
-NO_LIMITS = ConnectionLimits(TrustedProxies(), per_address=0)
-METRICS = b"GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 COUNTED = b'tokens_http_requests_total{method="POST",route="/api/admin/tokens",status='
 
 
@@ -34,7 +29,7 @@ async def test_a_store_that_is_away_is_asked_once_for_a_caller(make_service: Mak
     service = await make_service(background=False, wrap=Saying)
     link = service.stores.shards[0].link
     link.reply = StoreUnavailable("away")
-    async with edge(service, turned, NO_LIMITS) as port:
+    async with edge(service, turned) as port:
         # Asked again, by the ordinary way, it would say that nobody has this token.
         answer = await first(port, creating("A" * 64))
     assert (answer[9:12], b"\r\nretry-after: 1\r\n" in answer) == (b"503", True)
@@ -56,7 +51,7 @@ async def test_nothing_is_created_for_a_client_that_left_before_it_was_known(
 ) -> None:
     service = await make_service(background=False, wrap=Leaving)
     secret = await sign_in(service)
-    async with edge(service, turned, NO_LIMITS) as port, asyncio.timeout(PATIENCE_SECONDS):
+    async with edge(service, turned) as port, asyncio.timeout(PATIENCE_SECONDS):
         _, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(creating(secret.decode()))
         while COUNTED not in (counted := await until_closed(port, METRICS)):

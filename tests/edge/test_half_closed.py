@@ -11,9 +11,9 @@ from service.app import Service
 from service.edge.reading import ReadingProtocol
 from tests.builders import create, sign_in
 from tests.conftest import MakeService
-from tests.edge.asking import PATIENCE_SECONDS, asking, until_closed
+from tests.edge.asking import METRICS, PATIENCE_SECONDS, asking, until_closed
 from tests.edge.conftest import Turned, edge
-from tests.edge.test_callers import COUNTED, METRICS, NO_LIMITS, creating
+from tests.edge.test_callers import COUNTED, creating
 from tests.links import Wrapped
 
 
@@ -107,7 +107,7 @@ async def test_nothing_is_created_where_the_client_may_have_left(
 ) -> None:
     service = await make_service(wrap=Late, background=False)
     secret = await sign_in(service)
-    async with edge(service, turned, NO_LIMITS) as port, asyncio.timeout(PATIENCE_SECONDS):
+    async with edge(service, turned) as port, asyncio.timeout(PATIENCE_SECONDS):
         assert await half_closed(port, creating(secret.decode()) + behind) == b""
         while COUNTED not in (counted := await until_closed(port, METRICS)):
             pass

@@ -14,12 +14,11 @@ from service.edge.protocol import EdgeProtocol
 from service.errors import StoreUnavailable
 from tests.builders import ADMIN, sign_in
 from tests.conftest import PASSWORD
-from tests.edge.asking import GOOD, PATIENCE_SECONDS, asking, first, send, taken, until_closed
+from tests.edge.asking import GOOD, METRICS, PATIENCE_SECONDS, asking, first, send, taken, until_closed
 from tests.edge.conftest import Turned
 from tests.listening import listening
 
 SIGN_IN = b"POST /api/token HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 5242880\r\n\r\n"
-METRICS = b"GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 
 INVALID = {
     "no host": b"GET /livez HTTP/1.1\r\n\r\n",

@@ -10,10 +10,10 @@ from service.edge.operations import BearerCycle, CreateCycle, RevokeCycle
 from service.edge.reading import ReadingProtocol
 from tests.builders import create, sign_in
 from tests.conftest import MakeService
-from tests.edge.asking import GOOD, PATIENCE_SECONDS, until_closed
+from tests.edge.asking import GOOD, METRICS, PATIENCE_SECONDS, until_closed
 from tests.edge.asking import first as first_head
 from tests.edge.conftest import Turned, edge
-from tests.edge.test_callers import COUNTED, METRICS, NO_LIMITS
+from tests.edge.test_callers import COUNTED
 from tests.edge.test_half_closed import Late, half_closed
 
 
@@ -55,7 +55,7 @@ async def test_a_head_that_came_before_is_not_parsed_again_and_each_body_is_answ
     monkeypatch.setattr(ReadingProtocol, "data_received", watched)
     secret, issuer = (await sign_in(service)).decode(), (await create(service, "a0", scopes=("one-time:issue",))).secret
     first, long, others = creating(secret, "a1"), creating(secret, "longer"), creating(issuer, "a1")
-    async with edge(service, turned, NO_LIMITS) as port:
+    async with edge(service, turned) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
 
         async def told(sent: bytes) -> bytes:
@@ -104,7 +104,7 @@ async def test_nothing_is_created_behind_a_known_head_where_the_client_may_have_
     named = {b"host": b"a", b"authorization": b"Bearer " + secret.encode()}
     head = Head(CreateCycle, b"/api/admin/tokens", named, {}, head_only=False)
     service.fast_path.heads_of_operations.keep(asked, head, asked.partition(b"\r\n\r\n")[2])
-    async with edge(service, turned, NO_LIMITS) as port, asyncio.timeout(PATIENCE_SECONDS):
+    async with edge(service, turned) as port, asyncio.timeout(PATIENCE_SECONDS):
         assert await half_closed(port, asked) == b""
         while COUNTED not in (counted := await until_closed(port, METRICS)):
             pass
@@ -167,7 +167,7 @@ async def test_a_fault_of_ours_ends_the_connection_and_is_logged(
     service = await make_service(background=False)
     secret = (await sign_in(service)).decode()
     monkeypatch.setattr(BearerCycle, "_answer", None)
-    async with edge(service, turned, NO_LIMITS) as port:
+    async with edge(service, turned) as port:
         assert await until_closed(port, creating(secret, "a1")) == b""
     assert [record.exc_info is not None for record in caplog.records if record.name == "uvicorn.error"] == [True]
 
@@ -186,7 +186,7 @@ async def test_a_long_list_is_sent_in_pieces_and_the_request_behind_it_is_answer
     for number in range(10):
         await create(service, f"token {number}")
     listing = f"GET /api/admin/tokens?limit=10 HTTP/1.1\r\nHost: a\r\nX-Request-Id: r-1\r\nAuthorization: Bearer {secret}\r\n\r\n"
-    async with edge(service, turned, NO_LIMITS) as port:
+    async with edge(service, turned) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(listing.encode())
         whole = await answer(reader)

@@ -5,8 +5,6 @@ from typing import Any
 
 import pytest
 
-from service.api.http.proxies import TrustedProxies
-from service.edge.limits import ConnectionLimits
 from service.errors import StoreUnavailable
 from tests.conftest import MakeService
 from tests.edge.asking import first
@@ -14,7 +12,6 @@ from tests.edge.conftest import Turned, edge
 from tests.links import Wrapped
 
 ASKED = b"GET /api-v1/fastertokengenerator.php HTTP/1.1\r\nHost: a.test\r\n\r\n"
-NO_LIMITS = ConnectionLimits(TrustedProxies(), per_address=0)
 
 
 async def test_an_address_gets_so_many_tokens_a_minute(port: int) -> None:
@@ -27,7 +24,7 @@ async def test_where_only_known_callers_are_issued_tokens_nobody_else_is(
     make_service: MakeService, turned: Turned
 ) -> None:
     service = await make_service(one_time_issue="authenticated")
-    async with edge(service, turned, NO_LIMITS) as port:
+    async with edge(service, turned) as port:
         assert (await first(port, ASKED))[9:12] == b"401"
 
 
@@ -52,5 +49,5 @@ async def test_what_was_not_recorded_is_asked_for_again_and_fails_in_the_generat
     service = await make_service(background=False, wrap=Failing)
     link = service.stores.shards[0].link
     link.away = away
-    async with edge(service, turned, NO_LIMITS) as port:
+    async with edge(service, turned) as port:
         assert (await first(port, ASKED))[9:12] == status

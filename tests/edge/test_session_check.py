@@ -1,26 +1,14 @@
 """What the reply of Redis to a session check means: only "there is none" is a no."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from service.api.http.proxies import TrustedProxies
-from service.edge.limits import ConnectionLimits
 from service.errors import StoreUnavailable
 from tests.conftest import MakeService
 from tests.edge.asking import asking
 from tests.edge.conftest import Turned, edge
-from tests.links import Wrapped
-
-
-class Saying(Wrapped):
-    """A link that gives this reply to whatever the fast path asks."""
-
-    reply: Any = None
-
-    def submit(self, command: bytes, answer: Callable[[Any], None], *, retry: bool = False) -> None:
-        self.link.submit(command, lambda _: answer(self.reply), retry=retry)
+from tests.links import Saying
 
 
 @pytest.mark.parametrize(
@@ -42,8 +30,7 @@ async def test_what_is_no_reply_of_a_lookup_is_neither_yes_nor_no(
     link = service.stores.shards[0].link
     link.reply = reply
     request = b"GET /api/token HTTP/1.1\r\nHost: a\r\nX-Token: " + b"A" * 64 + b"\r\n\r\n"
-    limits = ConnectionLimits(TrustedProxies(), per_address=0)
-    async with edge(service, turned, limits) as port, asking(port, request) as (reader, _):
+    async with edge(service, turned) as port, asking(port, request) as (reader, _):
         head, found = await reader.readuntil(b"\r\n\r\n"), await reader.readuntil(b"}")
     assert (head[9:12], body in found) == (status, True), (head, found)
     assert (b"retry-after: 1" in head) is (status == b"503")
