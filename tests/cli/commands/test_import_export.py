@@ -316,6 +316,22 @@ def test_what_is_no_csv_is_named_by_its_line(stub: Stub, run: Run) -> None:
     stub.on("POST", IMPORT, {"imported": 1, "byDigest": 0, "shortened": 0, "skipped": []})
     result = run("import", "-", "--csv", stdin=f"name,secret\na,{'s' * 20}\nb,{'s' * 200_000}\n")
     assert (result.exit_code, "line 3 is no CSV" in result.stderr, stub.asked) == (1, True, [])
+    result = run("import", "-", "--csv", stdin='name,secret\na,"b\nc,d\n')
+    assert (result.exit_code, "is no CSV: unexpected end of data" in result.stderr, stub.asked) == (1, True, [])
+
+
+def test_two_columns_of_one_name_are_refused_and_unnamed_ones_are_not(stub: Stub, run: Run) -> None:
+    stub.on("POST", IMPORT, {"imported": 1, "byDigest": 0, "shortened": 0, "skipped": []})
+    result = run("import", "-", "--csv", stdin="name,secret,secret\na,b,c\n")
+    assert (result.stderr, stub.asked) == ("token-service: two columns are called secret: which one is meant?\n", [])
+    assert run("import", "-", "--csv", stdin="name,secret,,\na,b,,\n").exit_code == 0
+    assert json.loads(stub.asked[0].body) == {"name": "a", "secret": "b"}
+
+
+@pytest.mark.parametrize("number", ["--5", "9" * 5000, "-", "\u0665"])
+def test_what_is_no_number_is_left_for_the_service_to_refuse(number: str) -> None:
+    ((_, line),) = rows_of(BytesIO(f"name,expiresAt\na,{number}\n".encode()))
+    assert json.loads(line or b"") == {"name": "a", "expiresAt": number}
 
 
 def test_whoever_stops_an_import_is_told_how_to_go_on(stub: Stub, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

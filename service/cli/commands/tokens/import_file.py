@@ -2,11 +2,13 @@
 
 import csv
 import json
+import re
 from collections.abc import Iterable, Iterator
 from io import TextIOWrapper
 from typing import Any, BinaryIO, NamedTuple
 
 from service.cli.failure import Failure
+from service.cli.terminal.output import printable
 
 # What the service takes in one request: BULK_BYTES in api/http/bodies.py.
 MOST_BYTES = 1024 * 1024
@@ -63,8 +65,12 @@ def rows_of(file: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
     # Spreadsheets put a byte order mark before the first heading.
     text = TextIOWrapper(file, encoding="utf-8-sig", newline="")
     # A name that the service refuses, so that a row with too many fields is told and not cut short.
-    reader = csv.DictReader(text, restkey="more columns than the heading has", restval="")
+    # Strict: a quote that is not closed would make one field of all that follows.
+    reader = csv.DictReader(text, restkey="more columns than the heading has", restval="", strict=True)
     try:
+        named = [name for name in reader.fieldnames or () if name]
+        if twice := next((name for name in named if named.count(name) > 1), ""):
+            raise Failure(f"two columns are called {printable(twice)}: which one is meant?")
         for row in reader:
             members = {name: _value(name, field) for name, field in row.items() if field or name == "expiresAt"}
             line = json.dumps(members).encode() + b"\n"
@@ -89,6 +95,6 @@ def _value(name: str, field: Any) -> Any:
     if name in ("isActive", "secretIsClear"):
         return _SWITCH.get(field.lower(), field)
     # With a sign, because some systems write -1 for never.
-    if name in ("maxUses", "expiresAt", "createdAt", "lastUsedAt") and field.lstrip("-").isdecimal():
+    if name in ("maxUses", "expiresAt", "createdAt", "lastUsedAt") and re.fullmatch(r"-?[0-9]{1,19}", field):
         return int(field)
     return field
