@@ -367,6 +367,12 @@ async def test_entries_whose_checkpoint_is_gone_are_told_as_such(make_service: M
     for gone in (0, 1):
         await put(shard, key, kept[:gone] + kept[gone + 1 :])
         assert "checkpoint_missing" in await faults(service)
+    # What it spoke for is read all the same.
+    entries = await read(shard, shard.keys.changes)
+    entries[5][1][1] = entries[5][1][1].replace(b"user", b"User")
+    await put(shard, shard.keys.changes, entries)
+    report = await service.rules.audit.verification.verify()
+    assert (report.entries, [fault.fault for fault in report.faults]) == (12, ["changed", "checkpoint_missing"])
 
 
 async def test_a_beginning_that_another_end_was_written_behind_is_found(make_service: MakeService) -> None:
