@@ -65,6 +65,9 @@ async def test_five_wrong_passwords_for_an_account_are_checked_from_wherever_the
     told = [entry for entry in await audit(still) if entry.action == "login.throttled"]
     assert len(told) == MOST_ADDRESSES + 1
     assert sum((entry.after or {"count": 1})["count"] for entry in told) == 55
+    counted = (await still.metrics.render(""))[0].decode()
+    assert 'tokens_login_total{outcome="failed"} 5.0' in counted
+    assert 'tokens_login_total{outcome="throttled"} 55.0' in counted
 
 
 async def test_twenty_wrong_passwords_of_an_address_are_checked_for_whatever_account(

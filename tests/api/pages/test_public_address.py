@@ -13,12 +13,12 @@ METADATA = "/.well-known/oauth-authorization-server"
 SESSION = "/dashboard/session"
 
 
-def asking(service: Any, url: str, *, peer: str = "192.0.2.7") -> httpx2.AsyncClient:
+def asking(service: Any, url: str, *, peer: str = "192.0.2.7", socket: Any = ("127.0.0.1", 80)) -> httpx2.AsyncClient:
     """A client that reaches the service under this address, or a proxy that does."""
 
     async def listening(scope: Any, receive: Any, send: Any) -> None:
         # Wherever the URL points, the connection came to this address.
-        await service.application({**scope, "server": ("127.0.0.1", 80)}, receive, send)
+        await service.application({**scope, "server": socket}, receive, send)
 
     return httpx2.AsyncClient(transport=httpx2.ASGITransport(app=listening, client=(peer, 1)), base_url=url)
 
@@ -242,6 +242,14 @@ async def test_pages_and_documents_lie_below_the_path_whether_a_proxy_takes_it_o
             assert document["servers"] == [{"url": "https://example.com/a/tokens"}]
             assert (await client.get(f"{before}/validate")).status_code == 401
         assert (await client.get("/a/tokensdashboard/")).status_code == 404
+
+
+@pytest.mark.parametrize("socket", [None, ("/run/http.sock", None)])
+async def test_behind_a_unix_socket_a_name_that_may_be_made_up_reaches_no_url(
+    make_service: MakeService, socket: Any
+) -> None:
+    async with asking(await make_service(), "http://foreign.test", socket=socket) as client:
+        assert (await client.get(METADATA)).json()["issuer"] == "http://localhost"
 
 
 async def test_the_metadata_of_an_issuer_with_a_path_lies_before_that_path_too(make_service: MakeService) -> None:
