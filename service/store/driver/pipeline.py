@@ -210,6 +210,7 @@ class Pipeline:
         """A connection ended by itself: what is idempotent is asked once more, ahead of what waits."""
         if replies is self._replies:
             self._replies = self._writer = None
+            self._outage.forget_end()
         lost = list(replies.waiting)
         replies.waiting.clear()
         if lost:

@@ -101,6 +101,24 @@ async def test_it_is_told_as_such_and_used_when_it_is_done(
     assert caplog.messages == [f"Redis must not be asked: {told}", "Redis answers again"]
 
 
+async def test_one_that_is_lost_before_it_was_well_does_not_answer_again(
+    server: Server, pipeline: Pipeline, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.store.driver.causes._WELL_AFTER_SECONDS", 60)
+    server.says = LOADING
+    assert not await answers(pipeline)
+    server.says = b""
+    await until(lambda: answers(pipeline))
+    end = pipeline._outage._end
+    assert end is not None
+    assert not end.cancelled()
+    assert pipeline._replies is not None
+    pipeline._replies.transport.abort()
+    await until(lambda: not pipeline.up)
+    assert end.cancelled()
+    assert len(caplog.messages) == 1
+
+
 @STATES
 async def test_one_that_is_so_anew_under_an_open_connection_is_noticed(
     server: Server, pipeline: Pipeline, says: bytes, told: str
