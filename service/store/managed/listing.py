@@ -135,8 +135,11 @@ class Listing:
     async def _batches(self, query: Query, now: float) -> AsyncIterator[list[Record]]:
         asked = msgspec.structs.replace(query, text="")
         async for rows in ahead(self._everywhere(query, now)):
-            for start in range(0, len(rows), _ALL_AT_ONCE):
-                part = rows[start : start + _ALL_AT_ONCE]
+            left = rows
+            while left:
+                # Of long ones few: whoever takes an export slowly holds two such parts.
+                at_once = min(_ALL_AT_ONCE, self._tokens.batch.count)
+                part, left = left[:at_once], left[at_once:]
                 admitted = partial(self._admitted, query, part, asked, now)
                 # Held by nothing else here: whoever works on the list may take them out of it one by one.
                 yield [record for _, record in await patiently(admitted)]

@@ -66,7 +66,7 @@ class ManagedStore:
         self._read = partial(self._many.read_whole, key_of=Keys.metadata)
         self.ahead = partial(self._many.begin, key_of=Keys.metadata)
         self._decoded = records.Remembered(records.decode)
-        self._batch = BatchSize(_MOST, first=_MOST)
+        self.batch = BatchSize(_MOST, first=_MOST)
         # Without `retry`: asked again after a lost reply they would find what the first try wrote, and refuse it.
         self._create = Script("create_tokens")
         self._update = Script("rotate_or_update_token")
@@ -124,11 +124,11 @@ class ManagedStore:
 
     async def get_many(self, token_ids: Sequence[str]) -> list[Record | None]:
         """Records in the order of the ids, in one round trip; more where they are long."""
-        return await self._batch.made_of(token_ids, self._read, records.decode)
+        return await self.batch.made_of(token_ids, self._read, records.decode)
 
     async def get_again(self, token_ids: Sequence[str]) -> list[Record | None]:
         """The same for a page, which is asked for again and again: what was decoded lately need not be once more."""
-        return await self._batch.made_of(token_ids, self._read, self._decoded.of)
+        return await self.batch.made_of(token_ids, self._read, self._decoded.of)
 
     async def matching(self, token_ids: Sequence[str], wanted: Sequence[Condition]) -> list[bool]:
         """Which records meet these conditions, or may: what meets them is to be read, and evaluated by its record."""

@@ -430,6 +430,20 @@ async def test_a_token_used_again_moves_in_the_list_by_last_use(still: Service, 
     assert [token.name for token in tokens] == ["one", "two", "never"]
 
 
+async def test_of_everything_few_long_records_are_held_at_once(
+    make_service: MakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.store.batch_size._BATCH_BYTES", 2000)
+    service = await make_service(background=False)
+    for number in range(12):
+        await create(service, f"token {number}", metadata={"long": 250 * "x"})
+    everything = service.rules.managed.queries.everything
+    assert sum([len(records) async for records in everything(Query())]) == 12
+    # How long they are is known by then.
+    held = [len(records) async for records in everything(Query())]
+    assert (sum(held), max(held) <= 6) == (12, True)
+
+
 async def test_records_that_are_taken_out_of_a_list_of_everything_are_let_go(still: Service) -> None:
     """Else megabytes go in one step, once the next ones were read."""
     await create_many(still, *[f"token {number}" for number in range(3)])
