@@ -23,9 +23,10 @@ for first = 8, #KEYS, 6 do
   local older_record, older_until, older_word_until, used_at, row, entry, seal, count = unpack(ARGV, at + 10, at + 17)
   local holder = #name > 1 and redis.call('ZRANGEBYLEX', names, '[' .. name, '(' .. name .. 'g', 'LIMIT', 0, 1)[1]
   local reply, fields = holder and string.sub(holder, #name + 1) or id, at + 18
-  if redis.pcall('HEXISTS', metadata, '@digest') ~= 0 then reply = -1
-  elseif redis.call('EXISTS', credential, reason, older) > 0 then reply = -2
-  elseif name == '\0' and redis.call('EXISTS', metadata) == 0 then reply = -3
+  local met = redis.call('EXISTS', credential, reason, older, metadata) > 0 -- mostly none of them
+  if met and redis.pcall('HEXISTS', metadata, '@digest') ~= 0 then reply = -1
+  elseif met and redis.call('EXISTS', credential, reason, older) > 0 then reply = -2
+  elseif name == '\0' and not met then reply = -3
   elseif reply == id then
     redis.call('XADD', events, 'MAXLEN', '~', keep, '*', 'e', entry, 's', seal)
     if #name < 2 then redis.call('DEL', metadata) end -- it was announced
