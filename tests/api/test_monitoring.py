@@ -1,5 +1,6 @@
 """Prometheus' view: the exposition passes its own checks, and the alerts ring when they should and not before."""
 
+import asyncio
 import json
 import re
 import shutil
@@ -9,8 +10,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from service.app import Service
 from tests.api.running import ROOT, Lifespan, wait_until
 from tests.api.wire import Client
+from tests.asgi import Person
+from tests.builders import ADMIN
 
 FOLDER = ROOT / "deploy" / "monitoring"
 
@@ -29,6 +33,15 @@ def test_the_exposition_passes_promtools_check(one_process: Lifespan) -> None:
     client.get("/validate")
     checked = promtool("check", "metrics", text=client.get("/metrics").body.decode())
     assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")
+
+
+async def test_what_pages_by_gauges_is_told_at_the_scrape(still: Service) -> None:
+    """That a copy was put back, and that Redis does not say what it is set to."""
+    await asyncio.gather(*[still.rules.audit.log.write("export.made", ADMIN, f"user {number}") for number in range(5)])
+    await still.rules.audit.checkpoints.seal()
+    still.stores.monitor.unknown = ("version", "eviction")
+    told = (await Person(still).get("/metrics")).body.splitlines()
+    assert {b"tokens_audit_sealed 5.0", b"tokens_checks_unknown 2.0"} <= set(told)
 
 
 @pytest.mark.slow

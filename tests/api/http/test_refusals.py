@@ -1,5 +1,6 @@
 """Every operation refuses: a wrong scope, a wrong role, what cannot be read, what is too large, and without Redis."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -124,7 +125,9 @@ def test_readiness_says_what_is_missing_and_the_metrics_that_redis_is_down(deser
     body = deserted.get("/readyz").json()
     assert body["status"] == "not_ready"
     assert [check["name"] for check in body["checks"] if check["status"] == "failed"] == ["redis"]
-    assert b"\ntokens_redis_up 0.0\n" in deserted.get("/metrics").body
+    told = deserted.get("/metrics").body
+    assert b"\ntokens_redis_up 0.0\n" in told
+    assert re.search(rb'\ntokens_redis_errors_total\{error="\w+"\} [1-9]', told)
 
 
 def test_what_can_be_refused_without_redis_is(deserted: Client) -> None:
