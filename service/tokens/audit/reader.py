@@ -37,7 +37,8 @@ class Position(msgspec.Struct, frozen=True, order=True):
     def read(cls, text: str) -> Position:
         """The position of an entry's public id. Raises ValueError."""
         found = re.fullmatch(POSITION, text)
-        if found is None:
+        # Redis has no entry 0-0, and refuses to read what stands before it.
+        if found is None or not (int(found[1]) or int(found[2])):
             raise ValueError(f"{text!r} is no entry's id")
         milliseconds, number, shard, stream = found.groups()
         return cls(int(milliseconds), int(number), int(shard), Stream(stream))

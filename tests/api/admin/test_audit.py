@@ -67,6 +67,7 @@ async def test_filters_by_time_and_text(admin: Person) -> None:
         {"limit": 201},
         {"cursor": "x"},
         {"cursor": "1-2"},
+        {"cursor": "0-0.0"},
         {"from": "yesterday"},
         {"to": ""},
         {"to": "2026-01-01"},
