@@ -76,6 +76,8 @@ class Sentinels:
             self._primary = max(named).address
             return self._primary
         errors = [one for one in said if isinstance(one, Exception)]
+        # Beside the address, which is none of those that an operator knows of Redis.
+        errors[0].add_note("a sentinel")
         raise next((error for error in errors if isinstance(error, NotPrimary)), errors[0])
 
     async def _ask_one(self, address: Address) -> Named | Exception:
