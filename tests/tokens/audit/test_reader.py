@@ -117,6 +117,10 @@ async def test_filters_find_exactly_what_they_name(service: Service, clock: Cloc
     assert await targets(target=first) == [first]
     assert await targets(since=hour_ago) == [second]
     assert await targets(until=hour_ago) == [first]
+    # Of the second that `since` names, not of the one that `until` does: so periods meet.
+    (event,) = await listed(service, target=second)
+    assert await targets(since=event.entry.at) == [second]
+    assert await targets(until=event.entry.at) == [first]
     assert await targets(text="zÜRICH") == [first]
     assert await targets(text="r-77") == [second]
     assert await targets(text="198.51") == [second]
