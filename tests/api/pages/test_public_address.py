@@ -153,6 +153,22 @@ async def test_a_page_of_ours_signs_in_stays_signed_in_and_signs_out(
         )
 
 
+async def test_the_cookie_changes_nothing_for_a_page_of_somebody_else(make_service: MakeService) -> None:
+    url = "http://localhost:8080"
+    own = {"Origin": url, "X-Requested-With": "tokens-dashboard"}
+    async with asking(await make_service(background=False), url) as client:
+        await client.post(SESSION, json={"username": "admin", "password": PASSWORD}, headers=own)
+        for headers, status in (
+            ({}, 403),
+            ({"Origin": url}, 403),
+            ({**own, "Origin": "https://evil.test"}, 403),
+            ({**own, "Sec-Fetch-Site": "same-site"}, 403),
+            (own, 201),
+        ):
+            made = await client.post("/api/admin/tokens", json={"name": "t", "duration": "7days"}, headers=headers)
+            assert made.status_code == status, headers
+
+
 @pytest.mark.parametrize(
     ("settings", "url", "headers", "said"),
     [
