@@ -141,6 +141,24 @@ async def test_what_was_counted_is_read_and_put_away_though_whoever_began_the_ho
     assert [len((await record(service, one)).last_hour.split(",")) for one in ids] == [4, 12]
 
 
+async def test_hours_that_were_left_in_the_record_are_put_away_the_oldest_first(make_service: MakeService) -> None:
+    """The list of a later one takes the place of that of an earlier one, eight lists or sixteen before, not it that."""
+    service = await make_service(background=False, wrap=Interrupted)
+    link, store = service.stores.shards[0].link, UsageStore(service.stores.shards)
+    token_id = (await create(service, "ci")).token.token_id
+    await store.add([use(token_id)], NOW - HOUR - 16 * 7 * DAY)
+    link.before["put_hours_away"] = StoreUnavailable("cut off")
+    with pytest.raises(StoreUnavailable):
+        await store.add([use(token_id)], NOW - HOUR)
+    link.before.clear()
+    await store.add([use(token_id)], NOW)
+    assert (await series(service, token_id, NOW, 1, DAY))[0] == Count(TODAY, 6, 2)
+    assert await series(service, token_id, NOW, 2, HOUR) == [
+        Count(NOW // HOUR * HOUR - HOUR, 3, 1),
+        Count(NOW // HOUR * HOUR, 3, 1),
+    ]
+
+
 async def test_an_hour_that_is_put_away_between_two_reads_is_counted_once(still: Service, store: UsageStore) -> None:
     token_id = (await create(still, "ci")).token.token_id
     await store.add([use(token_id)], NOW)

@@ -22,7 +22,10 @@ for place = 1, #KEYS, 2 do
   if over then redis.call('HSET', metadata, '@last_hour', newest) end
   -- Nothing can be added where somebody else keeps something.
   if over and type(redis.pcall('HLEN', usage)) == 'number' then
-    for hour, allowed, denied in string.gmatch(over, '(%d+),(%d+),(%d+),%d+') do
+    local hours = {}
+    for hour in string.gmatch(over, '%d+,%d+,%d+,%d+') do table.insert(hours, 1, hour) end
+    for _, each in ipairs(hours) do -- the oldest first, whose list gives way to that of a later one
+      local hour, allowed, denied = string.match(each, '(%d+),(%d+),(%d+)')
       for sign, count in pairs({a = allowed, d = denied}) do
         if count ~= '0' then
           add(usage, sign, 8, hour, count)
