@@ -75,7 +75,7 @@ class Monitor:
         if "role" not in inspection.faults:  # a node of a cluster may not hold these keys
             await self._check_namespace()
         faults = (*inspection.faults.values(), self.namespace.shard_fault, self.namespace.key_fault)
-        self.usable = not any(faults)
+        self.usable = not (self._away or any(faults))
         self._say(dict.fromkeys(filter(None, (*faults, *inspection.warnings, self.namespace.reset_fault))))
         return inspection
 
