@@ -118,7 +118,8 @@ def redis(folder: Path, *more: str) -> Iterator[Server]:
     port = held_port()
     program = find_server(os.environ.get("TOKENS_REDIS_BIN", "")).path
     command = [program, "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder), "--save", ""]
-    command += ["--appendonly", "yes", "--appendfsync", "everysec", "--maxmemory-policy", "noeviction", *more]
+    command += ["--appendonly", "yes", "--appendfsync", "everysec", "--maxmemory-policy", "noeviction"]
+    command += ["--hz", "100", *more]
     with running("Redis", command, port=port, cores=machine.LOAD_CORES, log=folder / "redis.log") as server:
         yield server
 

@@ -142,6 +142,8 @@ def test_only_a_private_socket_with_durable_settings_is_used(folder: Path) -> No
             "save": "",
             "aof-use-rdb-preamble": "no",
             "maxmemory-policy": "noeviction",
+            "lazyfree-lazy-expire": "yes",
+            "hz": "100",
         }
         assert {name: connection.config_get(name)[name] for name in wanted} == wanted
 
