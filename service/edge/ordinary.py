@@ -157,10 +157,9 @@ class OrdinaryCycle(RequestResponseCycle):
 
 
 def _pieces_of(response: Response) -> list[Any]:
-    if isinstance(response, LongJson):
-        return response.pieces
-    if len(response.body) <= _LONG_BYTES:
-        return [response.body]
-    # With TLS the buffer does not tell of what is written while it is empty.
-    body = memoryview(response.body)
-    return [body[start : start + _LONG_BYTES] for start in range(0, len(body), _LONG_BYTES)]
+    pieces: list[Any] = response.pieces if isinstance(response, LongJson) else [response.body]
+    if len(pieces[0]) > _LONG_BYTES:
+        # With TLS the buffer does not tell of what is written while it is empty.
+        first = memoryview(pieces[0])
+        pieces[:1] = [first[start : start + _LONG_BYTES] for start in range(0, len(first), _LONG_BYTES)]
+    return pieces

@@ -147,15 +147,16 @@ async def test_an_answer_waits_until_its_client_reads_and_is_dropped_when_it_lea
     assert wire.written == []
 
 
-async def test_a_long_body_is_written_as_it_is_and_not_copied_for_each_who_reads_it_slowly() -> None:
+@pytest.mark.parametrize("ending", [[], [b"]", b"}"]])
+async def test_a_long_body_is_written_as_it_is_and_not_copied_for_each_who_reads_it_slowly(ending: list[bytes]) -> None:
     body = bytes(2 * _LONG_BYTES + 1)
-    cycle, wire = cycle_of(Response(body))
+    cycle, wire = cycle_of(LongJson([body, *ending], 200) if ending else Response(body))
     await cycle.run_asgi(None)  # type: ignore[arg-type]
     head, *pieces = wire.written
     assert head.endswith(b"\r\n\r\n")
     # Several, else a transport with TLS would take it all and say that it holds nothing.
-    assert [len(piece) for piece in pieces] == [_LONG_BYTES, _LONG_BYTES, 1]
-    assert all(memoryview(piece).obj is body for piece in pieces)
+    assert [len(piece) for piece in pieces] == [_LONG_BYTES, _LONG_BYTES, 1, *map(len, ending)]
+    assert all(memoryview(piece).obj is body for piece in pieces[:3])
     assert cycle.response_complete
 
 
