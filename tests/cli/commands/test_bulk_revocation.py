@@ -202,14 +202,14 @@ def test_a_slice_that_fails_is_the_last_and_what_was_done_is_said(stub: Stub, ru
 def test_whoever_stops_it_is_told_what_was_done(stub: Stub, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     stub.on("POST", REVOKE, matched(3))
     stub.on("POST", REVOKE, ended("a", remaining=2))
-    send = Client.send
+    ask = Client.ask
 
-    def interrupted(self: Client, method: str, path: str, shape: type[Any], body: dict[str, object]) -> object:
+    def interrupted(self: Client, method: str, path: str, *, body: Any, **how: Any) -> object:
         if "cursor" in body:
             raise KeyboardInterrupt
-        return send(self, method, path, shape, body)
+        return ask(self, method, path, body=body, **how)
 
-    monkeypatch.setattr(Client, "send", interrupted)
+    monkeypatch.setattr(Client, "ask", interrupted)
     result = run("revoke", "--all", "--yes")
     assert result.exit_code != 0
     # Behind the end of the line in which a terminal shows ^C.
