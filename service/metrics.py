@@ -32,7 +32,7 @@ _BACKGROUND = frozenset(
         *("ZADD", "ZREM", "ZREMRANGEBYLEX"),
         # Scripts: of the sweep, the audit log and usage, webhooks, names.
         *("expire_tokens", "mend_token", "purge_token", "tell_expiries", "trim_index"),
-        *("record_usage", "seal_events", "trim_events"),
+        *("put_hours_away", "record_usage", "seal_events", "trim_events"),
         *("announce_expiries", "begin_webhook", "hold_lock", "put_webhook", "read_events", "write_notice"),
         *("announce_tokens", "replace_holder", "void_reservation"),
     )

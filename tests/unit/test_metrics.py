@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from service import counters
 from service.counters import BUCKETS
-from service.metrics import EXPIRY_WINDOWS, NO_KIND, Metrics
+from service.metrics import _BACKGROUND, EXPIRY_WINDOWS, NO_KIND, Metrics
 from service.model import Kind, Outcome, Statistics
 
 
@@ -77,10 +77,16 @@ def test_an_unknown_method_makes_no_series_of_its_own() -> None:
 def test_redis_time_is_told_by_operation() -> None:
     metrics = Metrics()
     metrics.redis_took("consume", 0.002)
-    metrics.redis_took("read_events", 0.5)
-    metrics.redis_took("seal_events", 0.25)
+    for nobody_waits_for in ("read_events", "record_usage", "put_hours_away"):
+        metrics.redis_took(nobody_waits_for, 0.25)
     assert exposed(metrics)["tokens_redis_seconds_sum", "consume"] == 0.002
     assert exposed(metrics)["tokens_redis_seconds_sum", "background"] == 0.75
+
+
+def test_the_scripts_that_nobody_waits_for_are_there() -> None:
+    """What is called otherwise by now would be a series of its own."""
+    named = {name for name in _BACKGROUND if name.islower()}
+    assert named <= {path.stem for path in (Path(__file__).parents[2] / "service/store/lua").iterdir()}
 
 
 def test_the_state_of_redis_is_shown_once_it_is_known() -> None:
