@@ -123,6 +123,16 @@ public class TokenFilter extends HttpFilter {
         }
 
         @Override
+        public int getIntHeader(String name) {
+            return isKept(name) ? super.getIntHeader(name) : -1;
+        }
+
+        @Override
+        public long getDateHeader(String name) {
+            return isKept(name) ? super.getDateHeader(name) : -1;
+        }
+
+        @Override
         public Enumeration<String> getHeaders(String name) {
             return isKept(name) ? super.getHeaders(name) : Collections.emptyEnumeration();
         }

@@ -132,6 +132,8 @@ class Main {
             var token = (TokenFilter.Token) request.getAttribute("token");
             var said = new StringBuilder(request.getHeader("Remote-User") + request.getHeader("X-Token-Id"));
             for (String name : Collections.list(request.getHeaderNames())) said.append(request.getHeader(name));
+            // What a client says there is neither, and an exception to whoever asks for one.
+            said.append(request.getIntHeader("X-Token-Id")).append(request.getDateHeader("X-Token-Id"));
             response.getWriter().printf(
                 "{\\"token\\": {\\"id\\": \\"%s\\", \\"subject\\": \\"%s\\", \\"kind\\": \\"%s\\", \\"name\\": \\"%s\\","
                 + " \\"scopes\\": [%s]}, \\"spoofed\\": %s}",
