@@ -21,7 +21,7 @@ COVERED = {
     "consume_token",
     "count_attempt",
     "create_session",
-    "create_tokens",
+    "create_token",
     "derive_token",
     "end_session",
     "expire_tokens",

@@ -180,7 +180,7 @@ async def test_a_repeat_finishes_what_a_crash_left_undone(make_service: MakeServ
 async def test_a_lost_answer_is_answered_by_a_repeat(make_service: MakeService, shards: int) -> None:
     """The script ran, its reply never came: without a key the client could not know."""
     service = await make_service(shards=shards, background=False, wrap=Interrupted)
-    service.stores.shards[0].link.after["create_tokens"] = [AWAY]
+    service.stores.shards[0].link.after["create_token"] = [AWAY]
     with pytest.raises(StoreUnavailable):
         await again(service)
     repeat = await again(service)

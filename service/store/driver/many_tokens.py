@@ -1,14 +1,11 @@
-"""What belongs to many tokens, each in its shard, read or changed together."""
+"""What belongs to many tokens, each in its shard, read together."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Sequence
-from contextvars import Context, copy_context
-from copy import copy
 from functools import partial
 from itertools import chain
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
-from service.store.driver.confirmation import Doubts, doubt
 from service.store.driver.connection import Link
 from service.store.driver.keys import Keys, shards_of_ids
 from service.store.driver.replies import Reply, WrongType, packed
@@ -19,8 +16,6 @@ _NO_ID = 16 * "\x00"
 T = TypeVar("T")
 G = TypeVar("G", bound=Hashable)
 R = TypeVar("R")
-# What is to be changed, what its asker awaits, and the context of that one, where doubts are told.
-_Asked = tuple[T, asyncio.Future[R], Context]
 KeyOf = Callable[[Keys, str], bytes]
 
 
@@ -124,49 +119,6 @@ def _in_places(
         for place, row in zip(wanted, told, strict=True):
             rows[place] = row or absent
     return rows
-
-
-class Batcher(Generic[G, T, R]):
-    """Changes that are asked for one by one in a turn of the loop, made by one call for all that are of a group."""
-
-    def __init__(self, make: Callable[[G, list[T]], Awaitable[list[R]]], *, most: int) -> None:
-        """`make` is the call, about so many at `most`."""
-        self._make, self._most = make, most
-        self._asked: dict[G, list[_Asked[T, R]]] = {}
-        # Held because the loop keeps its tasks by weak references.
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    def ask(self, group: G, item: T) -> asyncio.Future[R]:
-        """What the call says of this item, or raises. A doubt of it is told to everybody who asked."""
-        loop, asked = asyncio.get_running_loop(), self._asked.get(group)
-        if asked is None or len(asked) == self._most:
-            self._asked[group] = asked = []
-            loop.call_soon(self._begin, group, asked)
-        told: asyncio.Future[R] = loop.create_future()
-        asked.append((item, told, copy_context()))
-        return told
-
-    def _begin(self, group: G, asked: list[_Asked[T, R]]) -> None:
-        # Another list may have begun since, when this one was full.
-        if self._asked.get(group) is asked:
-            del self._asked[group]
-        task = asyncio.get_running_loop().create_task(self._answer(group, asked))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _answer(self, group: G, asked: list[_Asked[T, R]]) -> None:
-        replies: Sequence[R | Exception]
-        with Doubts() as found:
-            try:
-                replies = await self._make(group, [item for item, _, _ in asked])
-            except Exception as fault:  # noqa: BLE001 - each asker raises one of its own
-                replies = [copy(fault) for _ in asked]
-        for (_, told, context), reply in zip(asked, replies, strict=True):
-            for reason in found:
-                context.run(doubt, reason)
-            # Its asker may be gone.
-            if not told.done():
-                told.set_exception(reply) if isinstance(reply, Exception) else told.set_result(reply)
 
 
 async def by_group(

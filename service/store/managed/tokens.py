@@ -15,7 +15,7 @@ from service.store.audit import Entry
 from service.store.batch_size import BatchSize
 from service.store.credentials import Reason
 from service.store.driver.keys import Keys
-from service.store.driver.many_tokens import Ahead, Batcher, ManyTokens, all_of, by_group
+from service.store.driver.many_tokens import Ahead, ManyTokens, by_group
 from service.store.driver.replies import Argument, Reply
 from service.store.driver.scripts import LETTERS, Script
 from service.store.driver.shards import Shard, Shards
@@ -24,7 +24,7 @@ from service.store.managed.names import Names, freed_member, member, name_prefix
 from service.store.managed.query import Condition
 from service.store.managed.records import Record, Retention
 from service.store.managed.search import Blocks, name_row
-from service.store.pacing import STEP, share_turn
+from service.store.pacing import share_turn
 
 # How many records are read at once.
 _MOST = 250
@@ -68,12 +68,10 @@ class ManagedStore:
         self._decoded = records.Remembered(records.decode)
         self.batch = BatchSize(_MOST, first=_MOST)
         # Without `retry`: asked again after a lost reply they would find what the first try wrote, and refuse it.
-        self._create = Script("create_tokens")
+        self._create = Script("create_token")
         self._update = Script("rotate_or_update_token")
         self._deactivate = Script("deactivate_tokens", retry=True)
         self._revoke = Script("revoke_tokens", retry=True)
-        self._new = Batcher(self._create_all, most=STEP)
-        self._ends = Batcher(self._end, most=STEP)
 
     async def create(self, token: ManagedToken, *, seal: str, sealed: bytes, entry: Entry) -> bool:
         """Record a token in the shard of its name, all or nothing; False if the name is taken, or the id known.
@@ -82,37 +80,36 @@ class ManagedStore:
         """
         shard = self._shards.of_name(token.name)
         names, token_id, prefix = shard.keys, token.token_id, name_prefix(token.name)
-        block, fields = self._blocks.key(shard, token_id), records.encode(token, seal=seal)
-        keys = *names.credential_and_reason(token.digest), names.metadata(token_id), block
-        args = (
-            token_id,
-            prefix,
-            prefix + token_id.encode(),
-            name_row(token),
-            token.created_micros,
-            token.expires_at,
-            sealed,
-            self._retention.reason_until(token.expires_at) if self._retention.is_told(token, token.created_at) else "",
-            entry.body,
-            entry.seal,
-            len(fields),
-            *fields,
+        keys = (
+            *names.credential_and_reason(token.digest),
+            names.metadata(token_id),
+            names.on,
+            names.expiry,
+            names.names,
+            names.owner(token.created_by),
+            self._blocks.key(shard, token_id),
+            names.changes,
         )
+        reason_until = self._retention.reason_until(token.expires_at)
         while True:
-            reply = await self._new.ask((shard, names.owner(token.created_by), entry.keep), (keys, args))
+            reply: Reply = await self._create.run(
+                shard.link,
+                keys,
+                token_id,
+                prefix,
+                prefix + token_id.encode(),
+                name_row(token),
+                token.created_micros,
+                token.expires_at,
+                sealed,
+                reason_until if self._retention.is_told(token, token.created_at) else "",
+                *entry,
+                *records.encode(token, seal=seal),
+            )
             if reply == 1:
                 return True
             if reply == token_id.encode() or not await self.names.free_if_void(token.name, reply):
                 return False
-
-    async def _create_all(
-        self, alike: tuple[Shard, bytes, int], new: list[tuple[tuple[Argument, ...], ...]]
-    ) -> list[Reply]:
-        (shard, owner, keep), (keys, args) = alike, zip(*new, strict=True)
-        of_all = shard.keys.on, shard.keys.expiry, shard.keys.names, owner, shard.keys.changes
-        every_key, every_arg = map(chain.from_iterable, (keys, args))
-        made: list[Reply] = await self._create.run(shard.link, (*of_all, *every_key), keep, *every_arg)
-        return made
 
     async def get(self, token_id: str, ahead: Ahead | None = None) -> Record | None:
         """The record of an id, None if there is none; by no round trip if it was asked for `ahead` and came."""
@@ -211,33 +208,36 @@ class ManagedStore:
             *fields,
         )
 
-    async def end(self, ends: Sequence[End], *, insist: bool = False) -> Sequence[int]:
-        """Deactivate or revoke tokens, each with what is derived; what ends in one turn of the loop, by one call.
+    async def end(self, ends: Sequence[End], now: int, *, insist: bool = False) -> list[int]:
+        """Deactivate them all or revoke them all, with what is derived, by one call to each shard.
 
         Of each 1 done, 0 it was already, -1 changed since read, -2 gone. With `insist` only a rotation counts as a
         change, and what did change has no seal then. Works on a full server.
         """
-        shards = [self._shard(one.token.token_id) for one in ends]
-        alike = [(shard, one.ended.revoked_at, insist) for shard, one in zip(shards, ends, strict=True)]
-        done = await all_of(list(map(self._ends.ask, alike, ends)))
-        revoked = [one.token for one, reply in zip(ends, done, strict=True) if reply == 1 and one.ended.revoked_at]
-        elsewhere = [token for token in revoked if self._shards.of_name(token.name) is not self._shard(token.token_id)]
-        if elsewhere:
-            await asyncio.gather(*map(self._free_elsewhere, elsewhere))
+        revokes = partial(self._revoke_in, purge_at=now + self._retention.seconds, insist=insist)
+        await share_turn()
+        end_in = revokes if ends and ends[0].ended.revoked_at else self._deactivate_in
+        return await by_group(ends, lambda one: self._shard(one.token.token_id), end_in)
+
+    async def _deactivate_in(self, shard: Shard, ends: list[End]) -> list[int]:
+        names = shard.keys
+        each, told = zip(*[self._ending(names, one) for one in ends], strict=True)
+        lists = names.on, names.off, names.dead, names.expiry, names.last_uses
+        keys = (*lists, names.changes, *chain.from_iterable(each))
+        keep = ends[0].entry.keep
+        done: list[int] = await self._deactivate.run(shard.removals, keys, keep, *chain.from_iterable(told))
         return done
 
-    async def _end(self, alike: tuple[Shard, int, bool], ends: list[End]) -> list[int]:
-        """Those of a shard, which are revoked at the same second, or switched off where that is 0."""
-        shard, revoked_at, insist = alike
-        names, script, fixed = shard.keys, self._deactivate, [ends[0].entry.keep]
-        lists = [names.on, names.off, names.dead, names.expiry, names.last_uses]
-        keys, args = map(list, zip(*[self._ending(names, one) for one in ends], strict=True))
-        if revoked_at:
-            lists, script = [*names.lists, names.names], self._revoke
-            fixed = [revoked_at, revoked_at + self._retention.seconds, *fixed, int(insist)]
-            args = [(*words, member(one.token), freed_member(one.token)) for words, one in zip(args, ends, strict=True)]
-        of_all = (*lists, names.changes, *chain.from_iterable(keys))
-        done: list[int] = await script.run(shard.removals, of_all, *fixed, *chain.from_iterable(args))
+    async def _revoke_in(self, shard: Shard, ends: list[End], *, purge_at: int, insist: bool) -> list[int]:
+        each, told = zip(*[self._ending(shard.keys, one) for one in ends], strict=True)
+        keys = (*shard.keys.lists, shard.keys.names, shard.keys.changes, *chain.from_iterable(each))
+        args = [(*words, member(one.token), freed_member(one.token)) for one, words in zip(ends, told, strict=True)]
+        fixed = ends[0].ended.revoked_at, purge_at, ends[0].entry.keep, int(insist)
+        done: list[int] = await self._revoke.run(shard.removals, keys, *fixed, *chain.from_iterable(args))
+        revoked = [one.token for one, reply in zip(ends, done, strict=True) if reply == 1]
+        elsewhere = [token for token in revoked if self._shards.of_name(token.name) is not shard]
+        if elsewhere:
+            await asyncio.gather(*map(self._free_elsewhere, elsewhere))
         return done
 
     def _ending(self, names: Keys, one: End) -> tuple[tuple[bytes, ...], tuple[Argument, ...]]:

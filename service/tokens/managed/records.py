@@ -208,7 +208,7 @@ class ManagedRecords:
                 after={"name": token.name, "status": state, **below},
             )
             ends.append(End(token, ended, self._seals.of(ended) if vouch else "", entry))
-        done = await self._store.end(ends, insist=insist)
+        done = await self._store.end(ends, now, insist=insist)
         self._decisions.revoked.inc(Kind.MANAGED, by=done.count(1) if revoked_at else 0)
         return [(reply, one.ended) for reply, one in zip(done, ends, strict=True)]
 

@@ -14,9 +14,7 @@ from service.store.driver.scripts import LETTERS
 from service.store.managed.names import member
 from service.store.managed.records import Remembered, Retention
 from service.store.managed.tokens import End, ManagedStore
-from tests.builders import ADMIN, DAY, all_keys, audit, create, create_many, dump
-from tests.conftest import MakeService
-from tests.links import Recording
+from tests.builders import ADMIN, DAY, all_keys, audit, create, dump
 
 ENTRY = Entry(
     1000, b'{"at":1,"action":"a","actor":"a","target":"t","address":"","channel":"","request_id":""}', "0" * 32
@@ -43,23 +41,6 @@ async def test_a_token_is_read_as_it_was_written(still: Service, store: ManagedS
     assert record is not None
     assert record.token == created.token
     assert len(record.seal) == 32
-
-
-async def test_what_one_creates_in_one_turn_is_one_call(make_service: MakeService) -> None:
-    service = await make_service(background=False, wrap=Recording)
-    store = ManagedStore(service.stores.shards, Retention(30 * DAY))
-    link: Any = service.stores.shards[0].link
-    like = (await create(service, "like these")).token
-    wanted = [("one", "a"), ("like these", "b"), ("two", "c"), ("two", "d"), ("three", "a")]
-    new = [msgspec.structs.replace(like, name=name, token_id="00" + sign * 14) for name, sign in wanted]
-    link.asked.clear()
-    made = await asyncio.gather(*[store.create(token, seal="", sealed=b"x", entry=ENTRY) for token in new])
-    # Not the name that is taken, nor that taken in this very call, nor the id.
-    assert made == [True, False, True, False, False]
-    # One call with four keys of each; those behind it ask whether the holders of these names stand.
-    assert link.asked[0][2] == 5 + 4 * len(new)
-    found = [record and record.token.name for record in await store.get_many([token.token_id for token in new])]
-    assert found == ["one", None, "two", None, "one"]
 
 
 async def test_what_is_asked_for_ahead_serves_that_token_alone_and_once(still: Service, store: ManagedStore) -> None:
@@ -178,7 +159,7 @@ async def test_a_record_of_a_shard_this_namespace_has_not_cannot_be_written(
     token = msgspec.structs.replace((await create(still, "ci")).token, token_id="77" + "0" * 14)
     before = await dump(still)
     with pytest.raises(StoreUnavailable):
-        await store.end([End(token, token, "", ENTRY)])
+        await store.end([End(token, token, "", ENTRY)], 1)
     assert await dump(still) == before
 
 
@@ -201,7 +182,7 @@ async def test_an_end_says_what_it_found(
     token, now = msgspec.structs.replace(created, **change), int(still.clock())
     before = await dump(still)
     ended = msgspec.structs.replace(token, active=False, revoked_at=now if state == "revoked" else 0)
-    assert await store.end([End(token, ended, "ab" * 16, ENTRY)]) == [answer]
+    assert await store.end([End(token, ended, "ab" * 16, ENTRY)], now) == [answer]
     assert (await dump(still) == before) is (answer < 0)
     record = await store.get(created.token_id)
     assert record is not None
@@ -216,26 +197,10 @@ async def test_a_revocation_that_insists_seals_what_did_not_change(
 ) -> None:
     token, now = msgspec.structs.replace((await create(still, "ci")).token, version=version), int(still.clock())
     ended = msgspec.structs.replace(token, active=False, revoked_at=now)
-    assert await store.end([End(token, ended, "ab" * 16, ENTRY)], insist=True) == [1]
+    assert await store.end([End(token, ended, "ab" * 16, ENTRY)], now, insist=True) == [1]
     record = await store.get(token.token_id)
     assert record is not None
     assert (record.seal, record.token.version) == (seal, 2)
-
-
-@pytest.mark.parametrize("state", ["inactive", "revoked"])
-async def test_what_ends_in_one_turn_is_one_call(make_service: MakeService, state: str) -> None:
-    service = await make_service(background=False, wrap=Recording)
-    store, now = ManagedStore(service.stores.shards, Retention(30 * DAY)), int(service.clock())
-    link: Any = service.stores.shards[0].link
-    tokens = [one.token for one in await create_many(service, "one", "over", "two")]
-    await service.rules.managed.tokens.revoke(tokens[1].token_id, ADMIN)
-    ends = [
-        End(token, msgspec.structs.replace(token, active=False, revoked_at=now * (state == "revoked")), "", ENTRY)
-        for token in tokens
-    ]
-    link.asked.clear()
-    assert await asyncio.gather(*[store.end([one]) for one in ends]) == [[1], [0], [1]]
-    assert link.names() == ["EVALSHA"]
 
 
 @pytest.mark.parametrize("state", ["inactive", "revoked"])
@@ -243,7 +208,7 @@ async def test_of_fifty_ends_exactly_one_is_written(still: Service, store: Manag
     token = (await create(still, "ci")).token
     now = int(still.clock())
     ended = msgspec.structs.replace(token, active=False, revoked_at=now if state == "revoked" else 0)
-    asked = [store.end([End(token, ended, "", ENTRY)]) for _ in range(50)]
+    asked = [store.end([End(token, ended, "", ENTRY)], now) for _ in range(50)]
     assert sorted(await asyncio.gather(*asked)) == [[0]] * 49 + [[1]]
     assert len(await audit(still)) == 2
 

@@ -109,7 +109,7 @@ async def test_no_token_is_made_that_could_not_be_told(make_service: MakeService
     """All or nothing: where the stream refuses the entry, there is no token either."""
     service = await make_service(background=False, wrap=Interrupted)
     # What reads by a script is answered on a full server, too.
-    service.stores.shards[0].link.before["create_tokens"] = StoreFull("The token store is full.")
+    service.stores.shards[0].link.before["create_token"] = StoreFull("The token store is full.")
     with pytest.raises(StoreFull):
         await create(service)
     assert (await service.rules.managed.queries.statistics()).total == 0
