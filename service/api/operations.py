@@ -162,8 +162,10 @@ class OperationsApi(OperationGroup, tag="operation"):
 
 
 def _document(operations: Sequence[Operation]) -> bytes:
-    """All but its last brace."""
+    """All but the servers and its last brace."""
     # In the thread, and not at the start: all that it says is in memory only of a process that is asked.
     from service.api.http.openapi import document  # noqa: PLC0415
 
-    return msgspec.json.encode(document(operations))[:-1]
+    described = document(operations)
+    del described["servers"]
+    return msgspec.json.encode(described)[:-1]

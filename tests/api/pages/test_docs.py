@@ -6,6 +6,7 @@ import re
 import threading
 from hashlib import sha256
 from importlib.resources import files
+from typing import Any
 from unittest.mock import Mock
 
 import httpx2
@@ -56,7 +57,7 @@ async def test_what_takes_milliseconds_to_make_is_made_beside_the_loop(
         nonlocal made
         made += 1
         threads.add(threading.current_thread())
-        return {"openapi": "3.1.0"}
+        return {"openapi": "3.1.0", "servers": [{"url": "/"}]}
 
     service = await make_service()
     monkeypatch.setattr("service.api.http.openapi.document", make)
@@ -64,7 +65,8 @@ async def test_what_takes_milliseconds_to_make_is_made_beside_the_loop(
         transport=httpx2.ASGITransport(app=service.application), base_url="http://a.test"
     ) as client:
         told = [await client.get("/openapi.json", headers={"host": host}) for host in ("a", "b")]
-    assert [one.json() for one in told] == 2 * [{"openapi": "3.1.0", "servers": [{"url": "/"}]}]
+    # As text, in which a name that is there twice shows: parsers of YAML, as that of the reference, refuse it.
+    assert [one.text for one in told] == 2 * ['{"openapi":"3.1.0","servers":[{"url":"/"}]}']
     # And only once.
     assert len(threads) == made == 1
     assert threading.current_thread() not in threads
@@ -75,12 +77,18 @@ async def got(service: Service, path: str, *headers: tuple[bytes, bytes]) -> Res
     return await service.application.respond(service.application.call(scope, Mock()))
 
 
+def once_each(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON whose names are each there once: the reference's parser refuses others."""
+    assert len(dict(members)) == len(members)
+    return dict(members)
+
+
 async def test_the_document_is_held_once_however_many_read_it_slowly(service: Service) -> None:
     first, second = [await got(service, "/openapi.json") for _ in range(2)]
     assert isinstance(first, LongJson)
     assert isinstance(second, LongJson)
     assert first.pieces[0] is second.pieces[0]
-    assert json.loads(second.body)["openapi"] == "3.1.0"
+    assert json.loads(second.body, object_pairs_hook=once_each)["openapi"] == "3.1.0"
 
 
 @pytest.mark.parametrize("path", ["/docs/swagger-ui-bundle.js", "/docs/docs.js"])
