@@ -51,7 +51,8 @@ async def turns(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[list[int]]:
 
 
 # At least once for each of twelve: where its record is read, where it is shown, and where it is written, of which eight
-# are an export's piece; where an entry is verified, and where its place is. A log that is taken out is written in the very turns in which it is read.
+# are an export's piece; where an entry is verified, and where its place is. A log that is taken out is written in the
+# very turns in which it is read.
 @pytest.mark.parametrize(
     ("path", "query", "least"),
     [
