@@ -29,12 +29,12 @@ _BACKGROUND = frozenset(
         *("EXISTS", "EXPIRE", "EXPIREAT", "INFO", "SET", "TIME", "UNLINK"),
         *("HDEL", "HGETALL", "HINCRBY", "HSET"),
         *("LPUSH", "LRANGE", "LTRIM", "XADD", "XRANGE", "XREVRANGE"),
-        *("ZADD", "ZREM", "ZREMRANGEBYLEX"),
+        *("ZADD", "ZREM"),
         # Scripts: of the sweep, the audit log and usage, webhooks, names.
         *("expire_tokens", "mend_token", "purge_token", "tell_expiries", "trim_index"),
         *("put_hours_away", "record_usage", "seal_events", "trim_events"),
         *("announce_expiries", "begin_webhook", "hold_lock", "put_webhook", "read_events", "write_notice"),
-        *("announce_tokens", "replace_holder", "void_reservation"),
+        *("announce_tokens", "free_name", "replace_holder", "void_reservation"),
     )
 )
 # Where several workers' counts meet: prometheus-client reads it when it is imported.

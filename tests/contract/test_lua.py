@@ -43,6 +43,7 @@ ONE_KEY = {
     "ZRANK",
     "ZRANGEBYSCORE",
     "ZRANGEBYLEX",
+    "ZREMRANGEBYLEX",
     "ZCOUNT",
     "XADD",
     "XLEN",

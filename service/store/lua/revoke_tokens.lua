@@ -36,11 +36,7 @@ for first = 9, #KEYS, 5 do
     redis.call('ZADD', purges, purge_at, id)
     -- Behind these: it is in one list at least all the time.
     for _, index in ipairs({on, dead, expiries}) do redis.call('ZREM', index, id) end
-    local held = redis.call('ZREM', names, member)
-    if held == 0 then -- while it is asked
-      local asked = redis.call('ZRANGEBYLEX', names, '(' .. member, '(' .. member .. '"')
-      held = asked[1] and redis.call('ZREM', names, unpack(asked)) or 0
-    end
+    local held = redis.call('ZREMRANGEBYLEX', names, '[' .. member, '(' .. member .. '"')
     if held > 0 then redis.call('ZADD', names, 0, freed) end
   end
   replies[#replies + 1], at = reply, at + 10

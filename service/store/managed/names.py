@@ -20,6 +20,7 @@ class Names:
         self._reserve = Script("reserve_name", retry=True)
         self._void = Script("void_reservation", retry=True)
         self._replace_holder = Script("replace_holder", retry=True)
+        self._free = Script("free_name", retry=True)
 
     async def reserve(self, token: ManagedToken) -> bool:
         """Reserve the name of a token that is about to take it; False if another bears it."""
@@ -45,6 +46,11 @@ class Names:
         """Give up the name a token bears in this record."""
         shard = self._shards.of_name(token.name)
         await shard.link.execute("ZREM", shard.keys.names, member(token), retry=True)
+
+    async def free(self, token: ManagedToken) -> None:
+        """Free the name of a revoked token, which is found by it all the same. Works on a full server."""
+        shard = self._shards.of_name(token.name)
+        await self._free.run(shard.link, (shard.keys.names,), member(token), freed_member(token))
 
     async def free_if_void(self, name: str, holder: bytes) -> bool:
         """Free a name unless its holder bears it; True if it may be free then. Four round trips.

@@ -234,10 +234,11 @@ class ManagedStore:
         args = [(*words, member(one.token), freed_member(one.token)) for one, words in zip(ends, told, strict=True)]
         fixed = ends[0].ended.revoked_at, purge_at, ends[0].entry.keep, int(insist)
         done: list[int] = await self._revoke.run(shard.removals, keys, *fixed, *chain.from_iterable(args))
-        revoked = [one.token for one, reply in zip(ends, done, strict=True) if reply == 1]
+        # Also where it was so before: an earlier try may have been cut off here.
+        revoked = [one.token for one, reply in zip(ends, done, strict=True) if reply >= 0]
         elsewhere = [token for token in revoked if self._shards.of_name(token.name) is not shard]
         if elsewhere:
-            await asyncio.gather(*map(self._free_elsewhere, elsewhere))
+            await asyncio.gather(*map(self.names.free, elsewhere))
         return done
 
     def _ending(self, names: Keys, one: End) -> tuple[tuple[bytes, ...], tuple[Argument, ...]]:
@@ -250,15 +251,6 @@ class ManagedStore:
         goes = self._retention.reason_goes(ended)
         sealed = bytes.fromhex(seal)
         return keys, (token_id, digest, token.version, Reason.of(ended).text, goes, sealed, entry.body, entry.seal)
-
-    async def _free_elsewhere(self, token: ManagedToken) -> None:
-        """The name of a revoked token, where that lives in another shard."""
-        names = self._shards.of_name(token.name)
-        # Added before the other is removed: cut off between the two, the token is still found by its name.
-        await names.link.execute("ZADD", names.keys.names, 0, freed_member(token), retry=True)
-        # Also where it has `!` and a number behind it, because somebody asks whether the token bears the name.
-        held = b"[" + member(token), b"(" + member(token) + b'"'
-        await names.link.execute("ZREMRANGEBYLEX", names.keys.names, *held, retry=True)
 
     async def confirm_changed(self, token_id: str) -> None:
         """Have what changed here before confirmed as the settings ask; see `Removals.confirm`."""

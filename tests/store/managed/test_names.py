@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from service.app import Service
-from service.errors import Conflict
+from service.errors import Conflict, StoreUnavailable
 from service.model import ManagedToken, Status
 from service.store.managed.names import Names, freed_member, member
 from service.store.managed.query import Query
@@ -16,7 +16,8 @@ from service.store.managed.tokens import ManagedStore
 from service.tokens.managed.name_holders import NameHolders
 from tests.builders import ADMIN, DAY, all_keys, create
 from tests.conftest import MakeService
-from tests.links import Interrupted
+from tests.links import AWAY, Interrupted
+from tests.tokens.test_limits import full
 
 
 @pytest.fixture
@@ -160,6 +161,40 @@ async def test_a_token_renamed_into_another_shard_is_revoked_with_its_name(still
     assert [one.token_id for one in found] == [token.token_id]
     assert not await refused(still, wanted)
     assert len(await names_held(still)) == 2
+
+
+async def renamed_elsewhere(service: Service) -> ManagedToken:
+    token = (await create(service, "ci")).token
+    return await service.rules.managed.tokens.update(token.token_id, {"name": elsewhere(service, "ci")}, ADMIN)
+
+
+async def held_for(service: Service, name: str) -> list[bytes]:
+    shard = service.stores.shards.of_name(name)
+    held: list[bytes] = await shard.link.execute("ZRANGE", shard.keys.names, 0, -1)
+    return held
+
+
+async def test_on_a_full_server_a_token_whose_name_lives_in_another_shard_is_revoked_and_frees_it(
+    make_service: MakeService,
+) -> None:
+    service = await make_service(shards=16, background=False)
+    token = await renamed_elsewhere(service)
+    async with full(service):
+        assert await service.rules.managed.tokens.revoke(token.token_id, ADMIN)
+    assert await held_for(service, token.name) == [freed_member(token)]
+
+
+async def test_a_revocation_that_was_cut_off_before_the_name_was_free_frees_it_when_it_comes_again(
+    make_service: MakeService,
+) -> None:
+    service = await make_service(shards=16, background=False, wrap=Interrupted)
+    token, link = await renamed_elsewhere(service), service.stores.shards[0].link
+    assert isinstance(link, Interrupted)
+    link.before["free_name"] = [AWAY]
+    with pytest.raises(StoreUnavailable):
+        await service.rules.managed.tokens.revoke(token.token_id, ADMIN)
+    assert not await service.rules.managed.tokens.revoke(token.token_id, ADMIN)
+    assert await held_for(service, token.name) == [freed_member(token)]
 
 
 async def test_of_twenty_tokens_renamed_to_one_name_at_once_exactly_one_bears_it(
