@@ -13,7 +13,7 @@ cost     O(k log n) for k tokens
 ]]
 local listed, timers, names, owned, imported, used, events = unpack(KEYS, 1, 7)
 local keep, are_imported = unpack(ARGV, 1, 2)
-local at, replies, placed, timed, births, uses = 3, {}, {}, {}, {}, {}
+local at, replies, placed, timed, births, uses, seen, records = 3, {}, {}, {}, {}, {}, {}, {}
 local function note(list, score, id) list[#list + 1], list[#list + 2] = score, id end
 local function add(key, list) if #list > 0 then redis.call('ZADD', key, unpack(list)) end end
 local function put(key, text, till) redis.call('SET', key, text, unpack(till == '0' and {} or {'PXAT', till})) end
@@ -24,29 +24,30 @@ for first = 8, #KEYS, 6 do
   local holder = #name > 1 and redis.call('ZRANGEBYLEX', names, '[' .. name, '(' .. name .. 'g', 'LIMIT', 0, 1)[1]
   local reply, fields = holder and string.sub(holder, #name + 1) or id, at + 18
   local met = redis.call('EXISTS', credential, reason, older, metadata) > 0 -- mostly none of them
-  if met and redis.pcall('HEXISTS', metadata, '@digest') ~= 0 then reply = -1
-  elseif met and redis.call('EXISTS', credential, reason, older) > 0 then reply = -2
+  if seen[metadata] or met and redis.pcall('HEXISTS', metadata, '@digest') ~= 0 then reply = -1
+  elseif seen[credential] or seen[older] or met and redis.call('EXISTS', credential, reason, older) > 0 then reply = -2
   elseif name == '\0' and not met then reply = -3
   elseif reply == id then
     redis.call('XADD', events, 'MAXLEN', '~', keep, '*', 'e', entry, 's', seal)
-    if #name < 2 then redis.call('DEL', metadata) end -- it was announced
-    redis.call('HSET', metadata, unpack(ARGV, fields, fields + count - 1))
-    if record ~= '' then put(credential, record, record_until) end
-    if word ~= '' then put(reason, word, word_until) end
-    if older_record ~= '' then
-      put(older, older_record, older_until)
-      put(older_reason, 'revoked ' .. id, older_word_until)
-    end
+    if member ~= '' then redis.call('ZADD', names, 0, member) end
     note(placed, place, id)
     note(births, created, id)
     if time ~= '' then note(timed, time, id) end
     if used_at ~= '0' then note(uses, used_at, id) end
-    if member ~= '' then redis.call('ZADD', names, 0, member) end
-    redis.call('APPEND', block, row)
-    reply = 1
+    seen[metadata], seen[credential], seen[older], reply = true, true, true, 1
+    records[#records + 1] = function() -- behind the lists: no token works that none has
+      if met then redis.call('DEL', metadata) end -- an announcement, which would end by its time
+      redis.call('HSET', metadata, unpack(ARGV, fields, fields + count - 1))
+      if record ~= '' then put(credential, record, record_until) end
+      if word ~= '' then put(reason, word, word_until) end
+      if older_record ~= '' then put(older, older_record, older_until) end
+      if older_record ~= '' then put(older_reason, 'revoked ' .. id, older_word_until) end
+      redis.pcall('APPEND', block, row)
+    end
   end
   replies[#replies + 1], at = reply, fields + count
 end
 for _, each in ipairs({{listed, placed}, {timers, timed}, {owned, births}, {used, uses}}) do add(unpack(each)) end
 if are_imported == '1' then add(imported, births) end
+for _, write in ipairs(records) do write() end
 return replies

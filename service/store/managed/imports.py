@@ -15,7 +15,7 @@ from service.store.credentials import Reason
 from service.store.driver.keys import FIRST_USE
 from service.store.driver.many_tokens import by_group
 from service.store.driver.replies import Argument, Reply, unavailable
-from service.store.driver.scripts import Script
+from service.store.driver.scripts import LETTERS, Script
 from service.store.driver.shards import Shard, Shards
 from service.store.managed import records
 from service.store.managed.names import ANNOUNCED_MILLISECONDS, freed_member, member, name_prefix
@@ -219,7 +219,8 @@ class ImportStore:
         """Why `put` would refuse this token now; changes nothing. One round trip."""
         home = self._home(token)
         known, secret_is_known, holder = await asyncio.gather(
-            home.link.execute("EXISTS", home.keys.metadata(token.token_id), retry=True),
+            # Not the record of a token that an import has only announced.
+            home.link.execute("HEXISTS", home.keys.metadata(token.token_id), LETTERS["digest"], retry=True),
             self.is_known(token.digest),
             self._tokens.names.holder(token.name),
         )
@@ -228,7 +229,9 @@ class ImportStore:
             return Refused.EXISTS
         if secret_is_known:
             return Refused.SECRET_TAKEN
-        return Refused.NAME_TAKEN if holder and not token.revoked_at else None
+        # Its own where an import was cut off before it wrote the token.
+        is_free = holder in ("", token.token_id) or token.revoked_at
+        return None if is_free else Refused.NAME_TAKEN
 
     async def is_known(self, digest: bytes) -> bool:
         """Is a secret here, or is it told why it is no more? One round trip."""
