@@ -23,8 +23,8 @@ if known[1] and revoked == '0' and (expires == 0 or expires > now) then return -
 redis.call('DEL', credential, predecessor, metadata, usage)
 for _, index in ipairs({purges, off, dead, owned, imported, used}) do redis.call('ZREM', index, id) end
 redis.call('ZREM', names, member, freed)
-local rows = redis.call('GET', block) or ''
-local at = string.find(rows, row, 1, true)
+local rows = redis.pcall('GET', block)
+local at = string.find(type(rows) == 'string' and rows or '', row, 1, true)
 if at then
   local left = string.sub(rows, 1, at - 1) .. string.sub(rows, at + #row)
   if not string.find(left, '[^\n]') then redis.call('DEL', block)

@@ -38,8 +38,8 @@ for key = 9, #KEYS, 9 do
     redis.call('ZREM', is_on and off or on, id)
     for _, index in ipairs({dead, purges}) do redis.call('ZREM', index, id) end
     if old_row ~= row then
-      local rows = redis.call('GET', block) or ''
-      local found, to = string.find(rows, old_row, 1, true)
+      local rows = redis.pcall('GET', block)
+      local found, to = string.find(type(rows) == 'string' and rows or '', old_row, 1, true)
       if found and #row == #old_row then redis.call('SETRANGE', block, found - 1, row)
       elseif found then redis.call('SET', block, string.sub(rows, 1, found - 1) .. row .. string.sub(rows, to + 1)) end
     end

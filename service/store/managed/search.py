@@ -2,7 +2,8 @@
 
 A block holds the rows of all tokens with the same few digits in their id. A new row is appended, one that goes is made
 blank in its place, so that a change writes, replicates and logs its own row alone, however many there are; and a
-search of a million names asks for about three hundred slices.
+search of a million names asks for about three hundred slices. Where somebody else keeps something in the place of a
+block, changes go on without it, and searches fail and say so.
 """
 
 import asyncio

@@ -7,12 +7,15 @@ from typing import Any
 import pytest
 
 from service.app import Service
+from service.errors import NotFound
 from service.model import Outcome, Status
 from service.store.driver.replies import WrongType
 from service.store.managed.query import Query
+from service.store.managed.search import Blocks
 from service.store.managed.tokens import ManagedStore
 from tests.builders import ADMIN, DAY, actions, all_keys, audit, create, outcome, refused, update
-from tests.conftest import Clock, MakeService
+from tests.conftest import Clock, MakeService, TurnTime
+from tests.tokens.managed.test_import_races import imported, take
 
 
 async def test_switched_off_it_is_refused_and_switched_on_it_works_again(still: Service) -> None:
@@ -219,3 +222,32 @@ async def test_no_token_works_that_no_list_has(still: Service) -> None:
     with pytest.raises(WrongType):
         await create(still)
     assert not [key for key in await all_keys(still) if key.split(b":")[2] == b"c"]
+
+
+@pytest.mark.parametrize("shards", [1, 16])
+async def test_what_stands_in_the_place_of_a_block_of_names_stops_no_change_and_searches_tell_of_it(
+    make_service: MakeService, monkeypatch: pytest.MonkeyPatch, turn_time: TurnTime, shards: int
+) -> None:
+    monkeypatch.setattr("service.store.managed.search._BLOCKS", 16)
+    service = await make_service(fake=True, shards=shards, background=False)
+    managed = service.rules.managed
+    renamed, rotated, gone = [await create(service, name) for name in ("renamed", "rotated", "gone")]
+    for shard in service.stores.shards:
+        for key in Blocks(shards).keys(shard):
+            await shard.link.execute("DEL", key)
+            await shard.link.execute("HSET", key, "somebody", "else's")
+    assert (await update(service, renamed.token, name="another name")).name == "another name"
+    made = [
+        renamed.secret,
+        (await managed.rotation.rotate(rotated.token.token_id, ADMIN)).secret,
+        (await create(service, "new")).secret,
+    ]
+    assert await take(service, imported(service, "a-secret-of-our-own", "gate")) == "imported"
+    assert {await outcome(service, secret) for secret in (*made, "a-secret-of-our-own")} == {Outcome.ACTIVE}
+    with pytest.raises(WrongType):
+        await managed.queries.page(Query(text="name"))
+    await managed.tokens.revoke(gone.token.token_id, ADMIN)
+    turn_time(31 * DAY)
+    await managed.sweeper.sweep()
+    with pytest.raises(NotFound):
+        await managed.tokens.get(gone.token.token_id)
