@@ -83,7 +83,8 @@ class Sessions:
             now,
             expires_at,
             kind=Kind.SESSION,
-            password_mark=self._authority.accounts.password_mark(username) or "",
+            # That of the password that was given: another one may be in force by now.
+            password_mark=self._authority.accounts.mark_of(username, account),
         )
         created = await self._store.create(
             user,
@@ -199,9 +200,10 @@ class Sessions:
         if path and (lack := lack_of(path, found)):
             log.warning(lack)
         try:
-            await self._audit_log.write("account.reloaded", _BY_SIGNAL, "accounts", after={"accounts": len(found)})
+            # Before the entry, which a full server does not take.
             for name in ended:
                 await self.end_all(name, _BY_SIGNAL)
+            await self._audit_log.write("account.reloaded", _BY_SIGNAL, "accounts", after={"accounts": len(found)})
         except StoreUnavailable:
             # They are refused already, because their password mark is wrong; only the count of sessions lags behind.
             log.warning("ended sessions will be counted until they expire")

@@ -271,6 +271,35 @@ async def test_a_changed_account_ends_its_sessions_at_the_reload_and_no_others(
     assert (await actions(services[0])).count("account.reloaded") == 2
 
 
+async def test_on_a_full_server_a_reload_ends_sessions_all_the_same(
+    make_service: MakeService, tmp_path: Path, accounts_file: Path
+) -> None:
+    path = tmp_path / "accounts.toml"
+    path.write_text(accounts_file.read_text())
+    service = await make_service(accounts_file=str(path), background=False)
+    await sign_in(service, "vera"), await sign_in(service, "uma")
+    path.write_text(changed(path, "removed"))
+    async with full(service):
+        await reload(service, path)
+    assert (await service.rules.managed.queries.statistics()).sessions == 1
+
+
+async def test_a_session_made_with_a_password_that_is_changed_meanwhile_is_refused(
+    still: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the reload that changed it did not reach Redis, where it would have refused the session."""
+    known, passwords = still.rules.accounts.known, still.rules.accounts.passwords
+    password_hash, matches = known.any_hash() or "", passwords.matches
+
+    async def changed_meanwhile(*given: str) -> bool:
+        is_right = await matches(*given)
+        known.replace({"vera": Account(password_hash[:-4] + "AAAA")})
+        return is_right
+
+    monkeypatch.setattr(passwords, "matches", changed_meanwhile)
+    assert await outcome(still, await sign_in(still, "vera")) == "unknown"
+
+
 async def test_a_broken_accounts_file_leaves_the_accounts_as_they_were(
     make_service: MakeService, tmp_path: Path, accounts_file: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -105,6 +105,10 @@ class Accounts:
         normal = normalise(username)
         return self._spellings.get(normal) or f"unknown:{self._keyring.pseudonym('unknown', normal)[:6].hex()}"
 
+    def mark_of(self, name: str, account: Account) -> str:
+        """The mark of an account's password, whether or not it is in force."""
+        return self._keyring.pseudonym("account", name, account.password_hash)[:8].hex()
+
     def password_mark(self, name: str) -> str | None:
         """What a session of this account must carry now; None if it may have none."""
         return self._password_marks.get(name)
@@ -125,9 +129,7 @@ class Accounts:
         # Whoever guesses writes a name in any way: the log shows how the file has it.
         self._spellings = {normalise(name): name for name in accounts}
         password_marks = {
-            name: self._keyring.pseudonym("account", name, account.password_hash)[:8].hex()
-            for name, account in accounts.items()
-            if not account.disabled
+            name: self.mark_of(name, account) for name, account in accounts.items() if not account.disabled
         }
         ended = [
             name for name, password_mark in self._password_marks.items() if password_marks.get(name) != password_mark
