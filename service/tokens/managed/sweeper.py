@@ -25,8 +25,8 @@ class Sweeper:
         self._shards = shards
         self._audit_log = audit_log
         self._checked_to = [0] * len(shards)
-        # Up to which date it is written why tokens will be gone; a walk from the start does no harm.
-        self._reasons_until = [0] * len(shards)
+        # In which data, and up to which date, it is written why tokens will be gone; to walk anew does no harm.
+        self._reasons_until = [(b"", 0)] * len(shards)
 
     async def sweep(self) -> int:
         """One pass over all shards; how many tokens were moved to the expired ones. Raises StoreUnavailable."""
@@ -52,11 +52,13 @@ class Sweeper:
 
     async def _write_reasons(self, shard: Shard, until: int) -> None:
         """Before a credential ends by itself, and its secret would be one that nobody knows, say what it was."""
-        behind = ""
-        while ending := await self._expiry.ending(shard, self._reasons_until[shard.index], until, behind):
+        data, (known, reached) = shard.link.replication_id, self._reasons_until[shard.index]
+        # Anew behind a failover or a restart, which may have lost some.
+        start, behind = reached if data == known else 0, ""
+        while ending := await self._expiry.ending(shard, start, until, behind):
             await self._expiry.write_reasons(shard, ending)
             behind = ending[-1].token_id
-        self._reasons_until[shard.index] = until
+        self._reasons_until[shard.index] = data, until
 
     # By their dates: of Redis' own notices of expiries a twentieth came within 22 s beside 100,000 long-lived keys.
     async def _expire(self, shard: Shard, now: int) -> int:
@@ -100,4 +102,4 @@ class Sweeper:
         if mended:
             log.warning("%d tokens that have not ended were listed as ended: listed as they are again", mended)
             # Their dates may lie before that up to which reasons are written.
-            self._reasons_until[shard.index] = 0
+            self._reasons_until[shard.index] = b"", 0

@@ -146,6 +146,18 @@ async def test_why_a_token_is_gone_is_written_before_its_date_and_not_at_its_cre
     assert [await told(still, one.secret) for one in (unwatched, far)] == ["expired", "active"]
 
 
+async def test_why_a_token_is_gone_is_written_again_where_a_failover_lost_it(still: Service, clock: Clock) -> None:
+    created, link = await create(still, days=10), still.stores.shards[0].link
+    assert isinstance(link, Wrapped)
+    clock.forward(10 * DAY - REASON_AHEAD_SECONDS + 60)
+    await still.rules.managed.sweeper.sweep()
+    await link.execute("DEL", *[key for key in await all_keys(still) if b":x:" in key])
+    link.link.replication_id = b"b" * 20
+    await still.rules.managed.sweeper.sweep()
+    clock.forward(REASON_AHEAD_SECONDS)
+    assert await told(still, created.secret) == "expired"
+
+
 @pytest.mark.slow
 async def test_sweepers_of_four_processes_tell_each_expiry_once(make_service: MakeService, clock: Clock) -> None:
     processes = [await make_service(shards=16, fake=True) for _ in range(4)]
