@@ -200,11 +200,13 @@ class Webhooks:
     async def delete(self, webhook_id: str, origin: Origin) -> None:
         """Take a receiver away, with all that waits for it. Raises NotFound."""
         entry = self._audit_log.entry("webhook.deleted", origin, webhook_id)
-        if await self._store.put(webhook_id, b"", most=MOST, entry=entry) == 0:
-            raise NotFound("No webhook with this ID.")
+        done = await self._store.put(webhook_id, b"", most=MOST, entry=entry)
         # At once in this process; the others learn it within a second.
         self.known.pop(webhook_id, None)
+        # Also where there is none: an earlier try may have been cut off here.
         await self._forget(webhook_id)
+        if done == 0:
+            raise NotFound("No webhook with this ID.")
 
     async def _forget(self, webhook_id: str) -> None:
         for outbox in outboxes(self._shards, webhook_id):

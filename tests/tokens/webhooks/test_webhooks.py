@@ -22,7 +22,7 @@ from service.tokens.webhooks import notices as notices_module
 from service.tokens.webhooks import receiver as receiver_module
 from service.tokens.webhooks.delivery import GIVE_UP_SECONDS, Delivery, Dispatcher, pause
 from service.tokens.webhooks.events import EventType
-from tests.builders import ADMIN, DAY, create, until
+from tests.builders import ADMIN, DAY, all_keys, create, until
 from tests.conftest import SHARDS, Clock, MakeService
 from tests.links import AWAY, Interrupted
 from tests.receiver import TAKEN, Receiver, receiving, resolving
@@ -100,6 +100,18 @@ async def test_a_delivery_sent_again_to_a_receiver_that_is_deleted_meanwhile_lea
     monkeypatch.setattr(rules.log._dispatcher, "attempt", delete_behind)
     assert (await rules.log.send_again(webhook_id, delivery.event_id)).taken
     assert await rules.log.read(webhook_id, None, 10) == []
+
+
+async def test_a_deletion_that_was_cut_off_leaves_nothing_when_it_comes_again(make_service: MakeService) -> None:
+    teller = await make_service(background=False, webhook_allow_private=True, wrap=Interrupted)
+    registry, link = teller.rules.webhooks.registry, teller.stores.shards[0].link
+    webhook_id = (await registry.create("http://127.0.0.1:1/hook", ALL, ADMIN)).webhook.webhook_id
+    assert isinstance(link, Interrupted)
+    link.before["UNLINK"] = [AWAY]
+    for refusal in (StoreUnavailable, NotFound):
+        with pytest.raises(refusal):
+            await registry.delete(webhook_id, ADMIN)
+    assert not [key for key in await all_keys(teller) if key.endswith(webhook_id.encode()) and b":we:" not in key]
 
 
 async def test_every_change_of_a_token_is_told(teller: Service, receiver: Receiver) -> None:
