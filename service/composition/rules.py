@@ -125,7 +125,7 @@ class ManagedRules:
         self.queries = ManagedQueries(store.listing, store.token_counts, clock)
         self.rotation = Rotation(store.managed, records, shards, repeats, clock)
         self.derivation = Derivation(store.derived, records, authority, repeats, audit_log, metrics.decisions, clock)
-        self.bulk = Bulk(self.tokens, records, self.queries, store.listing, clock)
+        self.bulk = Bulk(store.managed, self.tokens, records, self.queries, store.listing, clock)
         self.sweeper = Sweeper(store.expiry, store.managed, shards, audit_log)
         self.admission = ImportAdmission(authority, shards, seals, lifetime, clock)
         self.imports = Imports(store.imports, self.admission, seals, authority.imported, audit_log, name_holders, clock)

@@ -16,6 +16,7 @@ from service.model import ManagedToken, Origin, Status
 from service.store.managed.listing import Listing, Place, place
 from service.store.managed.query import Query
 from service.store.managed.records import Record
+from service.store.managed.tokens import ManagedStore
 from service.store.pacing import STEP, Overlapped, ahead, patiently
 from service.tokens.managed.queries import ManagedQueries
 from service.tokens.managed.records import ManagedRecords
@@ -116,6 +117,7 @@ class Matched(msgspec.Struct, frozen=True):
 class Bulk:
     """Activates, deactivates and revokes many tokens, each change as atomic and as audited as a single one."""
 
+    _store: ManagedStore
     _tokens: ManagedTokens
     _records: ManagedRecords
     _queries: ManagedQueries
@@ -165,7 +167,7 @@ class Bulk:
         async with Overlapped() as steps:
             for start in range(0, len(token_ids), change.at_once):
                 step = token_ids[start : start + change.at_once]
-                read = await patiently(partial(self._records.read_many, step))
+                read = await patiently(partial(self._store.get_many, step))
                 known = [record for record in read if record]
                 await steps.begin(patiently(partial(change.make, known)), partial(result.note, step, known))
         return result

@@ -71,10 +71,6 @@ class ManagedRecords:
         agreeing = dict(zip([token.token_id for token in living], await self._seals.agree(living), strict=True))
         return [token for token in ours if agreeing.get(token.token_id, True)]
 
-    async def read_many(self, token_ids: Sequence[str]) -> list[Record | None]:
-        """The records in the order of the ids. One round trip."""
-        return await self._store.get_many(token_ids)
-
     async def _record(self, token_id: str, ahead: Ahead | None = None) -> Record:
         record = await self._store.get(token_id, ahead)
         if record is None:
