@@ -238,17 +238,21 @@ def test_a_change_without_an_answer_is_asked_again_by_a_person_alone(window: Pag
 
 
 def test_an_address_that_no_screen_has_is_said_and_an_unknown_secret_too(open_page: Open, service: Service) -> None:
-    service.create("of elsewhere")
+    for name in ("of elsewhere", "of another system"):
+        service.create(name)
     page = open_page(service, "nowhere")
     expect(page.get_by_role("heading", name="There is nothing at this address.")).to_be_visible()
 
     def imported(route: Route) -> None:
         listed = route.fetch().json()
-        route.fulfill(json={**listed, "tokens": [token | {"token": "****-****-****-"} for token in listed["tokens"]]})
+        for token in listed["tokens"]:
+            token["token"] = f"****-****-****-{'wxyz' if token['name'] == 'of another system' else ''}"
+        route.fulfill(json=listed)
 
     page.route("**/api/admin/tokens?*", imported)
     page.get_by_role("link", name="All tokens").click()
     expect(row(page, "of elsewhere").get_by_text("imported")).to_be_visible()
+    expect(row(page, "of another system").get_by_text("••••wxyz", exact=True)).to_be_visible()
 
 
 def test_a_failure_shows_its_request_id_and_can_be_tried_again(page: Page) -> None:

@@ -47,11 +47,16 @@ export function relative(instant) {
 export const time = (instant, text = relative(instant)) =>
   h("time", { datetime: instant, title: moment(instant) }, text);
 
-/** rtk_••••9f3c1a2b; screen readers hear the characters one by one. Of some imported ones nothing is known. */
+/**
+ * rtk_••••9f3c1a2b; screen readers hear the characters one by one. Of some imported ones nothing is known, and of those
+ * with another end it is certain that they do not begin with rtk_.
+ */
 export function masked({ token }) {
   const last = token.slice("****-****-****-".length);
   if (!last) return "imported";
-  return [h("span.mono", { "aria-hidden": "true" }, `rtk_••••${last}`), h("span.sr", `ends in ${[...last].join(" ")}`)];
+  const prefix = /^[\da-f]{8}$/.test(last) ? "rtk_" : "";
+  return [h("span.mono", { "aria-hidden": "true" }, `${prefix}••••${last}`),
+    h("span.sr", `ends in ${[...last].join(" ")}`)];
 }
 
 /** The state by shape, colour and word; style is "status" in a table, "pill" on a page. */

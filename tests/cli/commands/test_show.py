@@ -310,10 +310,14 @@ def test_a_list_fits_eighty_columns_with_whole_ids_and_needs_no_more_words(
     stub: Stub, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
-    stub.on("GET", LIST, page(token("n" * 80), token("never", "00a2", expiresAt=None, lastUsedAt=None), total=2))
+    never = token("never", "00a2", expiresAt=None, lastUsedAt=None)
+    # Of a secret of another system less is shown, or nothing.
+    ends = [token("imported", f"00a{place}", token=f"****-****-****-{end}") for place, end in ((3, "d-f"), (4, ""))]
+    stub.on("GET", LIST, page(token("n" * 80), never, *ends, total=4))
     result = run("list")
     assert max(map(len, result.stdout.splitlines())) <= 80
     assert f"\n{ID}  nnn" in result.stdout
     assert "…abcd1234  active  2026-12-20" in result.stdout
     assert "…abcd1234  active  never" in result.stdout
+    assert [line.split()[2] for line in result.stdout.splitlines()[-2:]] == ["…d-f", "…"]
     assert result.stderr == ""

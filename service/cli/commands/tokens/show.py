@@ -16,6 +16,8 @@ from service.cli.terminal.output import note, on_terminal, print_csv, print_json
 from service.cli.terminal.report import Report, ReportCommand, facts, said, table
 
 _SORTS = ("createdAt", "name", "lastUsedAt", "expiresAt")
+# Before what is shown of a secret: eight characters, of some imported ones fewer or none.
+_MASK = "****-****-****-"
 _HEADINGS = ("ID", "NAME", "TOKEN", "STATUS", "EXPIRES", "LAST USED", "CREATED BY", "SCOPES")
 _FACTS = {
     "id": "id",
@@ -224,7 +226,7 @@ def _row(token: Token) -> tuple[object, ...]:
     expires, used, masked = token["expiresAt"] or "never", token["lastUsedAt"], token["token"]
     if on_terminal():
         # Eighty columns are few: days and the end of the secret tell tokens apart.
-        expires, used, masked = expires[:10], used and used[:10], f"…{masked[-8:]}"
+        expires, used, masked = expires[:10], used and used[:10], f"…{masked.removeprefix(_MASK)}"
     return (token["id"], token["name"], masked, token["status"], expires, used, token["createdBy"], token["scopes"])
 
 
