@@ -28,7 +28,7 @@ from service.errors import StoreUnavailable
 from service.metrics import NO_KIND
 from service.model import KIND_MANAGED, Kind, Verdict
 from service.store.credentials import Charge
-from service.store.driver.replies import Answer, Reply
+from service.store.driver.replies import OnReply, Reply
 from service.store.limits.subjects import Changes
 from service.tokens.authority import MALFORMED, UNKNOWN
 from service.tokens.charging import Limited
@@ -70,7 +70,7 @@ class ValidationCycle(FastCycle):
         self._asked = _NOTHING
         self._seen = _UNSEEN
         # Made once: to take a method off its instance for each question costs as much as two calls.
-        self._on_reply: Answer | None = self._answered
+        self._on_reply: OnReply | None = self._answered
 
     def discard(self) -> None:
         self._on_reply = None

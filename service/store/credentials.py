@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Self
 from service.model import Kind, ManagedToken, RateLimit
 from service.store.driver.keys import Keys, shard_of_digest
 from service.store.driver.many_tokens import all_of
-from service.store.driver.replies import Answer, Argument, Reply, packed_up_to
+from service.store.driver.replies import Argument, OnReply, Reply, packed_up_to
 from service.store.driver.scripts import LETTERS, Script
 from service.store.driver.shards import Shard, Shards
 from service.store.fence import Fence
@@ -23,7 +23,7 @@ _STATES = frozenset({"expired", "inactive", "revoked"})
 
 
 # A packed command, and what takes it to be sent.
-Lookup = tuple[bytes, Callable[[bytes, Answer], None]]
+Lookup = tuple[bytes, Callable[[bytes, OnReply], None]]
 
 
 class Reason(NamedTuple):
@@ -193,6 +193,12 @@ class CredentialStore:
         keys, args = self._charging(shard, digest, terms, cost, now)
         return Charge.read(await self._limited.run(shard.link, keys, *args))
 
+    def prepare_charge(self, digest: bytes, terms: Terms, now: float, cost: int) -> Lookup:
+        """The same for the fast path; the reply is what a `Charge` is made of, or NoScriptError."""
+        shard = self._shards.of_digest(digest)
+        keys, args = self._charging(shard, digest, terms, cost, now)
+        return self._limited.packed(keys, *args), self.changes.of(shard).submit
+
     def lie_apart(self, digest: bytes, terms: Terms) -> bool:
         """Are there shared limits, and are they counted in another shard than the credential's?"""
         return bool(terms.shared) and self._shards.of_name(terms.subject) is not self._shards.of_digest(digest)
@@ -208,12 +214,6 @@ class CredentialStore:
         add_limits(shard, pool_of(terms.subject), terms.shared, now, keys, args)
         return Charge.read(await self._limited.run(shard.link, tuple(keys), *args))
 
-    def prepare_charge(self, digest: bytes, terms: Terms, now: float, cost: int) -> Lookup:
-        """The same for the fast path; the reply is what a `Charge` is made of, or NoScriptError."""
-        shard = self._shards.of_digest(digest)
-        keys, args = self._charging(shard, digest, terms, cost, now)
-        return self._limited.packed(keys, *args), self.changes.of(shard).submit
-
     def _charging(
         self, shard: Shard, digest: bytes, terms: Terms, cost: int, now: float
     ) -> tuple[tuple[bytes, ...], list[Argument]]:
@@ -228,16 +228,16 @@ class CredentialStore:
             add_limits(shard, pool_of(subject), shared, now, keys, args)
         return tuple(keys), args
 
-    async def shared_dues(self, subject: str, limits: tuple[RateLimit, ...], now: float) -> list[float]:
-        """The same as `dues` of shared limits."""
-        return await self._dues(self._shards.of_name(subject), pool_of(subject), limits, now)
-
     async def dues(self, token_id: str, limits: tuple[RateLimit, ...], now: float) -> list[float]:
         """When each rate limit is full again, epoch milliseconds, 0 for now; of a quota what is used of its window.
 
         Charges nothing. No round trip without any.
         """
         return await self._dues(self._shards.of_id(token_id), token_id, limits, now)
+
+    async def shared_dues(self, subject: str, limits: tuple[RateLimit, ...], now: float) -> list[float]:
+        """The same of shared limits."""
+        return await self._dues(self._shards.of_name(subject), pool_of(subject), limits, now)
 
     async def _dues(self, shard: Shard | None, token_id: str, limits: tuple[RateLimit, ...], now: float) -> list[float]:
         if shard is None or not limits:

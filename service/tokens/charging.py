@@ -7,7 +7,7 @@ from functools import partial
 
 from service.model import Outcome, Verdict
 from service.store.credentials import ANOTHER_RECORD, ANOTHER_WINDOW, Charge, CredentialStore, Lookup
-from service.store.driver.replies import Answer, Reply, give_each
+from service.store.driver.replies import OnReply, Reply, give_each
 from service.store.limits.subjects import Shared
 from service.tokens.credential import DecodedCredential
 from service.tokens.limits import KnownSubjects, forecast, quotas_of, refusal_of_one, shares_of
@@ -18,7 +18,7 @@ _COUNTED = (0, 1, 2)
 USES_EXHAUSTED = Verdict(Outcome.USES_EXHAUSTED)
 
 
-def _elsewhere(_: bytes, answer: Answer) -> None:
+def _elsewhere(_: bytes, answer: OnReply) -> None:
     """Stands for `submit` where one command cannot charge it all: answers None, after which `charge` is asked."""
     # Later, as a link does: whoever asks has not returned from asking yet.
     asyncio.get_running_loop().call_soon(answer, None)
@@ -38,9 +38,9 @@ class Limited:
         self._prepare = prepare
         self._command, self._submit = prepare(1)
         self._alone = decoded.terms.spends or bool(decoded.subject)
-        self._asked: list[Answer] = []
+        self._asked: list[OnReply] = []
 
-    def ask(self, answer: Answer) -> None:
+    def ask(self, answer: OnReply) -> None:
         """Read and charge; `answer` gets the `Charge` of its own request, whatever was charged with it, or an error."""
         if self._alone:
             # Each spends a use, or goes by what was known of its subject when its command was made.
@@ -54,11 +54,11 @@ class Limited:
         asked, self._asked = self._asked, []
         self._charge(asked)
 
-    def _charge(self, asked: list[Answer]) -> None:
+    def _charge(self, asked: list[OnReply]) -> None:
         command = self._command if len(asked) == 1 else self._prepare(len(asked))[0]
         self._submit(command, lambda reply: self._divide(asked, reply))
 
-    def _divide(self, asked: list[Answer], reply: Reply) -> None:
+    def _divide(self, asked: list[OnReply], reply: Reply) -> None:
         """Requests charged together are all admitted or all refused; refused, as many as fit are charged once more."""
         limits, count = self.decoded.limits, len(asked)
         charge = Charge.read(reply) if reply.__class__ is list else None

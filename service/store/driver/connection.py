@@ -8,7 +8,7 @@ from typing import Protocol
 
 from redis.asyncio.connection import AbstractConnection
 
-from service.store.driver.replies import Answer, Reply, Waiting
+from service.store.driver.replies import OnReply, Reply, Waiting
 
 
 class Asked(Protocol):
@@ -27,7 +27,7 @@ class Link(Asked, Protocol):
     what holds up everything behind it. `turn` is what is about to be sent together, another list each time.
     """
 
-    def submit(self, command: bytes, answer: Answer, *, retry: bool = False) -> None: ...
+    def submit(self, command: bytes, answer: OnReply, *, retry: bool = False) -> None: ...
 
     @property
     def replication_id(self) -> bytes: ...

@@ -14,7 +14,7 @@ from redis.asyncio.connection import AbstractConnection
 from service.errors import StoreUnavailable
 from service.store.driver.causes import NO_CONNECTION, Outage, cause_of, place_of, placed
 from service.store.driver.reconnection import Reconnection
-from service.store.driver.replies import Answer, Redirect, Refused, Replies, Reply, Waiting, fail, packed, unavailable
+from service.store.driver.replies import OnReply, Redirect, Refused, Replies, Reply, Waiting, fail, packed, unavailable
 from service.store.driver.role_check import RoleCheck
 
 _TICK_SECONDS = 0.02
@@ -82,7 +82,7 @@ class Pipeline:
         """Does nobody wait for an answer?"""
         return not self.turn and not (self._replies is not None and self._replies.waiting)
 
-    def submit(self, command: bytes, answer: Answer, *, retry: bool = False) -> None:
+    def submit(self, command: bytes, answer: OnReply, *, retry: bool = False) -> None:
         """Ask with packed bytes; `answer` is called once, later, with the reply or an exception."""
         queue = self.turn
         if len(queue) >= self._limit if queue else self._refuses():

@@ -27,9 +27,9 @@ _HANDLER_FAILED = "a reply handler failed"
 _STEP_SECONDS = 0.0007
 Argument = bytes | str | int
 Reply = Any  # bytes, int, list or None as RESP2 has them, or an exception
-Answer = Callable[[Reply], None]
+OnReply = Callable[[Reply], None]
 # A command in flight: its bytes for a retry, who waits for it, whether it may be asked twice, when it was asked.
-Waiting = tuple[bytes, Answer, bool, float]
+Waiting = tuple[bytes, OnReply, bool, float]
 
 
 def packed(*words: Argument | float) -> bytes:
@@ -233,7 +233,7 @@ class Replies(asyncio.Protocol):
         self._lost(self)
 
 
-def give(answer: Answer, reply: Reply) -> None:
+def give(answer: OnReply, reply: Reply) -> None:
     """Hand a reply over; what the handler raises harms its own request alone."""
     try:
         answer(reply)
@@ -241,7 +241,7 @@ def give(answer: Answer, reply: Reply) -> None:
         log.exception(_HANDLER_FAILED)
 
 
-def give_each(replies: Iterator[tuple[Answer, Reply]]) -> None:
+def give_each(replies: Iterator[tuple[OnReply, Reply]]) -> None:
     """Hand many over in order, as many in one step of the loop as it has time for."""
     until = monotonic() + _STEP_SECONDS
     for answer, reply in replies:

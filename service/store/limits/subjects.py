@@ -16,7 +16,7 @@ from service.errors import StoreUnavailable
 from service.model import RateLimit
 from service.store.driver.connection import Link
 from service.store.driver.keys import shard_of_name
-from service.store.driver.replies import Answer, Reply, Waiting, decoded, packed
+from service.store.driver.replies import OnReply, Reply, Waiting, decoded, packed
 from service.store.driver.scripts import Script
 from service.store.driver.shards import Shard, Shards
 
@@ -133,12 +133,12 @@ class Changes:
             self._turn = turn = link.turn or None
             self._due_from = turn[-1][3] if turn else 0.0
 
-    def submit(self, command: bytes, answer: Answer) -> None:
+    def submit(self, command: bytes, answer: OnReply) -> None:
         """As `Link.submit`, behind the question."""
         self.ask()
         self._link.submit(command, answer)
 
-    def find(self, command: bytes, answer: Answer) -> None:
+    def find(self, command: bytes, answer: OnReply) -> None:
         """The same of what may be asked twice."""
         turn = self._link.turn
         # Nearly every lookup finds the question in its turn, and saves the call.

@@ -14,7 +14,7 @@ from redis.exceptions import ResponseError
 from service.store.driver.causes import NO_CONNECTION
 from service.store.driver.connection import Link, ask
 from service.store.driver.keys import TAGS
-from service.store.driver.replies import Answer, NotPrimary, Redirect, Reply, Waiting, give, unavailable
+from service.store.driver.replies import NotPrimary, OnReply, Redirect, Reply, Waiting, give, unavailable
 from service.store.servers.node import Node
 from service.store.servers.opening import Opener, closed_on_failure, open_node
 from service.store.servers.url import Address
@@ -72,7 +72,7 @@ class ShardLink:
         self.node = node
         self.sent_elsewhere = 0
 
-    def submit(self, command: bytes, answer: Answer, *, retry: bool = False) -> None:
+    def submit(self, command: bytes, answer: OnReply, *, retry: bool = False) -> None:
         self.node.submit(command, answer, retry=retry)
 
     def execute(
@@ -96,7 +96,7 @@ class ShardLink:
 class _Again:
     """Who waits for a command that was sent on, and how often it was."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: OnReply) -> None:
         self._answer = answer
         self.hops = 0
 

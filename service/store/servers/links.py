@@ -14,7 +14,7 @@ from service.store.servers.cluster import Cluster
 from service.store.servers.node import Node
 from service.store.servers.opening import Connect, Opener, open_primary
 from service.store.servers.sentinel import Sentinels
-from service.store.servers.url import Kind, Place, place_of
+from service.store.servers.url import Place, Topology, place_of
 
 Work = Callable[[], Coroutine[Any, Any, None]]
 
@@ -49,10 +49,10 @@ def servers_of(
     # One for all nodes, so that the certificates of TLS are read once.
     opener = Opener(place.options, timeout_seconds=timeout_seconds)
     make = partial(Node, timeout_seconds=timeout_seconds, on_error=on_error, on_seconds=on_seconds)
-    if place.kind is Kind.CLUSTER:
+    if place.topology is Topology.CLUSTER:
         cluster = Cluster(place.addresses, opener, partial(make, check=partial(RoleCheck, any_role=True)))
         return Servers(cluster.links, cluster.open_any, cluster.watch, cluster.aclose)
-    if place.kind is Kind.SENTINEL:
+    if place.topology is Topology.SENTINEL:
         return _by_sentinels(place, opener, make, clock, timeout_seconds)
     connect = partial(open_primary, opener, place.addresses, clock)
     pipeline = make(connect)

@@ -30,13 +30,13 @@ _SENTINEL_OPTIONS = ("sentinel_username", "sentinel_password")
 _CERTIFICATES_ASKED_FOR = ("none", "optional", "required")
 # RFC 8996 forbids the versions before.
 _TLS_VERSIONS = {TLSVersion.TLSv1_2.value: "TLS 1.2", TLSVersion.TLSv1_3.value: "TLS 1.3"}
-_URL = re.compile(r"(?P<scheme>(?:redis|valkey)s?(?:\+(?P<kind>sentinel|cluster))?|unix)://(?P<rest>.*)", re.DOTALL)
+_URL = re.compile(r"(?P<scheme>(?:redis|valkey)s?(?:\+(?P<topology>sentinel|cluster))?|unix)://(?P<rest>.*)", re.DOTALL)
 _AUTHORITY = re.compile(r"(?:(?P<user>[^/?#]*)@)?(?P<hosts>[^/?#@]*)(?P<path>/[^?#]*)?(?P<query>\?.*)?", re.DOTALL)
 
 _ESCAPES = "write @ : / ? # [ ] in a password as %40 %3A %2F %3F %23 %5B %5D"
 
 
-class Kind(StrEnum):
+class Topology(StrEnum):
     """How many servers stand behind a URL, and who says which of them to ask."""
 
     ONE = "one"
@@ -57,7 +57,7 @@ class Address(NamedTuple):
 class Place(NamedTuple):
     """What a URL says. `options` are those of a connection, by the driver's names; a unix socket has no address."""
 
-    kind: Kind
+    topology: Topology
     addresses: tuple[Address, ...]
     options: dict[str, Any]
     primary_name: str = ""
@@ -72,33 +72,33 @@ def place_of(url: str) -> Place:
     """
     if (whole := _URL.fullmatch(url)) is None:
         raise ValueError("begin with redis://, rediss://, redis+sentinel://, redis+cluster:// or unix://")
-    kind = Kind(whole["kind"] or "one")
+    topology = Topology(whole["topology"] or "one")
     # The driver knows the schemes of Redis alone.
     scheme = whole["scheme"].partition("+")[0].replace("valkey", "redis")
     if (parts := _AUTHORITY.fullmatch(whole["rest"])) is None:
         raise ValueError(f"its password holds characters that end it; {_ESCAPES}")
     # First: where a password was cut off, what follows is a part of it, and the driver would repeat it.
-    addresses = _addresses(kind, scheme, parts["hosts"])
-    name, path = _name_and_path(kind, parts["path"] or "")
-    options, of_sentinels = _query(kind, scheme, (parts["query"] or "?")[1:])
+    addresses = _addresses(topology, scheme, parts["hosts"])
+    name, path = _name_and_path(topology, parts["path"] or "")
+    options, of_sentinels = _query(topology, scheme, (parts["query"] or "?")[1:])
     user = f"{parts['user']}@" if parts["user"] else ""
     # The driver reads one host: several are read here, and it gets a name that stands for them.
-    host = parts["hosts"] if kind is Kind.ONE else "several"
+    host = parts["hosts"] if topology is Topology.ONE else "several"
     known: dict[str, Any] = dict(parse_url(f"{scheme}://{user}{host}{path}?{urlencode(options)}"))
     _check_place(scheme, path, known)
     _check_tls(known)
     for given in ("host", "port"):
         known.pop(given, None)
-    if kind is Kind.CLUSTER and known.get("db"):
+    if topology is Topology.CLUSTER and known.get("db"):
         raise ValueError("a cluster has one database: take its number away")
-    if kind is not Kind.SENTINEL:
-        return Place(kind, addresses, known)
+    if topology is not Topology.SENTINEL:
+        return Place(topology, addresses, known)
     tls = {option: value for option, value in known.items() if option.startswith(("ssl_", "connection_class"))}
-    return Place(kind, addresses, known, name, tls | of_sentinels)
+    return Place(topology, addresses, known, name, tls | of_sentinels)
 
 
-def _name_and_path(kind: Kind, path: str) -> tuple[str, str]:
-    if kind is not Kind.SENTINEL:
+def _name_and_path(topology: Topology, path: str) -> tuple[str, str]:
+    if topology is not Topology.SENTINEL:
         return "", path
     name, _, database = path.removeprefix("/").partition("/")
     if not name:
@@ -106,10 +106,10 @@ def _name_and_path(kind: Kind, path: str) -> tuple[str, str]:
     return unquote(name), f"/{database}" if database else ""
 
 
-def _query(kind: Kind, scheme: str, query: str) -> tuple[dict[str, str], dict[str, str]]:
+def _query(topology: Topology, scheme: str, query: str) -> tuple[dict[str, str], dict[str, str]]:
     """The options of the servers, and those of the sentinels without their first word."""
     known = _OPTIONS + (_TLS_OPTIONS if scheme == "rediss" else ())
-    known += _SENTINEL_OPTIONS if kind is Kind.SENTINEL else ()
+    known += _SENTINEL_OPTIONS if topology is Topology.SENTINEL else ()
     # With blank values, or a misspelled option without a value would go unnoticed.
     given = {name: values[0] for name, values in parse_qs(query, keep_blank_values=True).items()}
     for name in given:
@@ -124,11 +124,11 @@ def _query(kind: Kind, scheme: str, query: str) -> tuple[dict[str, str], dict[st
     return ours, {name.removeprefix("sentinel_"): given[name] for name in _SENTINEL_OPTIONS if name in given}
 
 
-def _addresses(kind: Kind, scheme: str, hosts: str) -> tuple[Address, ...]:
+def _addresses(topology: Topology, scheme: str, hosts: str) -> tuple[Address, ...]:
     if scheme == "unix":
         return ()
-    default = 26379 if kind is Kind.SENTINEL else 6379
-    return tuple(_address(host, default) for host in (hosts.split(",") if kind is not Kind.ONE else [hosts]))
+    default = 26379 if topology is Topology.SENTINEL else 6379
+    return tuple(_address(host, default) for host in (hosts.split(",") if topology is not Topology.ONE else [hosts]))
 
 
 def _address(text: str, default: int) -> Address:

@@ -9,7 +9,7 @@ from redis.asyncio.connection import SSLConnection
 
 from service.app import create_app
 from service.settings import Settings, SettingsError
-from service.store.servers.url import Address, Kind, place_of
+from service.store.servers.url import Address, Topology, place_of
 from tests.certificates import self_signed
 from tests.links import connector
 
@@ -119,19 +119,22 @@ def test_files_of_tls_that_cannot_be_used_refuse_the_start_and_are_named(
 @pytest.mark.parametrize(
     ("url", "place"),
     [
-        ("redis+sentinel://a:1,b,[::1]:2/NAME", (Kind.SENTINEL, (("a", 1), ("b", 26379), ("::1", 2)), {}, "NAME", {})),
+        (
+            "redis+sentinel://a:1,b,[::1]:2/NAME",
+            (Topology.SENTINEL, (("a", 1), ("b", 26379), ("::1", 2)), {}, "NAME", {}),
+        ),
         (
             "valkey+sentinel://u:p%40@a/NAME/3?sentinel_username=s&sentinel_password=t",
             (
-                Kind.SENTINEL,
+                Topology.SENTINEL,
                 (("a", 26379),),
                 {"username": "u", "password": "p@", "db": 3},
                 "NAME",
                 {"username": "s", "password": "t"},
             ),
         ),
-        ("redis+cluster://:p@a:1,b", (Kind.CLUSTER, (("a", 1), ("b", 6379)), {"password": "p"}, "", {})),
-        ("valkey://a", (Kind.ONE, (("a", 6379),), {}, "", {})),
+        ("redis+cluster://:p@a:1,b", (Topology.CLUSTER, (("a", 1), ("b", 6379)), {"password": "p"}, "", {})),
+        ("valkey://a", (Topology.ONE, (("a", 6379),), {}, "", {})),
     ],
 )
 def test_a_group_of_servers_is_taken_apart(url: str, place: tuple[Any, ...]) -> None:
