@@ -12,7 +12,7 @@ from copy import copy
 from redis.asyncio.connection import AbstractConnection
 
 from service.errors import StoreUnavailable
-from service.store.driver.causes import NO_CONNECTION, Outage, cause_of, place_of, placed
+from service.store.driver.causes import Outage, cause_of, place_of, placed
 from service.store.driver.reconnection import Reconnection
 from service.store.driver.replies import OnReply, Redirect, Refused, Replies, Reply, Waiting, fail, packed, unavailable
 from service.store.driver.role_check import RoleCheck
@@ -177,7 +177,8 @@ class Pipeline:
             return True
         try:
             await self._open()
-        except (Refused, *NO_CONNECTION) as error:
+        # Whatever it is: while there is no connection, nobody else would make another try.
+        except Exception as error:  # noqa: BLE001
             self._cannot_connect(error)
             return False
         return True
@@ -195,7 +196,7 @@ class Pipeline:
         connection = await self._connect()
         self.place = place_of(connection)
         if connection._writer is None:
-            raise OSError("the connection was closed while it was being made")
+            raise ConnectionResetError("the connection was closed while it was being made")
         await self._role.begin(connection, asked_at)
         # The private names we lean on; a contract test names them. The connection forgets what it connected.
         writer, connection._writer, connection._reader = connection._writer, None, None
@@ -246,7 +247,12 @@ class Pipeline:
         self._watch = None
         replies = self._replies
         overdue = asyncio.get_running_loop().time() - self._timeout
-        if replies is not None and replies.waiting and replies.waiting[0][3] <= overdue:
+        if replies is None:
+            # Of a connection they leave with this turn of the loop: late, if at all, by a stall of our own.
+            if self.turn and self.turn[0][3] <= overdue:
+                self._is_late()
+                self._fail(self._take_turn())
+        elif replies.waiting and replies.waiting[0][3] <= overdue:
             if not replies.reprieved:
                 # After a stall of our own the replies may lie unread in the socket: let the loop read once more.
                 replies.reprieved = True
@@ -254,9 +260,6 @@ class Pipeline:
                 return
             self._is_late()
             self._give_up(replies, "TimeoutError")
-        if self.turn and self.turn[0][3] <= overdue:
-            self._is_late()
-            self._fail(self._take_turn())
         if self.turn or (self._replies is not None and self._replies.waiting):
             self._arm()
 

@@ -240,6 +240,36 @@ async def test_a_connection_that_closed_while_it_was_made_is_tried_again(redis_s
     await pipeline.aclose()
 
 
+async def test_whatever_a_try_to_connect_ends_by_another_follows(redis_server: EmbeddedRedis) -> None:
+    faults: list[Exception] = [ConnectionRefusedError(), ValueError("a fault of ours"), KeyError("another one")]
+
+    async def connect() -> Any:
+        if faults:
+            raise faults.pop(0)
+        return await connector(redis_server.url, timeout_seconds=10)()
+
+    pipeline = Pipeline(connect, timeout_seconds=10)
+    with pytest.raises(StoreUnavailable):
+        await pipeline.execute("PING")
+    await until(lambda: pipeline.up)
+    assert await pipeline.execute("PING") == b"PONG"
+    await pipeline.aclose()
+
+
+async def test_what_was_asked_before_a_stall_of_our_own_is_sent_behind_it(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """uvloop looks at its timers before what was left for its next turn, and what is asked is sent there."""
+    await pipeline.execute("PING")
+    asked, loop = pipeline.execute("PING"), asyncio.get_running_loop()
+    behind = loop.time() + 3600
+    with monkeypatch.context() as stalled:
+        stalled.setattr(loop, "time", lambda: behind)
+        pipeline._check_deadlines()
+    assert await asked == b"PONG"
+    assert caplog.messages == []
+
+
 async def test_who_waits_for_a_connection_waits_no_longer_than_for_a_reply() -> None:
     async def connect() -> Any:
         await asyncio.Event().wait()
