@@ -31,9 +31,9 @@ Work = Callable[[], Coroutine[Any, Any, object]]
 class Background(msgspec.Struct, frozen=True):
     """What a process does beside answering.
 
-    `prepare` is done before traffic comes and `begin` once beside it, `flush` once more at the end, in order, and
-    `reload` on SIGHUP. `repeated` pairs a name with what is done every so many seconds; `follow` runs all the while.
-    `close` is done last, in its order, also where the start was refused.
+    `prepare` is done before traffic comes; `begin` beside it, once and as soon as Redis answers; `flush` once more at
+    the end, in order; and `reload` on SIGHUP. `repeated` pairs a name with what is done every so many seconds; `follow`
+    runs all the while. `close` is done last, in its order, also where the start was refused.
     """
 
     prepare: Work
@@ -61,19 +61,19 @@ class Lifespan:
         """Yields the state that every connection gets. Raises StartRefused for a Redis that must not be used."""
         try:
             await self._first_check()
+            # Before the first request: which secrets of other systems there may be is read here.
+            await _once(self._background.prepare, "prepare")
+            if self._metrics_port is not None:
+                # Here already, so that a port which somebody else has refuses the start.
+                self._metrics_port.start()
         except StartRefused:
             await self._close()
             raise
-        # Before the first request: which secrets of other systems there may be is read here.
-        await _once(self._background.prepare, "prepare")
-        if self._metrics_port is not None:
-            # Here already, so that a port which somebody else has refuses the start.
-            self._metrics_port.start()
         tasks: list[asyncio.Task[Any]] = [
             asyncio.create_task(_every(seconds, work, name), name=name)
             for name, seconds, work in self._background.repeated
         ]
-        tasks.append(asyncio.create_task(_once(self._background.begin, "begin")))
+        tasks.append(asyncio.create_task(_until_done(self._background.begin, "begin"), name="begin"))
         tasks.append(asyncio.create_task(_always(self._monitor.watch, "watch"), name="watch"))
         if self._background.follow is not None:
             tasks.append(asyncio.create_task(_always(self._background.follow, "follow"), name="follow"))
@@ -135,24 +135,34 @@ async def _every(seconds: float, work: Work, name: str) -> None:
     told = ""
     while True:
         await asyncio.sleep(seconds)
-        told = await _once(work, name, told)
+        told = await _once(work, name, told) or ""
+
+
+async def _until_done(work: Work, name: str) -> None:
+    """Once: this process may have begun before its Redis."""
+    told = ""
+    while (standing := await _once(work, name, told)) is not None:
+        told = standing
+        await asyncio.sleep(_BEGUN_AGAIN_AFTER_SECONDS)
 
 
 async def _always(work: Work, name: str) -> None:
     """What ends by a fault alone, begun again: else readiness and the map of servers would stay as they were."""
     told = ""
     while True:
-        told = await _once(work, name, told)
+        told = await _once(work, name, told) or ""
         await asyncio.sleep(_BEGUN_AGAIN_AFTER_SECONDS)
 
 
-async def _once(work: Work, name: str, told: str = "") -> str:
+async def _once(work: Work, name: str, told: str = "") -> str | None:
     """Run it; a failure is logged and left for the next time: nobody would start this task again.
 
-    Returns why it stands still until somebody mends that, which is logged unless it was `told` the time before.
+    Returns None when it is done; else why it stands still until somebody mends that, which is logged unless it was
+    `told` the time before, and is empty where nobody need.
     """
     try:
         await work()
+        return None
     except WrongType as fault:
         if fault.cause != told:
             log.error("background work stands still: %s", fault.cause, extra={"facts": {"work": name}})

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
 log = logging.getLogger(__name__)
+# A scrape takes milliseconds, and a scraper that does not read its answer must not hold the end of a process up.
+_STOP_SECONDS = 1
 
 
 class _Listener(uvicorn.Server):
@@ -37,7 +39,14 @@ class MetricsPort:
         """`hosts`: where the port is, as `TOKENS_HOST` names it."""
         # Without a lifespan, which is the first server's: all that runs beside it would be started twice.
         config = uvicorn.Config(
-            app, log_config=None, access_log=False, server_header=False, lifespan="off", ws="none", http="httptools"
+            app,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            lifespan="off",
+            ws="none",
+            http="httptools",
+            timeout_graceful_shutdown=_STOP_SECONDS,
         )
         self._server = _Listener(config)
         self._hosts = hosts

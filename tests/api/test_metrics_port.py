@@ -2,16 +2,22 @@
 
 import asyncio
 import socket
+from collections.abc import Callable
+from typing import Any
 
 import pytest
+from starlette.types import Receive, Scope, Send
 
 from service.api.http.proxies import TrustedProxies
+from service.api.metrics_port import MetricsPort
 from service.app import Service
 from service.edge.deadlines import Deadlines
 from service.edge.limits import ConnectionLimits
 from service.edge.protocol import EdgeProtocol
 from service.errors import StartRefused
+from service.settings import Settings
 from tests.conftest import MakeService
+from tests.edge.asking import PATIENCE_SECONDS
 from tests.listening import listening
 from tests.ports import held_port
 
@@ -52,6 +58,41 @@ async def test_a_port_that_another_program_has_stops_the_start_with_one_line(mak
         refusal = f"^cannot listen on 127.0.0.1 port {port} for metrics: Address already in use; .*TOKENS_METRICS_PORT$"
         with pytest.raises(StartRefused, match=refusal):
             await make_service(metrics_port=port)
+
+
+async def test_a_start_that_is_refused_for_its_port_leaves_no_connection(
+    make_settings: Callable[..., Settings],
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        # Patient, because on a busy machine it would start without Redis.
+        service = Service(make_settings(metrics_port=taken.getsockname()[1], redis_timeout_ms=5000))
+        link: Any = service.stores.shards[0].link
+        with pytest.raises(StartRefused):
+            async with service.lifespan():
+                pass
+    assert not link.up
+
+
+@pytest.mark.slow
+async def test_a_scraper_that_does_not_read_holds_no_stop_up() -> None:
+    begun = asyncio.Event()
+
+    async def endless(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        begun.set()
+        while True:
+            await send({"type": "http.response.body", "body": bytes(1 << 20), "more_body": True})
+
+    port = held_port()
+    metrics = MetricsPort(endless, ["127.0.0.1"], port)
+    metrics.start()
+    _, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.transport.pause_reading()
+    writer.write(b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n")
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        await begun.wait()
+        await metrics.stop()
+    writer.transport.abort()
 
 
 async def test_a_port_is_free_again_when_the_service_has_ended(make_service: MakeService) -> None:

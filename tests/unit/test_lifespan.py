@@ -12,6 +12,7 @@ from service.lifespan import collect_rarely
 from service.store.driver.keys import Stream
 from service.store.monitoring.monitor import Monitor
 from service.tokens.managed.sweeper import Sweeper
+from service.tokens.sessions import Sessions
 from tests.builders import until
 from tests.conftest import MakeService
 
@@ -82,6 +83,27 @@ async def test_what_runs_all_the_while_begins_again_after_a_fault(
     await until(lambda: len(begun) >= 3)
     monkeypatch.undo()
     assert "background work failed" in caplog.messages
+
+
+async def test_what_is_done_once_is_done_as_soon_as_redis_answers(
+    make_service: MakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[int] = []
+    pause = asyncio.sleep
+
+    async def end_outdated(_: Sessions) -> None:
+        tried.append(1)
+        if len(tried) < 3:
+            raise StoreUnavailable("Redis is away.")
+
+    monkeypatch.setattr("service.lifespan.asyncio.sleep", lambda seconds: pause(0))
+    monkeypatch.setattr(Sessions, "end_outdated", end_outdated)
+    await make_service()
+    await until(lambda: len(tried) >= 3)
+    for _ in range(20):
+        await pause(0)
+    monkeypatch.undo()
+    assert len(tried) == 3
 
 
 async def test_the_loop_waits_for_no_thread_that_computes(make_service: MakeService) -> None:
