@@ -20,8 +20,8 @@ BODY_SECONDS = 10.0
 READ_SECONDS = 10.0
 # What all answers that clients have not taken may hold here together.
 HELD_BYTES = 64 * 1024 * 1024
-_TICK = 0.25
 _TICKS_A_SECOND = 4
+_TICK = 1 / _TICKS_A_SECOND
 _DRAIN_IDLE_SECONDS = 1.0
 # So many connections are checked between two turns of others: half a millisecond.
 _CHECKED_AT_ONCE = 256
@@ -66,7 +66,7 @@ class Deadlines:
         self._keep_alive = 0.0
         self._connections: Set[Any] = frozenset()
         self._timer: asyncio.TimerHandle | None = None
-        self._draining = False
+        self.draining = False
         self._waiting: list[tuple[float, Watched]] | None = None
         # Who has not taken all of an answer, with the bytes that it took since the sweep before.
         self._reading: list[tuple[float, Watched]] = []
@@ -80,8 +80,8 @@ class Deadlines:
 
     def drain(self) -> None:
         """From now on connections that have been idle for a second are closed."""
-        if not self._draining:
-            self._draining = True
+        if not self.draining:
+            self.draining = True
             self._on_drain()
 
     def _tick(self) -> None:
@@ -99,7 +99,7 @@ class Deadlines:
 
     def _check(self, connections: list[Watched], read_until: float) -> None:
         """Check some of them, and the rest in the next turn of the loop."""
-        idle = read_until - (_DRAIN_IDLE_SECONDS if self._draining else self._keep_alive)
+        idle = read_until - (_DRAIN_IDLE_SECONDS if self.draining else self._keep_alive)
         some, rest = connections[:_CHECKED_AT_ONCE], connections[_CHECKED_AT_ONCE:]
         if rest:
             asyncio.get_running_loop().call_soon(self._check, rest, read_until)
@@ -168,7 +168,7 @@ def _untaken(transport: asyncio.Transport) -> int:
     A slow client takes from the kernel for a long time before there is room for more.
     """
     untaken = transport.get_write_buffer_size()
-    if untaken and sys.platform == "linux":
-        descriptor = transport.get_extra_info("socket").fileno()
-        untaken += struct.unpack("i", ioctl(descriptor, TIOCOUTQ, bytes(4)))[0]
+    # None is left of a connection by TLS in the turn before its protocol is told that it has ended.
+    if untaken and sys.platform == "linux" and (socket := transport.get_extra_info("socket")) is not None:
+        untaken += struct.unpack("i", ioctl(socket.fileno(), TIOCOUTQ, bytes(4)))[0]
     return untaken

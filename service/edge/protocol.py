@@ -40,7 +40,6 @@ class EdgeProtocol(ReadingProtocol):
         super().__init__(config, server_state, app_state, _loop)
         self._own_cycle: FastCycle
         self._layout: Layout = NOTHING_SAID
-        self._draining = False
         self._answering: RequestResponseCycle | None = None
         self._limits: ConnectionLimits = app_state["limits"]
         self.origin = ""
@@ -51,6 +50,8 @@ class EdgeProtocol(ReadingProtocol):
         self._own_cycle = ValidationCycle(self, self.fast_path)
         # First the deadlines, whose clock may have stood still since the last connection went.
         self.deadlines.watch(self.server_state.connections, self.timeout_keep_alive)
+        # A stop tells those that are there. One whose handshake by TLS was not over comes behind that.
+        self._draining = self.deadlines.draining
         self.origin = self._limits.origin_of(self.client[0] if self.client else "")
         if not self._limits.enter(self.origin):
             self.refuse(TOO_MANY)

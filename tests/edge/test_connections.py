@@ -12,12 +12,14 @@ import pytest
 
 from service.api.http.proxies import TrustedProxies
 from service.app import Service
+from service.edge.deadlines import Deadlines
 from service.edge.limits import ConnectionLimits
 from service.edge.protocol import EdgeProtocol
 from tests.conftest import MakeService
 from tests.edge.asking import GOOD, PATIENCE_SECONDS, first
 from tests.edge.conftest import Turned, edge
 from tests.links import Wrapped
+from tests.listening import listening
 
 Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 PROXY = "127.0.0.9"
@@ -66,6 +68,19 @@ async def close(*streams: Stream) -> None:
     for _, writer in streams:
         writer.close()
         await writer.wait_closed()
+
+
+@pytest.mark.parametrize("sent", [GOOD, b"GET /validate HTTP/1.1\r\nHost: a\r\n\r\n"], ids=["ordinary", "fast"])
+async def test_who_comes_behind_a_stop_is_told_to_ask_another_process_next(
+    service: Service, turned: Turned, sent: bytes
+) -> None:
+    """A handshake by TLS may end there, and uvicorn tells of a stop those connections alone that are there."""
+    deadlines, limits = Deadlines(turned), ConnectionLimits(TrustedProxies(), per_address=0)
+    shared = {"fast_path": service.fast_path, "limits": limits, "deadlines": deadlines}
+    async with listening(service, EdgeProtocol, shared) as port:
+        assert b"\r\nconnection: close\r\n" not in await first(port, sent)
+        deadlines.drain()
+        assert b"\r\nconnection: close\r\n" in await first(port, sent)
 
 
 async def test_one_address_has_so_many_connections_and_others_have_theirs(service: Service, turned: Turned) -> None:

@@ -68,6 +68,21 @@ async def test_a_client_that_comes_after_a_pause_has_all_the_time_to_read_that_a
         assert come.transport.abort.called
 
 
+async def test_what_tls_has_left_of_a_connection_that_ended_keeps_no_other_from_being_checked() -> None:
+    clock = iter([0, 100, 101])
+    deadlines = Deadlines(lambda: next(clock))
+    ended, late = [
+        Mock(pipeline=(), unread_bytes=0, unread_since=100, idle_since=0, head_since=None, body_since=None)
+        for _ in range(2)
+    ]
+    ended.transport.get_write_buffer_size.return_value, ended.transport.get_extra_info.return_value = 510, None
+    late.transport.get_write_buffer_size.return_value = 0
+    # In this order.
+    deadlines.watch({ended: 1, late: 2}.keys(), 60)
+    deadlines._tick()
+    assert late.transport.close.called
+
+
 async def test_beyond_what_may_be_held_for_slow_clients_whoever_takes_least_is_cut_off(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
