@@ -37,9 +37,13 @@ SPENT, _SPENT_LENGTH = b"x-token", 32
 SECRETS = {b"authorization": b"Bearer ", b"x-api-key": b"", SPENT: b""}
 _SECRET = b"(?:rtk_[0-9a-f]{64}|[A-Za-z0-9]{64})"
 _HELD = re.compile(_SECRET)
-# The characters of such a value, and so many at most that a head full of values stays within its limit. Possessive, as
-# everything in a layout: a value that goes on where its line should end is not matched, and no shorter one is tried.
-_FORM = b"[!-~]{1,800}+"
+# A client may make a line as long as a head may be.
+_LONGEST_REMEMBERED, _LONGEST_HEAD_REMEMBERED = 256, 1024
+# A head full of such values, a target of Envoy's as long, addresses and a secret (256) stay within the limit together.
+_LONGEST_SAID = (HEAD_BYTES - _LONGEST_HEAD_REMEMBERED - 256) // (len(SAID_ONCE) + 1)
+# The characters of a value. Possessive, as everything in a layout: one that goes on where its line should end is not
+# matched, and no shorter one is tried.
+_FORM = b"[!-~]{1,%d}+" % _LONGEST_SAID
 _FORMS = {
     _ID: b"[A-Za-z0-9._-]{1,%d}+" % REQUEST_ID_LENGTH,
     b"authorization": _SECRET,
@@ -50,9 +54,6 @@ _FORMS = {
 _ADDRESSES = re.compile(_FORMS[FORWARDED])
 _SPENT_FORM = b"[0-9a-f]{%d}" % _SPENT_LENGTH
 _LINES_REMEMBERED = _HEADS_REMEMBERED = 4096
-# A client may make a line as long as a head may be.
-_LONGEST_REMEMBERED = 256
-_LONGEST_HEAD_REMEMBERED = 1024
 # Gateways send 9 to 16. Sixty take ten times the room of five, and all heads may come from one client.
 _FIELDS_REMEMBERED = 24
 _LAYOUTS_A_SECOND = 32
@@ -178,7 +179,7 @@ class Layout:
         # as many lines behind the one before as it did, and is found there in less.
         line = rb"[^\r]*+\r\n"
         each = rb"(?>(%b(?:%b%b|(?:%b)*?%b))(%b))"
-        pattern = rb"((?:GET|HEAD) %b)(%b{0,800}+)" % (ENVOY_PATH, _TARGET_SIGNS) if is_envoys else b""
+        pattern = rb"((?:GET|HEAD) %b)(%b{0,%d}+)" % (ENVOY_PATH, _TARGET_SIGNS, _LONGEST_SAID) if is_envoys else b""
         end, last = b" HTTP/1" if is_envoys else b"", -1
         self.places: Places = {}
         self.is_envoys = is_envoys

@@ -162,13 +162,8 @@ class ReadingProtocol(HttpToolsProtocol):
         known, is_between = self.headers, not self._in_head and self.body_since is None
         # At most: a head is counted with what stands before it in its first piece, and checked again when it is whole.
         self._head_bytes = len(data) + (self._head_bytes if self._in_head else 0)
-        offer = None
         try:
-            try:
-                self.parser.feed_data(data)
-            except httptools.HttpParserUpgrade as raised:
-                offer = raised
-            if offer is not None:
+            if (offer := self._feed(data)) is not None:
                 self._decline(data, offer)
         except httptools.HttpParserError as error:
             self._could_not_parse(data, error, is_between=is_between)
@@ -192,6 +187,14 @@ class ReadingProtocol(HttpToolsProtocol):
         refused = error.__context__
         self.refuse(refused.refusal if isinstance(refused, Refused) else _NOT_HTTP)
 
+    def _feed(self, data: bytes | memoryview) -> httptools.HttpParserUpgrade | None:
+        """Have the parser read; the end of a head that offers another protocol, behind which it has read nothing."""
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as offer:
+            return offer
+        return None
+
     def _decline(self, data: bytes, offer: httptools.HttpParserUpgrade | None) -> None:
         """Read a request that offers another protocol again, without the offer, and then what follows its head.
 
@@ -203,12 +206,9 @@ class ReadingProtocol(HttpToolsProtocol):
             rest = rest[offer.args[0] :]
             head = head_of(self.parser, self.url, [field for field in self.headers if field[0] != b"upgrade"])
             # A new one: the old one would take a request that closes the connection for its last.
-            self.parser, offer = new_parser(self), None
+            self.parser = new_parser(self)
             self.parser.feed_data(head)
-            try:
-                self.parser.feed_data(rest)
-            except httptools.HttpParserUpgrade as another:
-                offer = another
+            offer = self._feed(rest)
 
     def _bound_body(self, received: int) -> None:
         """Called after each packet that ends within a body: what nobody reads of it must come to an end."""
