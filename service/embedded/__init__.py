@@ -93,16 +93,18 @@ def _own(
     began_before = has_data(folder)
     child = Child(server.path, socket_path, folder=folder, lock=lock)
     try:
-        if not _answers(lambda: socket_path, gone=child.ended.is_set):
+        if started := _answers(lambda: socket_path, gone=child.ended.is_set):
+            # A file that was cut inside its first change is passed over whole.
+            refuse_lost_data(folder, is_empty=_ask(socket_path, b"DBSIZE").startswith(b":0\r"))
+            if began_before and not server.mends_its_file:
+                _rewrite(socket_path, gone=child.ended.is_set)
+            child.report(lost)
+        # Asked behind that: of an end before it nobody was told.
+        if not started or child.ended.is_set():
             raise EmbeddedError(f"{server.name} did not start in {folder}: {child.last_words()}")
-        # A file that was cut inside its first change is passed over whole.
-        refuse_lost_data(folder, is_empty=_ask(socket_path, b"DBSIZE").startswith(b":0\r"))
-        if began_before and not server.mends_its_file:
-            _rewrite(socket_path, gone=child.ended.is_set)
     except BaseException:  # Ctrl-C too: an unfinished start leaves nothing running
         child.end()
         raise
-    child.report(lost)
     say(f"{server.name} runs in {folder}")
     return EmbeddedRedis(f"unix://{quote(socket_path)}", secret_key, owner=True, close=child.end)
 

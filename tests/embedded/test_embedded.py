@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -130,6 +130,22 @@ def test_server_that_dies_is_reported_with_its_status(folder: Path) -> None:
         assert "\n" not in told[0]
     finally:
         server.close()
+
+
+def test_a_server_that_dies_before_its_end_is_told_refuses_the_start(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running(folder) as server, client(server.url) as connection:
+        connection.set("name", "kept")
+
+    def shut_down(socket_path: str, *, gone: Callable[[], bool]) -> None:
+        embedded._ask(socket_path, b"SHUTDOWN NOSAVE")
+        wait_until(gone, what="the end of the server")
+
+    # As by want of memory: this takes minutes where there is much to write anew.
+    monkeypatch.setattr(embedded, "_rewrite", shut_down)
+    monkeypatch.setattr(embedded.Server, "mends_its_file", False)
+    assert " did not start in " in refusal(folder)
 
 
 def test_only_a_private_socket_with_durable_settings_is_used(folder: Path) -> None:
