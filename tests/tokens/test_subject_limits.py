@@ -100,6 +100,22 @@ async def test_a_change_amid_traffic_counts_every_request_that_begins_after_it(
         await asyncio.gather(*traffic)
 
 
+@pytest.mark.parametrize("back_to", [0, 1, 2])
+async def test_a_failover_that_sets_the_count_of_changes_back_keeps_no_shard_from_hearing_of_the_next(
+    make_service: MakeService, back_to: int
+) -> None:
+    service = await make_service(shards=16, background=False)
+    shards, key = service.stores.shards, service.stores.shards[0].keys.limits_changed
+    for size in (1, 2, 3):
+        await limit(service, month(size))
+    # What its last primary had not sent to the replica that took over.
+    await shards[0].link.execute("SET", key, f"{back_to} acme")
+    await limit(service, month(4), subject="other")
+    heard = {await shard.link.execute("GET", shard.keys.limits_changed) for shard in shards}
+    assert {one.partition(b" ")[2] for one in heard} == {b"other"}
+    assert len(heard) == 1
+
+
 @pytest.mark.parametrize("shards", [1, 16])
 async def test_a_record_that_was_forgotten_meanwhile_draws_all_the_same(make_service: MakeService, shards: int) -> None:
     service = await make_service(shards=shards, background=False)

@@ -69,8 +69,13 @@ class SubjectStore:
 
     async def _tell(self, subject: str) -> None:
         """Have every process hear of a change: of the first shard first, where it is counted."""
-        count = await self._count_in(self._shards[0], subject, 0)
-        await asyncio.gather(*[self._count_in(shard, subject, count) for shard in self._shards if shard.index])
+        first, *others = self._shards
+        count = await self._count_in(first, subject, 0)
+        counts = await asyncio.gather(*[self._count_in(shard, subject, count) for shard in others])
+        # Where a failover has set the first one back, or another change went ahead of this one.
+        while (most := max(counts, default=0)) > count:
+            count = most + 1
+            counts = await asyncio.gather(*[self._count_in(shard, subject, count) for shard in self._shards])
 
     async def _count_in(self, shard: Shard, subject: str, count: int) -> int:
         counted: int = await self._count.run(shard.link, (shard.keys.limits_changed,), subject, count)
