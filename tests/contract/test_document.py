@@ -180,12 +180,36 @@ REFUSED = [
 ]
 
 
+# What they take, where the schema has a pattern that is for the document alone.
+TAKEN = [
+    ("ExplainToken", {"id": "x", "path": "/validate"}),
+    ("ExplainToken", {"id": "x", "path": "/validate?required_scope=orders:read"}),
+    ("ExplainToken", {"id": "x", "path": "//validate/one-time/envoy/orders"}),
+    ("Filter", {"status": "active,expired"}),
+    ("CreateWebhook", {"url": "http://10.0.0.1:9/hook?of=a", "events": ["token.created"]}),
+    ("listAuditEntries cursor", "1799409600000-0.0"),
+]
+
+
+def schema_of(where: str) -> Any:
+    name, _, parameter = where.partition(" ")
+    if not parameter:
+        return DOCUMENT["components"]["schemas"][name]
+    operation = next(found for _, found in DESCRIBED if found["operationId"] == name)
+    return next(found["schema"] for found in operation["parameters"] if found["name"] == parameter)
+
+
 @pytest.mark.parametrize(("where", "value"), REFUSED, ids=lambda value: str(value)[:50])
 def test_what_the_rules_refuse_the_schema_refuses(where: str, value: Any) -> None:
-    name, _, parameter = where.partition(" ")
-    if parameter:
-        operation = next(found for _, found in DESCRIBED if found["operationId"] == name)
-        schema = next(found["schema"] for found in operation["parameters"] if found["name"] == parameter)
-    else:
-        schema = DOCUMENT["components"]["schemas"][name]
-    assert faults(schema, value)
+    assert faults(schema_of(where), value)
+
+
+@pytest.mark.parametrize(("where", "value"), TAKEN, ids=lambda value: str(value)[:50])
+def test_what_the_rules_take_the_schema_takes(where: str, value: Any) -> None:
+    assert faults(schema_of(where), value) == []
+
+
+def test_no_pattern_ends_as_python_alone_writes_it_or_twice() -> None:
+    patterns = {part["pattern"] for _, part in parts(DOCUMENT) if isinstance(part.get("pattern"), str)}
+    assert len(patterns) > 8
+    assert [pattern for pattern in patterns if pattern.endswith((r"\Z", "$$"))] == []

@@ -1,6 +1,7 @@
 """The OpenAPI 3.1 document, made from the operations and the very types that decode and encode."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Any
@@ -90,7 +91,7 @@ def _portable(schema: Any) -> Any:
     if not isinstance(schema, dict):
         return schema
     portable = {
-        key: value.removesuffix(r"\Z") + "$" if key == "pattern" and isinstance(value, str) else _portable(value)
+        key: re.sub(r"\\Z$", "$", value) if key == "pattern" and isinstance(value, str) else _portable(value)
         for key, value in schema.items()
         if key != "default" or (isinstance(value, dict) and "type" in value)
     }
