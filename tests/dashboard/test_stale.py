@@ -33,6 +33,28 @@ def test_a_change_of_what_is_there_no_more_says_so(window: Page, service: Servic
     expect(window.get_by_role("alert")).to_have_text("No token has this id.")
 
 
+def test_an_edit_of_what_was_changed_elsewhere_says_so_and_takes_nothing_back(window: Page, service: Service) -> None:
+    token = service.create("edited in two tabs", scopes=["orders:read", "orders:write"])
+    window.goto(f"/dashboard/tokens/{token['id']}")
+    window.get_by_role("button", name="Edit").click()
+    scopes, typed = window.get_by_role("textbox", name="Scopes"), "orders:read, orders:write, orders:list"
+    scopes.fill(typed)
+    service.ask("PATCH", TOKENS, {"id": token["id"], "scopes": ["orders:read"]})
+    window.get_by_role("button", name="Save").click()
+
+    said = "The token was changed since it was read: read it again."
+    expect(window.get_by_role("dialog").get_by_role("alert")).to_have_text(said)
+    expect(scopes).to_have_value(typed)
+    shown = window.locator("dd .tag")
+    expect(shown).to_have_text(["orders:read"])
+    window.get_by_role("button", name="Cancel").click()
+    window.get_by_role("button", name="Edit").click()
+    expect(scopes).to_have_value("orders:read")
+    scopes.fill("orders:read, orders:list")
+    window.get_by_role("button", name="Save").click()
+    expect(shown).to_have_text(["orders:read", "orders:list"])
+
+
 def test_the_list_is_read_again_when_its_tab_is_shown_and_by_the_clock_and_says_nothing_of_it(
     window: Page, service: Service
 ) -> None:

@@ -66,6 +66,7 @@ def test_only_what_was_edited_is_sent(window: Page, service: Service) -> None:
 
     assert sent.value.post_data_json == {
         "id": token["id"],
+        "version": token["version"],
         "description": "after",
         "expiresAt": end.strftime("%Y-%m-%dT%H:%M:00Z"),
         "subject": "",
@@ -85,7 +86,11 @@ def test_metadata_of_any_signs_can_be_edited(window: Page, service: Service) -> 
     with window.expect_request(lambda request: request.method == "PATCH") as sent:
         window.get_by_role("button", name="Save").click()
 
-    assert sent.value.post_data_json == {"id": token["id"], "metadata": {**metadata, "dir": "D:\\top"}}
+    assert sent.value.post_data_json == {
+        "id": token["id"],
+        "version": token["version"],
+        "metadata": {**metadata, "dir": "D:\\top"},
+    }
 
 
 def test_revoking_a_token_in_use_says_when_it_was_used(window: Page, service: Service) -> None:

@@ -96,9 +96,12 @@ class ManagedApi(OperationGroup, tag="managed"):
             raise wrong("isActive", "give at least one field to change")
         if isinstance(body.id, str):
             begun = self._views.begin(body.id)
-            token = await self._tokens.update(body.id, changes, caller.origin, call.ahead)
+            read = body.version or 0
+            token = await self._tokens.update(body.id, changes, caller.origin, call.ahead, version=read)
             call.token_id = token.token_id
             return TokenChanged(_said(changes), await self._views.of_one(token, begun))
+        if body.version is not UNSET:
+            raise wrong("version", "give it with an id: several tokens have one each")
         if set(changes) != {"active"}:
             raise wrong("ids", "several tokens can only be activated or deactivated: give isActive alone")
         # What a filter finds is not in the request: it takes the right that the kill switch takes.

@@ -55,7 +55,7 @@ _HOLDS: Mapping[str, Any] = {
     "Live.status": "alive",
     "Readiness.status": "ready",
     "Check.status": "ok",
-    "version": "1.0.0",
+    **dict.fromkeys(("Live.version", "Readiness.version"), "1.0.0"),
     "OAuthError.error": "invalid_client",
     "SkippedLine.code": "name_taken",
     "pending": "The change is not confirmed on disk yet.",

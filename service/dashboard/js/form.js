@@ -88,10 +88,17 @@ export function createToken(app, done, like) {
 }
 
 export function editToken(app, token, done) {
+  const { id, version } = token;
   tokenForm(app, { token }, { title: `Edit ${token.name}`, go: "Save", busy: "Saving…" }, async (values, before) => {
     const changed = Object.entries(values)
       .filter(([name, value]) => JSON.stringify(value) !== JSON.stringify(before[name]));
-    if (changed.length) await send("PATCH", TOKENS, { id: token.id, ...Object.fromEntries(changed) });
+    if (changed.length) {
+      await send("PATCH", TOKENS, { id, version, ...Object.fromEntries(changed) }).catch((problem) => {
+        // Somebody else may have changed it: it is shown as it is now, behind the dialog.
+        if (problem.status === 409) done();
+        throw problem;
+      });
+    }
     closeDialog();
     app.notices.toast(`${values.name} saved.`);
     done();

@@ -116,20 +116,29 @@ class ManagedTokens:
         return await self._managed_records.read(token_id)
 
     async def update(
-        self, token_id: str, changes: dict[str, Any], origin: Origin, ahead: Ahead | None = None
+        self,
+        token_id: str,
+        changes: dict[str, Any],
+        origin: Origin,
+        ahead: Ahead | None = None,
+        *,
+        version: int = 0,
     ) -> ManagedToken:
         """Change a token: fields of ManagedToken to new values, `active` among them. Returns it as it is then.
 
-        `rate_limits` may be a function of the present ones; `ahead` is the record, as it was asked for before.
+        `rate_limits` may be a function of the present ones; `ahead` is the record, as it was asked for before;
+        `version` the one that the token must have, 0 for any.
         An old secret in its overlap goes on with the new terms. What is refused changes nothing.
-        Raises NotFound, Conflict (`name_taken`, `token_revoked`, `token_expired`), InvalidRequest, and Forbidden
-        for what the caller does not hold, before the change or after it.
+        Raises NotFound, Conflict (`name_taken`, `token_changed`, `token_revoked`, `token_expired`), InvalidRequest,
+        and Forbidden for what the caller does not hold, before the change or after it.
         """
         # By `end`, which works on a full server, too.
-        if changes == {"active": False}:
+        if changes == {"active": False} and not version:
             return (await self._managed_records.end(token_id, "inactive", origin, ahead=ahead))[1]
         for _ in range(TRIES):
             old = await self._managed_records.read_to_change(token_id, ahead)
+            if version and old.version != version:
+                raise Conflict("The token was changed since it was read: read it again.", code="token_changed")
             new = self._changed(old, changes, origin)
             if new == old:
                 await self._store.confirm_changed(token_id)

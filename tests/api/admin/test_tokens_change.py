@@ -56,13 +56,32 @@ def test_each_field_can_be_changed_and_the_rest_stays(world: World, change: dict
     assert answer.json()["message"] == "API token updated successfully"
     after = world.shown(before["id"])
     uses = {"usesLeft": change["maxUses"]} if "maxUses" in change else {}
-    masked = {"token": after["token"], "usage14d": after["usage14d"]}
+    # The version of one that had these terms already is the same.
+    masked = {name: after[name] for name in ("token", "usage14d", "version")}
     full = {"name": "default", "used": 0, "remaining": 2, "resetSeconds": 0}
     held = [change["rateLimit"]] if change.get("rateLimit") else change.get("limits", before["limits"])
     held = [] if change.get("rateLimit", held) is None else held
     one = {name: held[0][name] for name in ("limit", "periodSeconds", "burst")} if held else None
     limits = {"limits": [{**full, **limit} for limit in held], "rateLimit": one}
     assert after == {**before, **masked, **change, **uses, **limits}
+
+
+def test_a_token_that_was_changed_since_it_was_read_is_left_as_it_is(world: World) -> None:
+    token = world.create(scopes=["orders:read", "orders:write"])
+    read = {"id": token["id"], "version": token["version"]}
+    world.validate(token["token"])
+    narrowed = world.change(**read, scopes=["orders:read"])
+    assert (narrowed.status, narrowed.json()["token"]["version"]) == (200, token["version"] + 1)
+    for change in ({"scopes": ["orders:read", "orders:write", "orders:list"]}, {"isActive": False}):
+        world.change(**read, **change).problem(409, "token_changed")
+    shown = world.shown(token["id"])
+    assert (shown["scopes"], shown["isActive"]) == (["orders:read"], True)
+    assert world.change(id=token["id"], version=shown["version"], isActive=False).status == 200
+
+
+def test_several_tokens_have_no_one_version(world: World) -> None:
+    problem = world.change(ids=[world.create()["id"]], version=1, isActive=False).problem(400, "invalid_request")
+    assert [error["field"] for error in problem["errors"]] == ["version"]
 
 
 @pytest.mark.parametrize("nobody", ["", None])

@@ -28,7 +28,7 @@ class TokenShown(msgspec.Struct, rename="camel"):
 
     `derived` counts the living tokens that are derived from it directly; `parentId` is that of one that is derived.
     `rateLimit` is the rate called `default` among its `limits`, `quota` the quota called so. `subjectLimits` are those
-    that it shares with all tokens of its subject.
+    that it shares with all tokens of its subject. `version` is another one after each change, not after a use.
     """
 
     id: str
@@ -58,6 +58,7 @@ class TokenShown(msgspec.Struct, rename="camel"):
     old_secret_last_used_at: Instant | None
     parent_id: str | None
     derived: int
+    version: int
 
 
 class TokenList(msgspec.Struct, rename="camel"):
@@ -174,10 +175,12 @@ class ChangeToken(LimitsGiven, forbid_unknown_fields=True, rename="camel"):
 
     Of the last, one request changes as many as a second allows, and `limit` at most; the next one goes on with the
     answer's `nextCursor` as `cursor`. `rateLimit` changes the limit called `default` and no other, `quota` the one
-    called so; null takes it away.
+    called so; null takes it away. With `version` it is 409 `token_changed` where the token was changed since it had
+    that one.
     """
 
     id: Id | UnsetType = UNSET
+    version: Annotated[int, Meta(ge=1)] | UnsetType = UNSET
     ids: Annotated[list[Id], Meta(min_length=1, max_length=1000)] | UnsetType = UNSET
     filter: Filter | UnsetType = UNSET
     expected: Annotated[int, Meta(ge=0)] | UnsetType = UNSET
@@ -238,6 +241,7 @@ def shown(
         rfc3339_or_none(token.predecessor_used_at),
         parent_id or None,
         derived,
+        token.version,
     )
 
 
