@@ -68,8 +68,8 @@ class AuthorizationServer(msgspec.Struct):
     revocation_endpoint: str
     revocation_endpoint_auth_methods_supported: list[str]
     # RFC 8414, 2 requires the first, and clients assume two grants where the second is left out: so both are said.
-    response_types_supported: list[str] = []
-    grant_types_supported: list[str] = []
+    response_types_supported: list[str]
+    grant_types_supported: list[str]
 
 
 class ReviewSpec(msgspec.Struct):
@@ -177,7 +177,7 @@ class OAuthApi(OperationGroup, tag="oauth"):
         base, methods = str(self._address.of(call)), _CLIENT_AUTHENTICATION
         # `none` is a public client (RFC 7591, 2), who may revoke the token that it holds.
         introspect, revoke = f"{base}/oauth2/introspect", f"{base}/oauth2/revoke"
-        return AuthorizationServer(base, introspect, methods, revoke, [*methods, "none"])
+        return AuthorizationServer(base, introspect, methods, revoke, [*methods, "none"], [], [])
 
     # Without Retry-After: with one the API server's client asked 55 times about one token.
     @Operation(

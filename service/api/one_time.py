@@ -32,9 +32,9 @@ _Data = Annotated[msgspec.Raw, Meta(extra_json_schema={"type": "object"})]
 class IssueOneTime(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
     """What a one-time token is issued with; all of it is optional."""
 
-    ttl_seconds: Annotated[int, Meta(ge=1, le=3600)] | None = None
+    ttl_seconds: Annotated[int, Meta(ge=1, le=3600, description="300 unless set otherwise")] | None = None
     subject: Subject | None = None
-    data: dict[str, Any] | None = None
+    data: Annotated[dict[str, Any], Meta(description=f"at most {_DATA_BYTES} bytes as JSON")] | None = None
 
 
 class IssuedOneTime(msgspec.Struct, rename="camel"):

@@ -35,7 +35,7 @@ class Check(msgspec.Struct, omit_defaults=True):
 
 
 class Readiness(msgspec.Struct):
-    """Whether traffic may come, check by check."""
+    """Whether traffic may come (`ready` or `not_ready`), check by check."""
 
     status: str
     version: str

@@ -14,7 +14,7 @@ from service.api.admin.schemas.tokens import Message, RotateToken, TokenIssued, 
 from service.api.admin.token_views import TokenViews
 from service.api.auth.callers import Caller, Holder
 from service.api.http.access import HOLDER, HOLDER_DERIVES, HOLDER_ROTATES, WRITE
-from service.api.http.call import PAGE, Call, PageSize
+from service.api.http.call import PAGE, Call, Cursor, PageSize
 from service.api.http.operation import Operation, OperationGroup, PathId
 from service.errors import Forbidden, NotFound, token_not_valid
 from service.tokens.managed.derivation import Derivation, Narrowed
@@ -41,13 +41,13 @@ class PageQuery(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
     """The list's page."""
 
     limit: PageSize = PAGE
-    cursor: str | None = None
+    cursor: Cursor | None = None
 
 
 class DerivedQuery(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
-    """Which one; without it all."""
+    """Which to end."""
 
-    id: Id | None = None
+    id: Annotated[Id, Meta(description="this one alone; without it all")] | None = None
 
 
 class SelfServiceApi(OperationGroup, tag="managed"):

@@ -48,7 +48,7 @@ class SubjectQuery(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
 
     subject: LimitedSubject | None = None
     limit: PageSize = PAGE
-    cursor: LimitedSubject | None = None
+    cursor: Annotated[LimitedSubject, Meta(description="`nextCursor` of the page before")] | None = None
 
 
 class RemovedSubject(msgspec.Struct, forbid_unknown_fields=True):

@@ -74,7 +74,9 @@ def test_the_service_reads_the_example_of_a_request(operation: Operation) -> Non
 
 def test_what_gateways_ask_is_never_refused_for_its_form() -> None:
     asked = [operation for at, operation in DESCRIBED if re.search(r" /validate(?!/batch)", at)]
-    assert set().union(*(operation["responses"] for operation in asked)) == {"200", "401", "403", "429", "503"}
+    assert set().union(*(operation["responses"] for operation in asked)) == {
+        *("200", "401", "403", "429", "431", "500", "503")
+    }
 
 
 def test_no_refusal_is_described_that_is_never_given() -> None:
@@ -84,15 +86,42 @@ def test_no_refusal_is_described_that_is_never_given() -> None:
         assert {"401", "429"} <= statuses[f"POST {path}"]
         assert "403" not in statuses[f"POST {path}"]
     # Whoever ends a session is answered whatever was sent.
-    assert statuses["DELETE /api/token"] == {"200", "202", "400", "503"}
+    always = {"400", "431", "500", "503"}
+    assert statuses["DELETE /api/token"] == {"200", "202", *always}
     # A token that has used up its limit may ask about itself and end itself, and needs no scope for that.
-    assert statuses["GET /api/tokens/self"] == statuses["GET /api/tokens/self/derived"] == {"200", "400", "401", "503"}
-    assert statuses["DELETE /api/tokens/self"] == {"200", "202", "400", "401", "503"}
+    assert statuses["GET /api/tokens/self"] == statuses["GET /api/tokens/self/derived"] == {"200", "401", *always}
+    assert statuses["DELETE /api/tokens/self"] == {"200", "202", "401", *always}
     one_time = {at: operation for at, operation in DESCRIBED if " /validate/one-time" in at}
     assert len(one_time) == 4
     for operation in one_time.values():
-        assert set(operation["responses"]) == {"200", "401", "403", "503"}
+        assert set(operation["responses"]) == {"200", "401", "403", "431", "500", "503"}
         assert not {"X-Token-Name", "RateLimit"} & set(operation["responses"]["200"]["headers"])
+
+
+def test_every_answer_tells_its_request_and_a_refusal_what_to_do() -> None:
+    shared = DOCUMENT["components"]["responses"]
+    for at, operation in DESCRIBED:
+        for status, answer in operation["responses"].items():
+            told = shared[answer["$ref"].rpartition("/")[2]] if "$ref" in answer else answer
+            assert "X-Request-Id" in told["headers"], (at, status)
+            assert ("WWW-Authenticate" in told["headers"]) is (status in ("401", "403")), (at, status)
+            is_problem = "application/problem+json" in told.get("content", ())
+            assert ("Retry-After" in told["headers"]) is (is_problem and status in ("429", "503")), (at, status)
+
+
+def test_nothing_is_shared_that_no_operation_uses() -> None:
+    used = {part["$ref"] for _, part in parts(DOCUMENT) if isinstance(part.get("$ref"), str)}
+    shared = {
+        f"#/components/{kind}/{name}"
+        for kind in ("responses", "headers", "schemas")
+        for name in DOCUMENT["components"][kind]
+    }
+    assert shared == used
+
+
+def test_a_problem_has_the_members_of_the_public_interface_alone() -> None:
+    problem = DOCUMENT["components"]["schemas"]["Problem"]
+    assert {*problem["properties"]} - {*problem["required"]} == {"errors"}
 
 
 def test_a_body_that_may_be_left_out_is_not_required() -> None:

@@ -9,11 +9,11 @@ from msgspec import UNSET, Meta, UnsetType
 from service.api.admin.schemas.audit import AuditPage, AuditShown, AuditVerification, shown, verified
 from service.api.auth.callers import Caller
 from service.api.http.access import READ
-from service.api.http.call import PAGE, Call, PageSize
+from service.api.http.call import PAGE, Call, Cursor, PageSize
 from service.api.http.operation import Operation, OperationGroup
 from service.api.http.timestamps import Instant, instant_or_none
 from service.api.pages.csv_rows import csv_rows
-from service.api.pages.files import Download
+from service.api.pages.files import NAMED, Download
 from service.errors import wrong
 from service.store.pacing import paced_list
 from service.tokens.audit.entries import Action
@@ -29,18 +29,18 @@ _Word = Annotated[str, Meta(min_length=1)]
 
 
 class AuditQuery(msgspec.Struct, forbid_unknown_fields=True):
-    """Filters and page of the list; `from` is included, `to` is not."""
+    """Filters and page of the list."""
 
-    actor: _Word = ""
+    actor: Annotated[_Word, Meta(description="who did it: an account, or `token:` and an id")] = ""
     action: Action | UnsetType = UNSET
-    target: _Word = ""
-    since: Instant | None = msgspec.field(name="from", default=None)
-    to: Instant | None = None
-    q: Annotated[str, Meta(min_length=1, max_length=200)] = ""
+    target: Annotated[_Word, Meta(description="the id that it was done to")] = ""
+    since: Annotated[Instant, Meta(description="from then on")] | None = msgspec.field(name="from", default=None)
+    to: Annotated[Instant, Meta(description="before then")] | None = None
+    q: Annotated[str, Meta(min_length=1, max_length=200, description="a text in an entry")] = ""
     limit: PageSize = PAGE
     # The pattern is for the document alone: a wrong one is refused by `_position`, which says what to do.
-    cursor: Annotated[str, Meta(extra_json_schema={"pattern": f"^({POSITION})?$"})] | None = None
-    format: Literal["json", "ndjson", "csv"] = "json"
+    cursor: Annotated[Cursor, Meta(extra_json_schema={"pattern": f"^({POSITION})?$"})] | None = None
+    format: Annotated[Literal["json", "ndjson", "csv"], Meta(description="json, a page, unless given")] = "json"
 
 
 class AuditApi(OperationGroup, tag="audit"):
@@ -50,7 +50,7 @@ class AuditApi(OperationGroup, tag="audit"):
     _verification: Verification
     _audit_log: AuditLog
 
-    @Operation("GET", "/api/admin/audit", READ, "listAuditEntries", streams=(NDJSON, CSV))
+    @Operation("GET", "/api/admin/audit", READ, "listAuditEntries", streams=(NDJSON, CSV), answer_headers=NAMED)
     async def page(self, call: Call, caller: Caller, query: AuditQuery) -> AuditPage | Download:
         """List changes and sign-ins.
 

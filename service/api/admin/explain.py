@@ -40,7 +40,10 @@ class ExplainToken(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class CheckShown(msgspec.Struct, omit_defaults=True):
-    """One check. `at`: when it became so, or is free again; `by`: who did it; `asked` and `held`: scopes, networks."""
+    """One check: pass, fail or skipped.
+
+    `at`: when it became so, or is free again; `by`: who did it; `asked` and `held`: scopes, networks.
+    """
 
     check: str
     result: str

@@ -17,7 +17,7 @@ from service.api.http.bodies import BODY_BYTES, BULK_BYTES
 from service.api.http.call import Call
 from service.api.http.operation import Operation, OperationGroup
 from service.api.http.timestamps import parse_zone
-from service.api.pages.files import Download
+from service.api.pages.files import NAMED, Download
 from service.errors import InvalidRequest
 from service.model import Origin, Status
 from service.store.pacing import UNDER_WAY, Overlapped, paced_list
@@ -36,14 +36,15 @@ LINE_BYTES = 40 * 1024
 
 
 class ImportQuery(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
-    """With `dryRun` nothing is written, and the answer says what would be. `zone`: that of times which name none.
+    """How the lines are taken."""
 
-    With `numberNames` a token of another system whose name is taken gets a number behind it.
-    """
-
-    dry_run: bool = False
-    zone: Annotated[str, Meta(max_length=64)] = ""
-    number_names: bool = False
+    dry_run: Annotated[bool, Meta(description="write nothing: the answer says what would be")] = False
+    zone: Annotated[
+        str, Meta(max_length=64, description="of times that name none: UTC, +02:00 or Europe/Berlin; else refused")
+    ] = ""
+    number_names: Annotated[bool, Meta(description="put a number behind a name of another system's that is taken")] = (
+        False
+    )
 
 
 class SkippedLine(msgspec.Struct):
@@ -86,7 +87,13 @@ class ImportExportApi(OperationGroup, tag="managed"):
     _clock: Callable[[], float]
 
     @Operation(
-        "GET", "/api/admin/tokens/export", IN_PERSON, "exportTokens", answers={200: str}, media_types={200: NDJSON}
+        "GET",
+        "/api/admin/tokens/export",
+        IN_PERSON,
+        "exportTokens",
+        answers={200: str},
+        media_types={200: NDJSON},
+        answer_headers=NAMED,
     )
     async def give(self, call: Call, caller: Caller, query: Filter) -> Download:
         """Export tokens.

@@ -18,10 +18,10 @@ Username = Annotated[str, Meta(min_length=1, max_length=256)]
 
 
 class SessionsQuery(msgspec.Struct, forbid_unknown_fields=True):
-    """Whose sessions, of everybody without a name, and how many at most."""
+    """Whose sessions."""
 
     # The default is empty, but an empty value is refused: from an unset variable it would mean everybody.
-    username: Username = ""
+    username: Annotated[Username, Meta(description="whose; without it everybody's")] = ""
     limit: PageSize = PAGE
 
 

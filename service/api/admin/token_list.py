@@ -10,7 +10,7 @@ from service.api.admin.schemas.tokens import Filter, TokenList
 from service.api.admin.token_views import TokenViews, read_cursor, write_cursor
 from service.api.auth.callers import Caller
 from service.api.http.access import READ
-from service.api.http.call import LARGEST_PAGE, PAGE, Call, PageSize
+from service.api.http.call import LARGEST_PAGE, PAGE, Call, Cursor, PageSize
 from service.api.http.operation import Operation, OperationGroup
 from service.errors import wrong
 from service.model import Statistics
@@ -22,11 +22,12 @@ _SORTS = {"createdAt": "created_at", "name": "name", "lastUsedAt": "last_used_at
 class ListQuery(Filter, forbid_unknown_fields=True, rename="camel"):
     """The list's filters, order and page."""
 
-    sort: Literal[
-        "createdAt", "-createdAt", "name", "-name", "lastUsedAt", "-lastUsedAt", "expiresAt", "-expiresAt"
+    sort: Annotated[
+        Literal["createdAt", "-createdAt", "name", "-name", "lastUsedAt", "-lastUsedAt", "expiresAt", "-expiresAt"],
+        Meta(description="with - the greatest first; -createdAt unless given"),
     ] = "-createdAt"
     limit: PageSize = PAGE
-    cursor: str | None = None
+    cursor: Cursor | None = None
     # As many as a page may have, each of sixteen digits and a comma.
     ids: Annotated[str, Meta(min_length=1, max_length=LARGEST_PAGE * 17, description="only these, comma separated")] = (
         ""
@@ -44,10 +45,10 @@ class TokenListApi(OperationGroup, tag="managed"):
     async def page(self, call: Call, caller: Caller, query: ListQuery) -> TokenList:
         """List tokens.
 
-        By expiry those without an end come last, and a revoked one stands where it was revoked. By last use those that
-        were never used come first. A token that is used while somebody pages by last use changes its place: with
-        `-lastUsedAt` it may be on no page, with `lastUsedAt` on two; so does, by expiry, one that is switched on or off
-        among those that end in its second. Nothing moves one by `createdAt`.
+        Without `status` all but the revoked. By expiry those without an end come last, and a revoked one stands where
+        it was revoked. By last use those that were never used come first. A token that is used while somebody pages by
+        last use changes its place: with `-lastUsedAt` it may be on no page, with `lastUsedAt` on two; so does, by
+        expiry, one that is switched on or off among those that end in its second. Nothing moves one by `createdAt`.
 
         With `parent` instead of filters those derived from that token directly, newest first; no other list has them.
         """

@@ -23,13 +23,13 @@ _LONGEST = DAYS_KEPT * 24
 class Days(msgspec.Struct, forbid_unknown_fields=True):
     """How far back to read the use of one token."""
 
-    days: Annotated[int, Meta(ge=1, le=DAYS_KEPT)] = 30
+    days: Annotated[int, Meta(ge=1, le=DAYS_KEPT, description="how many days back; 30 unless given")] = 30
 
 
 class Hours(msgspec.Struct, forbid_unknown_fields=True):
     """How far back to read the use of the whole service."""
 
-    hours: Annotated[int, Meta(ge=1, le=_LONGEST)] = 48
+    hours: Annotated[int, Meta(ge=1, le=_LONGEST, description="how many hours back; 48 unless given")] = 48
 
 
 class DayCount(msgspec.Struct):

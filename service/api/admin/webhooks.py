@@ -78,7 +78,7 @@ class DeletedQuery(msgspec.Struct, forbid_unknown_fields=True):
     """Which one."""
 
     # Any text: the id of a record that somebody else wrote may be anything, and is to be deleted all the same.
-    id: Annotated[str, Meta(min_length=1)]
+    id: Annotated[str, Meta(min_length=1, description="of the webhook")]
 
 
 class DeliveriesQuery(msgspec.Struct, forbid_unknown_fields=True):
@@ -89,7 +89,7 @@ class DeliveriesQuery(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class DeliveryShown(msgspec.Struct, rename="camel"):
-    """One event on its way to a receiver; dead when it was not taken within a day."""
+    """One event on its way to a receiver: `pending`, `delivered`, or `dead` when it was not taken within a day."""
 
     id: str
     event: str

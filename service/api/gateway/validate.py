@@ -3,7 +3,9 @@
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
+from typing import Annotated
 
+from msgspec import Meta
 from starlette.responses import Response
 
 from service.api.auth.presented import Accepted, presented
@@ -22,34 +24,30 @@ from service.tokens.secret import parse
 
 KINDS = (Kind.SESSION, Kind.MANAGED)
 _HOLDS = ("X-API-Key", "X-Token", "X-Required-Scope", "X-Forwarded-For")
+_LIMITS = ("RateLimit", "RateLimit-Policy")
 _IDENTITY = ("X-Token-Id", "X-Token-Subject", "X-Token-Scopes", "X-Token-Kind", "Remote-User", "X-Auth-Request-User")
 
 _YES = (
     "Any method. Exactly 200 and an empty body means yes. Basic, with the token as user or password, is read "
     "where TOKENS_ACCEPT_BASIC is on, what TOKENS_ACCEPT_ALSO lists where it does; neither presents anything elsewhere."
 )
-_COSTS = (
-    f"{_YES} Of a trusted proxy X-Token-Cost, from 1 to 1000, says how much of its rate limits a request costs; "
-    "any other value is 403 `invalid_cost`."
-)
+_QUERY = {"required_scope": Annotated[list[str], Meta(description="may repeat; all are required")]}
 _SAME = "The same for Envoy's HTTP mode"
 
 # Whatever the method: some gateways ask with that of their own client.
-_form = partial(Operation, "*", access=GATEWAY, answers={200: None})
+_form = partial(Operation, "*", access=GATEWAY, description=_YES, answers={200: None})
 _asks = partial(
     _form,
-    description=_COSTS,
     header_names=(*_HOLDS, "X-Token-Cost"),
-    problems=(401, 403, 429, 503),
+    problems=(401, 403, 429, 431, 500, 503),
     # Those of managed tokens come last: one-time tokens have none of them.
-    answer_headers=(*_IDENTITY, "X-Token-Name", "RateLimit", "RateLimit-Policy"),
+    answer_headers={200: (*_IDENTITY, "X-Token-Name", *_LIMITS), 429: _LIMITS},
 )
 _spends = partial(
     _form,
-    description=f"{_YES} A trusted proxy may ask again within 30 s with the same X-Tokens-Retry-Key.",
     header_names=(*_HOLDS, "X-Original-URI", "X-Forwarded-Uri", "X-Tokens-Retry-Key"),
-    problems=(401, 403, 503),
-    answer_headers=_IDENTITY,
+    problems=(401, 403, 431, 500, 503),
+    answer_headers={200: _IDENTITY},
 )
 
 
@@ -62,7 +60,7 @@ class GatewayApi(OperationGroup, tag="gateway"):
     _trusted: TrustedProxies
     _accepted: Accepted
 
-    @_asks(PLAIN, name="validate", summary="Validate a session or managed token", query={"required_scope": list[str]})
+    @_asks(PLAIN, name="validate", summary="Validate a session or managed token", query=_QUERY)
     async def validate(self, call: Call) -> Response:
         """Session and managed tokens; the query may ask for scopes."""
         return await self._answer(call, required_scopes(call.scope["query_string"], call.scope["headers"]))

@@ -11,7 +11,7 @@ problems     the table of status codes: refusals and exceptions as RFC 9457 prob
 timestamps   instants as RFC 3339
 validate_paths  which form of /validate a path means
 access       who may call what: the table of roles and scopes that operations name
-openapi      the OpenAPI document, from the operations and their types; examples, what it shows as such
+openapi      the OpenAPI document, from the operations and their types; examples, what it says besides
 
 A request: application makes a Call, finds the operation, runs the handler, turns what it raises into a problem.
 """

@@ -27,7 +27,8 @@ Headers = list[tuple[bytes, bytes]]
 MOST_PAIRS = 200
 # The size of a page in every list: where the request names none, and the largest.
 PAGE, LARGEST_PAGE = 50, 200
-PageSize = Annotated[int, Meta(ge=1, le=LARGEST_PAGE)]
+PageSize = Annotated[int, Meta(ge=1, le=LARGEST_PAGE, description=f"how many at most; {PAGE} unless given")]
+Cursor = Annotated[str, Meta(description="`nextCursor` of the page before")]
 T = TypeVar("T")
 
 

@@ -1,4 +1,6 @@
-"""Examples in the OpenAPI document: usual requests, and answers put together from what a field of that name holds."""
+"""What the OpenAPI document says besides the types: header fields, usual requests, and examples of answers, put
+together from what a member of that name holds.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -113,6 +115,28 @@ PROBLEM_EXAMPLES: Mapping[int, tuple[str, str]] = {
     431: ("head_too_large", "The request's head is larger than 16 KiB or 64 fields."),
     500: ("internal_error", "That did not work. The fault is on this side and was logged under the request id."),
     503: ("store_unavailable", NO_ANSWER),
+}
+_OF_PROXY = "believed from trusted proxies alone"
+# Of requests, and of answers.
+FIELDS: Mapping[str, str] = {
+    **dict.fromkeys(("X-API-Key", "X-Token"), "the token, in place of Authorization"),
+    "X-Required-Scope": "scopes that are asked for, by blanks or commas; with those of the query all are required",
+    "X-Forwarded-For": f"the client's address; {_OF_PROXY}",
+    "X-Token-Cost": f"how much of each limit the request costs, 1 to 1000, else 403 `invalid_cost`; {_OF_PROXY}",
+    "X-Tokens-Retry-Key": f"an id of the request, by which it may be asked about again for 30 s; {_OF_PROXY}",
+    **dict.fromkeys(("X-Original-URI", "X-Forwarded-Uri"), "what was asked of the gateway, perhaps with `token=`"),
+    "Idempotency-Key": "of your making: a repeat with the same one gets the same answer",
+    "X-Request-Id": "that of the request, if it is 1 to 64 of A-Za-z0-9._-, else one made here",
+    "WWW-Authenticate": "how to authenticate, and what was wrong (RFC 6750); of a 403 where a scope is missing",
+    "Retry-After": "in how many seconds to ask again; absent where that would not help",
+    "Content-Disposition": "what to call the file, if it is one",
+    "X-Token-Id": "the token's id",
+    **dict.fromkeys(("X-Token-Subject", "Remote-User", "X-Auth-Request-User"), "whom it speaks for, `-` for nobody"),
+    "X-Token-Scopes": "its scopes by blanks, `-` for none",
+    "X-Token-Kind": "session, managed or one_time",
+    "X-Token-Name": "the name of a managed token, percent-encoded",
+    "RateLimit": "what is left of each limit, where there is one (IETF draft 11)",
+    "RateLimit-Policy": "the limits themselves",
 }
 _OF_TYPE: Mapping[str, Any] = {"string": "text", "integer": 1, "number": 1, "boolean": True, "null": None}
 

@@ -10,7 +10,7 @@ import msgspec
 
 from service import __version__
 from service.api.http.access import Access
-from service.api.http.examples import PROBLEM_EXAMPLES, REQUESTS, Examples
+from service.api.http.examples import FIELDS, PROBLEM_EXAMPLES, REQUESTS, Examples
 from service.api.http.operation import Operation
 from service.api.http.problems import TITLES, Problem, problem_body
 from service.api.http.router import PARAMETER, name_of
@@ -36,15 +36,20 @@ _SECURITY = {
     },
 }
 # What every operation may answer besides its own; what gateways ask says so itself.
-_ALWAYS = (400, 503)
-_WITH_BODY = (413, 415)
+_ALWAYS = (400, 431, 500, 503)
+_WITH_BODY = (408, 413, 415)
 _WITH_CALLER = (401, 403, 429)
 # Whatever a client lacks, it is 401 `invalid_client` (RFC 6749, 5.2).
 _WITH_CLIENT = (401, 429)
 # Whose token has used up its limit may all the same ask about it, and end it.
 _WITH_HOLDER, _WITH_SCOPE = (401,), (401, 403)
 
-_HEADERS = {"Idempotency-Key": {"type": "string", "pattern": f"^{REQUEST_KEY.pattern}$"}}
+_PATTERNS = {"Idempotency-Key": f"^{REQUEST_KEY.pattern}$"}
+# The fields that come with a refusal.
+_OF_PROBLEM = {
+    **dict.fromkeys((401, 403), ("WWW-Authenticate",)),
+    **dict.fromkeys((429, 503), ("Retry-After",)),
+}
 _PATH_EXAMPLES = {"id": "0123456789abcdef", "delivery": "1799409600000-0.0", "version": 1, "anything": "orders/7"}
 _FORM = "application/x-www-form-urlencoded"
 _PROBLEM = "application/problem+json"
@@ -74,6 +79,7 @@ def document(operations: Iterable[Operation]) -> dict[str, Any]:
         "paths": paths,
         "components": {
             "schemas": description.components,
+            "headers": {name: _field(name) for name in description.told},
             "responses": description.problems(),
             "securitySchemes": _SECURITY,
         },
@@ -146,6 +152,11 @@ def _form(fields: Mapping[str, str]) -> dict[str, Any]:
     return {"type": "object", "properties": properties, "required": ["token"]}
 
 
+def _field(name: str) -> dict[str, Any]:
+    pattern = {"pattern": _PATTERNS[name]} if name in _PATTERNS else {}
+    return {"description": FIELDS[name], "schema": {"type": "string", **pattern}}
+
+
 def _name(status: int) -> str:
     return TITLES[status].replace(" ", "")
 
@@ -159,6 +170,8 @@ class _Description:
         self.components: dict[str, Any] = _portable(components)
         self._by_type = dict(zip(types, _portable(list(schemas)), strict=True))
         self._examples = Examples(self.components)
+        # The fields of answers.
+        self.told: dict[str, None] = {}
 
     def of(self, operation: Operation, method: str) -> dict[str, Any]:
         """An operation, asked by this method."""
@@ -186,18 +199,22 @@ class _Description:
 
     def problems(self) -> dict[str, Any]:
         """The refusals that operations share, by name."""
-        schema = self._by_type[str(Problem)]
+        # Of a method that is wrong no operation tells.
+        return {_name(status): self._problem(status) for status in TITLES if status != 405}
+
+    def _problem(self, status: int, *told: str) -> dict[str, Any]:
+        example = json.loads(problem_body(status, *PROBLEM_EXAMPLES[status], "5f0c2a9e7d1b4c38"))
         return {
-            _name(status): {
-                "description": title,
-                "content": {_PROBLEM: {"schema": schema, "example": self._problem(status)}},
-            }
-            for status, title in TITLES.items()
+            "description": TITLES[status],
+            "headers": self._fields(*_OF_PROBLEM.get(status, ()), *told),
+            "content": {_PROBLEM: {"schema": self._by_type[str(Problem)], "example": example}},
         }
 
-    def _problem(self, status: int) -> dict[str, Any]:
-        example: dict[str, Any] = json.loads(problem_body(status, *PROBLEM_EXAMPLES[status], "5f0c2a9e7d1b4c38"))
-        return example
+    def _fields(self, *names: str) -> dict[str, Any]:
+        """Those of an answer, each of which has its request's id."""
+        named = ("X-Request-Id", *names)
+        self.told |= dict.fromkeys(named)
+        return {name: {"$ref": f"#/components/headers/{name}"} for name in named}
 
     def _parameters(self, operation: Operation) -> list[dict[str, Any]]:
         parameters: list[dict[str, Any]] = [
@@ -215,7 +232,7 @@ class _Description:
             for name, kind in _query_types(operation).items()
         ]
         parameters += [
-            {"name": name, "in": "header", "required": False, "schema": _HEADERS.get(name, {"type": "string"})}
+            {"name": name, "in": "header", "required": False, **_field(name)}
             for name in (*operation.access.fields, *operation.header_names)
         ]
         return parameters
@@ -229,13 +246,14 @@ class _Description:
         return {str(status): self._response(operation, status, statuses[status]) for status in sorted(statuses)}
 
     def _response(self, operation: Operation, status: int, kind: Any) -> dict[str, Any]:
+        told = operation.answer_headers.get(status, ())
         if kind is None and status >= 400:
-            return {"$ref": f"#/components/responses/{_name(status)}"}
-        response: dict[str, Any] = {"description": TITLES.get(status) or HTTPStatus(status).phrase}
+            return self._problem(status, *told) if told else {"$ref": f"#/components/responses/{_name(status)}"}
+        # How to authenticate is told with every 401, whatever its body is.
+        told = (*told, *(_OF_PROBLEM[status] if status == 401 else ()))
+        response = {"description": TITLES.get(status) or HTTPStatus(status).phrase, "headers": self._fields(*told)}
         if kind is not None:
             response["content"] = self._bodies(operation, status, kind)
-        elif operation.answer_headers:
-            response["headers"] = {name: {"schema": {"type": "string"}} for name in operation.answer_headers}
         return response
 
     def _bodies(self, operation: Operation, status: int, kind: Any) -> dict[str, Any]:

@@ -35,8 +35,8 @@ class Operation(msgspec.Struct, frozen=True):
     `method` "*" answers every method. `problems` are the statuses of its own refusals. With `pending` a change that is
     not confirmed is 202. `answers` maps further statuses to the type of their body; a tuple for several of which the
     request decides, None for none. `streams` names further media types of a 200, and `body_media_type` that of a body
-    which is text and no JSON. With `body_optional` an empty body stands for one of defaults alone.
-    Without `refuses_body` any body will do.
+    which is text and no JSON. `header_names` are fields of requests, `answer_headers` those of answers by status. With
+    `body_optional` an empty body stands for one of defaults alone. Without `refuses_body` any body will do.
     `refusal` answers what a protocol has an answer of its own to; where that is None it is a problem.
     `retry_after`: may a 503 invite the client to ask again by itself? `takes` is what the handler is called with, by
     name; with `is_plain` that is the call alone, and what it returns a response.
@@ -63,7 +63,7 @@ class Operation(msgspec.Struct, frozen=True):
     answers: Mapping[int, Any] = {}
     media_types: Mapping[int, str | tuple[str, ...]] = {}
     streams: tuple[str, ...] = ()
-    answer_headers: tuple[str, ...] = ()
+    answer_headers: Mapping[int, tuple[str, ...]] = {}
     hidden: bool = False
     refusal: Callable[[ServiceError], Response | None] = lambda _: None
     retry_after: bool = True

@@ -5,6 +5,7 @@ from http import HTTPStatus
 from typing import Any
 
 import msgspec
+from msgspec import UNSET, UnsetType
 from starlette.responses import Response
 
 from service.api.http.bodies import NO_STORE
@@ -63,7 +64,12 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
     detail: str
     code: str
     request_id: str
-    errors: list[FieldError] | None = None
+    errors: list[FieldError] | UnsetType = UNSET
+
+
+class _Told(Problem, frozen=True, omit_defaults=True):
+    """The same with what the dashboard's own routes say besides: could anybody sign in, and how many tries are left."""
+
     accounts: bool | None = None
     triesLeft: int | None = None  # noqa: N815 - as the dashboard's contract spells it
 
@@ -77,7 +83,7 @@ class Pending(msgspec.Struct):
 def problem_body(status: int, code: str, detail: str, request_id: str, **more: Any) -> bytes:
     """The JSON of a problem; `more` are members that few have."""
     # With `about:blank` the title is the phrase of the status (RFC 9457, 4.2.1); what went wrong is in the code.
-    return msgspec.json.encode(Problem("about:blank", TITLES[status], status, detail, code, request_id, **more))
+    return msgspec.json.encode(_Told("about:blank", TITLES[status], status, detail, code, request_id, **more))
 
 
 def challenge(error: str = "", scope: Iterable[str] = (), *, basic: bool = False) -> bytes:
@@ -107,7 +113,7 @@ def respond(error: ServiceError, request_id: str, *, retry_after: bool = True, d
     # By name: exceptions that have these two are defined above this module, too (`api.pages.dashboard`).
     more = {"accounts": getattr(error, "accounts", None), "triesLeft": getattr(error, "tries_left", None)}
     if isinstance(error, InvalidRequest):
-        more["errors"] = [FieldError(field, message) for field, message in error.fields] or None
+        more["errors"] = [FieldError(field, message) for field, message in error.fields] or UNSET
         if status == 413:
             # The rest of the body is still under way: it is not read, so nothing can follow it.
             headers.append((b"connection", b"close"))

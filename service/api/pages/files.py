@@ -23,6 +23,10 @@ _PACKED_BYTES, _GZIP = 16 * 1024, 31
 _TAKES_GZIP = r"(?i)(?:^|[, \t])gzip[ \t]*(?:$|,|;[ \t]*q=(?!0(?:\.0*)?[ \t]*(?:$|,)))"
 
 
+# What an operation says that answers with one.
+NAMED = {200: ("Content-Disposition",)}
+
+
 class Download(StreamingResponse):
     """An answer to be kept as a file; none of it is read for HEAD. Should Redis fail half-way, or the caller's token
     end, the connection is cut: `begun` reads the first piece, so that what fails at once is refused.

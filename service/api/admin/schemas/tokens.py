@@ -17,7 +17,9 @@ from service.tokens.managed.bulk import BulkResult, Continuation, Part
 from service.tokens.managed.rotation import LONGEST_OVERLAP_SECONDS
 
 _STATUS = f"({'|'.join(Status)})"
-Statuses = Annotated[str, Meta(extra_json_schema={"pattern": f"^(all|{_STATUS}(,{_STATUS})*)$"})]
+Statuses = Annotated[
+    str, Meta(description="one or more, by commas", extra_json_schema={"pattern": f"^(all|{_STATUS}(,{_STATUS})*)$"})
+]
 LastAddress = Annotated[str, Meta(min_length=1, max_length=45, description="where it was used last, as usage shows it")]
 _decode = msgspec.json.Decoder(Continuation).decode
 SliceCursor = Annotated[str, Meta(min_length=1, max_length=200)]
@@ -109,9 +111,14 @@ class Filter(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
     """
 
     status: Statuses | UnsetType = UNSET
-    q: Annotated[str, Meta(min_length=1, max_length=80)] | UnsetType = UNSET
+    q: (
+        Annotated[
+            str, Meta(min_length=1, max_length=80, description="part of the name, or last characters of the token")
+        ]
+        | UnsetType
+    ) = UNSET
     created_by: Annotated[str, Meta(min_length=1, max_length=256)] | UnsetType = UNSET
-    scope: Annotated[str, Meta(min_length=1, max_length=64)] | UnsetType = UNSET
+    scope: Annotated[str, Meta(min_length=1, max_length=64, description="as it is written")] | UnsetType = UNSET
     subject: Annotated[str, Meta(min_length=1, max_length=128)] | UnsetType = UNSET
     last_address: LastAddress | UnsetType = UNSET
     expires_before: Instant | UnsetType = UNSET
@@ -120,10 +127,10 @@ class Filter(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
 
 
 class RevokedQuery(msgspec.Struct, forbid_unknown_fields=True):
-    """One by `id`, or several by `ids`, separated by commas."""
+    """Which to revoke."""
 
-    id: str = ""
-    ids: str = ""
+    id: Annotated[str, Meta(description="one, or `ids`")] = ""
+    ids: Annotated[str, Meta(description="several, separated by commas")] = ""
 
 
 class RotateToken(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
