@@ -1,5 +1,6 @@
 """The doctor's checks of Redis: reached, fit for tokens, of the same time."""
 
+import asyncio
 import time
 from functools import partial
 from typing import NamedTuple
@@ -16,7 +17,7 @@ from service.store.driver.connection import Link
 from service.store.driver.keys import Keys
 from service.store.driver.replies import NotPrimary, Refused, unavailable
 from service.store.driver.server_clock import SECONDS_APART, SECONDS_TOO_FAR_APART, ServerClock, difference
-from service.store.monitoring.inspection import inspect
+from service.store.monitoring.inspection import inspect, told_away
 from service.store.monitoring.namespace import key_fault, reset_fault
 from service.store.servers.links import Servers, servers_of
 
@@ -63,30 +64,40 @@ async def _examine(url: str, settings: Settings) -> list[Finding]:
     except NO_CONNECTION as error:
         return [Finding("redis", FAILED, f"{unavailable(cause_of(error)).cause}; check TOKENS_REDIS_URL")]
     try:
-        nodes = await _nodes(servers, settings.namespace)
+        nodes, away = await _nodes(servers, settings.namespace)
+        if not nodes:
+            raise away[0]
         found = [await _node(link, settings, in_cluster=len(servers.links) > 1) for link in nodes]
         keys = Keys(settings.namespace, 0)
-        mark = await servers.links[0].execute("GET", keys.key_mark)
-        note = await servers.links[0].execute("GET", keys.reset_note)
+        # Both lie in the first shard.
+        mark, note = [
+            None if 0 in away else await servers.links[0].execute("GET", key)
+            for key in (keys.key_mark, keys.reset_note)
+        ]
     except ServiceError as error:
         return [Finding("redis", FAILED, error.cause if isinstance(error, StoreUnavailable) else error.detail)]
     finally:
         await servers.aclose()
     # Nodes of a cluster are mostly set up alike: what is true of all is said once.
-    findings = list(dict.fromkeys(one for said, _ in found for one in said))
+    findings = [Finding("redis", FAILED, told_away(away))] if away else []
+    findings += dict.fromkeys(one for said, _ in found for one in said)
     findings += _key_fault(settings, mark)
     if fault := reset_fault(note):
         findings.append(Finding("redis store reset", FAILED, fault))
     return [*findings, _clock(max((ahead for _, ahead in found), key=abs))]
 
 
-async def _nodes(servers: Servers, namespace: str) -> list[Link]:
-    """The node of every shard, each once."""
+async def _nodes(servers: Servers, namespace: str) -> tuple[list[Link], dict[int, BaseException]]:
+    """The node of every shard, each once; of the shards whose node does not answer why."""
     # A command with a key of the shard finds where that is now.
-    for shard, link in enumerate(servers.links):
-        await link.execute("EXISTS", Keys(namespace, shard).probe, retry=True)
+    asked = [
+        link.execute("EXISTS", Keys(namespace, shard).probe, retry=True) for shard, link in enumerate(servers.links)
+    ]
+    replies = await asyncio.gather(*asked, return_exceptions=True)
+    away = {shard: reply for shard, reply in enumerate(replies) if isinstance(reply, BaseException)}
+    here = [(shard, link) for shard, link in enumerate(servers.links) if shard not in away]
     # Links of several shards may lead to one node: it is known by its data, and where that is not told each counts.
-    return list({link.replication_id or number: link for number, link in enumerate(servers.links)}.values())
+    return list({link.replication_id or shard: link for shard, link in here}.values()), away
 
 
 async def _node(link: Link, settings: Settings, *, in_cluster: bool) -> tuple[list[Finding], float]:

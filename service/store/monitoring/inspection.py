@@ -1,5 +1,6 @@
 """What a server must be, to be asked at all, and what it is set to promises of a change that was answered."""
 
+from collections.abc import Mapping
 from contextlib import suppress
 from hashlib import sha1
 
@@ -73,6 +74,12 @@ async def _configured(link: Link, name: str) -> str:
     except StoreUnavailable:
         return UNKNOWN
     return reply[1].decode() if len(reply) == 2 else UNKNOWN
+
+
+def told_away(away: Mapping[int, BaseException]) -> str:
+    """What there is to say of the shards whose nodes do not answer, of each why; empty for none."""
+    why = dict.fromkeys(one.cause for one in away.values() if isinstance(one, StoreUnavailable))
+    return f"the nodes of shards {', '.join(map(str, sorted(away)))} do not answer: {'; '.join(why)}" if away else ""
 
 
 class Inspection(msgspec.Struct, frozen=True):

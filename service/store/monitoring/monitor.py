@@ -12,7 +12,7 @@ from service.store.driver.connection import Link
 from service.store.driver.replies import NotPrimary
 from service.store.driver.server_clock import SECONDS_APART, SECONDS_TOO_FAR_APART, ServerClock, difference
 from service.store.driver.shards import Shard, Shards
-from service.store.monitoring.inspection import Inspection, inspect
+from service.store.monitoring.inspection import Inspection, inspect, told_away
 from service.store.monitoring.namespace import Namespace
 
 log = logging.getLogger(__name__)
@@ -122,9 +122,7 @@ class Monitor:
         away = {
             shard.index: one for shard, one in zip(self._asked, found, strict=True) if isinstance(one, BaseException)
         }
-        why = dict.fromkeys(one.cause for one in away.values() if isinstance(one, StoreUnavailable))
-        where = f"the nodes of shards {', '.join(map(str, sorted(away)))} do not answer"
-        self._away = f"{where}: {'; '.join(why)}" if away else ""
+        self._away = told_away(away)
         self._by_configuration = all(one.by_configuration for one in inspections)
         self.promises = tuple(dict.fromkeys(one.promise for one in inspections if one.promise))
         faults = {name: text for one in inspections for name, text in one.faults.items()}

@@ -2,10 +2,12 @@
 
 import asyncio
 import contextlib
+import json
 import shutil
 import socket
 import ssl
 import struct
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Thread
@@ -17,12 +19,15 @@ import redis
 
 from service.api.operations import Check
 from service.app import Service
+from service.cli.doctor import redis_server
 from service.settings import Settings
+from service.store.driver.keys import TAGS
+from service.store.monitoring.inspection import Inspection
 from service.store.servers.cluster import SLOTS
 from tests.api.redis_child import RedisChild
 from tests.api.running import wait_until
 from tests.certificates import self_signed
-from tests.cli.conftest import Found
+from tests.cli.conftest import Found, Run
 from tests.contract.sources import ROOT
 from tests.ports import held_port
 
@@ -118,20 +123,53 @@ def greet(client: socket.socket) -> None:
         client.sendall(b"-ERR unknown command\r\n")
 
 
-@pytest.mark.slow
-def test_a_node_of_a_cluster_that_answers_nothing_is_named(found: Found) -> None:
-    def send_on(client: socket.socket) -> None:
+def speaking(reply: Callable[..., bytes]) -> Callable[[socket.socket], None]:
+    """What a server does that answers each command with the reply to it."""
+
+    def handle(client: socket.socket) -> None:
         parser = hiredis.Reader()
         while data := client.recv(1000):
             parser.feed(data)
             while (command := parser.gets()) is not False:
-                client.sendall(said.get(command[0], b"+OK\r\n"))
+                client.sendall(reply(*command))
 
+    return handle
+
+
+def test_the_rest_is_told_where_a_node_of_a_cluster_is_lost(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def well(*_: object, **__: object) -> Inspection:
+        return Inspection("9.1", "noeviction", {}, ())
+
+    monkeypatch.setattr(redis_server, "inspect", well)
+    lost = f"127.0.0.1:{held_port()}"
+
+    def reply(name: bytes, *words: bytes) -> bytes:
+        if name == b"EXISTS" and f"{{{TAGS[3]}}}".encode() in words[0]:
+            return f"-MOVED {SLOTS[3]} {lost}\r\n".encode()
+        told = {b"TIME": b"*2\r\n$10\r\n%d\r\n$1\r\n0\r\n" % time.time(), b"GET": b"$-1\r\n", b"CLUSTER": b"$0\r\n\r\n"}
+        return told.get(name, b"+OK\r\n")
+
+    with answering(speaking(reply)) as port:
+        settings = {
+            "TOKENS_REDIS_URL": f"redis+cluster://127.0.0.1:{port}",
+            "TOKENS_SECRET_KEY": KEY,
+            "TOKENS_PORT": "0",
+        }
+        told = json.loads(run("doctor", "--json", env=settings).stdout)
+    found = [(one["check"], one["result"], one["detail"].partition(", answers")[0]) for one in told]
+    why = f"Redis cannot be used: nothing listens at its address ({lost})"
+    assert ("redis", "failed", f"the nodes of shards 3 do not answer: {why}") in found
+    assert ("redis", "ok", "version 9.1, master, noeviction") in found
+    assert ("clock", "ok", "the same as that of Redis") in found
+
+
+@pytest.mark.slow
+def test_a_node_of_a_cluster_that_answers_nothing_is_named(found: Found) -> None:
     # Who is connected to by the system, and never looks.
     with socket.create_server(("127.0.0.1", 0)) as silent:
         place = f"127.0.0.1:{silent.getsockname()[1]}"
         said = {b"EXISTS": f"-MOVED {SLOTS[0]} {place}\r\n".encode(), b"CLUSTER": b"$0\r\n\r\n", b"INFO": b"$0\r\n\r\n"}
-        with answering(send_on) as port:
+        with answering(speaking(lambda name, *_: said.get(name, b"+OK\r\n"))) as port:
             checks = found(TOKENS_REDIS_URL=f"redis+cluster://127.0.0.1:{port}", TOKENS_SECRET_KEY=KEY)[1]
     assert checks["redis"] == ("failed", f"Redis cannot be used: it does not answer in time ({place})")
 
