@@ -11,7 +11,7 @@ from service.cli.client.references import every
 from service.cli.failure import Failure, WrongUsage
 from service.cli.terminal.options import Number, given
 from service.cli.terminal.output import on_terminal
-from service.cli.terminal.report import Report, ReportCommand, ReportGroup, said, table
+from service.cli.terminal.report import Report, ReportCommand, ReportGroup, csv_alone, said, table
 
 _PATH = "/api/admin/audit"
 
@@ -28,7 +28,9 @@ class _AuditLog(ReportCommand, ReportGroup):
 @click.option("--to", metavar="INSTANT", help="Until 2027-01-31T00:00:00Z.")
 @click.option("--query", "q", help="Text in an entry.")
 @click.option("--limit", type=Number(1), default=50, show_default=True, help="How many.")
-@click.option("--format", "form", type=click.Choice(["ndjson", "csv"]), help="Write all entries in this form.")
+@click.option(
+    "--format", "form", type=click.Choice(["ndjson", "csv"]), callback=csv_alone, help="Write all entries in this form."
+)
 @click.pass_context
 def audit(ctx: click.Context, /, limit: int, form: str | None, **filters: Any) -> Report | None:
     """List changes, or write all of them to a file.

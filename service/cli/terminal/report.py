@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from service.cli.failure import Failure
+from service.cli.failure import Failure, WrongUsage
 from service.cli.terminal.output import note, on_terminal, print_facts, print_json, print_table
 
 Part = Callable[[], None]
@@ -51,7 +51,8 @@ class ReportCommand(click.Command):
 
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
-        self.params.append(click.Option(["--json", "as_json"], is_flag=True, help="Print JSON."))
+        # Read first, for `csv_alone`.
+        self.params.append(click.Option(["--json", "as_json"], is_flag=True, is_eager=True, help="Print JSON."))
 
     def invoke(self, ctx: click.Context) -> None:
         as_json = ctx.params.pop("as_json")
@@ -73,6 +74,13 @@ def unconfirmed(reason: str) -> None:
 
 def _in_force(pending: str) -> str:
     return f"in force, and not confirmed yet: {pending}"
+
+
+def csv_alone(ctx: click.Context, _: click.Parameter, value: Any) -> Any:
+    """What an option says that may ask for CSV. Raises WrongUsage where JSON is asked for, too."""
+    if value in (True, "csv") and ctx.params["as_json"]:
+        raise WrongUsage("this prints either CSV or JSON: choose one of them")
+    return value
 
 
 class ReportGroup(click.Group):

@@ -84,6 +84,13 @@ def test_all_follows_the_cursor_to_the_end(stub: Stub, run: Run) -> None:
     assert [asked.query.get("cursor") for asked in stub.asked] == [None, "next"]
 
 
+@pytest.mark.parametrize("arguments", [("list", "--csv"), ("audit", "--format", "csv")])
+def test_csv_and_json_at_once_are_refused(stub: Stub, run: Run, arguments: tuple[str, ...]) -> None:
+    result = run(*arguments, "--json")
+    assert (result.exit_code, result.stdout, stub.asked) == (2, "", [])
+    assert json.loads(result.stderr)["detail"] == "this prints either CSV or JSON: choose one of them"
+
+
 @pytest.mark.parametrize("form", ["--json", "--csv", ""])
 def test_what_was_read_is_printed_before_the_next_page_is_asked_for(stub: Stub, run: Run, form: str) -> None:
     """A million tokens need not be in memory before the first of them is seen."""

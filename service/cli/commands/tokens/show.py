@@ -13,7 +13,7 @@ from service.cli.client.references import SECRET, TOKENS, every, find, path_of, 
 from service.cli.failure import WrongUsage
 from service.cli.terminal.options import Number, given, together
 from service.cli.terminal.output import note, on_terminal, print_csv, print_json_list, print_table
-from service.cli.terminal.report import Report, ReportCommand, facts, said, table
+from service.cli.terminal.report import Report, ReportCommand, csv_alone, facts, said, table
 
 _SORTS = ("createdAt", "name", "lastUsedAt", "expiresAt")
 # Before what is shown of a secret: eight characters, of some imported ones fewer or none.
@@ -100,7 +100,7 @@ filters = together(
 )
 @click.option("--limit", type=Number(1), default=50, show_default=True, help="How many.")
 @click.option("--all", "everything", is_flag=True, help="All of them.")
-@click.option("--csv", "as_csv", is_flag=True, help="Print CSV with a heading.")
+@click.option("--csv", "as_csv", is_flag=True, callback=csv_alone, help="Print CSV with a heading.")
 def list_tokens(limit: int, everything: bool, as_csv: bool, **filters: Any) -> Report | None:
     """List tokens.
 
