@@ -54,7 +54,7 @@ def test_where_nobody_can_sign_in_yet_the_page_says_what_to_run(open_page: Open,
     page.reload()
 
     expect(page.get_by_role("alert")).to_have_text(
-        "No administrator exists yet. Run token-service accounts add NAME on the server, then sign in."
+        "No administrator exists yet. Run token-service accounts add NAME --role admin on the server, then sign in."
     )
 
 

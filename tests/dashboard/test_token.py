@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import get_args
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from service.tokens.audit.entries import Action
@@ -180,6 +181,16 @@ def test_an_empty_audit_says_so(open_page: Open, service: Service) -> None:
     page.get_by_role("link", name="Audit").click()
 
     expect(page.get_by_role("heading", name="Nothing happened in this period.")).to_be_visible()
+
+
+@pytest.mark.parametrize(("status", "word"), [(200, "ready"), (503, "not_ready")])
+def test_the_help_says_what_has_failed(window: Page, status: int, word: str) -> None:
+    failed = {"name": "eviction", "status": "failed", "detail": "allkeys-lru deletes tokens"}
+    told = {"status": word, "version": "1", "checks": [{"name": "redis", "status": "ok"}, failed]}
+    window.route("**/readyz", lambda route: route.fulfill(status=status, json=told))
+    window.goto("/dashboard/help")
+
+    expect(window.get_by_role("definition").filter(has_text="allkeys-lru")).to_have_text("allkeys-lru deletes tokens")
 
 
 def test_the_help_tells_of_this_server_and_keeps_the_theme(open_page: Open, service: Service) -> None:

@@ -34,15 +34,16 @@ function examples(app) {
   return h("section.card", h("div.tabs", { role: "tablist", "aria-label": "Integrations" }, tabs), panel);
 }
 
-/** /readyz tells the same whether the service is ready or not. */
+/** /readyz tells the same whether the service is ready or not: what is wrong may be no reason to ask it nothing. */
 function redis() {
   const place = h("span.status");
   const asked = performance.now();
-  get("/readyz").catch(({ answer }) => answer).then(({ status }) => {
-    const style = status === "ready" ? "active" : "revoked";
+  get("/readyz").catch(({ answer }) => answer).then(({ status, checks = [] }) => {
+    const faults = checks.filter((one) => one.status === "failed").map(({ detail }) => detail).join("; ");
+    const style = faults || !status ? "revoked" : "active";
     place.classList.add(style);
     const took = Math.max(1, Math.round(performance.now() - asked));
-    fill(place, h(`span.dot.${style}`), status === "ready" ? `Ready, answered in ${took} ms` : "Not answering");
+    fill(place, h(`span.dot.${style}`), faults || (status ? `Ready, answered in ${took} ms` : "Not answering"));
   });
   return place;
 }

@@ -50,7 +50,7 @@ export function loginScreen({ over, accounts }, done) {
   };
   fill(alert, over && note("info", "You were signed out because your session ended. Sign in to continue."),
     accounts === false && note("info", "No administrator exists yet. Run ",
-      h("code", "token-service accounts add NAME"), " on the server, then sign in."));
+      h("code", "token-service accounts add NAME --role admin"), " on the server, then sign in."));
   return h("main.login", { id: "main", tabindex: -1 }, h("div",
     h("form.card", { "aria-label": "Sign in", submit }, brand(), h("h1", "Sign in"), alert, name.node, secret.node, go),
     h("footer", "Locked out? Run ", h("code", "token-service accounts passwd NAME"), " on the server.")));
