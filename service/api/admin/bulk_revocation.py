@@ -24,10 +24,6 @@ class BulkRevocationApi(OperationGroup, tag="managed"):
         """Revoke many tokens.
 
         For good, all that are not revoked yet.
-        With `dryRun` it says how many and shows ten. Without it `expected` must be that number, else 409
-        `count_changed`. While `nextCursor` is not null there is more to end: send the same again with it as
-        `cursor`; a slice that was asked for twice does no harm. A `scope` is matched as it is written: `orders:*` is
-        not `orders:read`.
         """
         return await self._end(call, caller, body, Ending.REVOKE)
 
@@ -38,10 +34,6 @@ class BulkRevocationApi(OperationGroup, tag="managed"):
         """Deactivate many tokens.
 
         Those among them that are active.
-        With `dryRun` it says how many and shows ten. Without it `expected` must be that number, else 409
-        `count_changed`. While `nextCursor` is not null there is more to end: send the same again with it as
-        `cursor`; a slice that was asked for twice does no harm. A `scope` is matched as it is written: `orders:*` is
-        not `orders:read`.
         """
         return await self._end(call, caller, body, Ending.DEACTIVATE)
 
@@ -61,6 +53,5 @@ class BulkRevocationApi(OperationGroup, tag="managed"):
             raise wrong("filter", "give one of filter, createdBy, scope or all")
         if isinstance(wanted.filter, Filter):
             return self._views.query_to_change(wanted.filter)
-        created_by = wanted.created_by if isinstance(wanted.created_by, str) else ""
-        scope = wanted.scope if isinstance(wanted.scope, str) else ""
-        return Query(created_by=created_by, scope=scope)
+        # UNSET is false.
+        return Query(created_by=wanted.created_by or "", scope=wanted.scope or "")

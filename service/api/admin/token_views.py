@@ -23,8 +23,6 @@ from service.tokens.managed.tokens import Created
 
 NEWEST = "-createdAt"
 _DAYS = 14
-
-
 _encode = msgspec.json.Encoder().encode
 
 

@@ -140,10 +140,11 @@ class RotateToken(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
 
 
 class EndTokens(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
-    """Which tokens to end: exactly one of `filter`, `createdBy`, `scope` and `all`.
+    """Which tokens to end: exactly one of `filter`, `createdBy`, `scope` (as it is written) and `all`.
 
-    With `dryRun` nothing is changed. Without it `expected` says how many a dry run found. One request ends as many as
-    a second allows, and `limit` at most; the next one goes on with the answer's `nextCursor` as `cursor`.
+    With `dryRun` nothing is changed. Without it `expected` says how many a dry run found, else it is 409
+    `count_changed`. One request ends as many as a second allows, and `limit` at most; the same with the answer's
+    `nextCursor` as `cursor` goes on, until it is null. To ask for a slice twice does no harm.
     """
 
     filter: Filter | UnsetType = UNSET
@@ -270,7 +271,7 @@ def part_of_many(result: BulkResult, done: str) -> SliceChanged:
 
 def read_slice(wanted: EndTokens | ChangeToken) -> Part:
     """Which slice is meant. Raises InvalidRequest with neither a number agreed on nor where to go on."""
-    limit = wanted.limit if isinstance(wanted.limit, int) else 0
+    limit = wanted.limit or 0
     # Agreed on with the first slice; the cursor carries what is left of it.
     if isinstance(wanted.cursor, str):
         try:
