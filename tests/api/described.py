@@ -4,7 +4,7 @@ import re
 from typing import Any
 from urllib.parse import urlsplit
 
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator, FormatChecker
 
 from tests.api.wire import PROBLEM, Answer
 
@@ -16,11 +16,23 @@ _OF_ANY = frozenset(
 _BEFORE_ROUTING = {404: "not_found", 405: "method_not_allowed", 431: "head_too_large", 408: "request_timeout"}
 
 
+def _closed(schema: Any, *, is_part: bool = False) -> Any:
+    """The schema of an object that has the members it names and no others; of a part of one the whole says so."""
+    if isinstance(schema, list):
+        return [_closed(one, is_part=is_part) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    closed = {name: _closed(value, is_part=name == "allOf") for name, value in schema.items()}
+    if {"$ref", "allOf"} & {*schema} and not is_part:
+        closed["unevaluatedProperties"] = False
+    return closed
+
+
 class Described:
     """Judges answers by the document."""
 
     def __init__(self, document: dict[str, Any]) -> None:
-        self._components = document["components"]
+        self._components = document["components"] | {"schemas": _closed(document["components"]["schemas"])}
         self.paths: dict[str, dict[str, Any]] = document["paths"]
         exact_first = sorted(self.paths, key=lambda template: (template.count("{"), -len(template)))
         self._patterns = [(re.compile(self._pattern(template)), template) for template in exact_first]
@@ -69,7 +81,8 @@ class Described:
 
     def _validator(self, where: str, schema: dict[str, Any]) -> Draft202012Validator:
         if where not in self._validators:
-            self._validators[where] = Draft202012Validator(schema | {"components": self._components})
+            whole = _closed(schema) | {"components": self._components}
+            self._validators[where] = Draft202012Validator(whole, format_checker=FormatChecker())
         return self._validators[where]
 
     def _check_headers(self, described: dict[str, Any], answer: Answer) -> None:

@@ -58,6 +58,30 @@ def test_every_body_has_an_example_that_its_schema_allows() -> None:
     assert wrong == {}
 
 
+def answer_of(operation: dict[str, Any], status: str) -> dict[str, Any]:
+    """The schema and the example of an answer as JSON."""
+    return dict(operation["responses"][status]["content"]["application/json"])
+
+
+def test_the_example_of_what_shows_a_secret_shows_one() -> None:
+    names = ("createToken", "rotateToken", "rotateOwnToken", "deriveToken")
+    issuing = [operation for _, operation in DESCRIBED if operation["operationId"] in names]
+    shown = [answer_of(operation, "201")["example"]["token"]["token"] for operation in issuing]
+    assert shown == [f"rtk_{'0' * 56}89abcdef"] * len(names)
+
+
+def test_what_is_pending_is_said_beside_the_usual_answer() -> None:
+    changing = [(at, operation) for at, operation in DESCRIBED if "202" in operation["responses"]]
+    assert len(changing) > 10
+    for at, operation in changing:
+        usual, pending = (
+            answer_of(operation, "200" if "200" in operation["responses"] else "201"),
+            answer_of(operation, "202"),
+        )
+        assert pending["example"] == usual["example"] | {"pending": pending["example"]["pending"]}, at
+        assert faults(pending["schema"], usual["example"]), at
+
+
 def test_every_operation_with_a_path_of_its_own_shows_one() -> None:
     named = [part for _, part in parts(DOCUMENT) if part.get("in") == "path"]
     assert [part for part in named if faults(part["schema"], part.get("example"))] == []

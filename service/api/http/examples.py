@@ -10,6 +10,7 @@ from service.tokens.managed.records import not_found
 
 _INSTANT = "2027-01-31T12:00:00Z"
 _ID = "0123456789abcdef"
+_SECRET = f"rtk_{'0' * 56}89abcdef"
 # By field, or by struct and field where that one differs. A field that is not here holds what its type says.
 _HOLDS: Mapping[str, Any] = {
     **dict.fromkeys(("id", "target"), _ID),
@@ -152,6 +153,8 @@ class Examples:
         """A value that the schema allows; `field`: what holds it, as `Struct.field`, or an operation's name."""
         if "$ref" in schema:
             return self.of(self._components[schema["$ref"].rpartition("/")[2]])
+        if "allOf" in schema:
+            return {name: value for part in schema["allOf"] for name, value in self.of(part, field).items()}
         if "anyOf" in schema:
             return self._held(field, schema["anyOf"][0])
         if "enum" in schema:
@@ -174,8 +177,10 @@ class Examples:
 
     def _struct(self, schema: Mapping[str, Any]) -> dict[str, Any]:
         title, needed = schema.get("title", ""), schema.get("required", ())
-        return {
+        made = {
             name: self.of(kind, f"{title}.{name}")
             for name, kind in schema.get("properties", {}).items()
             if name in needed
         }
+        # Its token is as any that is shown, except the secret.
+        return made | {"token": made["token"] | {"token": _SECRET}} if title == "TokenIssued" else made

@@ -12,7 +12,7 @@ from service import __version__
 from service.api.http.access import Access
 from service.api.http.examples import FIELDS, PROBLEM_EXAMPLES, REQUESTS, Examples
 from service.api.http.operation import Operation
-from service.api.http.problems import TITLES, Problem, problem_body
+from service.api.http.problems import TITLES, Pending, Problem, problem_body
 from service.api.http.router import PARAMETER, name_of
 from service.identifiers import REQUEST_KEY
 
@@ -256,13 +256,21 @@ class _Description:
             response["content"] = self._bodies(operation, status, kind)
         return response
 
+    def _schemas(self, operation: Operation, kind: Any) -> list[Any]:
+        told = self._by_type[str(kind)]
+        if kind is not Pending:
+            return [told]
+        # It is said beside all that is answered otherwise, such as a new secret.
+        answer = operation.answers[operation.status]
+        return [{"type": "object", "allOf": [self._by_type[str(one)], told]} for one in _alternatives(answer)]
+
     def _bodies(self, operation: Operation, status: int, kind: Any) -> dict[str, Any]:
         content: dict[str, list[Any]] = {}
         for one in _alternatives(kind):
             usual = _PROBLEM if one is Problem else "application/json"
             media_types = operation.media_types.get(status, usual)
             for media_type in (media_types,) if isinstance(media_types, str) else media_types:
-                content.setdefault(media_type, []).append(self._by_type[str(one)])
+                content.setdefault(media_type, []).extend(self._schemas(operation, one))
         if status == 200:
             content |= {media_type: [{"type": "string"}] for media_type in operation.streams}
         return {
