@@ -63,7 +63,9 @@ class AnswerShown(msgspec.Struct):
 
 
 class TokenExplained(msgspec.Struct):
-    """The outcome, every check in the order of a validation, and the gateway's answer."""
+    """The outcome (a `code` of /validate/batch, or `network_denied`), every check in the order of a validation, and the
+    gateway's answer.
+    """
 
     outcome: str
     checks: list[CheckShown]

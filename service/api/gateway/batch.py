@@ -13,11 +13,13 @@ from service.api.http.bodies import Json
 from service.api.http.call import Call
 from service.api.http.operation import Operation, OperationGroup
 from service.api.http.timestamps import Instant, rfc3339_or_none
-from service.model import Scope, Verdict
+from service.model import Outcome, Scope, Verdict
 from service.tokens.batch import Batch, Known
 from service.tokens.credential import DecodedCredential
 
 _REMEMBERED = 4096
+# Without those of a question that nobody could ask here.
+_CODES = [one for one in Outcome if one not in (Outcome.ABSENT, Outcome.NETWORK_DENIED, Outcome.UNAVAILABLE)]
 
 
 class ValidateBatch(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
@@ -36,7 +38,7 @@ class BatchResult(msgspec.Struct, rename="camel"):
     subject: str | None
     scopes: tuple[str, ...] | None
     expires_at: Instant | None
-    code: str
+    code: Annotated[str, Meta(description=", ".join(_CODES))]
 
 
 class BatchResults(msgspec.Struct):

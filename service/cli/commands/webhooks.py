@@ -176,7 +176,8 @@ def _told(answer: Taken) -> Report:
 def deliveries(webhook: str, **query: Any) -> Report:
     """Show what a webhook was sent.
 
-    Newest first; dead is what it did not take within a day.
+    What waits first, the next due before the others, then what ended, newest first; dead is what it did not take within
+    a day.
     """
     answer = connect().get(_path(webhook, "/deliveries"), DeliveryList, given(query))
     rows = [[one.get(name) for name in _DELIVERY] for one in answer["deliveries"]]

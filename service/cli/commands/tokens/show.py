@@ -204,7 +204,7 @@ def usage(token: str | None, days: int, of_service: bool, hours: int) -> Report:
     last = f"Last used {counted['lastUsedAt']} from {counted['lastAddress'] or 'an unknown address'}."
     return Report(
         counted,
-        table(("DAY", "ALLOWED", "DENIED"), rows),
+        table(("DAY (UTC)", "ALLOWED", "DENIED"), rows),
         said(last) if on_terminal() and counted["lastUsedAt"] else None,
     )
 
