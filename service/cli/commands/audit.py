@@ -3,13 +3,12 @@
 from typing import Any
 
 import click
-from click.core import ParameterSource
 
 from service.cli.client.answers import AuditPage, Verification
 from service.cli.client.http import LONG_READ_SECONDS, connect
 from service.cli.client.references import every
 from service.cli.failure import Failure, WrongUsage
-from service.cli.terminal.options import Number, given
+from service.cli.terminal.options import Number, given, was_given
 from service.cli.terminal.output import on_terminal
 from service.cli.terminal.report import Report, ReportCommand, ReportGroup, csv_alone, said, table
 
@@ -38,10 +37,11 @@ def audit(ctx: click.Context, /, limit: int, form: str | None, **filters: Any) -
     For a file: token-service audit --format ndjson > audit.ndjson
     """
     if ctx.invoked_subcommand is not None:
-        # By their source, because an option that was not given has its default.
-        if any(ctx.get_parameter_source(one.name or "") is ParameterSource.COMMANDLINE for one in ctx.command.params):
+        if any(was_given(one.name or "") for one in ctx.command.params):
             raise WrongUsage(f"give no options before {ctx.invoked_subcommand}: it checks the whole log")
         return None
+    if form is not None and was_given("limit"):
+        raise WrongUsage("--format writes all entries: leave out --limit")
     query, client = given(filters), connect()
     if form is not None:
         for piece in client.stream(_PATH, {**query, "format": form}):

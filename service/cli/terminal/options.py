@@ -11,6 +11,7 @@ from functools import reduce
 from typing import Any, NamedTuple, TypeVar
 
 import click
+from click.core import ParameterSource
 
 F = TypeVar("F", bound=Callable[..., Any])
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
@@ -31,6 +32,11 @@ def given(options: Mapping[str, Any]) -> dict[str, Any]:
     """Those of a command's options that were given, as members of what is asked."""
     # By identity, because 0 was given, too: `--unused-for 0`, for one.
     return {name: value for name, value in options.items() if value is not None and value is not False}
+
+
+def was_given(name: str) -> bool:
+    """Was this option of the command that runs given on its line? One that was not has its default."""
+    return click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE
 
 
 def several(*names: str, **more: Any) -> Callable[[F], F]:

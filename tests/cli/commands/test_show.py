@@ -91,6 +91,21 @@ def test_csv_and_json_at_once_are_refused(stub: Stub, run: Run, arguments: tuple
     assert json.loads(result.stderr)["detail"] == "this prints either CSV or JSON: choose one of them"
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("list", "--all", "--limit", "50"),
+        ("audit", "--format", "ndjson", "--limit", "50"),
+        ("usage", "--service", "--days", "30"),
+        ("usage", "a", "--hours", "48"),
+    ],
+)
+def test_an_option_that_would_be_passed_over_is_refused(run: Run, stub: Stub, arguments: tuple[str, ...]) -> None:
+    result = run(*arguments)
+    assert (result.exit_code, result.stdout, stub.asked) == (2, "", [])
+    assert "--" in result.stderr
+
+
 @pytest.mark.parametrize("form", ["--json", "--csv", ""])
 def test_what_was_read_is_printed_before_the_next_page_is_asked_for(stub: Stub, run: Run, form: str) -> None:
     """A million tokens need not be in memory before the first of them is seen."""

@@ -11,7 +11,7 @@ from service.cli.client.answers import Counts, HygieneCounts, ServiceUsage, Toke
 from service.cli.client.http import connect
 from service.cli.client.references import SECRET, TOKENS, every, find, path_of, token_id_of
 from service.cli.failure import WrongUsage
-from service.cli.terminal.options import Number, given, together
+from service.cli.terminal.options import Number, given, together, was_given
 from service.cli.terminal.output import note, on_terminal, print_csv, print_json_list, print_table
 from service.cli.terminal.report import Report, ReportCommand, csv_alone, facts, said, table
 
@@ -106,6 +106,8 @@ def list_tokens(limit: int, everything: bool, as_csv: bool, **filters: Any) -> R
 
     Newest first unless sorted otherwise; without --status all but the revoked.
     """
+    if everything and was_given("limit"):
+        raise WrongUsage("give --limit or --all; all of every status is --all --status all")
     client = connect()
     if parent := filters["parent"]:
         filters["parent"] = token_id_of(client, parent)
@@ -184,13 +186,15 @@ def _hygiene_rows(found: HygieneCounts) -> list[tuple[str, Any]]:
 
 @click.command(cls=ReportCommand)
 @click.argument("token", metavar="[ID|NAME]", required=False)
-@click.option("--days", type=Number(1), default=30, show_default=True, help="How many days back.")
+@click.option("--days", type=Number(1), default=30, show_default=True, help="How many days back, of one token.")
 @click.option("--service", "of_service", is_flag=True, help="All tokens together, hour by hour.")
 @click.option("--hours", type=Number(1), default=48, show_default=True, help="How many hours back, with --service.")
 def usage(token: str | None, days: int, of_service: bool, hours: int) -> Report:
     """Show how often a token was used."""
     if of_service == bool(token):
         raise WrongUsage("give a token, or --service for all of them together")
+    if was_given("days" if of_service else "hours"):
+        raise WrongUsage("--days is for one token, --hours for --service")
     client = connect()
     if not token:
         totals = client.get("/api/admin/usage", ServiceUsage, {"hours": hours})
