@@ -44,7 +44,10 @@ _WITH_CLIENT = (401, 429)
 # Whose token has used up its limit may all the same ask about it, and end it.
 _WITH_HOLDER, _WITH_SCOPE = (401,), (401, 403)
 
-_PATTERNS = {"Idempotency-Key": f"^{REQUEST_KEY.pattern}$"}
+_OF_FIELD = {
+    "Idempotency-Key": {"type": "string", "pattern": f"^{REQUEST_KEY.pattern}$"},
+    "Retry-After": {"type": "integer"},
+}
 # The fields that come with a refusal.
 _OF_PROBLEM = {
     **dict.fromkeys((401, 403), ("WWW-Authenticate",)),
@@ -153,8 +156,7 @@ def _form(fields: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _field(name: str) -> dict[str, Any]:
-    pattern = {"pattern": _PATTERNS[name]} if name in _PATTERNS else {}
-    return {"description": FIELDS[name], "schema": {"type": "string", **pattern}}
+    return {"description": FIELDS[name], "schema": _OF_FIELD.get(name, {"type": "string"})}
 
 
 def _name(status: int) -> str:
