@@ -148,6 +148,12 @@ def test_a_problem_has_the_members_of_the_public_interface_alone() -> None:
     assert {*problem["properties"]} - {*problem["required"]} == {"errors"}
 
 
+def test_what_must_stand_in_a_query_is_required() -> None:
+    asked = [(operation["operationId"], part) for _, operation in DESCRIBED for part in operation.get("parameters", ())]
+    needed = {(name, part["name"]) for name, part in asked if part["in"] == "query" and part["required"]}
+    assert needed == {("removeSubjectLimits", "subject"), ("deleteWebhook", "id")}
+
+
 def test_a_body_that_may_be_left_out_is_not_required() -> None:
     required = {operation["operationId"]: operation["requestBody"]["required"] for _, operation in BODIES}
     optional = {name for name, needed in required.items() if not needed}

@@ -113,7 +113,7 @@ def _types(operations: list[Operation]) -> dict[str, Any]:
     types: dict[str, Any] = {str(Problem): Problem}
     for operation in operations:
         answers = [kind for answer in operation.answers.values() for kind in _alternatives(answer)]
-        for kind in [operation.body, *answers, *_query_types(operation).values()]:
+        for kind in [operation.body, *answers, *(kind for _, kind, _ in _query_of(operation))]:
             if kind is not None:
                 types.setdefault(str(kind), kind)
     return types
@@ -131,19 +131,20 @@ def _alternatives(answer: Any) -> tuple[Any, ...]:
     return answer if isinstance(answer, tuple) else () if answer is None else (answer,)
 
 
-def _query_types(operation: Operation) -> dict[str, Any]:
-    """Query parameter to type: from a mapping, or from the fields of the struct that reads the query."""
-    if operation.query is None:
-        return {}
+def _query_of(operation: Operation) -> list[tuple[str, Any, bool]]:
+    """Each query parameter, its type, and must it be given? From a mapping, or from the struct that reads the query."""
     if isinstance(operation.query, Mapping):
-        return dict(operation.query)
-    return {field.encode_name: field.type for field in msgspec.structs.fields(operation.query)}
+        return [(name, kind, False) for name, kind in operation.query.items()]
+    fields = msgspec.structs.fields(operation.query) if operation.query else ()
+    return [(field.encode_name, field.type, field.required) for field in fields]
 
 
-def _present(schema: dict[str, Any]) -> dict[str, Any]:
-    """The schema of a parameter that is given: no text stands for null there."""
+def _asked(name: str, schema: dict[str, Any], *, required: bool) -> dict[str, Any]:
+    """A query parameter; no text stands for null there."""
     found = [one for one in schema.get("anyOf", ()) if one != {"type": "null"}]
-    return found[0] if len(found) == 1 else schema
+    given = dict(found[0] if len(found) == 1 else schema)
+    about = {"description": given.pop("description")} if "description" in given else {}
+    return {"name": name, "in": "query", "required": required, **about, "schema": given}
 
 
 def _content(media_type: str, schema: Any, example: Any, *, required: bool) -> dict[str, Any]:
@@ -230,8 +231,7 @@ class _Description:
             for name, kind in PARAMETER.findall(operation.path)
         ]
         parameters += [
-            {"name": name, "in": "query", "required": False, "schema": _present(self._by_type[str(kind)])}
-            for name, kind in _query_types(operation).items()
+            _asked(name, self._by_type[str(kind)], required=required) for name, kind, required in _query_of(operation)
         ]
         parameters += [
             {"name": name, "in": "header", "required": False, **_field(name)}
