@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 from functools import partial
 
 import msgspec
+from msgspec import UNSET, UnsetType
 from starlette.responses import Response
 
 from service.api.auth.callers import anonymous
@@ -99,7 +100,7 @@ class ReviewStatus(msgspec.Struct, omit_defaults=True):
     """The verdict; `user` only where it is yes, `error` where it says why not."""
 
     authenticated: bool
-    user: ReviewedUser | None = None
+    user: ReviewedUser | UnsetType = UNSET
     audiences: list[str] = []
     error: str = ""
 

@@ -154,6 +154,18 @@ def test_what_must_stand_in_a_query_is_required() -> None:
     assert needed == {("removeSubjectLimits", "subject"), ("deleteWebhook", "id")}
 
 
+def test_what_an_answer_may_leave_out_is_never_null() -> None:
+    told = {name: one for name, one in DOCUMENT["components"]["schemas"].items() if "additionalProperties" not in one}
+    optional = {
+        (name, member)
+        for name, one in told.items()
+        for member, kind in one.get("properties", {}).items()
+        if member not in one.get("required", ()) and not faults(kind, None)
+    }
+    # Left out where the token was not valid, and null where it was issued without one.
+    assert optional == {("Consumed", "subject"), ("Consumed", "data")}
+
+
 def test_a_body_that_may_be_left_out_is_not_required() -> None:
     required = {operation["operationId"]: operation["requestBody"]["required"] for _, operation in BODIES}
     optional = {name for name, needed in required.items() if not needed}

@@ -4,14 +4,14 @@ from collections.abc import Callable
 from typing import Annotated
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from service.api.auth.callers import Caller
 from service.api.gateway.answers import Answer, answer, required_scopes
 from service.api.http.access import READ
 from service.api.http.call import Call
 from service.api.http.operation import Operation, OperationGroup
-from service.api.http.timestamps import Instant, parse_rfc3339, rfc3339_or_none
+from service.api.http.timestamps import Instant, parse_rfc3339, rfc3339
 from service.api.http.validate_paths import ONE_TIME, ONE_TIME_ENVOY, PLAIN, form_of
 from service.errors import wrong
 from service.model import Kind, Scope
@@ -39,7 +39,7 @@ class ExplainToken(msgspec.Struct, forbid_unknown_fields=True):
     cost: Annotated[int, Meta(ge=1, le=1000)] = 1
 
 
-class CheckShown(msgspec.Struct, omit_defaults=True):
+class CheckShown(msgspec.Struct):
     """One check: pass, fail or skipped.
 
     `at`: when it became so, or is free again; `by`: who did it; `asked` and `held`: scopes, networks.
@@ -48,10 +48,10 @@ class CheckShown(msgspec.Struct, omit_defaults=True):
     check: str
     result: str
     detail: str
-    at: Instant | None = None
-    by: str | None = None
-    asked: tuple[str, ...] | None = None
-    held: tuple[str, ...] | None = None
+    at: Instant | UnsetType = UNSET
+    by: str | UnsetType = UNSET
+    asked: tuple[str, ...] | UnsetType = UNSET
+    held: tuple[str, ...] | UnsetType = UNSET
 
 
 class AnswerShown(msgspec.Struct):
@@ -138,8 +138,8 @@ def _shown(check: Check) -> CheckShown:
         check.check,
         check.result.value,
         check.detail,
-        rfc3339_or_none(check.at),
-        check.by or None,
-        check.asked or None,
-        check.held or None,
+        rfc3339(check.at) if check.at else UNSET,
+        check.by or UNSET,
+        check.asked or UNSET,
+        check.held or UNSET,
     )
