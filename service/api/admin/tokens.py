@@ -117,7 +117,7 @@ class ManagedApi(OperationGroup, tag="managed"):
         ids = list(dict.fromkeys(wanted.ids)) if isinstance(wanted.ids, list) else []
         return several(await self._bulk.set_active(ids, active, origin), done)
 
-    @Operation("DELETE", MANAGED_PATH, WRITE, "revokeTokens", pending=True, problems=(404,))
+    @Operation("DELETE", MANAGED_PATH, WRITE, "revokeTokens", pending=True, problems=(404, 409))
     async def revoke(self, call: Call, caller: Caller, query: RevokedQuery) -> Message | TokensChanged:
         """Revoke tokens.
 

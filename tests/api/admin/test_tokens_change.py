@@ -3,7 +3,10 @@
 from typing import Any
 
 import pytest
+import redis
 
+from service.store.driver.keys import DIGEST_BYTES, Keys
+from service.store.managed.records import LETTERS
 from tests.api.admin.test_tokens_create import days_ahead
 from tests.api.admin.test_tokens_list import names
 from tests.api.wire import Answer
@@ -14,6 +17,13 @@ pytestmark = BY_ONE_PROCESS_AND_BY_FOUR
 
 def revoke(world: World, query: str) -> Answer:
     return world.ask("DELETE", f"{TOKENS}?{query}", bearer=world.admin)
+
+
+def test_who_revokes_by_a_record_that_was_changed_outside_is_told_so(world: World) -> None:
+    token, settings = world.create(), world.running.environment
+    with redis.Redis.from_url(settings["TOKENS_REDIS_URL"]) as client:
+        client.hset(Keys(settings["TOKENS_NAMESPACE"], 0).metadata(token["id"]), LETTERS["digest"], b"x" * DIGEST_BYTES)
+    revoke(world, f"id={token['id']}").problem(409, "record_tampered")
 
 
 def test_a_deactivated_token_is_refused_and_an_activated_one_allowed_again(world: World) -> None:
