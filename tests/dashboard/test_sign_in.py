@@ -95,7 +95,7 @@ def test_a_download_after_the_end_of_the_session_asks_again(open_page: Open, ser
         page.wait_for_load_state("networkidle")
         page.context.clear_cookies()
         if screen == "audit":
-            page.get_by_role("button", name="Export").click()
+            page.get_by_role("button", name="Export", exact=True).click()
         page.get_by_role("main").or_(page.get_by_role("menu")).get_by_text("NDJSON", exact=True).click()
         expect(page.get_by_role("alert")).to_contain_text("your session ended")
 

@@ -137,7 +137,7 @@ def test_the_audit_is_filtered_expanded_and_exported(open_page: Open, service: S
     with page.expect_request(lambda request: request.url.endswith("?action=token.updated&actor=maria&limit=50")):
         page.get_by_label("Period").select_option("All time")
     expect(page).to_have_url(f"{service.url}/dashboard/audit?action=token.updated&actor=maria&period=all")
-    page.get_by_role("button", name="Export").click()
+    page.get_by_role("button", name="Export", exact=True).click()
     with page.expect_download() as exported:
         page.get_by_role("menuitem", name="CSV").click()
     assert exported.value.url.endswith("?action=token.updated&actor=maria&format=csv")
@@ -153,7 +153,7 @@ def test_what_is_done_on_the_page_is_in_the_audit_and_in_the_export(window: Page
     window.get_by_role("link", name="Open in audit").click()
 
     expect(window.locator("tbody button")).to_have_text(["Deactivated", "Created"])
-    window.get_by_role("button", name="Export").click()
+    window.get_by_role("button", name="Export", exact=True).click()
     with window.expect_download() as exported:
         window.get_by_role("menuitem", name="NDJSON").click()
     lines = Path(exported.value.path()).read_text().splitlines()
