@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# django-rest-knox: the column `digest` holds SHA-512 in hex in 4.2.0 and in 5.1.0, and of two different things.
-# 4.2.0 hashes the 32 bytes that the token's hex stands for, 5.1.0 the token's text. No migration rewrites the rows and
-# no column tells them apart, so after an upgrade the table holds both, and a row of 4.2.0 is never found again:
-# whoever exports the digests must know under which version each token was issued.
+# django-rest-knox: the column `digest` holds SHA-512 in hex in 4.2.0 and in 5.1.0, and of two different things: 4.2.0
+# hashes the 32 bytes that the token's hex stands for, 5.1.0 the token's text. The changelog says of 5.0.0 that earlier
+# tokens will no longer work, and not why. Their rows stay, no migration rewrites them and no column tells the two kinds
+# apart: whoever exports the digests must know under which version each token was issued.
 set -euo pipefail
 folder=$(mktemp -d) && trap 'rm -rf "$folder"' EXIT
 cat > "$folder/ask.py" <<'PYTHON'

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# prom-client 15.1.3, a registry of the OpenMetrics type, which exemplars need. 1. A counter made as `issued` is exposed
-# as issued_total, under the other type as issued: exemplars for one histogram end the series of every such counter, and
-# rate() over the old names is empty. 2. The first metrics() takes _total off the counter itself: getMetricsAsJSON(),
-# which pushes and cluster aggregation read, has one name before the first scrape and another after it.
+# prom-client 15.1.3, a registry of the OpenMetrics type, which exemplars need. 1. To look at it changes it: the first
+# metrics() takes _total off the counter itself, and getMetricsAsJSON(), which the aggregation of a cluster reads, has
+# revoked_total before the first scrape and revoked after it. 2. A counter made as `issued` is on the page as
+# issued_total, as the format has it, and under the other type as issued: exemplars for one histogram end the series of
+# every such counter, and rate() over the old names is empty.
 set -euo pipefail
 folder=$(mktemp -d) && trap 'rm -rf "$folder"' EXIT
 cd "$folder"
