@@ -110,8 +110,8 @@ class Charging:
                 remembered.share(None)
                 return None, remembered
             if pool.verdict == 0:
-                # Nothing is charged, but the record is read as it stands, and its own limits with it.
-                terms, cost = terms._replace(spends=False), 0
+                # Nothing is charged, but the record is read as it stands, and its own limits and uses with it.
+                cost = 0
         charge = await self._in_window(lambda at: self._store.charge(digest, terms, cost, at), now)
         if pool is not None and pool.verdict and charge.verdict not in (1, 2):
             back = await self._store.charge_shared(terms, record, -cost, now)

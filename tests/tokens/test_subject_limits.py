@@ -144,6 +144,18 @@ async def test_what_one_refuses_the_other_is_not_charged(make_service: MakeServi
     assert (await service.rules.managed.tokens.get(fresh.token.token_id)).uses_left == 9
 
 
+@pytest.mark.parametrize("shards", [1, 16])
+async def test_a_token_without_uses_left_is_told_so_wherever_its_subject_is_counted(
+    make_service: MakeService, shards: int
+) -> None:
+    service = await make_service(shards=shards, background=False)
+    await limit(service, month(4))
+    secrets = await of_acme(service, 4, max_uses=1)
+    assert [await outcome(service, secret) for secret in secrets] == ["active"] * 4
+    # Also without room in the pool: that comes back with the month, a use does not.
+    assert (await left(service), [await outcome(service, secret) for secret in secrets]) == (0, ["uses_exhausted"] * 4)
+
+
 async def test_a_revoked_token_is_told_so_and_charges_nothing(make_service: MakeService) -> None:
     service = await make_service(shards=16, background=False)
     await limit(service, month(9))

@@ -1,6 +1,6 @@
 --[[ Read a credential and charge one request to its limits and its uses: to all of them or to none.
 KEYS[1] credential (string); KEYS[2] metadata (hash); KEYS[3] changed limits (string); KEYS[4...] due or used (string)
-ARGV[1] seal evaluated; ARGV[2] 1 to spend a use; ARGV[3] cost, below 0 to give back; ARGV[4] changes known, or -
+ARGV[1] seal evaluated; ARGV[2] 1 to spend a use; ARGV[3] cost, 0 to ask, below: give back; ARGV[4] changes known, or -
 ARGV[5...] of each rate limit: milliseconds a request, burst; of each quota: 0, size, when its window began, and ends
 returns  {credential or nil; 1 admitted, 0 refused by a limit, -1 no use left, 2 admitted with a limit paused, 3 another
          credential, 4 another window (and when, s); of each limit: remaining, ms until full, ms until it admits this}
@@ -37,7 +37,7 @@ for place, limit in pairs(limits) do
   answer[place * 3 - 9], answer[place * 3 - 8], answer[place * 3 - 7] = math.max(remaining, 0), full, wait
 end
 answer[2] = verdict
-if spends ~= '1' or verdict == 0 then return answer end
+if spends ~= '1' or cost == 0 or verdict == 0 then return answer end
 -- Behind a write that only takes away, a full server lets this one through: uses are counted to the last.
 redis.call('HDEL', metadata, '')
 redis.call('HINCRBY', metadata, '@uses_left', -1)
