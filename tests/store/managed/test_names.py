@@ -197,6 +197,22 @@ async def test_a_revocation_that_was_cut_off_before_the_name_was_free_frees_it_w
     assert await held_for(service, token.name) == [freed_member(token)]
 
 
+async def test_a_revoked_token_is_found_by_its_name_though_another_took_that_before_it_was_free(
+    make_service: MakeService,
+) -> None:
+    service = await make_service(shards=16, background=False, wrap=Interrupted)
+    token, link = await renamed_elsewhere(service), service.stores.shards[0].link
+    other = (await create(service, "other")).token
+    assert isinstance(link, Interrupted)
+
+    async def take_the_name() -> None:
+        await service.rules.managed.tokens.update(other.token_id, {"name": token.name}, ADMIN)
+
+    link.before["free_name"] = [take_the_name]
+    assert await service.rules.managed.tokens.revoke(token.token_id, ADMIN)
+    assert freed_member(token) in await held_for(service, token.name)
+
+
 async def test_of_twenty_tokens_renamed_to_one_name_at_once_exactly_one_bears_it(
     make_service: MakeService, still: Service
 ) -> None:
