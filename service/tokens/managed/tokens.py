@@ -127,7 +127,7 @@ class ManagedTokens:
         """Change a token: fields of ManagedToken to new values, `active` among them. Returns it as it is then.
 
         `rate_limits` may be a function of the present ones; `ahead` is the record, as it was asked for before;
-        `version` the one that the token must have, 0 for any.
+        `version` the one that the token must have unless it is as it is to be, 0 for any.
         An old secret in its overlap goes on with the new terms. What is refused changes nothing.
         Raises NotFound, Conflict (`name_taken`, `token_changed`, `token_revoked`, `token_expired`), InvalidRequest,
         and Forbidden for what the caller does not hold, before the change or after it.
@@ -137,12 +137,13 @@ class ManagedTokens:
             return (await self._managed_records.end(token_id, "inactive", origin, ahead=ahead))[1]
         for _ in range(TRIES):
             old = await self._managed_records.read_to_change(token_id, ahead)
-            if version and old.version != version:
-                raise Conflict("The token was changed since it was read: read it again.", code="token_changed")
             new = self._changed(old, changes, origin)
+            # Whatever its version: an earlier try may have done it, whose answer was lost.
             if new == old:
                 await self._store.confirm_changed(token_id)
                 return new
+            if version and old.version != version:
+                raise Conflict("The token was changed since it was read: read it again.", code="token_changed")
             if written := await self._write(old, new, origin):
                 return written
         raise keeps_changing()

@@ -89,6 +89,15 @@ def test_a_token_that_was_changed_since_it_was_read_is_left_as_it_is(world: Worl
     assert world.change(id=token["id"], version=shown["version"], isActive=False).status == 200
 
 
+def test_a_change_that_comes_again_with_the_version_that_was_read_is_done_already(world: World) -> None:
+    """As of somebody who got no answer to the first try."""
+    token = world.create(scopes=["orders:read", "orders:write"])
+    read = {"id": token["id"], "version": token["version"]}
+    for _ in range(2):
+        again = world.change(**read, scopes=["orders:read"])
+        assert (again.status, again.json().get("token", {}).get("version")) == (200, token["version"] + 1)
+
+
 def test_several_tokens_have_no_one_version(world: World) -> None:
     problem = world.change(ids=[world.create()["id"]], version=1, isActive=False).problem(400, "invalid_request")
     assert [error["field"] for error in problem["errors"]] == ["version"]

@@ -184,7 +184,7 @@ class ChangeToken(LimitsGiven, forbid_unknown_fields=True, rename="camel"):
     Of the last, one request changes as many as a second allows, and `limit` at most; the next one goes on with the
     answer's `nextCursor` as `cursor`. `rateLimit` changes the limit called `default` and no other, `quota` the one
     called so; null takes it away. With `version` it is 409 `token_changed` where the token was changed since it had
-    that one.
+    that one, and is not as asked for already.
     """
 
     id: Id | UnsetType = UNSET
