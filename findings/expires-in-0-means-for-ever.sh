@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Authlib 1.9.10 and oauthlib 4.0.1 (under requests-oauthlib): a token answer with "expires_in": 0, as a server gives
-# that hands out a shared token and counts what is left of it, is read as a token without an end. With 1 both take it
-# for expired a second later; with 0 neither ever does, nothing is refreshed, and the client collects 401s.
+# that hands out a shared token and counts what is left of it, is read as a token without an end. RFC 6749, 5.1 counts
+# the lifetime from the answer on, and has it left out where it is told in another way. With 1 both take it for expired
+# a second later; with 0 neither ever does, nothing is refreshed, and the client collects 401s.
 set -euo pipefail
 folder=$(mktemp -d) && trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/venv"

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Feign 13.13 as its builder makes it: a 429 or 503 is an exception after one request, unless it has a Retry-After;
-# then, and so on a 404 that has one, the request is sent five times, a POST too, and of the hour that the field asks
-# for one second is waited between them. The server that asks its clients to stay away is the one that gets five times
-# the load.
+# Feign 13.13 as its builder makes it: a 429 or 503 is an exception after one request, unless it has a Retry-After,
+# which says how long to wait before the next one (RFC 9110, 10.2.3); then, and so on a 404 that has one, the request is
+# sent five times, a POST too (9.2.2 has clients not do that), and of the hour that the field asks for one second is
+# waited between them. The server that asks its clients to stay away is the one that gets five times the load.
 set -euo pipefail
 folder=$(mktemp -d) && trap 'rm -rf "$folder"' EXIT
 cd "$folder"

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# golang.org/x/oauth2 0.38.0, where the configuration leaves open how the client authenticates: a token endpoint's 429
+# golang.org/x/oauth2 0.38.0, where the configuration leaves open how the client authenticates: by its documentation it
+# tries both ways and keeps the one that works. What does not work is any answer but a success: a token endpoint's 429
 # or 503 is taken for a refusal of HTTP Basic, and the same request goes out again at once with the secret in its body,
-# whatever Retry-After says. Only a success ends that: each process that starts while the endpoint is overloaded doubles
-# its load. After one success, or with AuthStyleInHeader, the same answers are one request each.
+# whatever Retry-After says (RFC 6585, 4). Only a success ends that: each process that starts while the endpoint is
+# overloaded doubles its load. After one success, or with AuthStyleInHeader, the same answers are one request each.
 set -euo pipefail
 folder=$(mktemp -d) && trap 'rm -rf "$folder"' EXIT
 cd "$folder"

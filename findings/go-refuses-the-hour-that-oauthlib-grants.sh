@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # oauthlib 4.0.1 as server with token_expires_in=timedelta(hours=1).total_seconds(), which is what Python calls an hour
 # in seconds: it answers "expires_in": 3600.0, to JSON the same number as 3600. oauthlib's own client and oauth4webapi
-# 3.8.8 read an hour; golang.org/x/oauth2 0.38.0 refuses the whole answer, the token in it too. The services in Go are
-# shut out, and those in Python and Node never notice.
+# 3.8.8 read an hour; golang.org/x/oauth2 0.38.0 refuses the whole answer, the token in it too, and has RFC 6749, A.14
+# on its side, where it is digits alone. The services in Go are shut out, and those in Python and Node never notice.
 set -euo pipefail
 folder=$(mktemp -d) && trap 'rm -rf "$folder"' EXIT
 cd "$folder"

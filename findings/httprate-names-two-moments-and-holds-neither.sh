@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # github.com/go-chi/httprate 0.16.1, ten requests an hour on a clock of the test's own: its 429 names two moments, the
-# end of the window in X-RateLimit-Reset and a whole window from now in Retry-After. At the first a client that used its
-# ten gets none of ten, however long it has waited, for the window before still counts in full; at the second it gets
-# all ten if it was late in the window and again none if it was at the beginning. Who obeys a field to the letter is
-# refused.
+# end of the window in X-RateLimit-Reset and a whole window from now in Retry-After (RFC 9110, 10.2.3). At the first a
+# client that used its ten gets none of ten, however long it has waited, for the window before still counts in full; at
+# the second it gets all ten if it was late in the window and again none if it was at the beginning. Who obeys a field
+# to the letter is refused.
 set -euo pipefail
 folder=$(mktemp -d) && trap 'rm -rf "$folder"' EXIT
 cd "$folder"

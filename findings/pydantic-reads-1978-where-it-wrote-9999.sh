@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Pydantic 2.14.4 with ser_json_temporal="seconds", which writes moments as JWT's exp has them. A record that is good
-# until the end of 9999, as "never" is often put, is written as 253402300799 and read back by the same model as January
-# 1978: a number above 2e10 is milliseconds to its reader, whatever its writer was told. Nothing is raised; what never
-# expires has expired. The end of 2600 is the same moment on both sides and that of 2604 is not.
+# Pydantic 2.14.4 with ser_json_temporal="seconds", which writes moments as JWT's exp has them (RFC 7519, 2). A record
+# that is good until the end of 9999, as "never" is often put, is written as 253402300799 and read back by the same
+# model as January 1978: a number above 2e10 is milliseconds to its reader, whatever its writer was told. Nothing is
+# raised; what never expires has expired. The end of 2600 is the same moment on both sides and that of 2604 is not.
 # val_temporal_unit="seconds" beside it mends that. PyJWT 2.15.1 takes the number as exp for what it is, a moment to
 # come, and msgspec 0.23.0 reads 9999.
 set -euo pipefail

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# One address for all, redis://:secret@127.0.0.1:port/5: redis-py 8.1.0, Jedis 8.0.2 and Lettuce 7.7.0 write to database
-# 5. Redisson 4.7.0 takes the password out of it, leaves the 5 and writes to database 0, and says nothing. Services that
-# share a REDIS_URL do not meet: a session, a lock or a counter that the one has set is not there for the other, and
-# what empties database 5 leaves it in 0. A setting of its own, setDatabase, is what Redisson looks at.
+# One address for all, redis://:secret@127.0.0.1:port/5, with the database where IANA's registration of the scheme has
+# it: redis-py 8.1.0, Jedis 8.0.2 and Lettuce 7.7.0 write to database 5. Redisson 4.7.0 takes the password out of it,
+# leaves the 5 and writes to database 0, and says nothing. Services that share a REDIS_URL do not meet: a session, a
+# lock or a counter that the one has set is not there for the other, and what empties database 5 leaves it in 0. A
+# setting of its own, setDatabase, is what Redisson looks at.
 set -eu
 folder=$(mktemp -d) && trap 'rm -rf "$folder"' EXIT
 cd "$folder"

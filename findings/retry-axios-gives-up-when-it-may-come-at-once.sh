@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # koa-ratelimit 6.0.0 cuts the seconds that are left to a whole number, so of 2.9 it says Retry-After: 2, and in the
-# last second of each window 0. retry-axios 4.0.3 waits the two seconds, is still early by what was cut off, is told 0,
-# and takes that for no answer: it gives up, with two of its three retries left, a fraction of a second before it would
-# be served. axios-retry 4.5.0 takes the 0 at its word and spends the rest of its three at once. undici 7.30.2 and got
-# 14.6.6 fall back on a pause of their own and are served.
+# last second of each window 0, a number of seconds as good as any (RFC 9110, 10.2.3). retry-axios 4.0.3 waits the two
+# seconds, is still early by what was cut off, is told 0, and takes that for no answer: it gives up, with two of its
+# three retries left, a fraction of a second before it would be served. axios-retry 4.5.0 takes the 0 at its word and
+# spends the rest of its three at once. undici 7.30.2 and got 14.6.6 fall back on a pause of their own and are served.
 set -euo pipefail
 folder=$(mktemp -d) && trap 'rm -rf "$folder"' EXIT
 cd "$folder"
