@@ -32,7 +32,6 @@ _YES = (
     "where TOKENS_ACCEPT_BASIC is on, what TOKENS_ACCEPT_ALSO lists where it does; neither presents anything elsewhere."
 )
 _QUERY = {"required_scope": Annotated[list[str], Meta(description="may repeat; all are required")]}
-_SAME = "The same for Envoy's HTTP mode"
 
 # Whatever the method: some gateways ask with that of their own client.
 _form = partial(Operation, "*", access=GATEWAY, description=_YES, answers={200: None})
@@ -60,14 +59,17 @@ class GatewayApi(OperationGroup, tag="gateway"):
     _trusted: TrustedProxies
     _accepted: Accepted
 
-    @_asks(PLAIN, name="validate", summary="Validate a session or managed token", query=_QUERY)
+    @_asks(PLAIN, name="validate", query=_QUERY)
     async def validate(self, call: Call) -> Response:
-        """Session and managed tokens; the query may ask for scopes."""
+        """Validate a session or managed token."""
         return await self._answer(call, required_scopes(call.scope["query_string"], call.scope["headers"]))
 
-    @_asks(ENVOY, name="validateForEnvoy", summary=_SAME)
+    @_asks(ENVOY, name="validateForEnvoy")
     async def validate_envoy(self, call: Call) -> Response:
-        """The same; the path and the query belong to the client and are not read."""
+        """Validate for Envoy's HTTP mode.
+
+        The path behind it and the query belong to the client and are not read.
+        """
         return await self._answer(call, required_scopes(b"", call.scope["headers"]))
 
     async def _answer(self, call: Call, required: tuple[str, ...]) -> Response:
@@ -82,10 +84,13 @@ class GatewayApi(OperationGroup, tag="gateway"):
 
         return await self._decide(call, presented(headers, accepted=self._accepted), ask)
 
-    @_spends(ONE_TIME, name="validateOneTimeToken", summary="Validate a one-time token and spend it")
-    @_spends(ONE_TIME_ENVOY, name="validateOneTimeTokenForEnvoy", summary=_SAME)
+    @_spends(ONE_TIME, name="validateOneTimeToken")
+    @_spends(ONE_TIME_ENVOY, name="validateOneTimeTokenForEnvoy", summary="The same for Envoy's HTTP mode")
     async def spend(self, call: Call) -> Response:
-        """One-time tokens only; a token that is good is spent with this answer."""
+        """Validate a one-time token and spend it.
+
+        The query is not read.
+        """
         headers = call.scope["headers"]
 
         def ask(secret: bytes) -> Awaitable[Verdict]:

@@ -29,9 +29,10 @@ H = TypeVar("H", bound=Callable[..., Awaitable[object]])
 class Operation(msgspec.Struct, frozen=True):
     """One method of one path: how it is routed, who may call it, how the OpenAPI document describes it.
 
-    `name` is its operation id, the name that generated clients give their function. As a decorator it takes summary
-    and description, if it has no summary, from the docstring of its handler, and from its signature the types of a
-    parameter `body`, of a parameter `query`, and of what it returns, which is answered with `status`.
+    `name` is its operation id, the name that generated clients give their function. As a decorator it takes the summary
+    and the beginning of the description, if it has no summary, from the docstring of its handler, and from its
+    signature the types of a parameter `body`, of a parameter `query`, and of what it returns, which is answered with
+    `status`.
     `method` "*" answers every method. `problems` are the statuses of its own refusals. With `pending` a change that is
     not confirmed is 202. `answers` maps further statuses to the type of their body; a tuple for several of which the
     request decides, None for none. `streams` names further media types of a 200, and `body_media_type` that of a body
@@ -80,7 +81,7 @@ class Operation(msgspec.Struct, frozen=True):
         described = msgspec.structs.replace(
             self,
             summary=self.summary or first.removesuffix("."),
-            description=self.description if self.summary else " ".join(rest.split()),
+            description=" ".join((self.description if self.summary else f"{rest} {self.description}").split()),
             takes=takes,
             body=takes.get("body", self.body),
             query=takes.get("query", self.query),
