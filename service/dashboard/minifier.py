@@ -28,6 +28,7 @@ _SPACED = re.compile(r" ?(=>|[!=]==|&&|\|\||\?\?|\.\.\.|[<>]=|[,{}()[\]?:;=<>*])
 _ENDED = ";", ","
 # Behind a space only where a word stands before it: async (problem) => …
 _ALONE = re.compile(r"(?<!\w)\((\w+)\)=>")
+_LET = re.compile(r"let\b")
 _CONSTANT = re.compile(r"\bconst\b")
 # Names of constants, and of functions that are made of several words: no member is called so.
 _NAME = re.compile(r"\b(?:[A-Z][A-Z_]{2,}|[a-z]+[A-Z]\w*)\b")
@@ -97,14 +98,15 @@ def _as_one(modules: dict[str, str], paths: list[str], short: Mapping[str, str],
 
 def squeeze(script: str, short: Mapping[str, str]) -> str:
     """Without what means nothing outside of texts and patterns: comments, space around signs, the end of a line that
-    goes on, the sign before a closing brace. Every statement ends in a semicolon or a brace. Constants get short names.
+    goes on, the sign before a closing brace; declarations that follow each other are one. Every statement ends in a
+    semicolon or a brace. Constants get short names.
     """
     squeezed = ""
-    # Where we are: "`" in a text with values in it, "{" between braces.
-    inside: list[str] = []
+    # Where we are: "`" in a text with values in it; between braces "let" in a declaration, "" in another statement.
+    inside = [""]
     at = 0
     while at < len(script):
-        in_text = inside[-1:] == ["`"]
+        in_text = inside[-1] == "`"
         found = (_TEXT if in_text else _CODE).match(script, at)
         if found is None:
             raise ValueError(f"no script from here: {script[at : at + 80]}")
@@ -113,16 +115,16 @@ def squeeze(script: str, short: Mapping[str, str]) -> str:
             if part == "`":
                 inside.pop()
             elif part == "${":
-                inside.append("{")
+                inside.append("")
         elif part.startswith(_COMMENT):
             continue
         elif part in ("`", "{"):
-            inside.append(part)
+            inside.append(part.removesuffix("{"))
         elif part == "}":
             inside.pop()
             squeezed = squeezed[:-1] if squeezed.endswith(_ENDED) else squeezed
         elif part[0] not in "\"'/":
-            part = _plain(part, squeezed[-1:], short)
+            part, inside[-1] = _merged(_plain(part, squeezed[-1:], short), inside[-1])
         squeezed += part
     return squeezed
 
@@ -134,6 +136,21 @@ def _plain(code: str, before: str, short: Mapping[str, str]) -> str:
     if before in ("", "{", "}", "(", "[", *_ENDED):
         code = code.removeprefix("\n")
     return _NAME.sub(lambda found: short.get(found.group(), found.group()), code)
+
+
+def _merged(code: str, within: str) -> tuple[str, str]:
+    """Declarations that follow each other as one; and what the code ends in, as `within` tells what it begins in."""
+    merged, *others = code.split(";")
+    within = _kind(merged) or within
+    for statement in others:
+        both = within and _kind(statement)
+        merged += "," + statement.removeprefix("let").lstrip() if both else f";{statement}"
+        within = _kind(statement)
+    return merged, within
+
+
+def _kind(statement: str) -> str:
+    return "let" if _LET.match(statement) else ""
 
 
 def tight(style: str) -> str:

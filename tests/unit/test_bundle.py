@@ -61,7 +61,7 @@ def test_constants_and_functions_of_several_words_travel_under_short_names() -> 
 def test_text_over_several_lines_stays_as_it_is() -> None:
     text = "`\n  // not a comment\n    a = b &&\n`"
     script = f"// a comment\nconst config = {text};\nconst other = [\n  {text},\n];\n"
-    assert bundle({"js/main.js": script, "js/screens.js": ""})["js/main.js"] == f"let config={text};let other=[{text}];"
+    assert bundle({"js/main.js": script, "js/screens.js": ""})["js/main.js"] == f"let config={text},other=[{text}];"
 
 
 def test_only_code_loses_the_space_that_means_nothing() -> None:
@@ -74,10 +74,22 @@ l(async (m) => n((o) => o - 1 + a++ + b) , (p) => p
 ) ;"""
     assert (
         squeeze(script, {})
-        == """f(a,{b:"x , { y;"});let c=`a , ${d?`{ , } ${{e:[1,2]}}`:"`"} ; ${g}`;let h='a = "b"',i=j . replaceAll(/[" /]+ = `/,"")/2 + +k;l(async(m)=>n(o=>o-1+a++ + b),p=>p.q,r?s:t);"""
+        == """f(a,{b:"x , { y;"});let c=`a , ${d?`{ , } ${{e:[1,2]}}`:"`"} ; ${g}`,h='a = "b"',i=j . replaceAll(/[" /]+ = `/,"")/2 + +k;l(async(m)=>n(o=>o-1+a++ + b),p=>p.q,r?s:t);"""
     )
     with pytest.raises(ValueError, match='no script from here: "'):
         squeeze('a = "never closed', {})
+
+
+def test_declarations_that_follow_each_other_are_one() -> None:
+    script = """const a = "x;"; const { b } = f((c) => { const d = 1; const [e] = d; return e; }); let g;
+for (const h of b) { const i = h; g = i; const j = i; k(j); }
+if (g) { g(); }
+const l = a; export const m = l; const n = m; function o() { const p = n; } const q = o; const r = q;
+"""
+    assert squeeze(script, {}) == (
+        'let a="x;",{b}=f(c=>{let d=1,[e]=d;return e}),g;for(let h of b){let i=h;g=i;let j=i;k(j)}if(g){g()}'
+        "let l=a;export let m=l;let n=m;function o(){let p=n}let q=o,r=q;"
+    )
 
 
 def test_a_style_loses_the_space_that_means_nothing() -> None:
