@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.dashboard.axe import violations
-from tests.dashboard.conftest import Open, Start
+from tests.dashboard.conftest import Open
 from tests.dashboard.service import TOKENS, Service
 from tests.dashboard.steps import leave, move
 
@@ -154,14 +154,12 @@ def test_nothing_found_and_redis_away(home: Page) -> None:
     assert violations(home) == []
 
 
-def test_no_tokens_yet_and_an_unknown_token(open_page: Open, start_service: Start) -> None:
-    page = open_page(start_service())
-    expect(page.get_by_role("heading", name="No tokens yet.")).to_be_visible()
-    assert violations(page) == []
-    move(page, "tokens/00ffffffffffffff")
-    expect(page.get_by_role("heading", name="No token with this ID.")).to_be_visible()
+def test_an_unknown_token(shared: Page) -> None:
+    leave(shared)
+    move(shared, "tokens/00ffffffffffffff")
+    expect(shared.get_by_role("heading", name="No token with this ID.")).to_be_visible()
 
-    assert violations(page) == []
+    assert violations(shared) == []
 
 
 def test_axe_itself_would_notice(home: Page) -> None:

@@ -58,8 +58,8 @@ def test_where_nobody_can_sign_in_yet_the_page_says_what_to_run(open_page: Open,
     )
 
 
-def test_signing_out_ends_the_session_on_the_server(open_page: Open, start_service: Open) -> None:
-    service = start_service()
+def test_signing_out_ends_the_session_on_the_server(open_page: Open, service: Service) -> None:
+    service = Service(service.url)  # with a session of its own
     page = open_page(service)
 
     page.get_by_role("button", name="admin").click()

@@ -142,6 +142,7 @@ def test_without_tokens_the_page_says_how_to_begin(open_page: Open, start_servic
 
     expect(page.get_by_role("heading", name="No tokens yet.")).to_be_visible()
     expect(page.get_by_text("token-service create checkout-api --expires 90d")).to_be_visible()
+    assert violations(page) == []
     page.get_by_role("link", name="Import…").click()
     expect(page.get_by_role("region", name="command")).to_contain_text("token-service import tokens.ndjson")
 
