@@ -177,7 +177,7 @@ async def make_service(make_settings: Callable[..., Settings], clock: Clock) -> 
                 stack.push_async_callback(link.client.aclose)
             else:
                 # A loaded machine may stall for longer than the service would wait.
-                link = Pipeline(connector(settings.redis_url, timeout_seconds=5), timeout_seconds=5)
+                link = Pipeline(connector(settings.redis_url, timeout_seconds=60), timeout_seconds=60)
                 stack.push_async_callback(link.aclose)
             outer = wrap(OnClock(link, clock))
             if isinstance(outer, Interrupted):

@@ -49,7 +49,7 @@ class Node(ServerProcess):
         if self._cluster:
             command += ["--cluster-enabled", "yes", "--cluster-port", str(held_port())]
         self.launch(command)
-        self.client = Redis(host="127.0.0.1", port=self.port, socket_timeout=20, decode_responses=True)
+        self.client = Redis(host="127.0.0.1", port=self.port, socket_timeout=60, decode_responses=True)
 
     def info(self, section: str) -> dict[str, Any]:
         found: dict[str, Any] = self.client.info(section)

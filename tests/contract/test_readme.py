@@ -6,12 +6,13 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
-from tests.api.running import COMMAND, ROOT, said_at_the_start
+from tests.api.running import ROOT, Lifespan
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(sh)?\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
@@ -25,24 +26,15 @@ class Started(NamedTuple):
     home: Path
 
 
-def plain(home: Path) -> dict[str, str]:
-    """A shell of somebody who has set nothing."""
-    return {"HOME": str(home), "PATH": os.environ["PATH"]}
-
-
 @pytest.fixture(scope="module")
 def started() -> Iterator[Started]:
     """What `make run` executes, on a port that is free; the README's may be taken on this machine."""
     # The socket of the embedded Redis lies in it, and its path must stay short.
     home = Path(tempfile.mkdtemp(prefix="tk"))
-    environment = {**plain(home), "TOKENS_PORT": "0"}
-    with subprocess.Popen([*COMMAND, "serve"], env=environment, cwd=ROOT, stdout=subprocess.PIPE) as process:
-        printed, _, port = said_at_the_start(process)
-        password = re.search(r"^ *password +(\S+)$", printed, re.MULTILINE)
-        assert password is not None, printed
-        yield Started(str(port), password[1], home)
-        process.terminate()
-        process.wait(timeout=120)
+    with closing(Lifespan({"HOME": str(home)})) as service:
+        password = re.search(r"^ *password +(\S+)$", service.said, re.MULTILINE)
+        assert password is not None, service.said
+        yield Started(str(service.port), password[1], home)
     shutil.rmtree(home)
 
 
@@ -62,7 +54,7 @@ def test_every_command_runs_as_it_is_printed(started: Started) -> None:
     done = subprocess.run(
         ["bash", "-c", ("set -euo pipefail\n" + "".join(commands)).replace("8080", started.port)],
         cwd=ROOT,
-        env={**plain(started.home), "TOKENS_PORT": started.port},
+        env={"HOME": str(started.home), "PATH": os.environ["PATH"], "TOKENS_PORT": started.port},
         input=f"{started.password}\n",
         capture_output=True,
         text=True,

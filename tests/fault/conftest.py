@@ -90,7 +90,7 @@ def four(settings: dict[str, str]) -> Iterator[Site]:
 def fragile(settings: dict[str, str]) -> Iterator[Site]:
     """A service of one process for the tests of one module, whose Redis they may hurt if they heal it again."""
     with sites(settings) as start:
-        yield start(redis_timeout_ms=IMPATIENT_MS)
+        yield start()
 
 
 @contextmanager

@@ -190,7 +190,7 @@ async def test_checks_wait_in_a_bounded_queue_two_at_once_and_the_loop_goes_on(
 
     def verify(password_hash: str, password: str) -> bool:
         running.append(password)
-        return go_on.wait(20)
+        return go_on.wait(60)
 
     monkeypatch.setattr("service.tokens.accounts.passwords._verify", verify)
     checks = [
