@@ -306,6 +306,17 @@ async def test_an_idle_connection_is_closed_after_the_keep_alive_and_not_before(
     writer.close()
 
 
+async def test_a_connection_whose_next_head_has_begun_is_idle_no_more(port: int, turned: Turned) -> None:
+    async with asking(port, GOOD) as (reader, writer):
+        await reader.readuntil(b'"}')
+        await turned.to(128)
+        writer.write(GOOD[:20])
+        for _ in range(2):  # What is late at the first look is told so at the second.
+            await turned.to(132)
+        writer.write(GOOD[20:])
+        assert (await reader.readuntil(b'"}')).lstrip().startswith(b"HTTP/1.1 200 ")
+
+
 async def test_a_body_over_its_limit_is_413_before_it_is_read(port: int) -> None:
     head = b"POST /api/token HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
     declared = await first(port, head + b"Content-Length: 1000000000\r\n\r\n")
