@@ -3,8 +3,8 @@
 # database holds nothing else it is gone soon after. Beside half a million keys that are good for a day it is still read
 # seconds later: the client keeps no lifetime and leaves it to the server to say that the value is gone; the server says
 # so when it deletes it, and that is when somebody asks for it or when its sampling comes by. The client that caches
-# asks no more. As soon as any other client looks, it is gone for both. A session that is checked all the time outlives
-# its end for as long as nobody else looks.
+# asks no more. As soon as any other client looks, it is gone for both. What one client reads all the time outlives its
+# end for as long as nobody else looks.
 set -euo pipefail
 folder=$(mktemp -d) && trap 'rm -rf "$folder"' EXIT
 cd "$folder"
