@@ -34,15 +34,19 @@ class DryRun:
     """What the earlier rows of an import that writes nothing would have left no room for."""
 
     def __init__(self) -> None:
+        self._ids: set[str] = set()
         self._names: set[str] = set()
         self._digests: set[bytes] = set()
 
     def conflict(self, token: ManagedToken) -> Refused | None:
         """Why this row would be refused after those before; else it is one of them from now on."""
+        if token.token_id in self._ids:
+            return Refused.EXISTS
         if token.digest in self._digests:
             return Refused.SECRET_TAKEN
         if not token.revoked_at and token.name in self._names:
             return Refused.NAME_TAKEN
+        self._ids.add(token.token_id)
         self._digests.add(token.digest)
         if not token.revoked_at:
             self._names.add(token.name)

@@ -158,3 +158,20 @@ async def test_a_dry_run_behind_an_import_that_was_cut_off_says_what_comes_of_an
     with pytest.raises(StoreUnavailable):
         await take(other, row)
     assert [await take(other, row, dry_run=dry_run) for dry_run in (True, False)] == ["imported"] * 2
+
+
+async def test_a_dry_run_says_of_two_states_of_one_token_that_the_second_would_be_here(
+    make_service: MakeService, namespace: str
+) -> None:
+    """As in two exports one behind the other, of which the later one has it with another name and secret."""
+    source = await make_service(background=False, namespace=f"{namespace}-b")
+    other = await make_service(background=False)
+    token = (await create(source, "before")).token
+    rows = [await exported(source, token.token_id)]
+    await source.rules.managed.tokens.update(token.token_id, {"name": "behind"}, ADMIN)
+    await source.rules.managed.rotation.rotate(token.token_id, ADMIN)
+    rows.append(await exported(source, token.token_id))
+    for dry_run in (DryRun(), None):
+        first, second = await other.rules.managed.imports.take([*rows], ADMIN, dry_run)
+        assert first is None
+        assert second is not None and second.code == "exists"
