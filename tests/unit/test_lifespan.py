@@ -3,17 +3,21 @@
 import asyncio
 import gc
 import sys
+from collections.abc import Callable
+from unittest.mock import Mock
 
 import pytest
 
 from service import lifespan
+from service.app import Service
 from service.errors import StoreUnavailable
-from service.lifespan import collect_rarely
+from service.lifespan import Background, Lifespan, Work, collect_rarely
+from service.settings import Settings
 from service.store.driver.keys import Stream
 from service.store.monitoring.monitor import Monitor
 from service.tokens.managed.sweeper import Sweeper
 from service.tokens.sessions import Sessions
-from tests.builders import until
+from tests.builders import create, outcome, until
 from tests.conftest import MakeService
 
 
@@ -104,6 +108,55 @@ async def test_what_is_done_once_is_done_as_soon_as_redis_answers(
         await pause(0)
     monkeypatch.undo()
     assert len(tried) == 3
+
+
+async def test_a_process_begins_and_ends_in_order() -> None:
+    did: list[str] = []
+
+    def work(name: str) -> Work:
+        async def do() -> None:
+            did.append(name)
+
+        return do
+
+    async def all_the_while() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            did.append("background ends")
+
+    monitor = Mock(faults="", check=work("check"), watch=all_the_while)
+    metrics = Mock(close=lambda: did.append("metrics end"))
+    port = Mock(start=lambda: did.append("port"), stop=work("port ends"))
+    background = Background(
+        prepare=work("prepare"),
+        begin=work("begin"),
+        repeated=(),
+        flush=(work("flush"), work("flush more")),
+        reload=(),
+        follow=None,
+        close=(work("close"), work("close last")),
+    )
+    async with Lifespan(monitor, metrics, {}, background, port)():
+        did.append("traffic")
+        await until(lambda: "begin" in did)
+    begun = ["check", "prepare", "port", "traffic", "begin"]
+    ended = ["background ends", "flush", "flush more", "port ends", "metrics end", "close", "close last"]
+    assert did == begun + ended
+
+
+async def test_what_a_process_has_left_at_its_end_is_written_before_it_leaves_redis(
+    make_settings: Callable[..., Settings], make_service: MakeService
+) -> None:
+    service = Service(make_settings(redis_timeout_ms=5000))
+    shard, deliveries = service.stores.shards[0], service.rules.webhooks.deliveries
+    async with service.lifespan():
+        made = await create(service, "gate")
+        assert await deliveries._hold(shard)
+        assert await outcome(service, made.secret) == "active"
+    another = await make_service(background=False)
+    assert (await another.rules.managed.tokens.get(made.token.token_id)).last_used_at
+    assert await another.stores.shards[0].link.execute("GET", shard.keys.delivery_lock) is None
 
 
 async def test_the_loop_waits_for_no_thread_that_computes(make_service: MakeService) -> None:
