@@ -284,8 +284,6 @@ class Pipeline:
         self._closed = True
         self._reconnection.stop()
         self._outage.forget_end()
-        if self._watch is not None:
-            self._watch.cancel()
         self._fail(self._take_turn())
         if self._replies is not None:
             self._replies.transport.abort()

@@ -245,6 +245,23 @@ async def test_a_refusing_redis_fails_all_at_once_and_is_found_again(
     await until(lambda: caplog.messages.count(f"Redis answers again ({place})") == 1)
 
 
+async def test_each_outage_is_told_by_its_own_cause(proxy: FaultProxy, hasty: Pipeline) -> None:
+    async def cause() -> str:
+        with pytest.raises(StoreUnavailable) as refused:
+            await hasty.execute("PING")
+        return refused.value.cause
+
+    async def is_refused() -> bool:
+        return "nothing listens" in await cause()
+
+    await proxy.refuse()
+    await until(is_refused)
+    await proxy.listen()
+    await until(lambda: answers(hasty))
+    proxy.silent = True
+    assert "it does not answer in time" in await cause()
+
+
 async def test_a_redis_that_is_away_at_the_start_is_found_when_it_comes(proxy: FaultProxy) -> None:
     await proxy.refuse()
     pipeline = Pipeline(connector(proxy.url))
