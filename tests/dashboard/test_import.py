@@ -5,7 +5,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page, Route, expect
 
-from tests.dashboard.service import Service
+from tests.dashboard.service import TOKENS, Service
 from tests.dashboard.steps import toast
 
 
@@ -56,6 +56,24 @@ def test_lines_are_tried_taken_in_slices_and_exported(window: Page, service: Ser
     assert '"\'=1+1"' in table
     assert '"""quoted"", and more"' in table
     assert table.count("\n") >= 600
+
+
+def test_times_without_a_zone_and_names_that_are_taken_come_in_too(window: Page, service: Service) -> None:
+    service.create("named twice")
+    line = {"name": "named twice", "secret": "a-secret-of-another-zone", "expiresAt": "2027-01-31 12:00:00"}
+    window.goto("/dashboard/import")
+    chosen(window, [json.dumps(line)])
+    expect(window.locator("tbody tr")).to_contain_text("this time names no zone")
+    window.get_by_label("Time zone").fill("Etc/GMT-2")
+    window.get_by_role("button", name="Try it").click()
+    expect(window.locator("tbody tr")).to_contain_text("named twice")
+    window.get_by_label("Number names that are taken").check()
+    expect(window.locator("tbody tr")).to_have_count(0)
+    window.get_by_role("button", name="Try it").click()
+    window.get_by_role("button", name="Import 1 token").click()
+    expect(toast(window)).to_have_text("1 token imported.")
+    (found,) = service.ask("GET", f"{TOKENS}?q=named+twice+")["tokens"]
+    assert found["expiresAt"] == "2027-01-31T10:00:00Z"
 
 
 def test_a_slice_that_fails_tells_what_was_taken_in_before(window: Page) -> None:

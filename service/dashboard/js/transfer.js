@@ -3,6 +3,7 @@
 import { BASE, TOKENS, get, send, withQuery } from "./api.js";
 import { downloadCsv } from "./csv.js";
 import { card, changing, command, fill, h, icon } from "./dom.js";
+import { field } from "./fields.js";
 import { count, number, sum, upper } from "./format.js";
 import { cell, headings, line, table } from "./list.js";
 import { pageHead } from "./shell.js";
@@ -38,11 +39,15 @@ class Transfer {
   constructor(app) {
     this.app = app;
     this.file = h("input", { type: "file", id: "import-file", accept: ".ndjson,.jsonl,.json,.txt",
-      "data-change": true, change: () => fill(this.report) });
-    const taking = card("Import", null, h("div.asks",
+      "data-change": true });
+    this.zone = field("Time zone", { placeholder: "Europe/Berlin" }, "Of times that name none.");
+    this.numbers = h("input", { type: "checkbox" });
+    // What was tried is no longer what would be taken in.
+    const taking = card("Import", null, h("div.asks", { change: () => fill(this.report) },
       h("p.muted.small", "Lines of an export, or of another system: ", h("code", '{"name", "secret" or "sha256", …}'),
         ". The secrets work as they are."),
-      h("div.field", h("label", { for: "import-file" }, "File of lines (NDJSON)"), this.file),
+      h("div.field", h("label", { for: "import-file" }, "File of lines (NDJSON)"), this.file), this.zone.node,
+      h("label.tick", this.numbers, "Number names that are taken"),
       h("p.hint", "Nothing is taken in before you have seen what would be."),
       changing("button.btn.primary", "Try it", () => this.run(true))));
     const giving = card("Export", null, h("div.asks",
@@ -80,8 +85,8 @@ class Transfer {
     try {
       for (const { first, lines } of slices) {
         if (this.stopped) break;
-        const { skipped, ...counts } = await send("POST", withQuery(`${TOKENS}/import`, { dryRun }),
-          lines.join("\n"), LINES);
+        const how = { dryRun, zone: this.zone.read(), numberNames: this.numbers.checked };
+        const { skipped, ...counts } = await send("POST", withQuery(`${TOKENS}/import`, how), lines.join("\n"), LINES);
         for (const [name, size] of Object.entries(counts)) found[name] += size;
         found.skipped.push(...skipped.map((one) => ({ ...one, line: one.line + first - 1 })));
         sent += lines.length;
