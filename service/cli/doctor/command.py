@@ -2,6 +2,7 @@
 
 import asyncio
 import http.client
+import logging
 import os
 import shutil
 import ssl
@@ -52,6 +53,8 @@ def doctor() -> Report:
     Settings, data directory, server key, Redis, clock, accounts, certificate, port. Starts and changes nothing.
     Exit 1 if something failed.
     """
+    # What the connections log is told in the findings.
+    logging.getLogger("service").addHandler(logging.NullHandler())
     found = _examine()
     results = [finding.result for finding in found]
     return Report(

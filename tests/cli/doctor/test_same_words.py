@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import logging
 import shutil
 import socket
 import ssl
@@ -141,6 +142,8 @@ def test_the_rest_is_told_where_a_node_of_a_cluster_is_lost(run: Run, monkeypatc
         return Inspection("9.1", "noeviction", {}, ())
 
     monkeypatch.setattr(redis_server, "inspect", well)
+    # As outside of tests, where what nobody logs is written to standard error.
+    monkeypatch.setattr(logging.root, "handlers", [])
     lost = f"127.0.0.1:{held_port()}"
 
     def reply(name: bytes, *words: bytes) -> bytes:
@@ -155,8 +158,10 @@ def test_the_rest_is_told_where_a_node_of_a_cluster_is_lost(run: Run, monkeypatc
             "TOKENS_SECRET_KEY": KEY,
             "TOKENS_PORT": "0",
         }
-        told = json.loads(run("doctor", "--json", env=settings).stdout)
+        result = run("doctor", "--json", env=settings)
+    told = json.loads(result.stdout)
     found = [(one["check"], one["result"], one["detail"].partition(", answers")[0]) for one in told]
+    assert (result.exit_code, result.stderr) == (1, "")
     why = f"Redis cannot be used: nothing listens at its address ({lost})"
     assert ("redis", "failed", f"the nodes of shards 3 do not answer: {why}") in found
     assert ("redis", "ok", "version 9.1, master, noeviction") in found
