@@ -152,8 +152,8 @@ class ManagedRecords:
                 )
             if done > 0:
                 return True, ended
-            # As it was read, because it may be activated again already. Not one that was ended since it was read.
-            if done == 0 and (state == "revoked" or not (token.active and is_ours)):
+            # As it was read, because it may be activated again already.
+            if done == 0:
                 return False, token
         raise keeps_changing()
 
@@ -185,7 +185,7 @@ class ManagedRecords:
     async def _end(
         self, tokens: Sequence[ManagedToken], state: str, origin: Origin, *, insist: bool, vouch: bool
     ) -> list[tuple[int, ManagedToken]]:
-        """One try: of each the store's answer, and the token as it is then if that is 1.
+        """One try: of each the store's answer, -1 to be read again, and the token as it is then if that is 1.
 
         `insist` for an end that others' changes must not hold up for long; `vouch`: seal the records as they are then.
         """
@@ -206,7 +206,11 @@ class ManagedRecords:
             ends.append(End(token, ended, self._seals.of(ended) if vouch else "", entry))
         done = await self._store.end(ends, now, insist=insist)
         self._decisions.revoked.inc(Kind.MANAGED, by=done.count(1) if revoked_at else 0)
-        return [(reply, one.ended) for reply, one in zip(done, ends, strict=True)]
+        return [
+            # One that was active as it was read was ended since, and may be revoked: that is another answer.
+            (-1 if not reply and vouch and one.token.active and not revoked_at else reply, one.ended)
+            for reply, one in zip(done, ends, strict=True)
+        ]
 
     async def drop(self, digest: bytes, token_id: str, credential: Credential | None, origin: Origin) -> bool:
         """Take a credential away that no record speaks for, as of a derived token, with all that is derived from it.
