@@ -26,7 +26,9 @@ redis.call('ZADD', expiries, expires == '0' and created or expires, id)
 redis.call('ZADD', on, string.format('%.0f', created + 5e15), id)
 redis.call('ZADD', owned, created, id)
 -- Once, and so before the name, by which an earlier try is known.
-if not holder then redis.pcall('APPEND', block, row) end
+local added = not holder and redis.pcall('APPEND', block, row)
+-- What somebody else put there stops nothing; without the right to it no search would find the token.
+if type(added) == 'table' and not string.find(tostring(added.err), 'WRONGTYPE') then return added end
 redis.call('ZADD', names, 0, member)
 redis.call('HSET', metadata, unpack(ARGV, 12))
 if expires == '0' then
