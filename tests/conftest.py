@@ -80,6 +80,17 @@ def pytest_collection() -> Generator[None, object, object]:
     return collected
 
 
+# What takes seconds to start: a browser, several processes or servers, a service of one module or test alone.
+SLOW = {"browser", "four", "linked", "lived", "open_site", "six", "trio"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whoever asks for one of these is slow."""
+    for item in items:
+        if not SLOW.isdisjoint(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"

@@ -20,13 +20,6 @@ DEADLINE_MILLISECONDS = 120_000
 expect.set_options(timeout=DEADLINE_MILLISECONDS)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A test that asks for the browser takes seconds."""
-    for item in items:
-        if "browser" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.slow)
-
-
 @contextmanager
 def services() -> Iterator[Start]:
     """Starts services with a data directory of their own, as a user would; the path must stay short."""

@@ -70,7 +70,7 @@ def attacker() -> Iterator[tuple[dict[str, str], int]]:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
     yield pages, server.server_address[1]
     server.shutdown()

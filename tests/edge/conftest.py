@@ -36,7 +36,9 @@ class Turned:
 
 
 @pytest.fixture
-def turned() -> Turned:
+def turned(monkeypatch: pytest.MonkeyPatch) -> Turned:
+    # It looks at what a test has turned: four times a second a test would wait for it.
+    monkeypatch.setattr("service.edge.deadlines._TICK", 0.01)
     return Turned()
 
 

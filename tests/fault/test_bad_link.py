@@ -24,7 +24,6 @@ def well_again(ask: Callable[[], Answer]) -> None:
     wait_until(lambda: ask().status == 200, what="validations to work again")
 
 
-@pytest.mark.slow
 def test_a_slow_link_is_borne(linked: Linked, ask: Callable[[], Answer]) -> None:
     _, proxy = linked
     proxy.delay_seconds = 0.1
@@ -36,7 +35,6 @@ def test_a_slow_link_is_borne(linked: Linked, ask: Callable[[], Answer]) -> None
     well_again(ask)
 
 
-@pytest.mark.slow
 def test_a_link_that_is_slower_than_the_deadline_is_unknown(linked: Linked, ask: Callable[[], Answer]) -> None:
     _, proxy = linked
     proxy.delay_seconds = 3.0
@@ -48,7 +46,6 @@ def test_a_link_that_is_slower_than_the_deadline_is_unknown(linked: Linked, ask:
     well_again(ask)
 
 
-@pytest.mark.slow
 def test_a_silent_link_is_unknown(linked: Linked, ask: Callable[[], Answer]) -> None:
     _, proxy = linked
     proxy.silent = True
@@ -60,7 +57,6 @@ def test_a_silent_link_is_unknown(linked: Linked, ask: Callable[[], Answer]) -> 
     well_again(ask)
 
 
-@pytest.mark.slow
 def test_a_connection_that_was_reset_is_made_anew_and_nobody_notices(linked: Linked, ask: Callable[[], Answer]) -> None:
     _, proxy = linked
     for _ in range(10):
@@ -95,7 +91,6 @@ def lies(site: Site) -> list[bytes]:
     ]
 
 
-@pytest.mark.slow
 def test_a_reply_that_is_not_ours_lets_nobody_in(linked: Linked, ask: Callable[[], Answer]) -> None:
     site, proxy = linked
     nobody = with_checksum("0" * 56)
@@ -105,14 +100,12 @@ def test_a_reply_that_is_not_ours_lets_nobody_in(linked: Linked, ask: Callable[[
         well_again(ask)
 
 
-@pytest.mark.slow
 def test_a_redis_that_pauses_is_unknown(linked: Linked, ask: Callable[[], Answer]) -> None:
     linked[0].redis.client.client_pause(2000)
     ask().problem(503, "store_unavailable")
     well_again(ask)
 
 
-@pytest.mark.slow
 def test_a_redis_that_forgot_everything_lets_nobody_in_and_makes_nobody_an_administrator(open_site: Open) -> None:
     site = open_site()
     secret, one_time = site.create(fresh("forgotten"))["token"], site.one_time()

@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import pytest
 from redis.client import Monitor
 
 from service.store.driver import keys
@@ -89,7 +88,6 @@ def keys_of(command: list[str]) -> list[str]:
     return command[1:2]
 
 
-@pytest.mark.slow
 def test_every_key_belongs_to_a_family_and_nothing_walks_over_all_of_them(open_site: Open) -> None:
     site = open_site()
     with listening(site) as heard:
@@ -108,7 +106,6 @@ def test_every_key_belongs_to_a_family_and_nothing_walks_over_all_of_them(open_s
     assert {len(command[1]) for command in commands if command[0] == "EVALSHA"} == {40}
 
 
-@pytest.mark.slow
 def test_a_change_writes_its_own_row_however_many_names_there_are(open_site: Open) -> None:
     site, much = open_site(), 20_000
     blocks = [f"tokens:{{u0}}:nb:{block}" for block in range(1024)]

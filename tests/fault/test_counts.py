@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-import pytest
 from prometheus_client.parser import text_string_to_metric_families as read_text
 
 from tests.api.running import wait_until
@@ -38,7 +37,6 @@ def read_and_send(site: Site, read: Callable[[], Any], plan: list[bytes]) -> tup
     raise AssertionError("the machine is too busy for anything exact")
 
 
-@pytest.mark.slow
 def test_the_sum_of_all_processes_is_what_was_sent(four: Site) -> None:
     good = four.create(fresh("counted"))["token"]
     scoped = get("/validate?required_scope=none", good)
@@ -57,7 +55,6 @@ def test_the_sum_of_all_processes_is_what_was_sent(four: Site) -> None:
         wait_until(lambda: validations(four, *key) == before[key] + count, what=f"{count} {key}")  # noqa: B023
 
 
-@pytest.mark.slow
 def test_the_time_of_every_validation_is_observed_once(four: Site) -> None:
     def observed() -> float:
         found = counted(four)
@@ -68,7 +65,6 @@ def test_the_time_of_every_validation_is_observed_once(four: Site) -> None:
     wait_until(lambda: observed() == before + 200, what="200 observations")
 
 
-@pytest.mark.slow
 def test_gauges_of_redis_are_not_added_up_over_the_processes(four: Site) -> None:
     site = four
 
@@ -88,7 +84,6 @@ def test_gauges_of_redis_are_not_added_up_over_the_processes(four: Site) -> None
         assert [value for key, value in found.items() if key[0] == "tokens_build_info"] == [1]
 
 
-@pytest.mark.slow
 def test_a_worker_that_is_gone_is_still_counted(open_site: Open) -> None:
     site = open_site(workers=2)
     asyncio.run(volley(site.running.port, [get("/validate", "x")] * 200, connections=20))

@@ -2,8 +2,6 @@
 
 import threading
 
-import pytest
-
 from tests.fault.conftest import Site
 from tests.fault.racing import race
 from tests.threads import beside
@@ -12,7 +10,6 @@ from tests.threads import beside
 ROUNDS = 2
 
 
-@pytest.mark.slow
 def test_of_100_racing_callers_exactly_one_gets_each_token_whichever_process_they_reach(four: Site) -> None:
     processes = set()
     for _ in range(ROUNDS):

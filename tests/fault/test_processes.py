@@ -29,7 +29,6 @@ CONSUME = "/api/one-time-tokens/consume"
 _MAY_REST_SECONDS = 0.5
 
 
-@pytest.mark.slow
 def test_what_was_answered_before_a_kill_is_still_so_after_it(open_site: Open) -> None:
     site = open_site()
     kept, revoked, inactive = (site.create(fresh("killed")) for _ in range(3))
@@ -66,7 +65,6 @@ def test_the_managed_redis_keeps_everything_when_the_service_is_killed(tmp_path:
         shutil.rmtree(folder)
 
 
-@pytest.mark.slow
 def test_workers_whose_parent_was_killed_end_and_leave_nothing_behind(
     open_site: Open, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -79,7 +77,6 @@ def test_workers_whose_parent_was_killed_end_and_leave_nothing_behind(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.slow
 def test_a_killed_worker_is_replaced_while_the_others_go_on(open_site: Open) -> None:
     site = open_site(workers=4)
     assert len(site.running.worker_pids()) == 4
@@ -142,7 +139,6 @@ class Clients:
         connection.close()
 
 
-@pytest.mark.slow
 def test_two_rolling_restarts_under_load_lose_no_request(open_site: Open) -> None:
     site = open_site(workers=4)
     clients = Clients(site.running.port, site.admin, 20)
@@ -154,7 +150,6 @@ def test_two_rolling_restarts_under_load_lose_no_request(open_site: Open) -> Non
     assert (clients.failed, clients.turned_away, clients.unknown) == ([], 0, 0)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 4])
 def test_a_service_that_is_stopped_under_load_answers_on_every_connection_it_has(open_site: Open, workers: int) -> None:
     site = open_site(workers=workers)
@@ -166,7 +161,6 @@ def test_a_service_that_is_stopped_under_load_answers_on_every_connection_it_has
     assert (clients.failed, clients.unknown) == ([], 0)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_stop_ends_in_order_and_says_nothing_bad(open_site: Open, workers: int) -> None:
     site = open_site(workers=workers)
@@ -205,7 +199,6 @@ def hash_of(password: str) -> str:
     return PasswordHasher(time_cost=1, memory_cost=64, parallelism=1).hash(password)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "workers"),
     [(removed, 1), (disabled, 1), (with_another_password, 1), (removed, 4)],
@@ -226,7 +219,6 @@ def test_a_removed_or_changed_account_loses_its_sessions_at_the_next_reload(
     wait_until(lambda: sessions() == 2, what="the ended session to be counted no more")
 
 
-@pytest.mark.slow
 def test_a_changed_account_loses_its_sessions_at_the_next_start_too(open_site: Open, own_accounts: Path) -> None:
     site = open_site(accounts_file=str(own_accounts))
     goes = site.client.sign_in("uma", PASSWORD)
@@ -236,7 +228,6 @@ def test_a_changed_account_loses_its_sessions_at_the_next_start_too(open_site: O
     assert site.client.get("/validate", bearer=goes).status == 401
 
 
-@pytest.mark.slow
 def test_a_file_that_cannot_be_read_changes_nothing(open_site: Open, own_accounts: Path) -> None:
     site = open_site(accounts_file=str(own_accounts))
     for number, broken in enumerate(("not toml [", '[accounts.uma]\npassword = "in clear"\n'), 1):

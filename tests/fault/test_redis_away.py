@@ -321,7 +321,6 @@ def test_a_full_redis_still_validates_consumes_and_revokes_but_issues_nothing(fr
     assert fragile.client.get("/validate/one-time", bearer=one_time).status == 401
 
 
-@pytest.mark.slow
 def test_a_service_that_starts_before_its_redis_waits_for_it(open_site: Open) -> None:
     redis = RedisChild()
     site = open_site(redis=redis, redis_timeout_ms=IMPATIENT_MS)

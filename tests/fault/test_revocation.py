@@ -157,14 +157,11 @@ async def accepted_late(port: int, trials: list[Trial]) -> int:
 
 
 @pytest.mark.parametrize("ending", [revoked, deactivated, revoked_by_its_holder, signed_out, consumed])
-@pytest.mark.parametrize(
-    ("count", "loaded"),
-    [(10, False), pytest.param(200, False, marks=pytest.mark.slow), pytest.param(200, True, marks=pytest.mark.slow)],
-)
+@pytest.mark.parametrize("loaded", [False, True])
 def test_nothing_that_has_ended_is_accepted_afterwards(
-    four: Site, ending: Callable[[Site, int], list[Trial]], count: int, loaded: bool
+    four: Site, ending: Callable[[Site, int], list[Trial]], loaded: bool
 ) -> None:
-    trials = ending(four, count)
-    assert len(trials) == count
+    trials = ending(four, 200)
+    assert len(trials) == 200
     with load(four, four.admin) if loaded else nullcontext():
         assert asyncio.run(accepted_late(four.running.port, trials)) == 0

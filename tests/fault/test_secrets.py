@@ -136,7 +136,6 @@ def lived(request: pytest.FixtureRequest, settings: dict[str, str]) -> Iterator[
         yield site, Life(site)
 
 
-@pytest.mark.slow
 def test_no_secret_is_in_redis_the_log_the_errors_or_the_metrics(lived: tuple[Site, Life]) -> None:
     site, life = lived
     site.running.stop()  # so that everything is flushed
@@ -155,7 +154,6 @@ def test_no_secret_is_in_redis_the_log_the_errors_or_the_metrics(lived: tuple[Si
     assert {place: found(secrets, content) for place, content in places.items()} == {place: [] for place in places}
 
 
-@pytest.mark.slow
 def test_each_line_of_a_json_log_is_one_object(lived: tuple[Site, Life]) -> None:
     lines = lived[0].running.log.splitlines()
     is_json = [line.startswith("{") for line in lines]
@@ -164,7 +162,6 @@ def test_each_line_of_a_json_log_is_one_object(lived: tuple[Site, Life]) -> None
         assert all(isinstance(json.loads(line), dict) for line in lines)
 
 
-@pytest.mark.slow
 def test_nothing_that_redis_wrote_down_opens_any_door(lived: tuple[Site, Life]) -> None:
     site, _ = lived
     texts = {text.decode() for text in re.findall(rb"[!-~]{8,1024}", site.redis.append_only_file())}
