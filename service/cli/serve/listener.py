@@ -96,9 +96,9 @@ def _config(application: Callable[..., Any], settings: Settings, certificate: Ce
 
 
 class _Server(Server):
-    """One process that says when it is ready."""
+    """One process that says when it is ready, and tells of a stop whoever comes behind it."""
 
-    def __init__(self, config: Config, ready: Callable[[], None]) -> None:
+    def __init__(self, config: Config, ready: Callable[[], None] = lambda: None) -> None:
         super().__init__(config)
         self._ready = ready
 
@@ -106,6 +106,11 @@ class _Server(Server):
         await super().startup(sockets)
         if self.started:
             self._ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # Also where there is no connection that would tell of it, but one that is being made, as by TLS.
+        self.lifespan.state["deadlines"].drain()
+        await super().shutdown(sockets)
 
 
 class _Worker(Process):
@@ -117,7 +122,7 @@ class _Worker(Process):
 
     def target(self, sockets: list[socket.socket] | None = None) -> None:
         """Make the server before that thread is there, and run it."""
-        _ = self.server
+        self._server = _Server(self.config)
         super().target(sockets)
 
 

@@ -8,11 +8,13 @@ import threading
 from collections.abc import Iterator
 from itertools import count, repeat
 from types import SimpleNamespace
+from unittest.mock import AsyncMock, Mock
 
 import pytest
 from uvicorn.config import STARTUP_FAILURE
 
 from service.cli.serve import listener
+from service.edge.deadlines import Deadlines
 from service.settings import Settings, SettingsError
 
 SETTINGS = Settings()
@@ -140,13 +142,22 @@ def test_a_worker_makes_its_server_before_anybody_else_could_ask_for_one(monkeyp
         def run(self, sockets: object) -> None:
             ran.append(self)
 
-    monkeypatch.setattr("uvicorn.supervisors.multiprocess.Server", Made)
+    monkeypatch.setattr("uvicorn.supervisors.multiprocess.Server", lambda **_: pytest.fail("it knows of no drain"))
+    monkeypatch.setattr(listener, "_Server", Made)
     # Its thread only waits here.
     worker = listener._Worker(listener._config(listener.application, Settings(workers=2), None), [])
     monkeypatch.setattr(worker, "always_pong", over.wait)
     worker.target([])
     over.set()
     assert (beside, ran) == ([], [worker.server])
+
+
+async def test_a_stop_is_known_to_whoever_comes_behind_it_though_nobody_was_there() -> None:
+    """A handshake by TLS under way: that connection was kept, and the process with it as long as it may drain."""
+    server, deadlines = listener._Server(listener._config(listener.application, SETTINGS, None)), Deadlines()
+    server.servers, server.lifespan = [], Mock(state={"deadlines": deadlines}, shutdown=AsyncMock())
+    await server.shutdown()
+    assert deadlines.draining
 
 
 def test_it_serves_by_the_settings_it_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
