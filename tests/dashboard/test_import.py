@@ -1,6 +1,7 @@
 """A file of lines tried out, taken in, and exported again."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from playwright.sync_api import Page, Route, expect
@@ -60,7 +61,8 @@ def test_lines_are_tried_taken_in_slices_and_exported(window: Page, service: Ser
 
 def test_times_without_a_zone_and_names_that_are_taken_come_in_too(window: Page, service: Service) -> None:
     service.create("named twice")
-    line = {"name": "named twice", "secret": "a-secret-of-another-zone", "expiresAt": "2027-01-31 12:00:00"}
+    day = (datetime.now(UTC) + timedelta(days=30)).date()
+    line = {"name": "named twice", "secret": "a-secret-of-another-zone", "expiresAt": f"{day} 12:00:00"}
     window.goto("/dashboard/import")
     chosen(window, [json.dumps(line)])
     expect(window.locator("tbody tr")).to_contain_text("this time names no zone")
@@ -73,7 +75,28 @@ def test_times_without_a_zone_and_names_that_are_taken_come_in_too(window: Page,
     window.get_by_role("button", name="Import 1 token").click()
     expect(toast(window)).to_have_text("1 token imported.")
     (found,) = service.ask("GET", f"{TOKENS}?q=named+twice+")["tokens"]
-    assert found["expiresAt"] == "2027-01-31T10:00:00Z"
+    assert found["expiresAt"] == f"{day}T10:00:00Z"
+
+
+def test_what_is_taken_in_is_what_was_tried_whatever_was_changed_meanwhile(window: Page) -> None:
+    held: list[Route] = []
+    line = {"name": "changed meanwhile", "secret": "a-secret-of-a-changed-zone", "duration": "1month"}
+    window.goto("/dashboard/import")
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    window.route("**/tokens/import?dryRun**", hold)
+    window.get_by_label("Time zone").fill("UTC")
+    with window.expect_request("**/tokens/import?dryRun**"):
+        chosen(window, [json.dumps(line)])
+    window.get_by_label("Time zone").fill("Europe/Berlin")
+    window.get_by_role("button", name="Try it").focus()
+    held[0].continue_()
+    with window.expect_request(lambda request: "/tokens/import" in request.url) as sent:
+        window.get_by_role("button", name="Import 1 token").click()
+    assert sent.value.url.endswith("/tokens/import?zone=UTC")
+    expect(toast(window)).to_have_text("1 token imported.")
 
 
 def test_a_slice_that_fails_tells_what_was_taken_in_before(window: Page) -> None:

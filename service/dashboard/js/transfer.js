@@ -74,8 +74,12 @@ class Transfer {
     const { app, report } = this;
     if (report.ariaBusy === "true") return;
     if (dryRun && !this.file.files[0]) return this.file.focus();
-    if (dryRun) this.slices = slicesOf(await this.file.files[0].text());
-    const { slices } = this;
+    // What is changed while it is tried is for the next trial.
+    if (dryRun) {
+      this.how = { zone: this.zone.read(), numberNames: this.numbers.checked };
+      this.slices = slicesOf(await this.file.files[0].text());
+    }
+    const { how, slices } = this;
     if (!slices?.length) return app.notices.toast("There is no line in this file.");
     const total = sum(slices.map(({ lines }) => lines.length));
     const [found, verb] = [{ imported: 0, byDigest: 0, shortened: 0, skipped: [] }, dryRun ? "tried" : "sent"];
@@ -85,8 +89,8 @@ class Transfer {
     try {
       for (const { first, lines } of slices) {
         if (this.stopped) break;
-        const how = { dryRun, zone: this.zone.read(), numberNames: this.numbers.checked };
-        const { skipped, ...counts } = await send("POST", withQuery(`${TOKENS}/import`, how), lines.join("\n"), LINES);
+        const { skipped, ...counts } = await send("POST", withQuery(`${TOKENS}/import`, { dryRun, ...how }),
+          lines.join("\n"), LINES);
         for (const [name, size] of Object.entries(counts)) found[name] += size;
         found.skipped.push(...skipped.map((one) => ({ ...one, line: one.line + first - 1 })));
         sent += lines.length;
