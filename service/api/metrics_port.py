@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from service.addresses import resolved_by
 from service.errors import StartRefused
@@ -22,6 +23,17 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 # A scrape takes milliseconds, and a scraper that does not read its answer must not hold the end of a process up.
 _STOP_SECONDS = 1
+
+
+class _OneByOne(HttpToolsProtocol):
+    """A connection, which ends where another request comes before an answer: uvicorn keeps however many there are."""
+
+    def on_headers_complete(self) -> None:
+        previous: RequestResponseCycle | None = self.cycle
+        if previous is None or previous.response_complete:
+            super().on_headers_complete()
+        else:
+            self.transport.abort()
 
 
 class _Listener(uvicorn.Server):
@@ -45,7 +57,7 @@ class MetricsPort:
             server_header=False,
             lifespan="off",
             ws="none",
-            http="httptools",
+            http=_OneByOne,
             timeout_graceful_shutdown=_STOP_SECONDS,
         )
         self._server = _Listener(config)

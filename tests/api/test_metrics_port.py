@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -93,6 +94,33 @@ async def test_a_scraper_that_does_not_read_holds_no_stop_up() -> None:
         await begun.wait()
         await metrics.stop()
     writer.transport.abort()
+
+
+async def test_a_connection_has_one_answer_after_the_other_and_ends_where_it_asks_for_several() -> None:
+    may_answer = asyncio.Event()
+
+    async def answer(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await may_answer.wait()
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body"})
+
+    port, ask = held_port(), b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n"
+    metrics = MetricsPort(answer, ["127.0.0.1"], port)
+    metrics.start()
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    may_answer.set()
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        for _ in range(2):
+            writer.write(ask)
+            assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 204 ")
+        may_answer.clear()
+        writer.write(ask * 2)
+        # With a reset where it had more to say.
+        with suppress(ConnectionResetError):
+            assert await reader.read() == b""
+        writer.close()
+        may_answer.set()
+        await metrics.stop()
 
 
 async def test_a_port_is_free_again_when_the_service_has_ended(make_service: MakeService) -> None:
