@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import asynccontextmanager
 from multiprocessing import get_context
@@ -72,10 +72,17 @@ def _hammer(settings: Settings, shards: int, secret: str, requests: int) -> Coun
     return asyncio.run(ask())
 
 
+@pytest.fixture(scope="module")
+def processes() -> Iterator[ProcessPoolExecutor]:
+    """Started once: each imports the whole service."""
+    with ProcessPoolExecutor(PROCESSES, mp_context=get_context("spawn")) as processes:
+        yield processes
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("shards", [1, 16])
 async def test_a_limit_is_exact_under_four_processes(
-    make_service: MakeService, make_settings: Callable[..., Settings], shards: int
+    make_service: MakeService, make_settings: Callable[..., Settings], processes: ProcessPoolExecutor, shards: int
 ) -> None:
     service = await make_service(shards=shards)
     day = RateLimit(LIMIT * 2, 86400, name="day")
@@ -83,13 +90,12 @@ async def test_a_limit_is_exact_under_four_processes(
     created = await create(service, rate_limits=(RateLimit(LIMIT, 60), day, month), max_uses=LIMIT * 2)
     began = time.time() * 1000
     loop = asyncio.get_running_loop()
-    with ProcessPoolExecutor(PROCESSES, mp_context=get_context("spawn")) as processes:
-        parts = await asyncio.gather(
-            *[
-                loop.run_in_executor(processes, _hammer, make_settings(), shards, created.secret, REQUESTS // PROCESSES)
-                for _ in range(PROCESSES)
-            ]
-        )
+    parts = await asyncio.gather(
+        *[
+            loop.run_in_executor(processes, _hammer, make_settings(), shards, created.secret, REQUESTS // PROCESSES)
+            for _ in range(PROCESSES)
+        ]
+    )
     outcomes = sum(parts, Counter())
     assert sum(outcomes.values()) == REQUESTS
     assert set(outcomes) == {"active", "rate_limited"}
