@@ -51,14 +51,15 @@ def test_what_containers_are_given_to_read_is_there() -> None:
     assert [path for path in given if not (DEPLOY / path).exists()] == []
 
 
-@pytest.fixture
-def secrets(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def secrets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The directory that the commands in the head of the compose file make, run as they stand there."""
-    shutil.copytree(DEPLOY / "redis", tmp_path / "redis")
+    folder = tmp_path_factory.mktemp("compose")
+    shutil.copytree(DEPLOY / "redis", folder / "redis")
     head = re.findall(r"^#   (.+)$", (DEPLOY / "compose.yaml").read_text(), re.MULTILINE)
     script = "\n".join(line for line in head if not line.startswith("docker "))
-    subprocess.run(["sh", "-euc", script], cwd=tmp_path, check=True, timeout=120)
-    return tmp_path / "secrets"
+    subprocess.run(["sh", "-euc", script], cwd=folder, check=True, timeout=120)
+    return folder / "secrets"
 
 
 def password_of(secrets: Path) -> str:
@@ -66,7 +67,7 @@ def password_of(secrets: Path) -> str:
     return urlsplit((secrets / "redis_url").read_text()).password or ""
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def redis_of_compose(secrets: Path) -> Iterator[Path]:
     """A real server under the configuration and users of the compose file; yields its socket."""
     path = secrets.parent / "s"
