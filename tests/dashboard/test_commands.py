@@ -69,9 +69,9 @@ DEEDS = [
     Deed("exportTokens", "export", {"NDJSON"}),
     Deed(
         "importTokens",
-        "import --dry-run",
+        "import --dry-run --number-names --zone",
         {"Import…", "Import {}", "Try it"},
-        {'"POST", withQuery(`${TOKENS}/import`, { dryRun })'},
+        {'"POST", withQuery(`${TOKENS}/import`, { dryRun, ...how })'},
     ),
     Deed("explainToken", "explain --scope --address --path", {"Explain"}, {'"POST", `${TOKENS}/explain`'}),
     Deed("listAuditEntries", "audit --format", {"Export"}),
