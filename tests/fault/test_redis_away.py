@@ -242,6 +242,24 @@ def test_no_derived_token_outlives_its_parent_though_a_right_was_lost_while_it_w
 
 
 @pytest.mark.parametrize("lost", ["xadd", "zadd", "append", "hset"])
+def test_an_import_for_which_a_right_was_lost_is_made_when_it_is_repeated(fragile: Site, lost: str) -> None:
+    name, secret = f"import-{lost}", f"a-secret-of-{lost}-elsewhere"
+    line = b'{"name":"%b","secret":"%b","duration":"7days"}\n' % (name.encode(), secret.encode())
+    kind = {"content-type": "application/x-ndjson"}
+
+    def take() -> Answer:
+        return fragile.client.ask("POST", f"{TOKENS}/import", body=line, bearer=fragile.admin, headers=kind)
+
+    with without(fragile.redis, lost):
+        take()
+        assert fragile.client.get("/validate", bearer=secret).status != 200
+    wait_until(lambda: take().json().get("imported") == 1, what="importing to work again")
+    assert fragile.client.get("/validate", bearer=secret).status == 200
+    listed = fragile.client.get(f"{TOKENS}?q={name}", bearer=fragile.admin).json()
+    assert [token["name"] for token in listed["tokens"]] == [name]
+
+
+@pytest.mark.parametrize("lost", ["xadd", "zadd", "append", "hset"])
 def test_a_create_for_which_a_right_was_lost_is_made_when_it_is_repeated(fragile: Site, lost: str) -> None:
     body, key = {"name": f"made-{lost}", "duration": "7days"}, {"Idempotency-Key": lost}
 

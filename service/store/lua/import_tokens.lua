@@ -14,7 +14,6 @@ cost     O(k log n) for k tokens
 local listed, timers, names, owned, imported, used, events = unpack(KEYS, 1, 7)
 local keep, are_imported = unpack(ARGV, 1, 2)
 local at, replies, placed, timed, births, uses, seen, records = 3, {}, {}, {}, {}, {}, {}, {}
-local function note(list, score, id) list[#list + 1], list[#list + 2] = score, id end
 local function add(key, list) if #list > 0 then redis.call('ZADD', key, unpack(list)) end end
 local function put(key, text, till) redis.call('SET', key, text, unpack(till == '0' and {} or {'PXAT', till})) end
 for first = 8, #KEYS, 6 do
@@ -30,19 +29,20 @@ for first = 8, #KEYS, 6 do
   elseif reply == id then
     redis.call('XADD', events, 'MAXLEN', '~', keep, '*', 'e', entry, 's', seal)
     if member ~= '' then redis.call('ZADD', names, 0, member) end
-    note(placed, place, id)
-    note(births, created, id)
-    if time ~= '' then note(timed, time, id) end
-    if used_at ~= '0' then note(uses, used_at, id) end
+    for list, score in pairs({[placed] = place, [births] = created, [timed] = time, [uses] = used_at}) do
+      if score ~= '' then list[#list + 1], list[#list + 2] = score, id end
+    end
     seen[metadata], seen[credential], seen[older], reply = true, true, true, 1
     records[#records + 1] = function() -- behind the lists: no token works that none has
+      local added = redis.pcall('APPEND', block, row)
+      -- As in create_token.lua.
+      if type(added) == 'table' and not string.find(tostring(added.err), 'WRONGTYPE') then error(added.err) end
       if met then redis.call('DEL', metadata) end -- an announcement, which would end by its time
       redis.call('HSET', metadata, unpack(ARGV, fields, fields + count - 1))
       if record ~= '' then put(credential, record, record_until) end
       if word ~= '' then put(reason, word, word_until) end
       if older_record ~= '' then put(older, older_record, older_until) end
       if older_record ~= '' then put(older_reason, 'revoked ' .. id, older_word_until) end
-      redis.pcall('APPEND', block, row)
     end
   end
   replies[#replies + 1], at = reply, fields + count

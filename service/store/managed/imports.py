@@ -187,7 +187,7 @@ class ImportStore:
                 incoming.predecessor,
                 token.predecessor_until * 1000,
                 retention.reason_until(token.predecessor_until),
-                token.last_used_at,
+                token.last_used_at or "",
                 name_row(token),
                 entry.body,
                 entry.seal,
