@@ -40,22 +40,25 @@ class ManagedRecords:
     _clock: Callable[[], float]
     _decisions: Decisions
 
-    async def read(self, token_id: str) -> ManagedToken:
-        """The token of an id. Raises NotFound."""
-        return (await self._record(token_id)).token
+    async def record(self, token_id: str, ahead: Ahead | None = None) -> Record:
+        """The record of an id, as it stands. Raises NotFound."""
+        record = await self._store.get(token_id, ahead)
+        if record is None:
+            raise not_found()
+        return record
 
     async def read_to_change(self, token_id: str, ahead: Ahead | None = None) -> ManagedToken:
-        """The same before a change that may give rights. Two round trips, one for what was asked `ahead`.
+        """Its token, before a change that may give rights. Two round trips, one for what was asked `ahead`.
 
         Raises NotFound, and Conflict `record_tampered` if somebody without the server key wrote the record, or put
         an old one in its place.
         """
         for _ in range(TRIES):
-            record = await self._record(token_id, ahead)
+            record = await self.record(token_id, ahead)
             if await self.genuine([record]):
                 return record.token
             # Between the reads a change may have come.
-            if (await self._record(token_id)).seal == record.seal:
+            if (await self.record(token_id)).seal == record.seal:
                 raise Conflict("This record was changed outside the service. Revoke the token.", code="record_tampered")
         raise keeps_changing()
 
@@ -70,12 +73,6 @@ class ManagedRecords:
         living = [token for token in ours if not token.revoked_at]
         agreeing = dict(zip([token.token_id for token in living], await self._seals.agree(living), strict=True))
         return [token for token in ours if agreeing.get(token.token_id, True)]
-
-    async def _record(self, token_id: str, ahead: Ahead | None = None) -> Record:
-        record = await self._store.get(token_id, ahead)
-        if record is None:
-            raise not_found()
-        return record
 
     async def add(self, token: ManagedToken, origin: Origin) -> bool:
         """Record a token; False if its name is taken or it was recorded before. One round trip."""
@@ -133,7 +130,7 @@ class ManagedRecords:
         was changed outside the service and may name another secret than that in use.
         """
         for number in range(TRIES):
-            record = await self._record(token_id, ahead)
+            record = await self.record(token_id, ahead)
             token = record.token
             self._check_end(token, state, origin)
             if digest and digest not in (token.digest, token.predecessor):

@@ -113,7 +113,7 @@ class ManagedTokens:
 
     async def get(self, token_id: str) -> ManagedToken:
         """The token of an id. Raises NotFound."""
-        return await self._managed_records.read(token_id)
+        return (await self._managed_records.record(token_id)).token
 
     async def update(
         self,
