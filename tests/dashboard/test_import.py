@@ -60,21 +60,21 @@ def test_lines_are_tried_taken_in_slices_and_exported(window: Page, service: Ser
 
 
 def test_times_without_a_zone_and_names_that_are_taken_come_in_too(window: Page, service: Service) -> None:
-    service.create("named twice")
+    service.create("brought in twice")
     day = (datetime.now(UTC) + timedelta(days=30)).date()
-    line = {"name": "named twice", "secret": "a-secret-of-another-zone", "expiresAt": f"{day} 12:00:00"}
+    line = {"name": "brought in twice", "secret": "a-secret-of-another-zone", "expiresAt": f"{day} 12:00:00"}
     window.goto("/dashboard/import")
     chosen(window, [json.dumps(line)])
     expect(window.locator("tbody tr")).to_contain_text("this time names no zone")
     window.get_by_label("Time zone").fill("Etc/GMT-2")
     window.get_by_role("button", name="Try it").click()
-    expect(window.locator("tbody tr")).to_contain_text("named twice")
+    expect(window.locator("tbody tr")).to_contain_text("brought in twice")
     window.get_by_label("Number names that are taken").check()
     expect(window.locator("tbody tr")).to_have_count(0)
     window.get_by_role("button", name="Try it").click()
     window.get_by_role("button", name="Import 1 token").click()
     expect(toast(window)).to_have_text("1 token imported.")
-    (found,) = service.ask("GET", f"{TOKENS}?q=named+twice+")["tokens"]
+    (found,) = service.ask("GET", f"{TOKENS}?q=brought+in+twice+")["tokens"]
     assert found["expiresAt"] == f"{day}T10:00:00Z"
 
 
