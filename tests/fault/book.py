@@ -50,8 +50,8 @@ class Book:
             except (OSError, HTTPException):
                 connection.close()
                 self.entries.append(Entry(true, 0, time.monotonic()))
-            # All together every two milliseconds: enough to meet every moment, and little enough for a busy machine.
-            self._over.wait(0.01)
+            # Load enough to meet every moment, and little enough for a busy machine.
+            self._over.wait(0.002)
         connection.close()
 
     def wrong(self) -> Counter[tuple[int, int]]:
