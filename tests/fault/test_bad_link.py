@@ -60,7 +60,7 @@ def test_a_silent_link_is_unknown(linked: Linked, ask: Callable[[], Answer]) -> 
 def test_a_connection_that_was_reset_is_made_anew_and_nobody_notices(linked: Linked, ask: Callable[[], Answer]) -> None:
     _, proxy = linked
     for _ in range(10):
-        proxy.reset()
+        proxy.loop.call_soon_threadsafe(proxy.reset)
         assert ask().status in (200, 503)
         well_again(ask)
 

@@ -20,6 +20,7 @@ class FaultProxy:
         self.cut: int | None = None  # the next reply is passed on up to here, then the connection is reset
         self.garbage = b""  # sent once instead of the next reply
         self.passed = 0  # chunks of requests passed on
+        self.loop: asyncio.AbstractEventLoop  # whoever calls a method from another thread does so by this
         self._socket_path = socket_path
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
@@ -32,6 +33,7 @@ class FaultProxy:
         return f"redis://127.0.0.1:{self._port}/0"
 
     async def __aenter__(self) -> Self:
+        self.loop = asyncio.get_running_loop()
         await self.listen()
         return self
 
