@@ -1,11 +1,12 @@
 """Reading credentials: what every validation asks Redis."""
 
+import re
 from collections.abc import Callable, Iterable
 from itertools import chain
 from math import isfinite
 from typing import Any, NamedTuple, Self
 
-from service.model import Kind, ManagedToken, RateLimit
+from service.model import Kind, ManagedToken, Outcome, RateLimit
 from service.store.driver.keys import Keys, shard_of_digest
 from service.store.driver.many_tokens import all_of
 from service.store.driver.replies import Argument, OnReply, Reply, packed_up_to
@@ -20,6 +21,7 @@ from service.store.limits.subjects import Changes, ChangesByShard, digest_of
 ANOTHER_RECORD, ANOTHER_WINDOW = 3, 4
 # Why a credential may be gone.
 _STATES = frozenset({"expired", "inactive", "revoked"})
+_INSTANT = re.compile(r"[0-9]{1,12}\Z")
 
 
 # A packed command, and what takes it to be sent.
@@ -29,31 +31,40 @@ Lookup = tuple[bytes, Callable[[bytes, OnReply], None]]
 class Reason(NamedTuple):
     """Why the credential of a managed token is gone, once it is: expired, inactive or revoked; and whose it was.
 
-    `version`: that of the record of an inactive token, so that an older one is known by it.
+    `version`: that of the record of an inactive token, so that an older one is known by it; and its date, `expires_at`
+    in epoch seconds, empty for never.
     """
 
     state: str
     token_id: str
     version: str = ""
+    expires_at: str = ""
 
     @classmethod
     def of(cls, token: ManagedToken) -> Self:
         """What is written beside this record."""
         if token.revoked_at:
             return cls("revoked", token.token_id)
-        return cls("expired", token.token_id) if token.active else cls("inactive", token.token_id, str(token.version))
+        if token.active:
+            return cls("expired", token.token_id)
+        return cls("inactive", token.token_id, str(token.version), str(token.expires_at or ""))
 
     @classmethod
     def read(cls, stored: bytes) -> Self:
         """What Redis has. A text that the service cannot have written counts as the last word: revoked."""
         state, *others = stored.decode(errors="replace").split(" ")
-        readable = state in _STATES and 0 < len(others) < 3
+        readable = state in _STATES and 0 < len(others) < 4 and all(_INSTANT.match(one) for one in others[2:])
         return cls(state, *others) if readable else cls("revoked", "")
 
     @property
     def text(self) -> str:
         """As Redis has it."""
         return " ".join(filter(None, self))
+
+    def outcome(self, now: float) -> Outcome:
+        """What is said of the secret at `now`; as of its record, expired wins over inactive."""
+        is_over = self.state == "inactive" and self.expires_at and int(self.expires_at) <= now
+        return Outcome.EXPIRED if is_over else Outcome(self.state)
 
 
 # The sealed credential of a session or managed token, and why that of a managed one may be gone.

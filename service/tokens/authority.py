@@ -221,7 +221,7 @@ class Authority:
             if sealed == VOID:
                 return VOIDED
             if sealed is None and reason is not None:
-                return Verdict(Outcome(reason.state))
+                return Verdict(reason.outcome(now))
             if sealed is not None:
                 decoded = self.open(digest, sealed)
                 verdict = self.evaluate_anywhere(decoded, required, now)

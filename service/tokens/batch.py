@@ -2,7 +2,7 @@
 
 import asyncio
 
-from service.model import Kind, Outcome, Scopes, Verdict
+from service.model import Kind, Scopes, Verdict
 from service.store.credentials import CredentialStore
 from service.tokens.authority import NETWORK_DENIED, UNKNOWN, Authority
 from service.tokens.credential import DecodedCredential
@@ -83,7 +83,7 @@ class Batch:
             reasons = await self._store.find_all_with_reasons(gone)
             # One of which there is a record now was made, or switched on, between the two.
             known |= {
-                digest: UNKNOWN if reason is None else Verdict(Outcome(reason.state))
+                digest: UNKNOWN if reason is None else Verdict(reason.outcome(now))
                 for digest, (sealed, reason) in reasons.items()
                 if sealed is None
             }

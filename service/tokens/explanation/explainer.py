@@ -149,14 +149,15 @@ class Explainer:
             skipped("server_key", "Its credential is gone."),
             checks.active(reason, token, entry, replaced=replaced),
         ]
-        if reason.state == "expired" and not replaced:
+        outcome = reason.outcome(question.at)
+        if outcome is Outcome.EXPIRED and not replaced:
             expires_at = token.expires_at if token else 0
             said.append(
                 checks.expired(expires_at, question.at) if expires_at else checks.answered("expired", False, "It has.")
             )
         if derived is not None:
             said.append(checks.parent_gone(reason.token_id, _parent_of(derived), entry))
-        return _complete(Verdict(Outcome(reason.state)), said, "Its credential is gone.")
+        return _complete(Verdict(outcome), said, "Its credential is gone.")
 
     async def _ended_above(self, derived: AuditEntry) -> AuditEntry | None:
         """The first end, since something was derived, of the token it comes from or of one above."""
