@@ -113,7 +113,10 @@ class Checkpoints:
             self.rolled_back[stream] = known.entry_id
             text = "the audit log was set back behind %s: what was ended since may work again, so end it anew"
             log.error(text, stream.public_id(known.entry_id))
-        if last is not None:
+        if last is None:
+            # Told of above, if there was one: kept in mind it would be told of, and counted, each second again.
+            self._heads.pop(stream, None)
+        else:
             self._heads[stream] = last
         return last
 

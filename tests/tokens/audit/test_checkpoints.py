@@ -341,6 +341,23 @@ async def test_an_audit_log_set_back_is_noticed_by_a_process_that_saw_the_later_
     assert re.search("set back behind [^ ]+: what was ended since may work again, so end it anew", caplog.text)
 
 
+async def test_an_audit_log_that_is_gone_is_told_of_once_and_counted_on_from_nothing(
+    still: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    await write(still, 20)
+    await still.rules.audit.checkpoints.seal()
+    for shard in still.stores.shards:
+        await shard.link.execute("DEL", *keys_of(shard))
+    # Nothing is written afterwards, so no new checkpoint comes in place of the one that is gone.
+    for _ in range(3):
+        await still.rules.audit.checkpoints.seal()
+    told = re.findall("set back behind [^ ]+:", caplog.text)
+    assert told
+    assert len(told) == len(set(told))
+    assert still.metrics.state.sealed == 0
+    assert set(await faults(still)) == {"rolled_back"}
+
+
 async def test_an_audit_log_sealed_under_the_previous_server_key_stays_intact(
     make_service: MakeService,
 ) -> None:
