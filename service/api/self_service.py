@@ -74,7 +74,7 @@ class SelfServiceApi(OperationGroup, tag="managed"):
     async def revoke(self, holder: Holder) -> Message:
         """Revoke one's own token.
 
-        For good. An old secret in its overlap may do this, too.
+        For good. An old secret in its overlap may do this, too, and a token that has no uses left.
         """
         ended = await self._revocation.revoke(holder.secret, holder.origin)
         if not ended and await self._goes_on(holder.credential.token_id):

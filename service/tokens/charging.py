@@ -207,7 +207,7 @@ class Charging:
         if not verdict.active:
             return verdict, left
         if credential.max_uses and left <= 0:
-            return USES_EXHAUSTED, left
+            return Verdict(Outcome.USES_EXHAUSTED, credential), left
         if not limits:
             return verdict, left
         charge = forecast(limits, dues, now, cost)

@@ -47,6 +47,22 @@ async def test_reading_itself_spends_nothing_and_works_at_the_end_of_a_limit(ser
     assert (await person.ask("DELETE", SELF)).status == 200
 
 
+async def test_a_token_without_uses_sees_and_ends_itself_and_does_no_more(service: Service) -> None:
+    scopes = ["self:rotate", "self:derive"]
+    person, created = await made(service, maxUses=1, scopes=scopes)
+    below = (await person.post(f"{SELF}/derive", {})).json()["token"]
+    derived = Person(service, below["token"])
+    assert [(await one.get("/validate")).status for one in (person, derived)] == [200, 401]
+    for one in (person, derived):
+        assert [(await one.post(f"{SELF}/{word}", {})).status for word in ("rotate", "derive")] == [401, 401]
+        assert (await one.get(SELF)).json()["usesLeft"] == 0
+    for one in (derived, person):
+        assert (await one.ask("DELETE", SELF)).status == 200
+        assert (await one.get(SELF)).status == 401
+    shown = await (await sign_in(service)).get(f"{TOKENS}/{created['id']}")
+    assert shown.json()["status"] == "revoked"
+
+
 async def test_the_holder_revokes_its_token(service: Service) -> None:
     person, created = await made(service)
     answer = await person.ask("DELETE", SELF)

@@ -78,8 +78,10 @@ class Callers:
         credential = verdict.credential
         if (
             credential is None
-            # At the end of its limit a token must still be able to revoke itself.
-            or verdict.outcome not in (Outcome.ACTIVE, Outcome.RATE_LIMITED)
+            or verdict.outcome not in _STILL_GOOD
+            # At the end of its limit or its uses a token must still be able to revoke itself; without a use left it
+            # does nothing that needs a scope: it could go on by what it derives.
+            or (verdict.outcome is Outcome.USES_EXHAUSTED and call.access.scope)
             or len(secrets) > 1
             # `peek` answers third parties, too, and passes the address over.
             or not DecodedCredential(b"", credential).admits(call.address)
