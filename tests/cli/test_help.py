@@ -50,9 +50,11 @@ def test_every_command_explains_itself_and_all_its_options(run: Run) -> None:
             assert isinstance(option, click.Argument) or getattr(option, "help", ""), (path, option.name)
 
 
-@pytest.mark.parametrize("group", ["accounts", "audit", "self", "sessions", "webhooks"])
-def test_no_line_of_a_list_of_commands_is_cut(group: str, run: Run) -> None:
-    assert "..." not in run(group, "--help").stdout.replace("[ARGS]...", "")
+def test_no_line_of_a_list_of_commands_is_cut(run: Run) -> None:
+    groups = {path[:-1] for path, _ in leaves(program)}
+    assert {("subjects",), ("audit",)} < groups
+    for group in groups:
+        assert "..." not in run(*group, "--help").stdout.replace("[ARGS]...", ""), group
 
 
 def test_every_command_with_a_result_knows_json() -> None:

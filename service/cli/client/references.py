@@ -60,6 +60,8 @@ def _find_name(client: Client, name: str) -> Token:
     """The token that bears the name, else the last one that bore it until it was revoked."""
     if SECRET.match(name):
         raise WrongUsage(f"this is a secret, not an id or a name; --query {name[-8:]} of list finds whose it is")
+    if not name.strip():
+        raise WrongUsage("a token's ID or name was given, but it is empty")
     revoked: Token | None = None
     # The filter finds parts of names, so that all it finds is compared with the whole one. A revoked token has let go
     # of its name, so that several may have had it.

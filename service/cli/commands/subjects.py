@@ -10,7 +10,7 @@ from service.cli.client.http import connect
 from service.cli.commands.tokens.issue import rate_option
 from service.cli.commands.tokens.show import rate_in_words
 from service.cli.failure import WrongUsage
-from service.cli.terminal.options import given, page_option
+from service.cli.terminal.options import filled, given, page_option
 from service.cli.terminal.prompts import confirm, yes_option
 from service.cli.terminal.report import Part, Report, ReportGroup, said, table
 
@@ -23,10 +23,10 @@ def subjects() -> None:
 
 
 @subjects.command("list")
-@click.argument("subject", required=False)
+@click.argument("subject", required=False, callback=filled)
 @page_option
 def list_subjects(subject: str | None, limit: int) -> Report:
-    """List subjects with limits and what is left of these, or one of them."""
+    """List subjects with limits and what is left of these."""
     answer = connect().get(_PATH, SubjectPage, {"subject": subject} if subject else {"limit": limit})
     more = said("There are more: --limit.") if answer["nextCursor"] else None
     return Report(answer, _table(answer["subjects"]), more)

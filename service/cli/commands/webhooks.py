@@ -8,7 +8,7 @@ import click
 from service.cli.client.answers import DeliveryList, Item, Message, Taken, Webhook, WebhookList, WebhookSecret
 from service.cli.client.http import connect
 from service.cli.failure import Failure
-from service.cli.terminal.options import given, page_option, span, words
+from service.cli.terminal.options import filled, given, page_option, span, words
 from service.cli.terminal.prompts import confirm, yes_option
 from service.cli.terminal.report import Report, ReportGroup, facts, said, table
 from service.tokens.webhooks.events import EventType
@@ -26,6 +26,7 @@ _DELIVERY = {
     "lastAttemptAt": "LAST ATTEMPT",
     "nextAttemptAt": "NEXT ATTEMPT",
 }
+_which = click.argument("webhook", metavar="ID", callback=filled)
 
 
 @click.group(cls=ReportGroup)
@@ -78,7 +79,7 @@ def add_webhook(url: str, events: list[str]) -> Report:
 
 
 @webhooks.command()
-@click.argument("webhook", metavar="ID")
+@_which
 @click.option(
     "--overlap",
     type=span,
@@ -103,7 +104,7 @@ def _with_secret(answer: WebhookSecret, *shown: str) -> Report:
 
 
 @webhooks.command()
-@click.argument("webhook", metavar="ID")
+@_which
 def activate(webhook: str) -> Report:
     """Switch a webhook on again.
 
@@ -113,7 +114,7 @@ def activate(webhook: str) -> Report:
 
 
 @webhooks.command()
-@click.argument("webhook", metavar="ID")
+@_which
 def deactivate(webhook: str) -> Report:
     """Send a webhook nothing until it is activated."""
     return _switch(webhook, active=False)
@@ -134,7 +135,7 @@ def _path(webhook: str, more: str = "") -> str:
 
 
 @webhooks.command("remove")
-@click.argument("webhook", metavar="ID")
+@_which
 @yes_option
 def remove_webhook(webhook: str, yes: bool) -> Report:
     """Remove a webhook; what waits for it is not sent any more."""
@@ -145,15 +146,15 @@ def remove_webhook(webhook: str, yes: bool) -> Report:
 
 
 @webhooks.command()
-@click.argument("webhook", metavar="ID")
+@_which
 def test(webhook: str) -> Report:
     """Send a webhook a test message and say what it answers."""
     return _told(connect().send("POST", _path(webhook, "/test"), Taken))
 
 
 @webhooks.command()
-@click.argument("webhook", metavar="ID")
-@click.argument("delivery")
+@_which
+@click.argument("delivery", callback=filled)
 def send(webhook: str, delivery: str) -> Report:
     """Send one delivery again, at once.
 
@@ -170,7 +171,7 @@ def _told(answer: Taken) -> Report:
 
 
 @webhooks.command()
-@click.argument("webhook", metavar="ID")
+@_which
 @click.option("--status", type=click.Choice(["pending", "delivered", "dead"]), help="Those alone; without: all.")
 @page_option
 def deliveries(webhook: str, **query: Any) -> Report:

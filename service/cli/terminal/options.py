@@ -44,15 +44,13 @@ def several(*names: str, **more: Any) -> Callable[[F], F]:
     return click.option(*names, multiple=True, callback=lambda _, __, values: list(values) or None, **more)
 
 
-def words(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> list[str] | None:
+def words(context: click.Context, option: click.Parameter, values: tuple[str, ...]) -> list[str] | None:
     """The words of an option that may repeat and takes several at once, by commas or blanks between; None for nothing.
 
-    Raises BadParameter where there is no word in what was given.
+    Raises BadParameter where there is no word in one of what was given.
     """
-    found = [word for value in values for word in value.replace(",", " ").split()]
-    if values and not found:
-        filled(_, __, "")
-    return found or None
+    texts = [filled(context, option, value.replace(",", " ")) or "" for value in values]
+    return [word for text in texts for word in text.split()] or None
 
 
 def filled(_: click.Context, __: click.Parameter, value: str | None) -> str | None:

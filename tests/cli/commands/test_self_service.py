@@ -142,6 +142,17 @@ def test_sessions_are_listed_and_one_is_ended(stub: Stub, run: Run) -> None:
         ["derive", "--scope", ""],
         ["create", "api", "--like", ""],
         ["verify", "--scope", ""],
+        ["verify", "--scope", "orders:read", "--scope", ""],
+        ["create", "api", "--scope", "orders:read", "--scope", " ,"],
+        ["show", ""],
+        ["revoke", "--yes", " "],
+        ["rotate", ""],
+        ["update", "", "--subject", "acme"],
+        ["list", "--parent", ""],
+        ["webhooks", "test", ""],
+        ["webhooks", "rotate", " "],
+        ["webhooks", "send", "w1", ""],
+        ["subjects", "list", ""],
     ],
 )
 def test_a_variable_that_is_not_set_does_no_more_than_one_that_is(stub: Stub, run: Run, command: list[str]) -> None:

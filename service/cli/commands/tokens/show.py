@@ -11,7 +11,7 @@ from service.cli.client.answers import Counts, HygieneCounts, ServiceUsage, Toke
 from service.cli.client.http import connect
 from service.cli.client.references import SECRET, TOKENS, every, find, path_of, token_id_of
 from service.cli.failure import WrongUsage
-from service.cli.terminal.options import Number, given, together, was_given
+from service.cli.terminal.options import Number, filled, given, together, was_given
 from service.cli.terminal.output import note, on_terminal, print_csv, print_json_list, print_table
 from service.cli.terminal.report import Report, ReportCommand, csv_alone, facts, said, table
 
@@ -89,7 +89,12 @@ filters = together(
 @click.option("--status", help="active, inactive, expired, revoked (comma separated), or all; without: not revoked.")
 @filters
 @click.option("--expires-before", "expiresBefore", metavar="INSTANT", help="An instant like 2027-01-31T00:00:00Z.")
-@click.option("--parent", metavar="ID|NAME", help="Those derived from this token, instead; no other list has them.")
+@click.option(
+    "--parent",
+    metavar="ID|NAME",
+    callback=filled,
+    help="Those derived from this token, instead; no other list has them.",
+)
 @click.option(
     "--sort",
     type=click.Choice([*_SORTS, *(f"-{name}" for name in _SORTS)]),
