@@ -33,7 +33,7 @@ def sessions() -> None:
 
 
 @sessions.command("list")
-@click.argument("user", required=False)
+@click.argument("user", required=False, callback=filled)
 @page_option
 def list_sessions(user: str | None, limit: int) -> Report:
     """List who is signed in, the last sign-in first."""

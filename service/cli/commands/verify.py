@@ -11,7 +11,7 @@ from service.cli.client.answers import Explained
 from service.cli.client.http import Answer, Client, connect, named_token, refusal
 from service.cli.client.references import TOKENS, token_id_of
 from service.cli.failure import TokenRefused, WrongUsage
-from service.cli.terminal.options import Number, given, words
+from service.cli.terminal.options import Number, filled, given, words
 from service.cli.terminal.output import on_terminal
 from service.cli.terminal.prompts import read_token, somebody_answers
 from service.cli.terminal.report import Report, ReportCommand, facts, table
@@ -69,7 +69,7 @@ def _found(answer: Answer) -> dict[str, str]:
 
 
 @click.command(cls=ReportCommand)
-@click.argument("token", metavar="[ID|NAME]", required=False)
+@click.argument("token", metavar="[ID|NAME]", required=False, callback=filled)
 @click.option("--scope", "scopes", multiple=True, callback=words, help="A scope that a gateway asks for; may repeat.")
 @click.option("--address", help="The client's address, as a trusted proxy reports it.")
 @click.option("--path", help="The form of /validate that a gateway asks.  [default: /validate]")

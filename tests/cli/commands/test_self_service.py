@@ -153,6 +153,9 @@ def test_sessions_are_listed_and_one_is_ended(stub: Stub, run: Run) -> None:
         ["webhooks", "rotate", " "],
         ["webhooks", "send", "w1", ""],
         ["subjects", "list", ""],
+        ["sessions", "list", ""],
+        ["explain", ""],
+        ["usage", "", "--service"],
     ],
 )
 def test_a_variable_that_is_not_set_does_no_more_than_one_that_is(stub: Stub, run: Run, command: list[str]) -> None:

@@ -190,7 +190,7 @@ def _hygiene_rows(found: HygieneCounts) -> list[tuple[str, Any]]:
 
 
 @click.command(cls=ReportCommand)
-@click.argument("token", metavar="[ID|NAME]", required=False)
+@click.argument("token", metavar="[ID|NAME]", required=False, callback=filled)
 @click.option("--days", type=Number(1), default=30, show_default=True, help="How many days back, of one token.")
 @click.option("--service", "of_service", is_flag=True, help="All tokens together, hour by hour.")
 @click.option("--hours", type=Number(1), default=48, show_default=True, help="How many hours back, with --service.")
