@@ -226,10 +226,10 @@ async def test_every_place_tells_the_same_state(
     aging: Service, clock: Clock, state: State, status: str, said: str, *, swept: bool
 ) -> None:
     secret = await state(Made(aging, clock))
-    # A session of before may be over by now.
-    # An hour before its date each process writes why a token will be gone; at its date it moves the token.
+    # A day before its date each process writes why a token will be gone; at its date it moves the token.
     if swept:
         await aging.rules.managed.sweeper.sweep()
+    # Now, because a session of before may be over.
     admin = await sign_in(aging)
     assert await told_of_record(admin) == {(status, "listed"), (status, "shown"), (status, "counted")}
     outcome = said or status
