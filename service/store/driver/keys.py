@@ -9,6 +9,8 @@ x:<h>             string  why a managed credential is gone, and its token's id: 
                           expired inactive revoked; by it a secret is found whose
                           credential is gone. Written by what ends it, and by the
                           sweep a day before its date: one that lives on has none
+x:<id>            string  the same of a revoked token that was rotated, once its      PXAT, as that of its
+                          record is purged: an export may have a secret of before   secret
 r:<id>:<limit>    string  rate-limit state, GCRA: of a token's limit; or, with the    PX until full again
                           end of a window behind it, what is used of a quota
 r:<h>:<limit>     string  the same of a limit that all tokens of a subject share       the same
@@ -217,6 +219,7 @@ class Keys:
     user_sessions = _by_digest(b"su:")
     user_generation = _by_digest(b"sg:")
     metadata = _by_id(b"m:")
+    revoked = _by_id(b"x:")
     derived = _by_id(b"de:")
     webhook_ended = _by_id(b"we:")
     webhook_places = _by_id(b"wc:")

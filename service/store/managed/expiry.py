@@ -117,11 +117,14 @@ class ExpiryStore:
                 keys.imported,
                 keys.last_uses,
                 self._blocks.key(shard, token.token_id),
+                keys.revoked(token.token_id),
             ),
             token.token_id,
             member(token),
             freed_member(token),
             name_row(token),
+            # Its last secret is told by that; those before it by nothing, and an export may still have them.
+            self._retention.reason_goes(token) if token.revoked_at and token.rotations else "",
         )
         name_shard = self._shards.of_name(token.name)
         # Should this be cut off, the name is free all the same: whoever wants a name that no record bears gets it.

@@ -168,13 +168,14 @@ class ImportStore:
             older = home.keys.credential_and_reason(token.predecessor)
         # A revoked token holds no name, and is found by it all the same.
         names_member = (freed_member if is_revoked else member)(token) if is_at_home else b""
-        fields = records.encode(token, seal=incoming.seal)
+        token_id, fields = token.token_id, records.encode(token, seal=incoming.seal)
+        by_id = home.keys.metadata(token_id), self._blocks.key(home, token_id), home.keys.revoked(token_id)
         return _Row(
             token,
             _Kind(home, listed, timers, token.created_by, token.imported != "", entry.keep),
-            (*secret, *older, home.keys.metadata(token.token_id), self._blocks.key(home, token.token_id)),
+            (*secret, *older, *by_id),
             (
-                token.token_id,
+                token_id,
                 b"" if is_revoked else name_prefix(token.name if is_at_home else ""),
                 names_member,
                 token.created_micros,
@@ -218,10 +219,12 @@ class ImportStore:
     async def conflict(self, token: ManagedToken) -> Refused | None:
         """Why `put` would refuse this token now; changes nothing. One round trip."""
         home = self._home(token)
+        keys = home.keys
+        told = *keys.credential_and_reason(token.digest), keys.revoked(token.token_id)
         known, secret_is_known, holder = await asyncio.gather(
             # Not the record of a token that an import has only announced.
-            home.link.execute("HEXISTS", home.keys.metadata(token.token_id), LETTERS["digest"], retry=True),
-            self.is_known(token.digest),
+            home.link.execute("HEXISTS", keys.metadata(token.token_id), LETTERS["digest"], retry=True),
+            home.link.execute("EXISTS", *told, retry=True),
             self._tokens.names.holder(token.name),
         )
         # The id first: a token that is here already has its secret and its name, too.

@@ -12,10 +12,11 @@ from service.model import Kind, Outcome, RateLimit, Status
 from service.store.driver.scripts import LETTERS
 from service.store.managed.query import Query
 from service.store.managed.records import REASON_AHEAD_SECONDS
-from service.tokens.managed.import_admission import ImportedSecret
+from service.tokens.managed.import_admission import Exported, ImportedSecret
+from service.tokens.managed.imports import DryRun
 from service.tokens.managed.tokens import NewToken
 from tests.builders import ADDRESS, ADMIN, DAY, actions, all_keys, audit, create, create_many, outcome, sign_in
-from tests.conftest import Clock, MakeService, TurnTime
+from tests.conftest import SHARDS, Clock, MakeService, TurnTime
 from tests.links import Wrapped
 
 # What has ended is decided by the clock of Redis.
@@ -196,6 +197,32 @@ async def test_nothing_tells_of_a_token_that_was_purged(make_service: MakeServic
     await service.rules.managed.sweeper.sweep()
     assert await service.stores.managed.get_many([created.token.token_id]) == [None]
     assert [key for key in await all_keys(service) if created.token.token_id.encode() in key] == []
+
+
+@pytest.mark.parametrize("shards", SHARDS)
+@pytest.mark.parametrize("days", [0, 100])
+async def test_an_export_from_before_brings_no_secret_of_a_revoked_token_back(
+    make_service: MakeService, turn_time: TurnTime, shards: int, days: int
+) -> None:
+    """Neither its last one nor one that was rotated away before, though its record is gone."""
+    service = await make_service(shards=shards, fake=True, retention_days=1, max_lifetime_days=0)
+    created = await create(service, days=days)
+    token_id, exports, secrets = created.token.token_id, [], [created.secret]
+    for is_last in (False, False, True):
+        record = await service.stores.managed.get(token_id)
+        assert record is not None
+        exports.append(Exported(record.token, record.seal))
+        if not is_last:
+            secrets.append((await service.rules.managed.rotation.rotate(token_id, ADMIN)).secret)
+    await service.rules.managed.tokens.revoke(token_id, ADMIN)
+    turn_time(DAY + 2)
+    await service.rules.managed.sweeper.sweep()
+    assert await service.stores.managed.get_many([token_id]) == [None]
+    take = service.rules.managed.imports.take
+    for dry_run in (DryRun(), None):
+        refused = [await take([export], ADMIN, dry_run) for export in exports]
+        assert [skipped.code for (skipped,) in refused if skipped] == ["secret_taken"] * 3
+    assert {await outcome(service, secret) for secret in secrets} == {"unknown"}
 
 
 async def test_a_token_given_another_date_while_the_sweep_was_on_its_way_lives_on(still: Service, clock: Clock) -> None:
