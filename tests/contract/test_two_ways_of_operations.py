@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from service.api.admin.token_views import write_cursor
+from service.api.admin.schemas.cursors import write_cursor
 from service.model import RateLimit
 from service.store.managed.query import Query
 from service.tokens.managed.tokens import NewToken

@@ -5,7 +5,7 @@ from base64 import urlsafe_b64encode
 import msgspec
 import pytest
 
-from service.api.admin.token_views import read_cursor, write_cursor
+from service.api.admin.schemas.cursors import read_cursor, write_cursor
 from service.errors import InvalidRequest
 
 

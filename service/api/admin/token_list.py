@@ -6,8 +6,9 @@ import msgspec
 from msgspec import Meta
 
 from service.api.admin.schemas.creation import Id
+from service.api.admin.schemas.cursors import read_cursor, write_cursor
 from service.api.admin.schemas.tokens import Filter, TokenList
-from service.api.admin.token_views import TokenViews, read_cursor, write_cursor
+from service.api.admin.token_views import TokenViews
 from service.api.auth.callers import Caller
 from service.api.http.access import READ
 from service.api.http.call import LARGEST_PAGE, PAGE, Call, Cursor, PageSize

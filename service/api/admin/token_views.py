@@ -1,6 +1,5 @@
 """What the operations on managed tokens share: records with their usage as readers see them, filters as queries."""
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from service.api.admin.schemas.cursors import read_cursor, write_cursor
 from service.api.admin.schemas.tokens import Filter, TokenIssued, TokenList, TokenShown, shown
 from service.api.http.call import PAGE
 from service.api.http.timestamps import parse_rfc3339
@@ -164,28 +164,3 @@ def _statuses(text: str | UnsetType) -> frozenset[Status]:
         return frozenset(Status(part) for part in text.split(","))
     except ValueError:
         raise wrong("status", f"choose one of {', '.join(Status)}, all") from None
-
-
-def write_cursor(after: tuple[str, str] | None, sort: str) -> str | None:
-    """The cursor behind this place of a list in this order; None at its end."""
-    if after is None:
-        return None
-    # With the order in it, so that a cursor is refused in a list of another one and skips nothing there.
-    return urlsafe_b64encode(msgspec.json.encode([sort, *after])).decode().rstrip("=")
-
-
-def read_cursor(cursor: str | None, sort: str) -> tuple[str, str] | None:
-    """The place that a cursor leads to. Raises InvalidRequest for that of another list."""
-    if not cursor:
-        return None
-    try:
-        raw = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
-        for_sort, position, token_id = msgspec.json.decode(raw, type=tuple[str, str, str])
-    except (ValueError, msgspec.DecodeError):
-        for_sort = position = token_id = ""
-    # The greatest position, 2^62 and an instant in microseconds, has nineteen digits.
-    # Python reads more as a number than Redis does, which would refuse it as a failure of ours.
-    is_number = position.isascii() and position.isdecimal() and len(position) < 20
-    if for_sort != sort or not (is_number or sort.removeprefix("-") == "name"):
-        raise wrong("cursor", "this cursor belongs to another list: start again without it")
-    return position, token_id

@@ -1,6 +1,5 @@
 """The shapes of managed tokens on the wire, and how a record becomes one."""
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
@@ -8,6 +7,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from service.api.admin.schemas.creation import Description, Id, MaxUses, Metadata, Name, Networks, Scopes, Subject
+from service.api.admin.schemas.cursors import cursor_of, place_of
 from service.api.admin.schemas.limits import LimitsGiven, LimitShown, Rate, alone_shown, limit_shown
 from service.api.http.timestamps import Instant, rfc3339, rfc3339_or_none
 from service.errors import wrong
@@ -21,7 +21,6 @@ Statuses = Annotated[
     str, Meta(description="one or more, by commas", extra_json_schema={"pattern": f"^(all|{_STATUS}(,{_STATUS})*)$"})
 ]
 LastAddress = Annotated[str, Meta(min_length=1, max_length=45, description="where it was used last, as usage shows it")]
-_decode = msgspec.json.Decoder(Continuation).decode
 SliceCursor = Annotated[str, Meta(min_length=1, max_length=200)]
 
 
@@ -265,7 +264,7 @@ def part_of_many(result: BulkResult, done: str) -> SliceChanged:
     """The same of one slice, with the cursor to go on with."""
     changed = several(result, done)
     message = f"{changed.message}, {result.remaining} to go" if result.next else changed.message
-    cursor = urlsafe_b64encode(msgspec.json.encode(result.next)).decode().rstrip("=") if result.next else None
+    cursor = cursor_of(result.next) if result.next else None
     return SliceChanged(message, changed.updated, changed.skipped, result.remaining, cursor)
 
 
@@ -274,10 +273,9 @@ def read_slice(wanted: EndTokens | ChangeToken) -> Part:
     limit = wanted.limit or 0
     # Agreed on with the first slice; the cursor carries what is left of it.
     if isinstance(wanted.cursor, str):
-        try:
-            return Part(0, limit, _decode(urlsafe_b64decode(wanted.cursor + "=" * (-len(wanted.cursor) % 4))))
-        except (ValueError, msgspec.DecodeError):
-            raise wrong("cursor", "this is no cursor of an answer: start again without it") from None
+        if (place := place_of(wanted.cursor, Continuation)) is None:
+            raise wrong("cursor", "this is no cursor of an answer: start again without it")
+        return Part(0, limit, place)
     if not isinstance(wanted.expected, int):
         raise wrong("expected", "say how many tokens the filter should match")
     return Part(wanted.expected, limit)
