@@ -13,7 +13,7 @@ from service.api.http.call import PAGE, Call, Cursor, PageSize
 from service.api.http.operation import Operation, OperationGroup
 from service.api.http.timestamps import Instant, instant_or_none
 from service.api.pages.csv_rows import csv_rows
-from service.api.pages.files import NAMED, Download
+from service.api.pages.files import NAMED, NDJSON, Download
 from service.errors import wrong
 from service.store.pacing import paced_list
 from service.tokens.audit.entries import Action
@@ -22,7 +22,6 @@ from service.tokens.audit.reader import POSITION, AuditFilter, AuditReader, Even
 from service.tokens.audit.verification import Verification
 
 CSV = "text/csv"
-NDJSON = "application/x-ndjson"
 _encode = msgspec.json.Encoder().encode
 # An empty filter, as an unset variable makes one, would match every entry: it is refused.
 _Word = Annotated[str, Meta(min_length=1)]

@@ -17,7 +17,7 @@ from service.api.http.bodies import BODY_BYTES, BULK_BYTES
 from service.api.http.call import Call
 from service.api.http.operation import Operation, OperationGroup
 from service.api.http.timestamps import parse_zone
-from service.api.pages.files import NAMED, Download
+from service.api.pages.files import NAMED, NDJSON, Download
 from service.errors import InvalidRequest
 from service.model import Origin, Status
 from service.store.pacing import UNDER_WAY, Overlapped, paced_list
@@ -26,8 +26,7 @@ from service.tokens.managed.import_admission import Exported, ImportAdmission, I
 from service.tokens.managed.imports import SLICE, DryRun, Imports
 from service.tokens.managed.queries import ManagedQueries
 
-NDJSON = "application/x-ndjson"
-_ACCEPTED = (b"application/x-ndjson", b"application/ndjson", b"application/jsonl")
+_ACCEPTED = (NDJSON.encode(), b"application/ndjson", b"application/jsonl")
 _Numbered = tuple[int, Exported | ImportedSecret]
 # To write so many down takes half a millisecond of the loop; a mebibyte may have half a million lines that are none.
 MOST_TOLD = 1000
@@ -129,8 +128,7 @@ class ImportExportApi(OperationGroup, tag="managed"):
         dry_run = DryRun() if query.dry_run else None
         zone = parse_zone(query.zone) if query.zone else None
         reading = Reading(self._clock(), self._admission.latest_end(), zone)
-        media_type = (call.header(b"content-type") or _ACCEPTED[0]).split(b";")[0].strip().lower()
-        if media_type not in _ACCEPTED:
+        if (call.media_type or _ACCEPTED[0]) not in _ACCEPTED:
             raise InvalidRequest(f"Send the lines as {NDJSON}.", code="unsupported_media_type")
         body = await call.body(BULK_BYTES)
         result = ImportResult(0, 0, 0, [], 0)

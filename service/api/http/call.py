@@ -76,6 +76,12 @@ class Call:
         """The same as text, empty where there is none."""
         return (self.header(name) or b"").decode("latin-1")
 
+    @property
+    def media_type(self) -> bytes | None:
+        """That of the body in small letters, without its parameters; None where the client names none."""
+        given = self.header(b"content-type")
+        return None if given is None else given.partition(b";")[0].strip().lower()
+
     def refuse_two_authorizations(self) -> None:
         """Raises InvalidRequest for a second Authorization field: two readers may take different ones."""
         if len(self._headers) == len(self.scope["headers"]):
@@ -157,15 +163,13 @@ class Call:
 
     async def decode(self, body: bytes, kind: type[T]) -> T:
         """A body that was read already, as this type. Raises InvalidRequest."""
-        media_type = self.header(b"content-type")
-        if media_type is not None and media_type.split(b";")[0].strip().lower() != b"application/json":
+        if self.media_type not in (None, b"application/json"):
             raise InvalidRequest("Send the body as application/json.", code="unsupported_media_type")
         return decode(body, kind) if len(body) <= BODY_BYTES else await decode_long(body, kind)
 
     async def form(self) -> dict[str, str]:
         """The fields of an application/x-www-form-urlencoded body; a repeated field is refused (RFC 6749, 3.1)."""
-        media_type = self.header(b"content-type") or b""
-        if media_type.split(b";")[0].strip().lower() != b"application/x-www-form-urlencoded":
+        if self.media_type != b"application/x-www-form-urlencoded":
             raise InvalidRequest("Send the body as application/x-www-form-urlencoded.", code="unsupported_media_type")
         pairs = parse_pairs(await self.body())
         if len({name for name, _ in pairs}) != len(pairs):

@@ -25,6 +25,7 @@ _TAKES_GZIP = r"(?i)(?:^|[, \t])gzip[ \t]*(?:$|,|;[ \t]*q=(?!0(?:\.0*)?[ \t]*(?:
 
 # What an operation says that answers with one.
 NAMED = {200: ("Content-Disposition",)}
+NDJSON = "application/x-ndjson"
 
 
 class Download(StreamingResponse):
