@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -49,10 +50,13 @@ class Monitor:
         # Is CONFIG GET allowed, as far as it is known?
         self._by_configuration = True
         self.namespace = Namespace(shards, key_marks)
-        self.clocks = ClockWatch(shards, clock)
-        self._shards = shards
         # Each link once, by the first of its shards.
-        self._asked = tuple({shard.link: shard for shard in reversed(tuple(shards))}.values())
+        by_link: dict[Link, Shard] = {}
+        for shard in shards:
+            by_link.setdefault(shard.link, shard)
+        self._nodes = tuple(by_link.values())
+        self.clocks = ClockWatch(self._nodes, clock)
+        self._shards = shards
         self._inspection: Inspection | None = None
         self._away = ""
         self._said: dict[str, None] = {}
@@ -113,14 +117,14 @@ class Monitor:
             durability=self._durability,
             by_configuration=self._by_configuration,
         )
-        asked = [one_node(shard.link, shard.keys.probe) for shard in self._asked]
+        asked = [one_node(shard.link, shard.keys.probe) for shard in self._nodes]
         found: list[Any] = await asyncio.gather(*asked, return_exceptions=True)
         inspections = [one for one in found if isinstance(one, Inspection)]
         if not inspections:
             # Taken out, as in `ClockWatch.check`.
             raise found.pop(0)
         away = {
-            shard.index: one for shard, one in zip(self._asked, found, strict=True) if isinstance(one, BaseException)
+            shard.index: one for shard, one in zip(self._nodes, found, strict=True) if isinstance(one, BaseException)
         }
         self._away = told_away(away)
         self._by_configuration = all(one.by_configuration for one in inspections)
@@ -128,7 +132,7 @@ class Monitor:
         faults = {name: text for one in inspections for name, text in one.faults.items()}
         warnings = tuple(dict.fromkeys(text for one in inspections for text in one.warnings))
         self.unknown = tuple(dict.fromkeys(name for one in inspections for name in one.unknown))
-        return msgspec.structs.replace(inspections[-1], faults=faults, warnings=warnings)
+        return msgspec.structs.replace(inspections[0], faults=faults, warnings=warnings)
 
     async def checks(self) -> dict[str, str]:
         """Each check's name and its fault, empty where all is well.
@@ -171,14 +175,10 @@ class Monitor:
 
 
 class ClockWatch:
-    """The clocks of all nodes. The service goes by that of the first, `clock`."""
+    """The clocks of all nodes, each by a shard that it has. The service goes by that of the first, `clock`."""
 
-    def __init__(self, shards: Shards, clock: ServerClock) -> None:
-        # Each link once, by the first of its shards.
-        by_link: dict[Link, Shard] = {}
-        for shard in shards:
-            by_link.setdefault(shard.link, shard)
-        first, *others = by_link.values()
+    def __init__(self, nodes: Sequence[Shard], clock: ServerClock) -> None:
+        first, *others = nodes
         self._nodes = [(first, clock), *((shard, ServerClock(clock.ours)) for shard in others)]
         self._told = 0
 
