@@ -247,7 +247,7 @@ def refusal(answer: Answer, address: Address) -> Failure:
     # The detail of a refusal may name one field alone; whoever corrects several wants to see them all.
     if len(fields) > 1:
         detail = "; ".join(fields)
-    if answer.status in (http.client.TOO_MANY_REQUESTS, http.client.SERVICE_UNAVAILABLE):
+    if answer.status in _ASK_AGAIN:
         detail += f" (again in {answer.headers.get('Retry-After', '1')} s)"
     if answer.status == http.client.INTERNAL_SERVER_ERROR:
         # The cause stands in the log of the service alone, under this id.
