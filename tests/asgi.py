@@ -122,3 +122,12 @@ async def holder(service: Service, *scopes: str) -> Person:
     """The holder of a fresh managed token with these scopes."""
     token = await (await sign_in(service)).create(f"of {'+'.join(scopes) or 'nothing'}", scopes=list(scopes))
     return Person(service, token["token"])
+
+
+async def check_readers_alone(service: Service, path: str) -> None:
+    """That this is shown to viewers and to tokens with the scope for it, and to nobody else who may not change it."""
+    assert (await Person(service).get(path)).status == 401
+    assert (await (await holder(service, "orders:read")).get(path)).status == 403
+    assert (await (await sign_in(service, "uma")).get(path)).status == 403
+    for reader in (await sign_in(service, "vera"), await holder(service, "tokens:read")):
+        assert (await reader.get(path)).status == 200

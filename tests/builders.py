@@ -66,6 +66,16 @@ async def outcome(service: Service, secret: bytes | str, **more: Any) -> Outcome
     return (await service.rules.authority.verify(asked, (Kind.SESSION, Kind.MANAGED), **more)).outcome
 
 
+async def peeked(service: Service, secret: str) -> Outcome:
+    """The same of one that spends and counts nothing, and is told why a managed token is refused."""
+    return (await service.rules.authority.peek(secret.encode(), (Kind.MANAGED,))).outcome
+
+
+async def works(service: Service, *secrets: str) -> list[bool]:
+    """Is each accepted?"""
+    return [await outcome(service, secret) is Outcome.ACTIVE for secret in secrets]
+
+
 async def audit(service: Service) -> list[AuditEntry]:
     """The audit log, oldest first within each stream of a shard."""
     entries = []

@@ -19,6 +19,7 @@ from service import embedded
 from service.app import Service
 from service.settings import Settings
 from service.store.driver.pipeline import Pipeline
+from tests.embedded.embedded_runs import fresh_folder, running
 from tests.links import ClientLink, Interrupted, Wrapped, connector
 from tests.server_groups import Six, Trio
 
@@ -99,11 +100,8 @@ def anyio_backend() -> str:
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[embedded.EmbeddedRedis]:
     """One private server for the run; its socket's path must stay short."""
-    folder = Path(tempfile.mkdtemp(prefix="tk"))
-    server = embedded.start(folder, say=lambda _: None, lost=lambda _: None)
-    yield server
-    server.close()
-    shutil.rmtree(folder)
+    with fresh_folder() as folder, running(folder) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from service.app import Service
 from tests.listening import stop
 
 TAKEN = b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n"
@@ -86,3 +87,10 @@ def resolving(*addresses: str) -> Any:
         return list(addresses)
 
     return resolve
+
+
+async def deliver(service: Service) -> None:
+    """One pass of its deliveries and the end of what that started."""
+    await service.rules.webhooks.deliveries.work()
+    while tasks := list(service.rules.webhooks.deliveries._busy.values()):
+        await asyncio.gather(*tasks)

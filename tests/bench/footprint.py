@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-import shutil
 import tempfile
 from collections import defaultdict
 from contextlib import ExitStack, closing
@@ -11,12 +10,12 @@ from pathlib import Path
 
 from redis import Redis
 
-from service import embedded
 from tests.bench import machine, servers
 from tests.bench.fill import fill, fill_now
 from tests.bench.load import Case, measure
 from tests.bench.memory import MIB
 from tests.bench.plan import ALLOWED
+from tests.embedded.embedded_runs import fresh_folder, running
 
 _TRAIL = 1000
 MANY = 50_000
@@ -37,14 +36,8 @@ _NAMED = {
 
 def run(tokens: int) -> None:
     """Measure both on servers of their own and print them; nothing is evaluated."""
-    folder = Path(tempfile.mkdtemp(prefix="tk"))
-    server = embedded.start(folder, say=lambda _: None, lost=lambda _: None)
-    try:
-        with Redis.from_url(server.url) as direct:
-            rows = asyncio.run(_measure(direct, server.url, tokens))
-    finally:
-        server.close()
-        shutil.rmtree(folder)
+    with fresh_folder() as folder, running(folder) as server, Redis.from_url(server.url) as direct:
+        rows = asyncio.run(_measure(direct, server.url, tokens))
     print("bytes of Redis for each token")
     for name, size in rows.items():
         print(f"{name:<40}{size:7.0f}")

@@ -10,7 +10,7 @@ from service.app import Service
 from service.model import Calendar, Kind, Outcome, RateLimit
 from service.store.credentials import Charge
 from service.tokens.charging import Limited
-from tests.builders import ADMIN, create, outcome
+from tests.builders import ADMIN, create, outcome, peeked
 from tests.conftest import Clock, MakeService, TurnTime
 
 
@@ -149,9 +149,7 @@ async def test_uses_are_spent_to_the_last_and_never_below(still: Service) -> Non
     assert await outcomes(still, created.secret, 30) == Counter({Outcome.ACTIVE: 5, Outcome.USES_EXHAUSTED: 25})
     assert await outcomes(still, created.secret, 10) == Counter({Outcome.USES_EXHAUSTED: 10})
     assert await uses_left(still, created.token.token_id) == 0
-    assert (
-        await still.rules.authority.peek(created.secret.encode(), (Kind.MANAGED,))
-    ).outcome is Outcome.USES_EXHAUSTED
+    assert await peeked(still, created.secret) is Outcome.USES_EXHAUSTED
 
 
 async def test_a_refusal_for_rate_spends_no_use_and_a_used_up_token_no_rate(still: Service) -> None:
@@ -261,20 +259,18 @@ async def test_peeking_at_a_limited_token_charges_nothing(make_service: MakeServ
     created = await create(still, rate_limits=(RateLimit(2, 3600),), max_uses=2)
     for expected in (Outcome.ACTIVE, Outcome.ACTIVE):
         for _ in range(5):
-            assert (await still.rules.authority.peek(created.secret.encode(), (Kind.MANAGED,))).outcome is expected
+            assert await peeked(still, created.secret) is expected
         assert await outcome(still, created.secret) == "active"
-    assert (
-        await still.rules.authority.peek(created.secret.encode(), (Kind.MANAGED,))
-    ).outcome is Outcome.USES_EXHAUSTED
+    assert await peeked(still, created.secret) is Outcome.USES_EXHAUSTED
 
 
 async def test_peeking_tells_that_the_limit_is_used_up(still: Service, clock: Clock) -> None:
     created = await create(still, rate_limits=(RateLimit(2, 3600),))
     assert (await outcomes(still, created.secret, 5))[Outcome.ACTIVE] == 2
     clock.catch_up()
-    assert (await still.rules.authority.peek(created.secret.encode(), (Kind.MANAGED,))).outcome is Outcome.RATE_LIMITED
+    assert await peeked(still, created.secret) is Outcome.RATE_LIMITED
     clock.forward(1801)
-    assert (await still.rules.authority.peek(created.secret.encode(), (Kind.MANAGED,))).outcome is Outcome.ACTIVE
+    assert await peeked(still, created.secret) is Outcome.ACTIVE
 
 
 async def test_a_limited_token_that_is_revoked_is_refused_and_forgotten(still: Service) -> None:
@@ -304,5 +300,5 @@ async def test_peeking_at_a_limited_token_that_may_not_be_used_says_so(still: Se
 
 async def test_peeking_at_a_token_with_uses_left_finds_it_active(still: Service) -> None:
     created = await create(still, max_uses=2)
-    assert (await still.rules.authority.peek(created.secret.encode(), (Kind.MANAGED,))).active
+    assert await peeked(still, created.secret) == "active"
     assert await uses_left(still, created.token.token_id) == 2

@@ -15,7 +15,7 @@ from service.store.driver.keys import shard_of_name
 from service.store.driver.pipeline import Pipeline
 from service.store.limits.subjects import Shared, digest_of
 from service.tokens.managed.derivation import Narrowed
-from tests.builders import ADMIN, create, month_day, outcome
+from tests.builders import ADMIN, create, month_day, outcome, peeked
 from tests.conftest import Clock, MakeService
 from tests.links import connector
 
@@ -194,10 +194,10 @@ async def test_a_request_is_charged_its_cost_and_peeking_nothing(make_service: M
     service = await make_service(shards=16, background=False)
     await limit(service, month(9))
     for secret in await of_acme(service, 3):
-        assert (await service.rules.authority.peek(secret.encode(), (Kind.MANAGED,))).active
+        assert await peeked(service, secret) == "active"
         assert [await outcome(service, secret, cost=cost) for cost in (10, 3)] == ["rate_limited", "active"]
     assert await left(service) == 0
-    assert (await service.rules.authority.peek(secret.encode(), (Kind.MANAGED,))).outcome is Outcome.RATE_LIMITED
+    assert await peeked(service, secret) is Outcome.RATE_LIMITED
 
 
 async def test_subjects_are_listed_in_order_whatever_shard_they_lie_in(make_service: MakeService) -> None:

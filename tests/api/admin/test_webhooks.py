@@ -15,18 +15,11 @@ from service.tokens.webhooks.registry import Known
 from tests.asgi import Person, holder, sign_in
 from tests.builders import ADMIN, until
 from tests.conftest import SERVER_KEY, Clock, MakeService
-from tests.receiver import TAKEN, Received, receiving, resolving
+from tests.receiver import TAKEN, Received, deliver, receiving, resolving
 
 WEBHOOKS = "/api/admin/webhooks"
 PUBLIC = resolving("93.184.216.34")
 HOOK = {"url": "https://hooks.example.com/tokens", "events": ["token.created", "token.revoked"]}
-
-
-async def deliver(service: Service) -> None:
-    """One pass and the end of what it started."""
-    await service.rules.webhooks.deliveries.work()
-    while tasks := list(service.rules.webhooks.deliveries._busy.values()):
-        await asyncio.gather(*tasks)
 
 
 async def test_the_secret_is_shown_once(still: Service) -> None:

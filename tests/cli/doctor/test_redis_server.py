@@ -1,7 +1,5 @@
 """The doctor's look at Redis: reached, fit for tokens, of the same time."""
 
-import shutil
-import tempfile
 import time
 from pathlib import Path
 from uuid import uuid4
@@ -9,7 +7,6 @@ from uuid import uuid4
 import pytest
 import redis
 
-from service import embedded
 from service.cli.doctor import redis_server
 from service.embedded import EmbeddedRedis
 from service.embedded.data_note import note_data
@@ -19,6 +16,7 @@ from service.store.monitoring.inspection import Inspection
 from tests.api.redis_child import RedisChild
 from tests.cli.conftest import Found
 from tests.cli.stub import serving
+from tests.embedded.embedded_runs import fresh_folder, running
 
 
 def test_an_outside_redis_is_described(found: Found, outside: dict[str, str]) -> None:
@@ -115,13 +113,8 @@ def test_what_is_noted_of_data_is_checked_while_no_redis_runs(found: Found, tmp_
 
 
 def test_a_running_redis_of_the_data_directory_is_examined(found: Found) -> None:
-    folder = Path(tempfile.mkdtemp(prefix="tk"))
-    server = embedded.start(folder, say=lambda _: None, lost=lambda _: None)
-    try:
+    with fresh_folder() as folder, running(folder):
         code, checks = found(TOKENS_DATA_DIR=str(folder))
-    finally:
-        server.close()
-        shutil.rmtree(folder)
     assert code == 0
     assert "answers in" in checks["redis"][1]
     assert checks["clock"][0] == "ok"

@@ -1,8 +1,6 @@
 """What must be true of the server behind a connection: checked on what servers say, and on real ones."""
 
 import re
-import shutil
-import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
@@ -17,6 +15,7 @@ from service.store.driver.pipeline import Pipeline
 from service.store.monitoring.inspection import inspect
 from service.store.servers.links import no_servers
 from tests.builders import until
+from tests.embedded.embedded_runs import fresh_folder, running
 from tests.links import AWAY, Interrupted, Recording, Wrapped, connector
 
 Allowed = Callable[..., Awaitable[Pipeline]]
@@ -145,11 +144,8 @@ async def test_what_servers_are_set_to_is_told_with_what_that_promises(
 @pytest.fixture(scope="module")
 def own_server() -> Iterator[embedded.EmbeddedRedis]:
     """A server whose configuration a test may spoil."""
-    folder = Path(tempfile.mkdtemp(prefix="tk"))
-    server = embedded.start(folder, say=lambda _: None, lost=lambda _: None)
-    yield server
-    server.close()
-    shutil.rmtree(folder)
+    with fresh_folder() as folder, running(folder) as server:
+        yield server
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from service.model import Credential, Kind, Outcome
 from service.store.managed import derived as derived_store
 from service.tokens.managed.derivation import Narrowed
 from tests.asgi import Person, sign_in
-from tests.builders import ADMIN, all_keys, audit, create, outcome
+from tests.builders import ADMIN, all_keys, audit, create, outcome, peeked
 from tests.conftest import Clock, MakeService
 from tests.links import Recording
 
@@ -48,7 +48,7 @@ async def line(root: Person) -> list[Person]:
 
 async def states(*people: Person) -> list[Outcome]:
     """What a third party is told of each."""
-    return [(await one.service.rules.authority.peek(one.secret.encode(), (Kind.MANAGED,))).outcome for one in people]
+    return [await peeked(one.service, one.secret) for one in people]
 
 
 async def works(*people: Person) -> list[bool]:

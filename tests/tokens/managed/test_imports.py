@@ -19,7 +19,7 @@ from service.tokens.audit.reader import AuditFilter
 from service.tokens.managed.import_admission import Exported, ImportedSecret, last_eight_of
 from service.tokens.managed.imports import DryRun
 from service.tokens.managed.tokens import NewToken
-from tests.builders import ADMIN, DAY, create
+from tests.builders import ADMIN, DAY, create, outcome, peeked
 from tests.conftest import SERVER_KEY, Clock, MakeService
 from tests.links import AWAY, Interrupted, Recording, away
 
@@ -27,14 +27,6 @@ from tests.links import AWAY, Interrupted, Recording, away
 async def everything(service: Service) -> dict[str, Record]:
     records = service.rules.managed.queries.everything(Query(statuses=frozenset(Status)))
     return {record.token.token_id: record async for some in records for record in some}
-
-
-async def outcome(service: Service, secret: str) -> Outcome:
-    return (await service.rules.authority.verify(secret.encode(), (Kind.SESSION, Kind.MANAGED))).outcome
-
-
-async def why(service: Service, secret: str) -> Outcome:
-    return (await service.rules.authority.peek(secret.encode(), (Kind.MANAGED,))).outcome
 
 
 def imported(service: Service, secret: str, name: str, **terms: Any) -> ImportedSecret:
@@ -103,7 +95,7 @@ async def test_an_export_opens_another_service_of_the_same_key_at_once(
     assert await take(other, *rows, dry_run=DryRun()) == ["exists"] * len(rows)
     assert await everything(other) == exported
     for service in (source, other):
-        found = {name: await why(service, secret) for name, secret in secrets.items()}
+        found = {name: await peeked(service, secret) for name, secret in secrets.items()}
         assert found == {
             "plain": "active",
             "full": "active",
@@ -126,7 +118,7 @@ async def test_an_export_opens_another_service_of_the_same_key_at_once(
             assert len(tokens) == 1, text
     fake_clock.forward(DAY + 100_000)
     for service in (source, other):
-        assert await why(service, secrets["new"]) is Outcome.ACTIVE
+        assert await peeked(service, secrets["new"]) is Outcome.ACTIVE
     fake_clock.forward(200 * DAY)
     for service in (source, other):
         await service.rules.managed.sweeper.sweep()
@@ -153,17 +145,17 @@ async def test_an_export_of_one_redis_opens_a_cluster_and_the_other_way_round(
     moved = await everything(other)
     assert {token_id[2:] for token_id in moved} == {token_id[2:] for token_id in exported}
     for secret in (secrets[name] for name in ("plain", "full", "off", "revoked", "again", "renamed", "new", "expired")):
-        assert await why(other, secret) == await why(source, secret)
+        assert await peeked(other, secret) == await peeked(source, secret)
     old = next(row.token.predecessor for row in rows if row.token.predecessor)
     new = next(row.token.digest for row in rows if row.token.predecessor)
     together = old[0] % others == new[0] % others
-    assert await why(other, secrets["old"]) == ("active" if together else "unknown")
+    assert await peeked(other, secrets["old"]) == ("active" if together else "unknown")
     assert await other.rules.managed.queries.statistics() == await source.rules.managed.queries.statistics()
     for record in moved.values():
         with suppress(Conflict):
             await other.rules.managed.tokens.revoke(record.token.token_id, ADMIN)
     for secret in secrets.values():
-        assert await why(other, secret) != "active"
+        assert await peeked(other, secret) != "active"
 
 
 async def test_a_row_is_skipped_by_the_reason(make_service: MakeService, namespace: str) -> None:
@@ -209,7 +201,7 @@ async def test_secrets_of_any_form_open_the_door_and_are_ordinary_tokens_then(st
         token_id = verdict.credential.token_id
         await still.rules.managed.tokens.revoke(token_id, ADMIN)
         assert await outcome(still, secret) is Outcome.UNKNOWN
-        assert await why(still, secret) is Outcome.REVOKED
+        assert await peeked(still, secret) is Outcome.REVOKED
     token = await still.rules.managed.tokens.get(token_id)
     assert (token.imported, token.created_by, token.subject) == ("sha256 whole", "admin", "")
 
@@ -345,7 +337,7 @@ async def test_a_revoked_secret_is_not_made_good_by_taking_it_in_as_another_syst
     await take(still, imported(still, created.secret, "again"))
     assert still.rules.authority.imported.rules
     assert await outcome(still, created.secret) is Outcome.UNKNOWN
-    assert await why(still, created.secret) is Outcome.REVOKED
+    assert await peeked(still, created.secret) is Outcome.REVOKED
 
 
 async def test_a_name_that_nobody_bears_any_more_is_free_to_an_import(make_service: MakeService) -> None:

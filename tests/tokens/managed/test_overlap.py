@@ -6,20 +6,15 @@ import pytest
 
 from service.app import Service
 from service.errors import StoreUnavailable
-from service.model import Outcome
 from service.store.managed.tokens import ManagedStore
 from service.tokens.managed.tokens import Created
-from tests.builders import ADMIN, create, outcome
+from tests.builders import ADMIN, create, works
 
 
 async def rotated(service: Service) -> tuple[Created, Created]:
     """A token before and after a rotation with an overlap."""
     first = await create(service)
     return first, await service.rules.managed.rotation.rotate(first.token.token_id, ADMIN, overlap_seconds=3600)
-
-
-async def works(service: Service, *secrets: str) -> list[bool]:
-    return [await outcome(service, secret) is Outcome.ACTIVE for secret in secrets]
 
 
 async def test_where_the_token_never_stands_still_it_is_refused_in_the_end(

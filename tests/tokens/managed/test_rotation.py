@@ -11,7 +11,7 @@ from service.model import Kind, Outcome, RateLimit, Status
 from service.store.managed import records
 from service.store.managed.query import Query
 from service.tokens.managed.tokens import Created
-from tests.builders import ADMIN, DAY, actions, all_keys, create, outcome
+from tests.builders import ADMIN, DAY, actions, all_keys, create, outcome, peeked, works
 from tests.conftest import Clock, MakeService, TurnTime
 
 OVERLAP = 3600
@@ -21,21 +21,13 @@ async def rotate(service: Service, created: Created, **more: Any) -> Created:
     return await service.rules.managed.rotation.rotate(created.token.token_id, ADMIN, **more)
 
 
-async def works(service: Service, *secrets: str) -> list[bool]:
-    return [await outcome(service, secret) is Outcome.ACTIVE for secret in secrets]
-
-
-async def code(service: Service, secret: str) -> Outcome:
-    return (await service.rules.authority.peek(secret.encode(), (Kind.MANAGED,))).outcome
-
-
 async def test_without_an_overlap_the_old_secret_stops_with_the_answer(service: Service) -> None:
     first = await create(service)
     second = await rotate(service, first)
     assert second.secret != first.secret
     assert second.token.token_id == first.token.token_id
     assert await works(service, first.secret, second.secret) == [False, True]
-    assert await code(service, first.secret) is Outcome.REVOKED
+    assert await peeked(service, first.secret) is Outcome.REVOKED
     assert (second.token.rotations, second.token.predecessor) == (1, b"")
     assert await actions(service, first.token.token_id) == ["token.created", "token.rotated"]
 
@@ -78,7 +70,7 @@ async def test_the_overlap_ends_by_itself(faked: Service, turn_time: TurnTime) -
     assert await works(faked, first.secret, second.secret) == [True, True]
     turn_time(3)
     assert await works(faked, first.secret, second.secret) == [False, True]
-    assert await code(faked, first.secret) is Outcome.REVOKED
+    assert await peeked(faked, first.secret) is Outcome.REVOKED
 
 
 async def test_the_old_secrets_record_says_when_it_ends_even_if_redis_kept_it(
@@ -154,7 +146,7 @@ async def test_deactivating_ends_both_secrets_and_activating_brings_back_the_pre
     else:
         await service.rules.managed.tokens.revoke(first.token.token_id, ADMIN)
     assert await works(service, first.secret, second.secret) == [False, False]
-    assert [await code(service, first.secret), await code(service, second.secret)] == [Outcome.REVOKED, Outcome(state)]
+    assert [await peeked(service, one.secret) for one in (first, second)] == [Outcome.REVOKED, Outcome(state)]
     if state == "inactive":
         await service.rules.managed.tokens.update(first.token.token_id, {"active": True}, ADMIN)
         assert await works(service, first.secret, second.secret) == [False, True]

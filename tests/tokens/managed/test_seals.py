@@ -8,13 +8,13 @@ import pytest
 
 from service.app import Service
 from service.errors import Conflict
-from service.model import Kind, ManagedToken, Outcome, RateLimit, Status
+from service.model import ManagedToken, Outcome, RateLimit, Status
 from service.store.driver.scripts import LETTERS
 from service.store.driver.shards import Shard
 from service.store.managed import records
 from service.store.managed.query import Query
 from service.tokens.managed.tokens import Created
-from tests.builders import ADMIN, DAY, create, outcome
+from tests.builders import ADMIN, DAY, create, outcome, peeked
 from tests.conftest import TurnTime
 
 OVERLAP = 3600
@@ -280,5 +280,5 @@ async def test_a_reason_that_nobody_can_read_is_the_last_word(still: Service, ga
     await still.rules.managed.tokens.update(created.token.token_id, {"active": False}, ADMIN)
     shard, _ = place(still, created.token)
     await shard.link.execute("SET", shard.keys.reason(created.token.digest), garbage)
-    assert (await still.rules.authority.peek(created.secret.encode(), (Kind.MANAGED,))).outcome is Outcome.REVOKED
+    assert await peeked(still, created.secret) is Outcome.REVOKED
     assert await refused(still, created.token) == {"record_tampered"}

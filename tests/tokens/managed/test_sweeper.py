@@ -8,14 +8,14 @@ import pytest
 
 from service.app import Service
 from service.errors import Conflict, StoreUnavailable
-from service.model import Kind, Outcome, RateLimit, Status
+from service.model import Outcome, RateLimit, Status
 from service.store.driver.scripts import LETTERS
 from service.store.managed.query import Query
 from service.store.managed.records import REASON_AHEAD_SECONDS
 from service.tokens.managed.import_admission import Exported, ImportedSecret
 from service.tokens.managed.imports import DryRun
 from service.tokens.managed.tokens import NewToken
-from tests.builders import ADDRESS, ADMIN, DAY, actions, all_keys, audit, create, create_many, outcome, sign_in
+from tests.builders import ADDRESS, ADMIN, DAY, actions, all_keys, audit, create, create_many, outcome, peeked, sign_in
 from tests.conftest import SHARDS, Clock, MakeService, TurnTime
 from tests.links import Wrapped
 
@@ -104,10 +104,6 @@ async def test_a_token_past_its_date_is_moved_and_told_once(still: Service, cloc
     assert (entry.actor, entry.target, entry.channel) == ("clock", token.token_id, "sweep")
 
 
-async def told(service: Service, secret: str) -> str:
-    return (await service.rules.authority.peek(secret.encode(), (Kind.MANAGED,))).outcome
-
-
 @pytest.mark.parametrize("broken", ["log", "dead"])
 async def test_a_token_that_cannot_be_moved_or_told_is_swept_the_next_time(
     still: Service, clock: Clock, broken: str
@@ -141,10 +137,10 @@ async def test_why_a_token_is_gone_is_written_before_its_date_and_not_at_its_cre
     await still.rules.managed.sweeper.sweep()
     assert len([key for key in await all_keys(still) if b":x:" in key]) == 8
     clock.forward(REASON_AHEAD_SECONDS + 1)
-    assert {await told(still, one.secret) for one in (*many, soon)} == {"expired"}
+    assert {await peeked(still, one.secret) for one in (*many, soon)} == {"expired"}
     clock.forward(11 * DAY)
     await still.rules.managed.sweeper.sweep()
-    assert [await told(still, one.secret) for one in (unwatched, far)] == ["expired", "active"]
+    assert [await peeked(still, one.secret) for one in (unwatched, far)] == ["expired", "active"]
 
 
 async def test_why_a_token_is_gone_is_written_again_where_a_failover_lost_it(still: Service, clock: Clock) -> None:
@@ -156,7 +152,7 @@ async def test_why_a_token_is_gone_is_written_again_where_a_failover_lost_it(sti
     link.link.replication_id = b"b" * 20
     await still.rules.managed.sweeper.sweep()
     clock.forward(REASON_AHEAD_SECONDS)
-    assert await told(still, created.secret) == "expired"
+    assert await peeked(still, created.secret) == "expired"
 
 
 @pytest.mark.slow
@@ -251,7 +247,7 @@ async def test_no_old_date_is_written_for_a_token_given_another_one_meanwhile(st
     clock.forward(9 * DAY - 60)
     await still.rules.managed.sweeper.sweep()
     clock.forward(25 * DAY)
-    assert await told(still, created.secret) == "expired"
+    assert await peeked(still, created.secret) == "expired"
 
 
 async def test_a_token_revoked_while_the_sweep_was_on_its_way_is_not_told_as_expired(

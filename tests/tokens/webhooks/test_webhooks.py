@@ -25,7 +25,7 @@ from service.tokens.webhooks.events import EventType
 from tests.builders import ADMIN, DAY, all_keys, create, until
 from tests.conftest import SHARDS, Clock, MakeService
 from tests.links import AWAY, Interrupted
-from tests.receiver import TAKEN, Receiver, receiving, resolving
+from tests.receiver import TAKEN, Receiver, deliver, receiving, resolving
 from tests.store.scenario import list_as_due
 
 ALL = tuple(EventType)
@@ -48,13 +48,6 @@ async def listen(service: Service, receiver: Receiver, *events: EventType) -> st
     url = f"http://127.0.0.1:{receiver.port}/hook"
     known = await service.rules.webhooks.registry.create(url, events or ALL, ADMIN)
     return known.webhook.webhook_id
-
-
-async def deliver(service: Service) -> None:
-    """One pass and the end of what it started."""
-    await service.rules.webhooks.deliveries.work()
-    while tasks := list(service.rules.webhooks.deliveries._busy.values()):
-        await asyncio.gather(*tasks)
 
 
 def told(receiver: Receiver) -> list[tuple[str, str]]:
