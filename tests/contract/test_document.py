@@ -58,6 +58,21 @@ def test_every_body_has_an_example_that_its_schema_allows() -> None:
     assert wrong == {}
 
 
+def leaves(value: Any) -> Iterator[Any]:
+    """What an example holds in the end."""
+    if not isinstance(value, dict | list):
+        yield value
+        return
+    for one in value.values() if isinstance(value, dict) else value:
+        yield from leaves(one)
+
+
+def test_no_example_holds_a_placeholder() -> None:
+    """What stands for any text says nothing of what comes: an address, an id, or a word of a closed set."""
+    bodies = [(at, part["example"]) for at, part in parts(DOCUMENT) if "example" in part]
+    assert [at for at, example in bodies if "text" in list(leaves(example))] == []
+
+
 def answer_of(operation: dict[str, Any], status: str) -> dict[str, Any]:
     """The schema and the example of an answer as JSON."""
     return dict(operation["responses"][status]["content"]["application/json"])
