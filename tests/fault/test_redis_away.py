@@ -241,6 +241,29 @@ def test_no_derived_token_outlives_its_parent_though_a_right_was_lost_while_it_w
     assert fragile.client.get("/validate", bearer=derived).status == 401
 
 
+@pytest.mark.parametrize("how", ["revoked", "switched off", "narrowed", "rotated", "ended by its secret"])
+def test_no_derived_token_outlives_its_parent_though_a_right_was_lost_when_that_ended(fragile: Site, how: str) -> None:
+    parent = fragile.create(fresh("parent"), scopes=["self:derive", "orders:read"])
+    derived = fragile.client.done("POST", "/api/tokens/self/derive", json_body={}, bearer=parent["token"])
+    secret, one = derived.json()["token"]["token"], f"{TOKENS}/{parent['id']}"
+    method, path, body = {
+        "revoked": ("DELETE", f"{TOKENS}?id={parent['id']}", None),
+        "switched off": ("PATCH", TOKENS, {"id": parent["id"], "isActive": False}),
+        "narrowed": ("PATCH", TOKENS, {"id": parent["id"], "scopes": ["orders:read"]}),
+        "rotated": ("POST", f"{one}/rotate", {"overlapSeconds": 60}),
+        "ended by its secret": ("DELETE", "/api/tokens/self", None),
+    }[how]
+    bearer = parent["token"] if path.endswith("self") else fragile.admin
+
+    def end() -> Answer:
+        return fragile.client.ask(method, path, json_body=body, bearer=bearer)
+
+    with without(fragile.redis, "zrange"):
+        end().problem(503, "store_unavailable")
+    wait_until(lambda: end().status in (200, 201), what="ending to work again")
+    assert fragile.client.get("/validate", bearer=secret).status == 401
+
+
 @pytest.mark.parametrize("lost", ["xadd", "zadd", "append", "hset"])
 def test_an_import_for_which_a_right_was_lost_is_made_when_it_is_repeated(fragile: Site, lost: str) -> None:
     name, secret = f"import-{lost}", f"a-secret-of-{lost}-elsewhere"

@@ -20,12 +20,15 @@ for key = 9, #KEYS, 9 do
   local known, fields, is_on = redis.call('HMGET', metadata, '@digest', '@version', '@contests'), at + 16, record ~= ''
   local is_current = known[1] and (known[2] or '1') == version and (known[3] or '0') == contests
   if is_current then
+    -- Something else there stops nothing. Without the right to read it, nothing would end what is named there.
+    local below = redis.pcall('ZRANGE', derived, 0, -1)
+    if below.err and not string.find(below.err, 'WRONGTYPE') then return below end
     -- Of nothing: behind this a full server writes on, and the right to it is there. Then the entry, without which
     -- nothing is changed, and the record: nobody could take away what works and stands in none.
     redis.call('DEL', nothing)
     redis.call('XADD', events, 'MAXLEN', '~', keep, '*', 'e', entry, 's', seal)
     redis.call('HSET', metadata, unpack(ARGV, fields, fields + count - 1))
-    redis.call('DEL', credential, older, ended, derived, unpack(redis.pcall('ZRANGE', derived, 0, -1)))
+    redis.call('DEL', credential, older, ended, derived, unpack(below))
     if older_why ~= reason then put(older_why, 'revoked ' .. id, gone_until) end
     if ended_why ~= reason then put(ended_why, 'revoked ' .. id, gone_until) end
     if older_record ~= '' then put(older, older_record, older_until) end
