@@ -13,6 +13,7 @@ from service.api.http.examples import REQUESTS
 from service.api.http.operation import Operation
 from service.app import Service, openapi_document
 from service.settings import Settings
+from service.tokens.explanation.checks import ORDER
 
 DOCUMENT: dict[str, Any] = json.loads(json.dumps(openapi_document()))
 DESCRIBED = [
@@ -71,6 +72,14 @@ def test_no_example_holds_a_placeholder() -> None:
     """What stands for any text says nothing of what comes: an address, an id, or a word of a closed set."""
     bodies = [(at, part["example"]) for at, part in parts(DOCUMENT) if "example" in part]
     assert [at for at, example in bodies if "text" in list(leaves(example))] == []
+
+
+def test_an_example_holds_words_that_answers_have_and_agrees_with_itself() -> None:
+    paths = DOCUMENT["paths"]
+    explained = answer_of(paths["/api/admin/tokens/explain"]["post"], "200")["example"]
+    assert {one["check"] for one in explained["checks"]} <= set(ORDER)
+    verified = answer_of(paths["/api/admin/audit/verification"]["get"], "200")["example"]
+    assert verified["intact"] is not bool(verified["faults"])
 
 
 def answer_of(operation: dict[str, Any], status: str) -> dict[str, Any]:
