@@ -26,13 +26,13 @@ EXPIRY_WINDOWS = {"1d": 86400, "7d": 7 * 86400, "14d": 14 * 86400, "30d": 30 * 8
 _BACKGROUND = frozenset(
     (
         # Commands on keys and the server, hashes, lists and streams, sorted sets.
-        *("EXISTS", "EXPIRE", "EXPIREAT", "INFO", "SET", "TIME", "UNLINK"),
+        *("EXISTS", "EXPIRE", "INFO", "SET", "TIME", "UNLINK"),
         *("HDEL", "HGETALL", "HINCRBY", "HSET"),
         *("LPUSH", "LRANGE", "LTRIM", "XADD", "XRANGE", "XREVRANGE"),
         *("ZADD", "ZREM"),
         # Scripts: of the sweep, the audit log and usage, webhooks, names.
         *("expire_tokens", "mend_token", "purge_token", "tell_expiries", "trim_index"),
-        *("put_hours_away", "record_usage", "seal_events", "trim_events"),
+        *("put_hours_away", "record_usage", "seal_events", "touch_sessions", "trim_events"),
         *("announce_expiries", "begin_webhook", "hold_lock", "put_webhook", "read_events", "write_notice"),
         *("announce_tokens", "free_name", "replace_holder", "void_reservation"),
     )

@@ -153,7 +153,12 @@ class Rules:
         self.webhooks = WebhookRules(on, audit.log, repeats)
         noticed, idle, dropped = self.webhooks.notices, settings.session_idle_seconds, metrics.usage_dropped
         self.usage = Usage(
-            store.usage, clock, idle_seconds=idle, on_limited=noticed.limit_exceeded, on_dropped=dropped.inc
+            store.usage,
+            store.sessions,
+            clock,
+            idle_seconds=idle,
+            on_limited=noticed.limit_exceeded,
+            on_dropped=dropped.inc,
         )
         self.authority = Authority(
             store.credentials,

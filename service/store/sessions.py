@@ -1,16 +1,51 @@
 """Sessions in Redis. A user is known here by a digest alone: what is typed as a name may be anything."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Sequence
+from math import ceil
+from typing import NamedTuple
 
+from service.model import Credential
 from service.store.audit import Entry
-from service.store.driver.keys import DIGEST_BYTES
+from service.store.decoding import whole
+from service.store.driver.keys import DIGEST_BYTES, Keys
 from service.store.driver.scripts import Script
 from service.store.driver.shards import Shard, Shards
 from service.store.pacing import give_way
 
 # So many are read, or ended, before others have a turn: half a millisecond of our time, or of Redis'.
 _PAGE, _ENDED_AT_ONCE = 50, 150
+
+
+class Touch(NamedTuple):
+    """A use of a session: its digest and record, when it was used and when it ends now, both in epoch seconds."""
+
+    digest: bytes
+    session: Credential
+    used_at: int
+    ends_at: int
+
+    @property
+    def score(self) -> float:
+        """Its place in the index: its end less a part of a second, by which `last_use` knows when it was used.
+
+        A number of Redis is exact to the second for lives of up to a week, and to half a minute for a year.
+        """
+        life = self.session.expires_at - self.session.issued_at
+        left = min(max(0, self.ends_at - self.used_at), life)
+        # From one third to two thirds, so that no rounding makes it a whole second, which stands for no use.
+        return self.ends_at - (1 + left / life) / 3
+
+
+def last_use(session: Credential, score: float) -> int:
+    """When a session with this place in the index was used, in epoch seconds; 0 for not yet."""
+    part = -score % 1
+    # Also for what no number is, which only somebody else can have written.
+    if not 0.3 < part < 0.7:
+        return 0
+    used_at = ceil(score) - round((3 * part - 1) * (session.expires_at - session.issued_at))
+    return min(max(session.issued_at, used_at), session.expires_at)
 
 
 class SessionStore:
@@ -22,6 +57,7 @@ class SessionStore:
         self._create = Script("create_session")
         self._end = Script("end_session", retry=True)
         self._renew = Script("renew_generation")
+        self._touch = Script("touch_sessions", retry=True)
 
     async def generation(self, user: bytes) -> bytes:
         """How often a user was logged out everywhere, to be read before the password is checked."""
@@ -36,12 +72,14 @@ class SessionStore:
         digest: bytes,
         sealed: bytes,
         *,
+        issued_at: int,
         expires_at: int,
         ends_at: int,
         generation: bytes,
         entry: Entry,
     ) -> bool:
-        """Record a session; False if the user was logged out everywhere since `generation` was read.
+        """Record a session and that its user signed in; False if they were logged out everywhere since `generation`
+        was read.
 
         It ends at `ends_at` unless its use puts that off, and at `expires_at` in any case.
         """
@@ -52,12 +90,46 @@ class SessionStore:
             shard.keys.session_index,
             shard.keys.user_generation(user),
             shard.keys.session_users,
+            shard.keys.sign_ins,
             shard.keys.occurrences,
         )
         created: int = await self._create.run(
-            shard.link, keys, sealed, digest, user, expires_at, generation, ends_at, *entry
+            shard.link, keys, sealed, digest, user, issued_at, expires_at, generation, ends_at, *entry
         )
         return created == 1
+
+    async def touch(self, touches: Sequence[Touch]) -> None:
+        """Put the ends of sessions off, and note when they were used; what is over stays so."""
+        groups: defaultdict[Shard, list[Touch]] = defaultdict(list)
+        for one in touches:
+            groups[self._shards.of_digest(one.digest)].append(one)
+        asked = []
+        for shard, group in groups.items():
+            keys = (shard.keys.session_index, *shard.keys.credentials([one.digest for one in group]))
+            told = [part for one in group for part in (one.ends_at, repr(one.score), one.digest)]
+            asked.append(self._touch.run(shard.link, keys, *told))
+        await asyncio.gather(*asked)
+
+    async def last_uses(self, sessions: Sequence[tuple[bytes, Credential]]) -> list[int]:
+        """When each of these, by digest and record, was used last, in epoch seconds; 0 for not yet."""
+        scores = await self._of_each("ZSCORE", lambda keys: keys.session_index, [digest for digest, _ in sessions])
+        each = zip(sessions, scores, strict=True)
+        return [last_use(session, float(score)) if score else 0 for (_, session), score in each]
+
+    async def last_sign_ins(self, users: Sequence[bytes]) -> list[int]:
+        """When each user signed in last, in epoch seconds; 0 where that is not known."""
+        return [whole(at) for at in await self._of_each("HGET", lambda keys: keys.sign_ins, users)]
+
+    async def _of_each(
+        self, command: str, key: Callable[[Keys], bytes], digests: Sequence[bytes]
+    ) -> list[bytes | None]:
+        found: list[bytes | None] = []
+        for start in range(0, len(digests), _PAGE):
+            some = [(self._shards.of_digest(digest), digest) for digest in digests[start : start + _PAGE]]
+            asked = [shard.link.execute(command, key(shard.keys), digest, retry=True) for shard, digest in some]
+            found += await asyncio.gather(*asked)
+            await give_way()
+        return found
 
     async def end(self, user: bytes, digest: bytes, entry: Entry) -> bool:
         """End one session; False if it was over already."""

@@ -10,7 +10,7 @@ from typing import Annotated, NamedTuple
 import msgspec
 from msgspec import Meta
 
-from service.model import ManagedToken, Outcome
+from service.model import Credential, ManagedToken, Outcome
 from service.store.decoding import whole
 from service.store.driver.keys import Keys
 from service.store.driver.many_tokens import Ahead, ManyTokens, all_of
@@ -51,7 +51,7 @@ class Use(msgspec.Struct, eq=False, gc=False):
 
     `used_at` in epoch seconds, 0 if it was only refused; the address and the agent are those of the last use.
     `digest` is that of the secret used, which tells the previous secret in its overlap apart, and is in the same shard.
-    `ends_at`: when a session ends in any case, epoch seconds; 0 for a managed token.
+    `session`: its record where it is one, None for a managed token.
     """
 
     token_id: str
@@ -61,7 +61,7 @@ class Use(msgspec.Struct, eq=False, gc=False):
     denied: int = 0
     address: str = ""
     agent: bytes = b""
-    ends_at: int = 0
+    session: Credential | None = None
 
 
 class Count(NamedTuple):
@@ -167,7 +167,7 @@ class UsageStore:
         self._put_away = Script("put_hours_away", retry=True)
 
     def at_once(self, *, of_a_crowd: bool) -> int:
-        """How many uses `add` and `touch_sessions` take in one round trip, at most."""
+        """How many uses are written in one round trip, at most."""
         return _AT_ONCE if len(self._shards) == 1 and not of_a_crowd else _OF_A_CROWD_AT_ONCE
 
     def add(self, uses: list[Use], now: int) -> Awaitable[object]:
@@ -208,19 +208,6 @@ class UsageStore:
             # Without `retry`: after a lost reply a second try could count twice.
             *[ask("HINCRBY", key, field, count) for field, count in added.items()],
             ask("EXPIRE", key, DAYS_KEPT * DAY, retry=True),
-        )
-
-    async def touch_sessions(self, ends: dict[bytes, int]) -> None:
-        """Put the end of sessions, `at_once` at most, off to an instant each, epoch seconds; what is over stays so."""
-        await asyncio.gather(*[self._touch(*one) for one in ends.items()])
-
-    async def _touch(self, digest: bytes, ends_at: int) -> None:
-        shard = self._shards.of_digest(digest)
-        ask, keys = shard.link.execute, shard.keys
-        # The index first: between the two a sweep must not drop one that goes on.
-        await asyncio.gather(
-            ask("ZADD", keys.session_index, "XX", ends_at, digest, retry=True),
-            ask("EXPIREAT", keys.credential(digest), ends_at, retry=True),
         )
 
     def begin_days(self, token_id: str, now: int, days: int) -> Begun:

@@ -1,7 +1,7 @@
 """Session tokens: a username and password traded for a day's access, which a changed accounts file ends."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,6 +90,7 @@ class Sessions:
             user,
             digest,
             self._authority.seal(digest, credential),
+            issued_at=now,
             expires_at=expires_at,
             ends_at=idle_end(now, self._lifetime.idle_seconds, expires_at),
             generation=generation,
@@ -121,13 +122,23 @@ class Sessions:
         self._decisions.revoked.inc(Kind.SESSION, by=ended)
         return ended
 
-    async def listed(self, username: str, limit: int) -> list[Credential]:
-        """Sessions that are good now, of one user or of everybody (""), the last to sign in first."""
+    async def listed(self, username: str, limit: int) -> list[tuple[Credential, int]]:
+        """Sessions that are good now, of one user or of everybody (""), the last to sign in first, and with each when
+        it was used last, in epoch seconds, 0 for not yet.
+        """
         user = self._authority.accounts.pseudonym(username) if username else None
         now, found = self._lifetime.clock(), []
         async for stored in self._store.listed(user, int(now), limit):
-            found += [credential for _, credential in self._good_of(stored, now)]
-        return sorted(found, key=lambda one: one.issued_at, reverse=True)[:limit]
+            found += self._good_of(stored, now)
+        last = sorted(found, key=lambda one: one[1].issued_at, reverse=True)[:limit]
+        return list(zip([session for _, session in last], await self._store.last_uses(last), strict=True))
+
+    async def last_sign_ins(self, names: Sequence[str]) -> list[int]:
+        """When each of these accounts signed in last, in epoch seconds, 0 where that is not known."""
+        # While the server key changes, a process that has the other one knows them by another pseudonym.
+        known = [self._authority.accounts.pseudonyms(name) for name in names]
+        each = [await self._store.last_sign_ins(users) for users in zip(*known, strict=True)]
+        return [max(found) for found in zip(*each, strict=True)]
 
     def _good_of(self, stored: list[tuple[bytes, bytes]], now: float) -> list[tuple[bytes, Credential]]:
         decoded = [self._authority.open_once(digest, sealed) for digest, sealed in stored]

@@ -13,6 +13,7 @@ from service.errors import StoreUnavailable
 from service.model import KIND_SESSION, Outcome, Verdict
 from service.store.managed.records import PIECE
 from service.store.pacing import give_way
+from service.store.sessions import SessionStore, Touch
 from service.store.usage import UsageStore, Use
 from service.tokens.credential import DecodedCredential
 
@@ -37,6 +38,7 @@ class Usage:
     """Gathers uses of credentials and writes them in one go."""
 
     _store: UsageStore
+    _session_store: SessionStore
     clock: Callable[[], float]
     idle_seconds: int
     # Told at each flush of every token whose rate limit refused a request since then.
@@ -84,14 +86,14 @@ class Usage:
         use.used_at, use.address, use.agent = now, address, agent
 
     def _begin(self, use: Use) -> None:
-        (self._sessions if use.ends_at else self._waiting).append(use)
+        (self._sessions if use.session else self._waiting).append(use)
 
     def know(self, use: Use, decoded: DecodedCredential) -> Use:
         """Have this gather the uses of a record from now on. What another one has gathered of it is written, too."""
         credential = decoded.credential
         # A derived token has no record: its uses are those of the token it comes from.
         use.token_id = credential.ancestors[0] if credential.ancestors else credential.token_id
-        use.ends_at = credential.expires_at if credential.kind is KIND_SESSION else 0
+        use.session = credential if credential.kind is KIND_SESSION else None
         self.recent[use.digest] = use
         return use
 
@@ -140,16 +142,25 @@ class Usage:
             await give_way()
 
     async def _touch(self) -> None:
-        """Put the end of the sessions off that were used; their uses are told in the totals alone."""
-        due, at_once = len(self._sessions), self._store.at_once(of_a_crowd=False)
+        """Put the end of the sessions off that were used, and note when; the totals alone tell how often."""
+        due = len(self._sessions)
+        at_once = self._store.at_once(of_a_crowd=due >= _CROWD)
         while some := [self._sessions.popleft() for _ in range(min(at_once, due))]:
             due -= len(some)
-            self._allowed += self._begin_anew(some)
-            if self.idle_seconds:
-                now = int(self.clock())
-                await self._store.touch_sessions(
-                    {use.digest: idle_end(now, self.idle_seconds, use.ends_at) for use in some}
+            now = int(self.clock())
+            touches = [
+                # One that was only refused was used by its holder, too: its secret was right.
+                Touch(
+                    use.digest,
+                    use.session,
+                    int(use.used_at) or now,
+                    idle_end(now, self.idle_seconds, use.session.expires_at),
                 )
+                for use in some
+                if use.session
+            ]
+            self._allowed += self._begin_anew(some)
+            await self._session_store.touch(touches)
 
     async def _write(self) -> None:
         # Slice by slice: a second may bring tens of thousands, and requests go on between.

@@ -98,11 +98,12 @@ def webhooks(text: str) -> dict[str, Any]:
 
 
 def sessions(text: str) -> dict[str, Any]:
-    one = {"id": "s1", "username": text, "createdAt": INSTANT, "expiresAt": INSTANT}
+    one = {"id": "s1", "username": text, "createdAt": INSTANT, "lastSeenAt": INSTANT, "expiresAt": INSTANT}
+    account = {"name": text, "role": "admin", "disabled": True, "lastSignInAt": INSTANT}
     entry = {"target": "s1", "channel": text, "address": text}
     return {
-        "**/api/admin/sessions?**": {"sessions": [one, {**one, "id": "s2"}]},
-        "**/api/admin/accounts": {"accounts": [{"name": text, "role": "admin", "disabled": True}]},
+        "**/api/admin/sessions?**": {"sessions": [one, {**one, "id": "s2", "lastSeenAt": None}]},
+        "**/api/admin/accounts": {"accounts": [account, {**account, "lastSignInAt": None}]},
         "**/api/admin/audit?**": {"entries": [entry], "nextCursor": None},
     }
 

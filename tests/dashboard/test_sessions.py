@@ -1,6 +1,7 @@
 """Who is signed in: one session ended, all of a user's ended, and the environment's name in the bar."""
 
 import json
+import re
 import urllib.request
 
 from playwright.sync_api import expect
@@ -29,6 +30,10 @@ def test_one_session_is_ended_then_all_of_its_user(open_page: Open, start_servic
     others = rows.filter(has_text="session · 127.0.0.1")
     expect(others).to_have_count(2)
     expect(rows.filter(has_text="this one")).to_contain_text("dashboard · 127.0.0.1")
+    expect(rows.filter(has_text="this one").locator('[data-label="Last seen"]')).to_have_text("now")
+    expect(others.first.locator('[data-label="Last seen"]')).to_have_text(re.compile("never|just now| ago"))
+    known = page.get_by_role("region", name="Accounts").locator("tbody tr").filter(has_text="admin")
+    expect(known.locator('[data-label="Last sign-in"] time')).to_have_attribute("title", re.compile(" UTC$"))
     page.set_viewport_size({"width": 320, "height": 700})
     assert page.evaluate(BROKEN) == []
     assert page.evaluate(OVERFLOW) <= 0

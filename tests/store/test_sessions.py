@@ -5,8 +5,9 @@ import asyncio
 import pytest
 
 from service.app import Service
+from service.model import Credential, Kind
 from service.store.audit import Entry
-from service.store.sessions import SessionStore
+from service.store.sessions import SessionStore, Touch, last_use
 from tests.builders import DAY, all_keys, audit
 from tests.conftest import TurnTime
 
@@ -31,11 +32,16 @@ async def create(
         ADA,
         digest_for(service, number),
         b"sealed",
+        issued_at=int(service.clock()),
         expires_at=int(service.clock()) + DAY,
         ends_at=int(service.clock()) + (idle or DAY),
         generation=generation,
         entry=ENTRY,
     )
+
+
+def session(made_at: int, life: int = DAY) -> Credential:
+    return Credential("id", "ada", (), made_at, made_at + life, kind=Kind.SESSION)
 
 
 async def credentials(service: Service) -> int:
@@ -129,3 +135,55 @@ async def test_who_signs_in_again_and_again_keeps_no_sessions_that_ended(still: 
     for number, left in ((1, 52), (2, 3)):
         await create(still, store, number)
         assert await shard.link.execute("ZCARD", own) == left
+
+
+@pytest.mark.parametrize("life", [1, 60, DAY, 7 * DAY])
+def test_a_place_in_the_index_tells_the_second_of_the_last_use_and_the_end(life: int) -> None:
+    for made_at in (1_700_000_000, 2_100_000_000, 4_000_000_000):
+        one = session(made_at, life)
+        for used in {0, 1, life // 3, life - 1, life}:
+            for ends in {used, min(used + 601, life), life}:
+                touch = Touch(b"d" * 32, one, made_at + used, made_at + ends)
+                # As the sweep and the counts go by it: over with its last second, and not before.
+                assert touch.ends_at - 1 < touch.score < touch.ends_at
+                assert last_use(one, float(repr(touch.score))) == touch.used_at
+
+
+def test_of_a_session_of_years_the_last_use_is_told_to_a_few_minutes() -> None:
+    one = session(1_900_000_000, 3660 * DAY)
+    for used in range(0, 3660 * DAY, 40 * DAY):
+        touch = Touch(b"d" * 32, one, one.issued_at + used, one.expires_at)
+        assert last_use(one, touch.score) == pytest.approx(touch.used_at, abs=300)
+
+
+def test_clocks_that_differ_tell_of_no_use_outside_the_life_of_a_session() -> None:
+    one = session(1_800_000_000)
+    for used_at, told in ((one.issued_at - 9, one.issued_at), (one.expires_at + 9, one.expires_at)):
+        assert last_use(one, Touch(b"d" * 32, one, used_at, one.expires_at).score) == told
+
+
+@pytest.mark.parametrize("score", [1.8e9, 0.0, float("inf"), float("-inf"), float("nan"), 1e300, 0.1])
+def test_a_score_that_tells_of_no_use_tells_none(score: float) -> None:
+    assert last_use(session(1_800_000_000), score) == 0
+
+
+async def test_sessions_are_touched_and_those_that_are_over_not_back_to_life(
+    still: Service, store: SessionStore
+) -> None:
+    now = int(still.clock())
+    one, place = session(now), digest_for(still)
+    assert await create(still, store, idle=600)
+    assert await store.last_uses([(place, one)]) == [0]
+    before = await all_keys(still)
+    gone = [bytes([number]) + b"g" * 31 for number in range(120)]
+    await store.touch([Touch(digest, one, now, now + 700) for digest in [*gone, place]])
+    assert await all_keys(still) == before
+    assert await store.last_uses([(digest, one) for digest in [place, *gone]]) == [now] + [0] * 120
+    shard = still.stores.shards.of_digest(place)
+    assert await shard.link.execute("ZCARD", shard.keys.session_index) == 1
+    assert 600 < await shard.link.execute("TTL", shard.keys.credential(place)) <= 700
+
+    await store.end(ADA, place, ENTRY)
+    await store.touch([Touch(place, one, now, now + 800)])
+    assert await credentials(still) == 0
+    assert await shard.link.execute("ZCARD", shard.keys.session_index) == 0

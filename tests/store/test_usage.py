@@ -328,9 +328,3 @@ async def test_the_service_s_hours_add_up_over_all_tokens(still: Service, store:
         (1, {"expired": 2, "rate_limited": 1}),
         (7, {"expired": 1}),
     ]
-
-
-async def test_a_session_that_is_over_is_not_touched_back_to_life(still: Service, store: UsageStore) -> None:
-    before = await all_keys(still)
-    await store.touch_sessions({bytes([number]) + b"d" * 31: NOW + 60 for number in range(120)})
-    assert await all_keys(still) == before

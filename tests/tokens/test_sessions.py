@@ -233,7 +233,7 @@ async def test_a_session_is_found_by_its_id_among_more_than_one_page(
         secrets.append(await sign_in(still, "uma"))
         clock.forward(1)
     sessions = still.rules.sessions
-    *_, first = await sessions.listed("uma", 10)
+    *_, (first, _) = await sessions.listed("uma", 10)
     await sessions.end_one("uma", first.token_id, ADMIN)
     assert [await outcome(still, secret) is Outcome.ACTIVE for secret in secrets] == [False, True, True]
     with pytest.raises(NotFound):
@@ -360,6 +360,94 @@ async def test_without_an_idle_time_an_unused_session_lives_its_day(faked: Servi
     assert await outcome(faked, secret) == "active"
     turn_time(6)
     assert await outcome(faked, secret) == "unknown"
+
+
+async def last_seen(service: Service) -> list[int]:
+    await service.rules.usage.flush()
+    return [used_at for _, used_at in await service.rules.sessions.listed("", 50)]
+
+
+@pytest.mark.parametrize("idle", [0, 600])
+async def test_a_session_tells_when_it_was_used_last_until_it_ends(
+    make_service: MakeService, turn_time: TurnTime, idle: int
+) -> None:
+    service = await make_service(fake=True, session_idle_seconds=idle)
+    secret, _ = await sign_in(service), await sign_in(service)
+    assert await last_seen(service) == [0, 0]
+    for _ in range(3):
+        turn_time(400)
+        assert await outcome(service, secret) == "active"
+        used_at = int(service.clock())
+        await service.rules.usage.flush()
+    turn_time(5)
+    await service.rules.managed.sweeper.sweep()
+    # The one that nobody used is gone with its idle time.
+    assert sorted(await last_seen(service)) == pytest.approx([0] * (not idle) + [used_at], abs=1)
+    assert await counted(service) == 2 - bool(idle)
+    await service.rules.sessions.end_all("admin", at(ADDRESS))
+    await service.rules.sessions.check(secret)
+    assert await last_seen(service) == []
+    assert not [key for key in await all_keys(service) if key.split(b":")[2] in (b"c", b"six")]
+
+
+async def test_who_is_refused_with_a_session_was_seen_all_the_same(still: Service, clock: Clock) -> None:
+    secret = await sign_in(still)
+    clock.forward(60)
+    verdict = await still.rules.authority.verify(secret, (Kind.SESSION,), required=("orders:read",))
+    assert verdict.outcome is Outcome.INSUFFICIENT_SCOPE
+    assert await last_seen(still) == pytest.approx([clock()], abs=2)
+
+
+@pytest.mark.parametrize("idle", [0, 600])
+async def test_on_a_full_server_sessions_are_seen_and_go_on(make_service: MakeService, idle: int) -> None:
+    service = await make_service(background=False, session_idle_seconds=idle)
+    secret = await sign_in(service)
+    async with full(service):
+        assert await outcome(service, secret) == "active"
+        (used_at,) = await last_seen(service)
+    assert used_at == pytest.approx(service.clock(), abs=60)
+
+
+async def test_what_somebody_else_keeps_in_their_place_holds_neither_sign_ins_nor_usage_up(still: Service) -> None:
+    for shard in still.stores.shards:
+        await shard.link.execute("SET", shard.keys.sign_ins, "")
+    secret, created = await sign_in(still), await create(still)
+    assert [await outcome(still, one) for one in (secret, created.secret)] == ["active"] * 2
+    for shard in still.stores.shards:
+        await shard.link.execute("SET", shard.keys.session_index, "")
+    await still.rules.usage.flush()
+    assert (await still.rules.managed.tokens.get(created.token.token_id)).last_used_at == pytest.approx(
+        still.clock(), abs=2
+    )
+    assert "tokens_usage_dropped_total 0.0" in (await still.metrics.render(""))[0].decode()
+
+
+async def test_each_account_tells_when_it_signed_in_last(still: Service, clock: Clock) -> None:
+    names, sessions = ("admin", "uma", "vera"), still.rules.sessions
+    assert await sessions.last_sign_ins(names) == [0, 0, 0]
+    clock.now = at_first = int(clock())
+    for name in names[1:]:
+        await sign_in(still, name)
+    clock.forward(100)
+    await sign_in(still, "vera")
+    assert await sessions.last_sign_ins(names) == [0, at_first, at_first + 100]
+    with pytest.raises(InvalidCredentials):
+        await sessions.sign_in("admin", "wrong", at(ADDRESS))
+    await sessions.end_all("vera", at(ADDRESS))
+    assert await sessions.last_sign_ins(names) == [0, at_first, at_first + 100]
+    assert await sessions.last_sign_ins([]) == []
+
+
+async def test_a_changed_server_key_keeps_the_last_sign_ins(make_service: MakeService, clock: Clock) -> None:
+    new_key = "the next server key, long enough too"
+    one = await make_service(background=False, secret_key_previous=new_key)
+    other = await make_service(background=False, secret_key=new_key, secret_key_previous=SERVER_KEY)
+    clock.now = int(clock())
+    for here in (one, other, one):
+        await sign_in(here, "vera")
+        told = [await service.rules.sessions.last_sign_ins(["vera"]) for service in (one, other)]
+        assert told == [[int(clock())]] * 2
+        clock.forward(100)
 
 
 async def test_a_program_with_a_right_password_is_known_without_a_session(still: Service) -> None:

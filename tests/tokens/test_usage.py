@@ -318,24 +318,27 @@ async def test_sessions_do_not_wait_behind_many_tokens(still: Service, monkeypat
     monkeypatch.setattr("service.tokens.usage._AT_ONCE", 0)
     monkeypatch.setattr(still.rules.usage, "idle_seconds", 600)
     touched = AsyncMock()
-    monkeypatch.setattr(still.stores.usage, "touch_sessions", touched)
+    monkeypatch.setattr(still.stores.sessions, "touch", touched)
     await use(still, (await make(still))[1], 1)
     session = await sign_in(still)
     await still.rules.authority.verify(session, (Kind.SESSION,))
     for _ in range(2):
         await still.rules.usage.flush_due()
     digest = still.rules.authority.digest(Kind.SESSION, session)
-    touched.assert_awaited_once_with({digest: int(still.clock()) + 601})
+    ((touches,), _) = touched.await_args_list[0]
+    (one,) = touches
+    assert (one.digest, one.ends_at) == (digest, one.used_at + 601)
+    assert one.used_at == pytest.approx(still.clock(), abs=2)
+    assert touched.await_count == 1
     assert (await still.stores.usage.totals(int(still.clock()), 1))[0].allowed == 1
 
 
 async def test_sessions_that_redis_did_not_take_are_touched_the_next_time(
     still: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(still.rules.usage, "idle_seconds", 600)
     monkeypatch.setattr(still.stores.usage, "at_once", lambda *, of_a_crowd: 1)
     touched = AsyncMock(side_effect=[StoreUnavailable("away"), None])
-    monkeypatch.setattr(still.stores.usage, "touch_sessions", touched)
+    monkeypatch.setattr(still.stores.sessions, "touch", touched)
     for session in [await sign_in(still) for _ in range(2)]:
         await still.rules.authority.verify(session, (Kind.SESSION,))
     for _ in range(2):

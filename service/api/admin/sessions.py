@@ -9,8 +9,8 @@ from service.api.auth.callers import Caller
 from service.api.http.access import ADMINISTER, READ_ALL
 from service.api.http.call import PAGE, PageSize
 from service.api.http.operation import Operation, OperationGroup
-from service.api.http.timestamps import Instant, rfc3339
-from service.model import Role
+from service.api.http.timestamps import Instant, rfc3339, rfc3339_or_none
+from service.model import Credential, Role
 from service.tokens.accounts.accounts import Accounts
 from service.tokens.sessions import Sessions
 
@@ -26,11 +26,16 @@ class SessionsQuery(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class SessionShown(msgspec.Struct, rename="camel"):
-    """One sign-in that is good now; `id` as in the audit log's `target`, which says from where it was."""
+    """One sign-in that is good now; `id` as in the audit log's `target`, which says from where it was.
+
+    `lastSeenAt`: when a request last came with it, also one that was refused; null until the first. Written once a
+    second.
+    """
 
     id: str
     username: str
     created_at: Instant
+    last_seen_at: Instant | None
     expires_at: Instant
 
 
@@ -54,12 +59,16 @@ class SessionsEnded(msgspec.Struct):
     ended: int
 
 
-class AccountShown(msgspec.Struct):
-    """One account of the accounts file; one that is disabled cannot sign in."""
+class AccountShown(msgspec.Struct, rename="camel"):
+    """One account of the accounts file; one that is disabled cannot sign in.
+
+    `lastSignInAt`: when a session was last made with its name and a right password; null where that is not known.
+    """
 
     name: str
     role: Role
     disabled: bool
+    last_sign_in_at: Instant | None
 
 
 class AccountList(msgspec.Struct):
@@ -81,9 +90,7 @@ class AdminSessionsApi(OperationGroup, tag="sessions"):
         Who is signed in with a password now, the last sign-in first; of many the ones that end last.
         """
         found = await self._sessions.listed(query.username, query.limit)
-        return SessionList(
-            [SessionShown(one.token_id, one.subject, rfc3339(one.issued_at), rfc3339(one.expires_at)) for one in found]
-        )
+        return SessionList([_shown(session, used_at) for session, used_at in found])
 
     @Operation("POST", "/api/admin/sessions/revoke", ADMINISTER, "endSessionsOfUser", pending=True, problems=(404,))
     async def end(self, caller: Caller, body: EndSessions) -> SessionsEnded:
@@ -104,4 +111,16 @@ class AdminSessionsApi(OperationGroup, tag="sessions"):
 
         Who may sign in, without anything of their passwords. `token-service accounts` changes them.
         """
-        return AccountList([AccountShown(name, one.role, one.disabled) for name, one in self._accounts.items()])
+        found = self._accounts.items()
+        last = await self._sessions.last_sign_ins([name for name, _ in found])
+        return AccountList(
+            [
+                AccountShown(name, one.role, one.disabled, rfc3339_or_none(at))
+                for (name, one), at in zip(found, last, strict=True)
+            ]
+        )
+
+
+def _shown(session: Credential, used_at: int) -> SessionShown:
+    made, ends = rfc3339(session.issued_at), rfc3339(session.expires_at)
+    return SessionShown(session.token_id, session.subject, made, rfc3339_or_none(used_at), ends)

@@ -112,6 +112,10 @@ class SessionList(TypedDict):
     sessions: list[Item]
 
 
+class AccountList(TypedDict):
+    accounts: list[Item]
+
+
 class Ended(TypedDict):
     ended: int
 

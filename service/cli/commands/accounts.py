@@ -13,6 +13,8 @@ import tomlkit
 from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import Table
 
+from service.cli.client.answers import AccountList, Item
+from service.cli.client.http import connect
 from service.cli.failure import Failure, WrongUsage, failing
 from service.cli.serve.first_start import accounts_path
 from service.cli.terminal.new_password import read_new_hash, short_option
@@ -62,15 +64,26 @@ def add_account(name: str, role: str, allow_short: bool) -> Report:
 
 
 @accounts.command("list")
-def list_accounts() -> Report:
-    """List the accounts."""
+@click.option("--sign-ins", is_flag=True, help="Ask the service for those it knows, and when each signed in last.")
+def list_accounts(sign_ins: bool) -> Report:
+    """List the accounts of the file."""
+    if sign_ins:
+        known = connect().get("/api/admin/accounts", AccountList)["accounts"]
+        rows = [(*_row(one), one["lastSignInAt"]) for one in known]
+        return Report(
+            known, table(("NAME", "ROLE", "STATE", "LAST SIGN-IN"), rows, none="The service knows no accounts.")
+        )
     path = _path()
-    found = _read(path)
-    value = [{"name": name, "role": one.role.value, "disabled": one.disabled} for name, one in found.items()]
+    found: list[Item] = [
+        {"name": name, "role": one.role.value, "disabled": one.disabled} for name, one in _read(path).items()
+    ]
     if not found:
-        return Report(value, said(f"No accounts in {path}: `token-service accounts add NAME --role admin` makes one."))
-    rows = [(name, one.role.value, "disabled" if one.disabled else "enabled") for name, one in found.items()]
-    return Report(value, table(("NAME", "ROLE", "STATE"), rows))
+        return Report(found, said(f"No accounts in {path}: `token-service accounts add NAME --role admin` makes one."))
+    return Report(found, table(("NAME", "ROLE", "STATE"), [_row(one) for one in found]))
+
+
+def _row(account: Item) -> tuple[str, str, str]:
+    return account["name"], account["role"], "disabled" if account["disabled"] else "enabled"
 
 
 @accounts.command()

@@ -38,9 +38,11 @@ def sessions() -> None:
 def list_sessions(user: str | None, limit: int) -> Report:
     """List who is signed in, the last sign-in first."""
     answer = connect().get(_PATH, SessionList, {"limit": limit, **({"username": user} if user else {})})
-    names = ("id", "username", "createdAt", "expiresAt")
+    names = ("id", "username", "createdAt", "lastSeenAt", "expiresAt")
     rows = [[one[name] for name in names] for one in answer["sessions"]]
-    return Report(answer, table(("ID", "ACCOUNT", "SIGNED IN", "EXPIRES"), rows, none="Nobody is signed in."))
+    return Report(
+        answer, table(("ID", "ACCOUNT", "SIGNED IN", "LAST SEEN", "EXPIRES"), rows, none="Nobody is signed in.")
+    )
 
 
 @sessions.command("revoke")

@@ -45,7 +45,7 @@ export function relative(instant) {
 
 /** The full instant is the tooltip, whatever the text. */
 export const time = (instant, text = relative(instant)) =>
-  h("time", { datetime: instant, title: moment(instant) }, text);
+  (instant ? h("time", { datetime: instant, title: moment(instant) }, text) : "never");
 
 /**
  * rtk_••••9f3c1a2b; screen readers hear the characters one by one. Of some imported ones nothing is known, and of those

@@ -34,7 +34,7 @@ function expires({ expiresAt, status }) {
 export const COLUMNS = [
   ["token", "Token", ".w3", masked],
   ["status", "Status", ".a", ({ status }) => state(status)],
-  ["lastUsedAt", "Last used", ".num", ({ lastUsedAt: at }) => labelled("Used", at ? time(at) : "never")],
+  ["lastUsedAt", "Last used", ".num", ({ lastUsedAt }) => labelled("Used", time(lastUsedAt))],
   ["expiresAt", "Expires", ".x.num", expires],
   ["usage14d", "Checks, 14 days", ".w3", checks],
   ["createdAt", "Created", ".y.num", ({ createdAt }) => labelled("Created", time(createdAt))],

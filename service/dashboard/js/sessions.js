@@ -15,6 +15,7 @@ token-service accounts passwd NAME
 token-service accounts disable NAME`;
 
 const heads = (...names) => headings([...names, head("", h("span.sr", "Actions"))]);
+const told = (label, value) => cell(".num", { "data-label": label }, value);
 const ending = (name, whose, click) => changing("button.btn.sm", name, click, whose, `${name} ${whose}`);
 
 class SessionsPage extends Page {
@@ -33,28 +34,29 @@ class SessionsPage extends Page {
 
   draw([sessions, accounts]) {
     const signedIn = h("section.card", { "aria-label": "Signed in" }, table(".log", "Signed in, the last first",
-      heads("Account", "Since", "From", "Until"), sessions.map((session) => this.row(session))));
+      heads("Account", "Since", "Last seen", "From", "Until"), sessions.map((session) => this.row(session))));
     const known = h("section.card", { "aria-label": "Accounts" }, table(".log", "Accounts",
-      heads("Account", "Role", "Sessions"), accounts.map((account) => this.account(account, sessions))));
+      heads("Account", "Role", "Last sign-in", "Sessions"),
+      accounts.map((account) => this.account(account, sessions))));
     return [signedIn, h("h2", "Accounts"), known, card("Change accounts", null,
       h("p.muted.small.lead", "On the server, where the accounts file is; a running service reads it again at SIGHUP."),
       command(this.app, ACCOUNT_COMMANDS))];
   }
 
-  row({ id, username, createdAt, expiresAt, from }) {
+  row({ id, username, createdAt, lastSeenAt, expiresAt, from }) {
     const own = id === this.app.session.sessionId;
     return line(cell("", h("span.name", username), own && h("span.muted", " this one")),
-      cell(".num", { "data-label": "Since" }, time(createdAt)), cell(".muted", from ?? "—"),
-      cell(".num.muted", { "data-label": "Until" }, time(expiresAt, moment(expiresAt))),
+      told("Since", time(createdAt)), told("Last seen", own ? "now" : time(lastSeenAt)), cell(".muted", from ?? "—"),
+      told("Until", time(expiresAt, moment(expiresAt))),
       cell(".acts", own ? h("button.btn.sm", { click: this.app.signOut }, "Sign out")
         : ending("End", `${username} ${id}`, () => this.app.notices.change(
           this.end({ username, id }, `A session of ${username} was ended.`)))));
   }
 
-  account({ name, role, disabled }, sessions) {
+  account({ name, role, disabled, lastSignInAt }, sessions) {
     const count = sessions.filter(({ username }) => username === name).length;
     return line(cell("", h("span.name", name)), cell("", upper(role), disabled && h("span.muted", ", disabled")),
-      cell(".num", { "data-label": "Sessions" }, count || "none"),
+      told("Last sign-in", lastSignInAt ? time(lastSignInAt) : "—"), told("Sessions", count || "none"),
       cell(".acts", count > 0 && ending("End all", name, () => this.endAll(name, count))));
   }
 

@@ -31,7 +31,7 @@ function details(app, token, above) {
     above && ["Derived from", anchor(above, token.name)],
     ["Description", token.description || "none"],
     ["Created", `${day(token.createdAt)} by ${token.createdBy}`],
-    ["Expires", expiresAt ? [time(expiresAt, day(expiresAt)), h("span.muted", ` (${relative(expiresAt)})`)] : "never"],
+    ["Expires", [time(expiresAt, day(expiresAt)), expiresAt && h("span.muted", ` (${relative(expiresAt)})`)]],
     ["Speaks for", subject || "nobody"],
     ["Scopes", tags(token.scopes)],
     ["Uses", token.maxUses ? `${number(token.usesLeft)} of ${number(token.maxUses)} left` : "any number"],
@@ -49,7 +49,7 @@ function details(app, token, above) {
 function usageCard(token, usage) {
   const { days, lastUsedAt: last, lastAddress, lastUserAgent: agent } = usage
     ?? { days: [], lastUsedAt: token.lastUsedAt };
-  return checksCard("Usage", days, `${days.length} days`, [[last ? time(last) : "never", "last used"],
+  return checksCard("Usage", days, `${days.length} days`, [[time(last), "last used"],
     [lastAddress ?? "–", ["last address", agent && `, ${agent}`]]],
   last ? ["Last used ", time(last), ". Nothing is counted for these days."]
     : ["Never used. Paste the snippet from ", anchor("/dashboard/help", "Help"), " to make the first call."]);

@@ -82,8 +82,7 @@ class ServiceUsage extends Page {
       h("div.halves",
         ranking("Busiest", `Checks in 14 days, of the ${READ} tokens used last.`, busy, "No token was used."),
         ranking("Idlest", "Active tokens not used since yesterday, the longest unused first.",
-          idle.map((token) => [token, token.lastUsedAt ? time(token.lastUsedAt) : "never"]),
-          "Every token is in use."))];
+          idle.map((token) => [token, time(token.lastUsedAt)]), "Every token is in use."))];
   }
 
   tiles({ idle, neverUsed, expiring, neverExpire }) {

@@ -51,8 +51,10 @@ od:<h>            string  the answer to a consumption, for a retry of the same r
 su:<h>            zset    digest -> expiry of a user's sessions                    swept: in slices, and
                                                                                    none expires whole
 sus               zset    the user, a digest -> when the last of them ends         swept
-six               zset    digest -> expiry of all sessions                         swept
+six               zset    digest -> expiry of all sessions, less a part of a       swept
+                          second that says when one was used; whole without use
 sg:<h>            int     generation of a user's sessions                          -
+sin               hash    the user, a digest -> when they signed in last           -
 ev evo evr        stream  audit log, `e` JSON and `s` its MAC: changes; sign-ins  trimmed when sealed;
                           and what time ended; refused sign-ins                    MAXLEN ~ 4 times that
 evc evco evcr     stream  checkpoints that seal one of these; the id is that of    when all they cover is trimmed
@@ -192,6 +194,7 @@ class Keys:
         self.one_time_index = prefix + b"oix"
         self.session_index = prefix + b"six"
         self.session_users = prefix + b"sus"
+        self.sign_ins = prefix + b"sin"
         self.imported = prefix + b"imported"
         self.imported_rules = prefix + b"imr"
         self.changes = self.entries(Stream.CHANGES)

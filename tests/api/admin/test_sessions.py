@@ -1,9 +1,10 @@
 """Sign-ins over HTTP: listed, ended one by one, and the accounts."""
 
+from service.api.http.timestamps import rfc3339
 from service.app import Service
 from tests.asgi import sign_in
 from tests.builders import all_keys
-from tests.conftest import MakeService
+from tests.conftest import Clock, MakeService
 
 SESSIONS = "/api/admin/sessions"
 
@@ -12,7 +13,8 @@ async def test_one_of_two_sessions_is_ended_and_the_other_stays(make_service: Ma
     service: Service = await make_service(shards=16, background=False)
     admin, one, other = [await sign_in(service, name) for name in ("admin", "vera", "vera")]
     listed = (await admin.get(SESSIONS, username="VERA")).json()["sessions"]
-    assert [list(session) for session in listed] == [["id", "username", "createdAt", "expiresAt"]] * 2
+    members = ["id", "username", "createdAt", "lastSeenAt", "expiresAt"]
+    assert [list(session) for session in listed] == [members] * 2
     everybody = (await one.get(SESSIONS, limit=3)).json()["sessions"]
     assert sorted(session["username"] for session in everybody) == ["admin", "vera", "vera"]
     assert one.secret not in str(everybody)
@@ -44,5 +46,22 @@ async def test_another_user_s_id_and_what_somebody_else_wrote_end_and_show_nothi
 async def test_accounts_are_listed_without_their_passwords(still: Service) -> None:
     admin = await sign_in(still)
     accounts = (await admin.get("/api/admin/accounts")).json()["accounts"]
-    assert {"name": "vera", "role": "viewer", "disabled": False} in accounts
+    assert {"name": "vera", "role": "viewer", "disabled": False, "lastSignInAt": None} in accounts
     assert [account["name"] for account in accounts] == sorted(account["name"] for account in accounts)
+
+
+async def test_it_is_told_when_a_session_was_seen_and_an_account_signed_in_last(still: Service, clock: Clock) -> None:
+    clock.now = int(clock())
+    signed_in_at = rfc3339(int(clock()))
+    admin = await sign_in(still)
+    (own,) = (await admin.get(SESSIONS)).json()["sessions"]
+    assert (own["createdAt"], own["lastSeenAt"]) == (signed_in_at, None)
+    clock.forward(60)
+    seen_at = rfc3339(int(clock()))
+    await admin.get(SESSIONS)
+    await still.rules.usage.flush()
+    clock.forward(60)
+    (own,) = (await admin.get(SESSIONS, username="admin")).json()["sessions"]
+    assert own["lastSeenAt"] == seen_at
+    accounts = (await admin.get("/api/admin/accounts")).json()["accounts"]
+    assert {one["name"]: one["lastSignInAt"] for one in accounts if one["lastSignInAt"]} == {"admin": signed_in_at}

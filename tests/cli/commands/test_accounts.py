@@ -13,6 +13,7 @@ from service.cli.commands import accounts
 from service.model import Role
 from service.tokens.accounts.accounts import read_accounts
 from tests.cli.conftest import Run
+from tests.cli.stub import Stub
 
 HASH = "$argon2id$v=19$m=64,t=1,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNoaGFzaA"
 WRITTEN = f"""\
@@ -120,6 +121,15 @@ def test_the_list_names_role_and_state(run: Run, path: Path) -> None:
     path.write_text(f'[accounts.ada]\npassword_hash = "{HASH}"\nrole = "viewer"\ndisabled = true\n')
     assert run("accounts", "list").stdout == "ada\tviewer\tdisabled\n"
     assert json.loads(run("accounts", "list", "--json").stdout) == [{"name": "ada", "role": "viewer", "disabled": True}]
+
+
+def test_the_service_is_asked_when_each_account_signed_in_last(run: Run, stub: Stub) -> None:
+    ada = {"name": "ada", "role": "admin", "disabled": False, "lastSignInAt": "2026-11-20T17:00:00Z"}
+    bob = {"name": "bob", "role": "user", "disabled": True, "lastSignInAt": None}
+    stub.on("GET", "/api/admin/accounts", {"accounts": [ada, bob]})
+    told = run("accounts", "list", "--sign-ins").stdout
+    assert told == "ada\tadmin\tenabled\t2026-11-20T17:00:00Z\nbob\tuser\tdisabled\t-\n"
+    assert json.loads(run("accounts", "list", "--sign-ins", "--json").stdout) == [ada, bob]
 
 
 @pytest.mark.parametrize("command", [("add", "bob"), ("passwd", "ada"), ("disable", "ada"), ("enable", "ada")])

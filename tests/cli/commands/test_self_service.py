@@ -122,10 +122,13 @@ def test_sessions_of_an_account_are_ended_after_a_question(stub: Stub, run: Run)
 
 
 def test_sessions_are_listed_and_one_is_ended(stub: Stub, run: Run) -> None:
-    one = {"id": "s1", "username": "ada", "createdAt": "2026-11-20T10:00:00Z", "expiresAt": "2026-11-21T10:00:00Z"}
-    stub.on("GET", "/api/admin/sessions", {"sessions": [one]})
+    day = {"createdAt": "2026-11-20T10:00:00Z", "expiresAt": "2026-11-21T10:00:00Z"}
+    one = {"id": "s1", "username": "ada", "lastSeenAt": "2026-11-20T17:00:00Z", **day}
+    stub.on("GET", "/api/admin/sessions", {"sessions": [one, {**one, "lastSeenAt": None}]})
     stub.on("POST", "/api/admin/sessions/revoke", {"message": "1 session ended", "ended": 1})
-    assert run("sessions", "list", "ada").stdout == "s1\tada\t2026-11-20T10:00:00Z\t2026-11-21T10:00:00Z\n"
+    assert [line.split("\t") for line in run("sessions", "list", "ada").stdout.splitlines()] == [
+        ["s1", "ada", day["createdAt"], seen, day["expiresAt"]] for seen in ("2026-11-20T17:00:00Z", "-")
+    ]
     assert run("sessions", "revoke", "ada", "--id", "s1", "--yes").stdout == "ada\t1\n"
     assert (stub.asked[0].query, stub.asked[1].body) == (
         {"limit": "50", "username": "ada"},
