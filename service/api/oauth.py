@@ -169,7 +169,8 @@ class OAuthApi(OperationGroup, tag="oauth"):
         # A client_id alone names a public client (RFC 6749, 2.1), which proves nothing and is asked for nothing.
         if call.header(b"authorization") or form.get("client_secret"):
             origin = await self._clients.admit(call, form)
-        await self._revocation.revoke(_token_of(form), origin)
+        # Of a file, say, with the end of its line: a 200 that ended nothing would be taken for the end of the token.
+        await self._revocation.revoke(_token_of(form).strip(), origin)
         return Json(b"")
 
     @Operation("GET", METADATA, ANYONE, "showServerMetadata")

@@ -101,7 +101,7 @@ async def _secret_in_body(call: Call) -> bytes:
     """The token in a body that need not be well-formed."""
     try:
         body = re.sub(_TRAILING_COMMA, b"}", await call.body())
-        return msgspec.json.decode(body, type=EndSession).token.encode()
+        return msgspec.json.decode(body, type=EndSession).token.strip().encode()
     # What cannot be read names no session, and the answer is 200 whatever was sent.
     except (InvalidRequest, msgspec.DecodeError, ValueError, RecursionError):
         return b""

@@ -184,6 +184,17 @@ def test_the_holder_of_a_token_may_revoke_it_by_the_token_alone(world: World) ->
             assert world.validate(token).status == 401
 
 
+def test_white_space_around_a_token_leaves_nothing_alive_behind_a_200(world: World) -> None:
+    """As of a file with a line's end: `curl --data-urlencode token@file`."""
+    for padding in ("{}\n", "\t{}\r\n", " {} "):
+        for token in (world.secret(), world.client.sign_in("uma", world.password)):
+            assert world.post(REVOKE, form={"token": padding.format(token)}).status == 200
+            assert world.validate(token).status == 401
+        session = world.client.sign_in("uma", world.password)
+        assert world.ask("DELETE", "/api/token", json_body={"token": padding.format(session)}).status == 200
+        assert world.validate(session).status == 401
+
+
 def test_revoking_what_never_was_is_200_as_well(world: World) -> None:
     for token in ("x", "", "A" * 64, "rtk_" + "0" * 64):
         answer = world.post(REVOKE, form={"token": token})
