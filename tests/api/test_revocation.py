@@ -158,6 +158,7 @@ STATES = [name for name in vars(Table) if not name.startswith("_")]
 WITHOUT_AN_ID = {"one_time", "one_time_of_the_previous_server_key", "session", "session_of_a_disabled_account"}
 # To revoke itself by the door of its own a token must be known there, and be asked from where it may be used.
 USABLE = {
+    "used_up",
     "active",
     "rotated",
     "in_its_overlap",
