@@ -121,6 +121,8 @@ def _background(on: Foundation, rule: Rules, *, reload: tuple[Work, ...], redis:
         ("webhooks", 1.0, rule.webhooks.deliveries.work),
         # Until it is done, secrets that another process took in by a new rule are unknown here.
         ("imported", 1.0, rule.managed.imports.detect_imported),
+        # Until it is done, other processes may go by limits of before a change whose answer was an error.
+        ("limits", 10.0, on.store.subjects.tell_again),
         # Until it is done, a server that took over may accept what was ended just before.
         ("removals", 0.1, on.store.shards.send_removals_again),
         # A scrape sees what other workers counted only once they have flushed it.

@@ -3,21 +3,23 @@
 import asyncio
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing import get_context
 from typing import Any
 
 import pytest
 
 from service.app import Service
+from service.errors import StoreUnavailable
 from service.model import Calendar, Kind, Outcome, RateLimit
 from service.settings import Settings
 from service.store.driver.keys import shard_of_name
 from service.store.driver.pipeline import Pipeline
 from service.store.limits.subjects import Shared, digest_of
 from service.tokens.managed.derivation import Narrowed
-from tests.builders import ADMIN, create, month_day, outcome, peeked
+from tests.builders import ADMIN, all_keys, create, month_day, outcome, peeked
 from tests.conftest import Clock, MakeService
-from tests.links import connector
+from tests.links import AWAY, Interrupted, connector
 
 
 def month(size: int) -> RateLimit:
@@ -98,6 +100,46 @@ async def test_a_change_amid_traffic_counts_every_request_that_begins_after_it(
     finally:
         over = True
         await asyncio.gather(*traffic)
+
+
+@pytest.mark.parametrize("shards", [1, 16])
+@pytest.mark.parametrize("cut_off", ["before it is counted", "before all shards have it", "before it counts as told"])
+async def test_a_change_that_was_cut_off_is_heard_of_without_another(
+    make_service: MakeService, shards: int, cut_off: str
+) -> None:
+    here, there = [await make_service(shards=shards, background=False, wrap=Interrupted) for _ in range(2)]
+    link = there.stores.shards[0].link
+    secrets = await of_acme(here, 2)
+    assert [await outcome(here, secret) for secret in secrets] == ["active"] * 2
+    if cut_off == "before it is counted":
+        link.before["count_change"] = AWAY
+    elif cut_off == "before all shards have it":
+        link.after["count_change"] = AWAY
+    else:
+        link.before["SREM"] = AWAY
+    with suppress(StoreUnavailable):
+        await limit(there, month(1))
+    link.before.clear()
+    link.after.clear()
+    await here.stores.subjects.tell_again()
+    assert sorted([await outcome(here, secret) for secret in secrets]) == ["active", "rate_limited"]
+    assert [key for key in await all_keys(here) if key.endswith(b":slt")] == []
+
+
+async def test_a_change_that_comes_while_another_is_told_stays_to_be_told(make_service: MakeService) -> None:
+    service = await make_service(background=False, wrap=Interrupted)
+    link = service.stores.shards[0].link
+
+    async def cut_off() -> None:
+        link.before["count_change"] = [AWAY]
+        with pytest.raises(StoreUnavailable):
+            await limit(service, month(2))
+
+    # Once the first is counted, and before it counts as told.
+    link.after["count_change"] = [cut_off]
+    await limit(service, month(1))
+    shard = service.stores.shards.of_name("acme")
+    assert await shard.link.execute("SCARD", shard.keys.limits_untold) == 1
 
 
 @pytest.mark.parametrize("back_to", [0, 1, 2])

@@ -17,6 +17,8 @@ r:<h>:<limit>     string  the same of a limit that all tokens of a subject share
 sl:<h>            string  these limits of a subject, JSON; in the shard of its name  -
 sli               zset    subjects that have some, score 0                         -
 sv                string  how often these changed, in any shard, and whose         -
+slt               set     changes of these limits, each the seal of its entry and a  -
+                          subject, until every process can have heard of it
 r:<h>             string  the same of issuers of one-time tokens, and of an account   PX until full again
                           and an address that it signed in from
                   zset    tries at passwords: id -> until when it counts, ms          PX with the last of them
@@ -202,6 +204,7 @@ class Keys:
         self.mark = prefix + b"wm"
         self.limited_subjects = prefix + b"sli"
         self.limits_changed = prefix + b"sv"
+        self.limits_untold = prefix + b"slt"
         self.hygiene = prefix + b"hy"
         self.hygiene_lock = prefix + b"hl"
         self.webhooks = prefix + b"wh"

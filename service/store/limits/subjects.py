@@ -16,6 +16,7 @@ from service.errors import StoreUnavailable
 from service.model import RateLimit
 from service.store.driver.connection import Link
 from service.store.driver.keys import shard_of_name
+from service.store.driver.many_tokens import all_of
 from service.store.driver.replies import OnReply, Reply, Waiting, decoded, packed
 from service.store.driver.scripts import Script
 from service.store.driver.shards import Shard, Shards
@@ -58,14 +59,28 @@ class SubjectStore:
 
         `entry` as the audit store has it.
 
-        From when this returns every process goes by it. Two round trips.
+        From when this returns every process goes by it. Three round trips.
         """
         shard = self._shards.of_name(subject)
-        keys = (shard.keys.limits(digest_of(subject)), shard.keys.limited_subjects, shard.keys.changes)
-        done: int = await self._put.run(shard.link, keys, subject, _encode(limits) if limits else b"", *entry)
+        keys = shard.keys.limits(digest_of(subject)), shard.keys.limited_subjects
+        streams = shard.keys.changes, shard.keys.limits_untold
+        written = _encode(limits) if limits else b""
+        done: int = await self._put.run(shard.link, (*keys, *streams), subject, written, *entry)
         # Also after one that found nothing: the try before it may have been cut off here.
-        await self._tell(subject)
+        await self._tell_change(shard, f"{entry[2]} {subject}")
         return done == 1
+
+    async def tell_again(self) -> None:
+        """Have every process hear of changes that were cut off before it could. One round trip where none was."""
+        untold = [shard.link.execute("SMEMBERS", shard.keys.limits_untold, retry=True) for shard in self._shards]
+        for shard, changes in zip(self._shards, await all_of(untold), strict=True):
+            for change in changes:
+                await self._tell_change(shard, change.decode(errors="replace"))
+
+    async def _tell_change(self, shard: Shard, change: str) -> None:
+        """A change as put_limits.lua notes it: by itself, so that another one meanwhile stays to be told."""
+        await self._tell(change.partition(" ")[2])
+        await shard.link.execute("SREM", shard.keys.limits_untold, change, retry=True)
 
     async def _tell(self, subject: str) -> None:
         """Have every process hear of a change: of the first shard first, where it is counted."""

@@ -1,12 +1,12 @@
 --[[ Write the limits that all tokens of a subject share, or take them away.
 KEYS[1]  limits (string)              KEYS[2]  subjects with limits (zset)
-KEYS[3]  audit log (stream)
+KEYS[3]  audit log (stream)           KEYS[4]  changes to be told (set)
 ARGV[1]  subject                      ARGV[2]  limits, JSON, empty to take them away
 ARGV[3]  audit entries to keep        ARGV[4]  audit entry, JSON; ARGV[5] its seal
 returns  1 done | 0 there were none to take away
 cost     O(log n)
 ]]
-local limits, subjects, events = unpack(KEYS)
+local limits, subjects, events, untold = unpack(KEYS)
 local subject, written, keep, entry, seal = unpack(ARGV)
 if written == '' then
   redis.call('ZREM', subjects, subject)
@@ -14,6 +14,7 @@ if written == '' then
 end
 -- Before what it tells of, except for what is taken away.
 redis.call('XADD', events, 'MAXLEN', '~', keep, '*', 'e', entry, 's', seal)
+redis.call('SADD', untold, seal .. ' ' .. subject)
 if written ~= '' then
   redis.call('SET', limits, written)
   redis.call('ZADD', subjects, 0, subject)
