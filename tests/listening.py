@@ -1,6 +1,7 @@
 """A real listener over the application, with a protocol of choice."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -26,7 +27,9 @@ async def stop(*servers: asyncio.Server) -> None:
 
 
 @asynccontextmanager
-async def listening(service: Service, protocol: type[asyncio.Protocol], state: dict[str, Any]) -> AsyncIterator[int]:
+async def listening(
+    service: Service, protocol: type[asyncio.Protocol], state: dict[str, Any], tls: ssl.SSLContext | None = None
+) -> AsyncIterator[int]:
     """A uvicorn server over the application on a free port, without a lifespan of its own."""
     config = uvicorn.Config(
         service.application,
@@ -40,6 +43,7 @@ async def listening(service: Service, protocol: type[asyncio.Protocol], state: d
         ws="none",
         lifespan="off",
         timeout_keep_alive=130,
+        ssl_context_factory=(lambda *_: tls) if tls else None,
     )
     server = uvicorn.Server(config)
     config.load()

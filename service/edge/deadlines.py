@@ -23,6 +23,9 @@ HELD_BYTES = 64 * 1024 * 1024
 _TICKS_A_SECOND = 4
 _TICK = 1 / _TICKS_A_SECOND
 _DRAIN_IDLE_SECONDS = 1.0
+# How long a client by TLS may take to confirm the end of a connection when it has every byte; who keeps connections in
+# a pool does so when it wants the next. Only Linux tells whether it has them.
+_CONFIRM_SECONDS = 1.0 if sys.platform == "linux" else READ_SECONDS
 # So many connections are checked between two turns of others: half a millisecond.
 _CHECKED_AT_ONCE = 256
 
@@ -133,16 +136,18 @@ class Deadlines:
             connection.transport.abort()
 
     def _is_read(self, connection: Watched) -> bool:
-        unread = _untaken(connection.transport)
-        if unread:
+        untaken = _untaken(connection.transport)
+        if untaken:
             # No further answer follows before nearly all of one is taken.
-            is_new = unread > connection.unread_bytes
-            self._reading.append((inf if is_new else connection.unread_bytes - unread, connection))
+            is_new = untaken > connection.unread_bytes
+            self._reading.append((inf if is_new else connection.unread_bytes - untaken, connection))
+        # Closed, and still here: by TLS its client has to say that it knows.
+        unread = untaken or int(connection.transport.is_closing())
         # From the first sweep that finds any: this clock stood still before the first connection behind a pause.
         if not connection.unread_bytes or unread < connection.unread_bytes:
             connection.unread_since = self.now
         connection.unread_bytes = unread
-        return connection.unread_since >= self.now - READ_SECONDS
+        return connection.unread_since >= self.now - (READ_SECONDS if untaken else _CONFIRM_SECONDS)
 
     def close_idlest(self) -> bool:
         """End the connection that has waited for its client for longest, our proxies' last; False if none does.
@@ -168,7 +173,9 @@ def _untaken(transport: asyncio.Transport) -> int:
     A slow client takes from the kernel for a long time before there is room for more.
     """
     untaken = transport.get_write_buffer_size()
+    # Below TLS lies a transport whose buffer nobody tells of; it holds something only while the kernel does.
+    asks = sys.platform == "linux" and (untaken or transport.is_closing())
     # None is left of a connection by TLS in the turn before its protocol is told that it has ended.
-    if untaken and sys.platform == "linux" and (socket := transport.get_extra_info("socket")) is not None:
+    if asks and (socket := transport.get_extra_info("socket")) is not None:
         untaken += struct.unpack("i", ioctl(socket.fileno(), TIOCOUTQ, bytes(4)))[0]
     return untaken

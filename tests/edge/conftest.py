@@ -1,6 +1,7 @@
 """A service behind the edge's protocol, and a clock for its deadlines."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 
@@ -48,12 +49,13 @@ async def service(make_service: MakeService) -> Service:
     return await make_service(trusted_proxies="127.0.0.1", one_time_issue_per_minute=3)
 
 
-def edge(service: Service, turned: Turned, limits: ConnectionLimits | None = None) -> AbstractAsyncContextManager[int]:
+def edge(
+    service: Service, turned: Turned, limits: ConnectionLimits | None = None, tls: ssl.SSLContext | None = None
+) -> AbstractAsyncContextManager[int]:
     """Listens as the service does, on the port that this yields; without limits for any number of connections."""
     limits = limits or ConnectionLimits(TrustedProxies(), per_address=0)
-    return listening(
-        service, EdgeProtocol, {"fast_path": service.fast_path, "limits": limits, "deadlines": Deadlines(turned)}
-    )
+    state = {"fast_path": service.fast_path, "limits": limits, "deadlines": Deadlines(turned)}
+    return listening(service, EdgeProtocol, state, tls)
 
 
 @pytest.fixture

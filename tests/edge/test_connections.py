@@ -4,17 +4,22 @@ import asyncio
 import gc
 import re
 import socket
+import ssl
 import weakref
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from service.api.http.proxies import TrustedProxies
 from service.app import Service
-from service.edge.deadlines import Deadlines
+from service.cli.serve import tls
+from service.edge.deadlines import READ_SECONDS, Deadlines
 from service.edge.limits import ConnectionLimits
 from service.edge.protocol import EdgeProtocol
+from tests.certificates import self_signed
 from tests.conftest import MakeService
 from tests.edge.asking import GOOD, PATIENCE_SECONDS, first
 from tests.edge.conftest import Turned, edge
@@ -226,6 +231,89 @@ async def test_a_client_that_takes_some_of_an_answer_now_and_then_gets_all_of_it
                 got += part
     # Told by what came, so that one that is missing is told from one that was refused.
     assert re.findall(rb"HTTP/1\.1 (\d+)", got) == [b"200"] * count, got[-200:]
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> ssl.SSLContext:
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    made.load_cert_chain(*self_signed(tmp_path, "a"))
+    return made
+
+
+class ByTls:
+    """A client whose side of TLS is worked by hand, so that it can leave an end unconfirmed."""
+
+    def __init__(self, client: socket.socket) -> None:
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        self._client, self.over = client, False
+        self._got, self._said = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._got, self._said)
+
+    async def ask(self, request: bytes) -> None:
+        while True:
+            try:
+                self._tls.do_handshake()
+            except ssl.SSLWantReadError:
+                await self._send()
+                self._got.write(await asyncio.get_running_loop().sock_recv(self._client, 65536))
+            else:
+                break
+        self._tls.write(request)
+        await self._send()
+
+    async def _send(self) -> None:
+        await asyncio.get_running_loop().sock_sendall(self._client, self._said.read())
+
+    async def take(self) -> bytes:
+        """What is in the next bytes on the wire; it is `over` where there are none."""
+        wire, taken = await asyncio.get_running_loop().sock_recv(self._client, 65536), b""
+        self.over = not wire
+        self._got.write(wire)
+        with suppress(ssl.SSLWantReadError, ssl.SSLZeroReturnError):
+            while part := self._tls.read(65536):
+                taken += part
+        return taken
+
+    async def rest(self) -> bytes:
+        got = b""
+        while not self.over:
+            got += await self.take()
+        return got
+
+
+@pytest.mark.parametrize("anyio_backend", [("asyncio", {"use_uvloop": True})], ids=["uvloop"])
+async def test_by_tls_nobody_waits_long_for_a_client_that_confirms_no_end(
+    service: Service, turned: Turned, certificate: ssl.SSLContext
+) -> None:
+    """As one does that keeps its connections in a pool: it held a stop up for as long as that may take."""
+    async with edge(service, turned, tls=certificate) as port, asyncio.timeout(PATIENCE_SECONDS):
+        # The other one stays, because the clock stands while nobody is connected.
+        with slow_client(port) as client, slow_client(port) as other:
+            await ByTls(other).ask(GOOD)
+            it, got = ByTls(client), b""
+            await it.ask(GOOD[:-2] + b"Connection: close\r\n\r\n")
+            while not got:
+                got = await it.take()
+            rest = asyncio.ensure_future(it.rest())
+            for step in range(20):
+                await turned.to(step)
+            assert rest.done()
+            assert not rest.result()
+
+
+@pytest.mark.parametrize("anyio_backend", [("asyncio", {"loop_factory": tls.Loop})], ids=["ours"])
+async def test_by_tls_it_is_not_the_loop_that_ends_a_connection_amid_the_reading_of_its_last_answer(
+    service: Service, turned: Turned, certificate: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert tls.CLOSE_SECONDS > 100 * READ_SECONDS
+    monkeypatch.setattr(tls, "CLOSE_SECONDS", 0.01)
+    # Sooner than a loop that has not been told when.
+    async with edge(service, turned, tls=certificate) as port, asyncio.timeout(25):
+        with slow_client(port) as client:
+            it = ByTls(client)
+            await it.ask(GOOD[:-2] + b"Connection: close\r\n\r\n")
+            assert (await it.rest()).startswith(b"HTTP/1.1 200 ")
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import re
 import socket
+import sys
 from unittest.mock import Mock
 from weakref import WeakSet
 
@@ -23,13 +24,20 @@ from tests.edge.asking import PATIENCE_SECONDS
 from tests.edge.test_known_heads import head_of
 
 
+def watched(held: int = 0, **how: float | None) -> Mock:
+    """A connection as `Deadlines` sees it, of which so many bytes are still here."""
+    one = Mock(pipeline=(), unread_bytes=0, unread_since=0, idle_since=None, head_since=None, body_since=None)
+    one.configure_mock(**how)
+    one.transport.get_write_buffer_size.return_value = held
+    one.transport.is_closing.return_value = False
+    return one
+
+
 async def test_secrets_are_let_go_each_second_and_behind_the_last_connection() -> None:
     told: list[float] = []
     clock = iter(range(10))
     deadlines = Deadlines(lambda: next(clock), on_second=lambda: told.append(deadlines.now))
-    idle = Mock(pipeline=(), unread_bytes=0, unread_since=0, idle_since=0, head_since=None, body_since=None)
-    idle.transport.get_write_buffer_size.return_value = 0
-    connections = {idle}
+    connections = {watched(idle_since=0)}
     deadlines.watch(connections, 60)
     for _ in range(7):
         deadlines._tick()
@@ -43,9 +51,7 @@ async def test_secrets_are_let_go_each_second_and_behind_the_last_connection() -
 async def test_what_came_while_the_process_stood_still_is_read_before_its_connection_is_given_up(since: str) -> None:
     clock = iter([0, 1, 100, 100.25])
     deadlines = Deadlines(lambda: next(clock))
-    waiting = Mock(pipeline=(), unread_bytes=0, unread_since=100, idle_since=None, head_since=None, body_since=None)
-    setattr(waiting, since, 1)
-    waiting.transport.get_write_buffer_size.return_value = 0
+    waiting = watched(unread_since=100, **{since: 1})
     deadlines.watch({waiting}, 60)
     deadlines._tick()
     assert not (waiting.transport.close.called or waiting.refuse.called)
@@ -57,8 +63,7 @@ async def test_a_client_that_comes_after_a_pause_has_all_the_time_to_read_that_a
     """The clock stands while nobody is connected, and what TLS has to say first still waits to be sent then."""
     clock = iter([0, 100, 100.25, 111])
     deadlines = Deadlines(lambda: next(clock))
-    come = Mock(pipeline=(), unread_bytes=0, unread_since=deadlines.now, idle_since=None, head_since=None)
-    come.body_since, come.transport.get_write_buffer_size.return_value = None, 510
+    come = watched(510, unread_since=deadlines.now)
     with socket.socket() as connected:
         come.transport.get_extra_info.return_value = connected
         deadlines.watch({come}, 60)
@@ -71,16 +76,34 @@ async def test_a_client_that_comes_after_a_pause_has_all_the_time_to_read_that_a
 async def test_what_tls_has_left_of_a_connection_that_ended_keeps_no_other_from_being_checked() -> None:
     clock = iter([0, 100, 101])
     deadlines = Deadlines(lambda: next(clock))
-    ended, late = [
-        Mock(pipeline=(), unread_bytes=0, unread_since=100, idle_since=0, head_since=None, body_since=None)
-        for _ in range(2)
-    ]
-    ended.transport.get_write_buffer_size.return_value, ended.transport.get_extra_info.return_value = 510, None
-    late.transport.get_write_buffer_size.return_value = 0
+    ended, late = [watched(held, unread_since=100, idle_since=0) for held in (510, 0)]
+    ended.transport.get_extra_info.return_value = None
     # In this order.
     deadlines.watch({ended: 1, late: 2}.keys(), 60)
     deadlines._tick()
     assert late.transport.close.called
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel does not tell what it holds")
+async def test_a_closed_connection_by_tls_is_ended_soon_after_its_client_has_all_of_it() -> None:
+    """What the transport below TLS still holds would be lost, and it holds some only while the kernel does."""
+    now = iter(range(1000, 1100))
+    deadlines = Deadlines(lambda: float(next(now)))
+    closed = watched()
+    closed.transport.is_closing.return_value = True
+    ours, its = socket.socketpair()
+    with ours, its:
+        closed.transport.get_extra_info.return_value = ours
+        ours.sendall(bytes(4000))
+        deadlines.watch({closed}, 60)
+        for _ in range(5):
+            its.recv(100)
+            deadlines._tick()
+        assert not closed.transport.abort.called
+        its.recv(4000)
+        for _ in range(3):
+            deadlines._tick()
+        assert closed.transport.abort.called
 
 
 async def test_beyond_what_may_be_held_for_slow_clients_whoever_takes_least_is_cut_off(
@@ -93,8 +116,7 @@ async def test_beyond_what_may_be_held_for_slow_clients_whoever_takes_least_is_c
     deadlines, connections = Deadlines(lambda: next(now) / 4), set[Mock]()
 
     def reading(held: int) -> Mock:
-        one = Mock(pipeline=(), unread_bytes=0, unread_since=0, idle_since=None, head_since=None, body_since=None)
-        one.transport.get_write_buffer_size.return_value = held
+        one = watched(held)
         one.transport.abort.side_effect = lambda: connections.discard(one)
         connections.add(one)
         return one
@@ -132,9 +154,7 @@ async def test_many_connections_are_checked_in_steps_between_which_others_have_a
     clock = iter([0, 100, 101])
     deadlines, connections = Deadlines(lambda: next(clock)), set[Mock]()
     for _ in range(7):
-        late = Mock(pipeline=(), unread_bytes=0, unread_since=100, idle_since=0, head_since=None, body_since=None)
-        late.transport.get_write_buffer_size.return_value = 0
-        connections.add(late)
+        connections.add(watched(unread_since=100, idle_since=0))
     every = list(connections)
     deadlines.watch(connections, 60)
     deadlines._tick()

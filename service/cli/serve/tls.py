@@ -12,19 +12,23 @@ from service.settings import Settings
 
 # As long as a body may take; a loop's own time is a minute, in which a silent client costs a descriptor.
 HANDSHAKE_SECONDS = 10.0
+# A loop's own half minute, from the word that a connection closes, would cut a last answer off amid a slow client's
+# reading. `Deadlines` ends those of whom nothing more comes, and much sooner.
+CLOSE_SECONDS = 3600.0
 log = logging.getLogger(__name__)
 
 
 class Loop(uvloop.Loop):
-    """The event loop of a process that speaks TLS: uvicorn has no setting of its own to cut a handshake."""
+    """The event loop of a process that speaks TLS: uvicorn has no setting of its own for handshakes and closes."""
 
     async def create_server(  # type: ignore[override]
         self, *arguments: Any, **named: Any
     ) -> asyncio.AbstractServer:
-        """A server whose handshakes, if it has any, end in time."""
-        # Without TLS the loop refuses the argument.
-        limit = HANDSHAKE_SECONDS if named.get("ssl") else None
-        return await super().create_server(*arguments, **named, ssl_handshake_timeout=limit)
+        """A server whose handshakes, if it has any, end in time, and whose answers all have time."""
+        # Without TLS the loop refuses the arguments.
+        if named.get("ssl"):
+            named |= {"ssl_handshake_timeout": HANDSHAKE_SECONDS, "ssl_shutdown_timeout": CLOSE_SECONDS}
+        return await super().create_server(*arguments, **named)
 
 
 class Certificate:
