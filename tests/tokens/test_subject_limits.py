@@ -116,7 +116,7 @@ async def test_a_change_that_was_cut_off_is_heard_of_without_another(
     elif cut_off == "before all shards have it":
         link.after["count_change"] = AWAY
     else:
-        link.before["SREM"] = AWAY
+        link.before["ZREM"] = AWAY
     with suppress(StoreUnavailable):
         await limit(there, month(1))
     link.before.clear()
@@ -139,7 +139,7 @@ async def test_a_change_that_comes_while_another_is_told_stays_to_be_told(make_s
     link.after["count_change"] = [cut_off]
     await limit(service, month(1))
     shard = service.stores.shards.of_name("acme")
-    assert await shard.link.execute("SCARD", shard.keys.limits_untold) == 1
+    assert await shard.link.execute("ZCARD", shard.keys.limits_untold) == 1
 
 
 @pytest.mark.parametrize("back_to", [0, 1, 2])

@@ -17,8 +17,8 @@ r:<h>:<limit>     string  the same of a limit that all tokens of a subject share
 sl:<h>            string  these limits of a subject, JSON; in the shard of its name  -
 sli               zset    subjects that have some, score 0                         -
 sv                string  how often these changed, in any shard, and whose         -
-slt               set     changes of these limits, each the seal of its entry and a  -
-                          subject, until every process can have heard of it
+slt               zset    changes of these limits, each the seal of its entry and a  -
+                          subject, score 0, until every process can have heard
 r:<h>             string  the same of issuers of one-time tokens, and of an account   PX until full again
                           and an address that it signed in from
                   zset    tries at passwords: id -> until when it counts, ms          PX with the last of them

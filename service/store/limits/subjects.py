@@ -72,7 +72,7 @@ class SubjectStore:
 
     async def tell_again(self) -> None:
         """Have every process hear of changes that were cut off before it could. One round trip where none was."""
-        untold = [shard.link.execute("SMEMBERS", shard.keys.limits_untold, retry=True) for shard in self._shards]
+        untold = [shard.link.execute("ZRANGE", shard.keys.limits_untold, 0, -1, retry=True) for shard in self._shards]
         for shard, changes in zip(self._shards, await all_of(untold), strict=True):
             for change in changes:
                 await self._tell_change(shard, change.decode(errors="replace"))
@@ -80,7 +80,7 @@ class SubjectStore:
     async def _tell_change(self, shard: Shard, change: str) -> None:
         """A change as put_limits.lua notes it: by itself, so that another one meanwhile stays to be told."""
         await self._tell(change.partition(" ")[2])
-        await shard.link.execute("SREM", shard.keys.limits_untold, change, retry=True)
+        await shard.link.execute("ZREM", shard.keys.limits_untold, change, retry=True)
 
     async def _tell(self, subject: str) -> None:
         """Have every process hear of a change: of the first shard first, where it is counted."""

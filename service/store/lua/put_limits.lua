@@ -1,6 +1,6 @@
 --[[ Write the limits that all tokens of a subject share, or take them away.
 KEYS[1]  limits (string)              KEYS[2]  subjects with limits (zset)
-KEYS[3]  audit log (stream)           KEYS[4]  changes to be told (set)
+KEYS[3]  audit log (stream)           KEYS[4]  changes to be told (zset)
 ARGV[1]  subject                      ARGV[2]  limits, JSON, empty to take them away
 ARGV[3]  audit entries to keep        ARGV[4]  audit entry, JSON; ARGV[5] its seal
 returns  1 done | 0 there were none to take away
@@ -14,7 +14,7 @@ if written == '' then
 end
 -- Before what it tells of, except for what is taken away.
 redis.call('XADD', events, 'MAXLEN', '~', keep, '*', 'e', entry, 's', seal)
-redis.call('SADD', untold, seal .. ' ' .. subject)
+redis.call('ZADD', untold, 0, seal .. ' ' .. subject)
 if written ~= '' then
   redis.call('SET', limits, written)
   redis.call('ZADD', subjects, 0, subject)
