@@ -20,6 +20,9 @@ from tests.ports import held_port
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "deploy" / "OPERATING.md").read_text(encoding="utf-8")
 BLOCKS = [textwrap.dedent(block) for block in re.findall(r"^ *```sh\n(.*?)^ *```$", PAGE, re.MULTILINE | re.DOTALL)]
+UNIT = (ROOT / "deploy" / "systemd" / "token-service.service").read_text(encoding="utf-8")
+# Where it hands over what root alone may read.
+HANDED_OVER = "/run/credentials/token-service.service/etc_"
 PASSWORD = "twelve letters and more"
 # What systemd would do for the unit that `unit` names: one with a Redis of its own, one with the embedded one.
 BEGINNING = r"""
@@ -82,8 +85,7 @@ def home() -> Iterator[Path]:
     (home / "etc" / "secret_key").write_text("k" * 64)
     (home / "etc" / "environment").write_text(
         "TOKENS_PORT=8080\nTOKENS_REDIS_URL=redis://127.0.0.1:6379\n"
-        "TOKENS_SECRET_KEY_FILE=/etc/token-service/secret_key\n"
-        "TOKENS_ACCOUNTS_FILE=/etc/token-service/accounts.toml\n"
+        f"TOKENS_SECRET_KEY_FILE={HANDED_OVER}secret_key\nTOKENS_ACCOUNTS_FILE={HANDED_OVER}accounts.toml\n"
     )
     yield home
     # A server that was told to end may still be removing a file of its own.
@@ -106,6 +108,14 @@ def _number(text: str) -> int:
     return int(text.replace(",", ""))
 
 
+def test_the_service_is_told_of_no_file_that_only_root_may_read() -> None:
+    """Its user is one that systemd makes up: a path of /etc/token-service would end the start."""
+    named = re.findall(r"TOKENS_\w+_FILE=(\S+)(?= >> environment|$)", UNIT + "\n".join(BLOCKS), re.MULTILINE)
+    assert "LoadCredential=etc:/etc/token-service\n" in UNIT
+    assert len(named) == 3
+    assert [name for name in named if not name.startswith(HANDED_OVER)] == []
+
+
 @pytest.mark.slow
 def test_every_command_runs_as_it_is_printed(home: Path) -> None:
     lines = [BEGINNING]
@@ -113,6 +123,7 @@ def test_every_command_runs_as_it_is_printed(home: Path) -> None:
         lines += [before, block, after]
     places = {str(port): str(held_port()) for port in (8080, 8090, 6379, 6390)}
     places |= {"/etc/token-service": str(home / "etc"), "/var/lib/token-service": str(home / "var")}
+    places[HANDED_OVER] = f"{home}/etc/"
 
     def placed(text: str) -> str:
         return re.sub("|".join(places), lambda found: places[found[0]], text)
