@@ -1,6 +1,7 @@
 """Running services for the tests of the wire: one process, four of them, and one with stricter settings."""
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from uuid import uuid4
 
@@ -53,16 +54,14 @@ def environment(redis_server: embedded.EmbeddedRedis, accounts_file: Path) -> En
 
 @pytest.fixture(scope="package")
 def one_process(environment: Environment) -> Iterator[Lifespan]:
-    running = Lifespan(environment(trusted_proxies="127.0.0.1"))
-    yield running
-    running.close()
+    with closing(Lifespan(environment(trusted_proxies="127.0.0.1"))) as running:
+        yield running
 
 
 @pytest.fixture(scope="package")
 def four_processes(environment: Environment) -> Iterator[Lifespan]:
-    running = Lifespan(environment(trusted_proxies="127.0.0.1"), workers=4)
-    yield running
-    running.close()
+    with closing(Lifespan(environment(trusted_proxies="127.0.0.1"), workers=4)) as running:
+        yield running
 
 
 @pytest.fixture(scope="package")
@@ -81,6 +80,5 @@ def world(request: pytest.FixtureRequest, described: Described) -> World:
 @pytest.fixture(scope="package")
 def strict(environment: Environment, described: Described) -> Iterator[World]:
     """A service that trusts no proxy, issues one-time tokens to known callers alone and allows endless tokens."""
-    running = Lifespan(environment(one_time_issue="authenticated", max_lifetime_days="0"))
-    yield World(running, described, PASSWORD)
-    running.close()
+    with closing(Lifespan(environment(one_time_issue="authenticated", max_lifetime_days="0"))) as running:
+        yield World(running, described, PASSWORD)

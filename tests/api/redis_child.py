@@ -82,7 +82,12 @@ class RedisChild(ServerProcess):
             "noeviction",
             *options,
         ]
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            # Nobody else has it yet.
+            self.close()
+            raise
 
     def start(self) -> None:
         """Start it, and wait until it answers."""

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -20,9 +21,8 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def lenient(environment: Environment, described: Described) -> Iterator[World]:
     """A service that takes Basic where gateways ask."""
-    running = Lifespan(environment(accept_basic="on"))
-    yield World(running, described, PASSWORD)
-    running.close()
+    with closing(Lifespan(environment(accept_basic="on"))) as running:
+        yield World(running, described, PASSWORD)
 
 
 def ran(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:

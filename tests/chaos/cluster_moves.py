@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 
 import pytest
 from redis.exceptions import ResponseError
@@ -20,9 +21,8 @@ NODE_TIMEOUT, USES, ADDRESSES = 1.0, 2000, 3
 
 @pytest.fixture(scope="module")
 def site(six: Six, settings: dict[str, str]) -> Iterator[Site]:
-    site = Site(six.ready().url, settings | {"TOKENS_DURABILITY": "replicated"})
-    yield site
-    site.running.close()
+    with closing(Site(six.ready().url, settings | {"TOKENS_DURABILITY": "replicated"})) as site:
+        yield site
 
 
 def moved_key_by_key(six: Six) -> None:

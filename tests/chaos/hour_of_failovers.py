@@ -60,7 +60,7 @@ async def test_sixty_failovers_leave_nothing_behind(
         for _, group in groups:
             url = (await asyncio.to_thread(group.ready)).url
             sites.append(await asyncio.to_thread(Site, url, settings))
-            stack.callback(sites[-1].running.close)
+            stack.callback(sites[-1].close)
             # Its tasks can be counted here.
             await stack.enter_async_context(Service(make_settings(redis_url=url)).lifespan())
 

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from functools import partial
 
 import pytest
@@ -29,16 +30,14 @@ def without_its_replica(primary: Node) -> None:
 
 @pytest.fixture(scope="module")
 def replicated(trio: Trio, settings: dict[str, str]) -> Iterator[Site]:
-    site = Site(trio.ready().url, settings | {"TOKENS_DURABILITY": "replicated"})
-    yield site
-    site.running.close()
+    with closing(Site(trio.ready().url, settings | {"TOKENS_DURABILITY": "replicated"})) as site:
+        yield site
 
 
 @pytest.fixture(scope="module")
 def in_memory(trio: Trio, settings: dict[str, str]) -> Iterator[Site]:
-    site = Site(trio.ready().url, settings | {"TOKENS_NAMESPACE": "inmemory"})
-    yield site
-    site.running.close()
+    with closing(Site(trio.ready().url, settings | {"TOKENS_NAMESPACE": "inmemory"})) as site:
+        yield site
 
 
 def test_each_harness_sees_the_fault_that_is_planted(trio: Trio, settings: dict[str, str], row: Row) -> None:
@@ -61,7 +60,7 @@ def test_each_harness_sees_the_fault_that_is_planted(trio: Trio, settings: dict[
         ends.accepted_now()
         heal()
     finally:
-        site.running.close()
+        site.close()
     row("planted: no fence, writes lost with the primary", "some spent twice", f"{uses.twice()} of {len(tokens)}")
     row("planted: nothing is ended once more", "some come back", f"{len(ends.came_back)} of {len(ends.confirmed)}")
     assert uses.twice() > 0

@@ -1,7 +1,7 @@
 """Services that tests may hurt: each with a Redis of its own, of one process or of four."""
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import msgspec
@@ -45,31 +45,24 @@ def settings(accounts_file: Path) -> dict[str, str]:
 @contextmanager
 def sites(settings: Mapping[str, str]) -> Iterator[Open]:
     """Starts sites, which end with the block: each costs time as long as it is there, also when nobody asks it."""
-    opened: list[Site] = []
+    begun: list[Lifespan] = []
+    with ExitStack() as held:
 
-    def start(*, workers: int = 1, redis: RedisChild | None = None, url: str = "", **changed: str) -> Site:
-        redis = redis or RedisChild()
-        told = {f"TOKENS_{name.upper()}": value for name, value in changed.items()}
-        try:
+        def start(*, workers: int = 1, redis: RedisChild | None = None, url: str = "", **changed: str) -> Site:
+            redis = redis or RedisChild()
+            held.callback(redis.close)
+            told = {f"TOKENS_{name.upper()}": value for name, value in changed.items()}
             running = Lifespan({"TOKENS_REDIS_URL": url or redis.url, **settings, **told}, workers=workers)
-        except BaseException:
-            redis.close()
-            raise
-        client = Client(running.port)
-        site = Site(redis, running, client, client.sign_in("admin", PASSWORD))
-        opened.append(site)
-        return site
+            held.callback(running.close)
+            begun.append(running)
+            client = Client(running.port)
+            return Site(redis, running, client, client.sign_in("admin", PASSWORD))
 
-    try:
-        yield start
-    finally:
-        for site in opened:
-            site.running.process.terminate()  # all at once: each takes a while
-        for site in opened:
-            try:
-                site.running.close()
-            finally:
-                site.redis.close()
+        try:
+            yield start
+        finally:
+            for running in begun:
+                running.process.terminate()  # all at once: each takes a while
 
 
 @pytest.fixture

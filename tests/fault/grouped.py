@@ -1,6 +1,7 @@
 """Processes of ours on several Redis servers, and what may happen to those."""
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,18 @@ class Site(Issuing):
     def __init__(self, url: str, settings: dict[str, str]) -> None:
         told = {"TOKENS_REDIS_URL": url, "TOKENS_ACCESS_LOG": "off", "TOKENS_REDIS_TIMEOUT_MS": IMPATIENT_MS}
         self.running = Lifespan(told | settings, workers=self.PROCESSES)
-        self.client = Client(self.running.port)
-        self.admin = self.client.sign_in("admin", PASSWORD)
-        self.good, self.revoked = [self.create() for _ in range(24)], [self.create() for _ in range(24)]
-        for token in self.revoked:
-            self.revoke(token)
+        with ExitStack() as held:
+            held.callback(self.close)
+            self.client = Client(self.running.port)
+            self.admin = self.client.sign_in("admin", PASSWORD)
+            self.good, self.revoked = [self.create() for _ in range(24)], [self.create() for _ in range(24)]
+            for token in self.revoked:
+                self.revoke(token)
+            # Nothing failed: whoever has it now ends it.
+            held.pop_all()
+
+    def close(self) -> None:
+        self.running.close()
 
     def revoke(self, token: dict[str, str]) -> None:
         """In force when this returns; confirmed only where there is a replica."""

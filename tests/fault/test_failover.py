@@ -28,17 +28,15 @@ NODE_TIMEOUT = 1.0
 
 @pytest.fixture(scope="module")
 def by_sentinel(trio: Trio, settings: dict[str, str]) -> Iterator[Site]:
-    site = Site(trio.ready().url, settings | {"TOKENS_DURABILITY": "replicated"})
-    yield site
-    site.running.close()
+    with closing(Site(trio.ready().url, settings | {"TOKENS_DURABILITY": "replicated"})) as site:
+        yield site
 
 
 @pytest.fixture(scope="module")
 def on_cluster(six: Six, settings: dict[str, str]) -> Iterator[Site]:
     # A move of slots must not be noticed, however long a busy machine keeps a node waiting.
-    site = Site(six.ready().url, settings | {"TOKENS_REDIS_TIMEOUT_MS": "5000"})
-    yield site
-    site.running.close()
+    with closing(Site(six.ready().url, settings | {"TOKENS_REDIS_TIMEOUT_MS": "5000"})) as site:
+        yield site
 
 
 class Round(NamedTuple):

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from fakeredis.aioredis import FakeRedis
@@ -16,6 +17,7 @@ from service.store.driver.replies import packed
 from tests.api.redis_child import RedisChild
 from tests.api.running import ROOT, wait_until
 from tests.api.wire import Client
+from tests.fault import conftest, grouped
 from tests.fault.lost_replies import lose_replies, proxied
 from tests.fault.volley import post, volley
 from tests.links import ClientLink
@@ -24,9 +26,8 @@ from tests.ports import held_port
 
 @pytest.fixture
 def redis() -> Iterator[RedisChild]:
-    child = RedisChild()
-    yield child
-    child.close()
+    with contextlib.closing(RedisChild()) as child:
+        yield child
 
 
 @contextlib.contextmanager
@@ -105,6 +106,35 @@ def test_a_proxy_leaves_no_client_that_came_at_the_last_moment(
         gc.collect()
         monkeypatch.undo()
     assert not left
+
+
+def test_a_site_at_which_nobody_can_sign_in_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[Any] = []
+
+    class Begun:
+        """What a set-up begins, and whether it was ended."""
+
+        def __init__(self, *_: object, **__: object) -> None:
+            self.url, self.port, self.process, self.is_open = "redis://nobody", 0, self, True
+            begun.append(self)
+
+        def terminate(self) -> None:
+            """Told to end, and not waited for."""
+
+        def close(self) -> None:
+            self.is_open = False
+
+    def refuse(*_: object) -> str:
+        raise TimeoutError
+
+    monkeypatch.setattr(Client, "sign_in", refuse)
+    for module, name in ((conftest, "RedisChild"), (conftest, "Lifespan"), (grouped, "Lifespan")):
+        monkeypatch.setattr(module, name, Begun)
+    with pytest.raises(TimeoutError), conftest.sites({}) as start:
+        start()
+    with pytest.raises(TimeoutError):
+        grouped.Site("redis://nobody", {})
+    assert [one.is_open for one in begun] == [False, False, False]
 
 
 def test_a_held_port_is_given_to_nobody_at_another_address() -> None:

@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -30,9 +31,8 @@ def right(open_site: Open) -> Site:
 def wrong(right: Site, settings: dict[str, str]) -> Iterator[Lifespan]:
     """A process beside the right one whose machine is in the year after next."""
     clock = {"LD_PRELOAD": str(LIBRARY), "FAKETIME": "+600d", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
-    running = Lifespan({"TOKENS_REDIS_URL": right.redis.url, **settings, **clock})
-    yield running
-    running.close()
+    with closing(Lifespan({"TOKENS_REDIS_URL": right.redis.url, **settings, **clock})) as running:
+        yield running
 
 
 def sweep_alone(right: Site) -> None:

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -52,9 +53,7 @@ class Site(Issuing, msgspec.Struct, frozen=True):
 
 @pytest.fixture(scope="package")
 def site(accounts_file: Path) -> Iterator[Site]:
-    redis = RedisChild()
     settings = {
-        "TOKENS_REDIS_URL": redis.url,
         "TOKENS_SECRET_KEY": SERVER_KEY,
         "TOKENS_ACCOUNTS_FILE": str(accounts_file),
         "TOKENS_TRUSTED_PROXIES": "127.0.0.1",
@@ -62,13 +61,14 @@ def site(accounts_file: Path) -> Iterator[Site]:
         "TOKENS_ONE_TIME_ISSUE_PER_MINUTE": "1000000",
         "TOKENS_ACCEPT_BASIC": "on",
     }
-    running = Lifespan(settings)
-    counter, application, client = Counter(running.port), Application(), Client(running.port)
-    yield Site(redis, running, counter, application, client, client.sign_in("admin", PASSWORD))
-    application.close()
-    counter.close()
-    running.close()
-    redis.close()
+    with (
+        closing(RedisChild()) as redis,
+        closing(Lifespan({"TOKENS_REDIS_URL": redis.url, **settings})) as running,
+        closing(Counter(running.port)) as counter,
+        closing(Application()) as application,
+    ):
+        client = Client(running.port)
+        yield Site(redis, running, counter, application, client, client.sign_in("admin", PASSWORD))
 
 
 def nginx(site: Site) -> Gateway:
@@ -162,9 +162,8 @@ class Deployment:
 
 @pytest.fixture(scope="module", params=[nginx, caddy, haproxy, apache, envoy, traefik])
 def deployment(request: pytest.FixtureRequest, site: Site) -> Iterator[Deployment]:
-    gateway = request.param(site)
-    deployment = Deployment(gateway, site, request.param.__name__)
-    # Traefik listens before it has read what it asks.
-    wait_until(lambda: deployment.ask("GET", "/").status == 401, what="the gateway to ask")
-    yield deployment
-    gateway.close()
+    with closing(request.param(site)) as gateway:
+        deployment = Deployment(gateway, site, request.param.__name__)
+        # Traefik listens before it has read what it asks.
+        wait_until(lambda: deployment.ask("GET", "/").status == 401, what="the gateway to ask")
+        yield deployment

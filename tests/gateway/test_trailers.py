@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
@@ -31,9 +32,8 @@ backend service
 def proxy(site: Site) -> Iterator[Gateway]:
     port = held_port()
     text = CONFIGURATION.replace("{port}", str(port)).replace("{service}", str(site.running.port))
-    gateway = Gateway("haproxy", port, {"haproxy.cfg": text}, "-db", "-f", "haproxy.cfg")
-    yield gateway
-    gateway.close()
+    with closing(Gateway("haproxy", port, {"haproxy.cfg": text}, "-db", "-f", "haproxy.cfg")) as gateway:
+        yield gateway
 
 
 def status(proxy: Gateway, *fields: str, trailer: str) -> bytes:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -93,14 +94,14 @@ def test_a_head_over_the_limit_is_431(world: World, sample: Sample) -> None:
 @pytest.fixture(scope="module")
 def deserted(environment: Environment, described: Described) -> Iterator[Client]:
     """A service whose Redis has been killed."""
-    redis = RedisChild()
-    running = Lifespan(environment(redis_url=redis.url, redis_timeout_ms=IMPATIENT_MS))
-    redis.kill()
-    client = Client(running.port, seen=described.evaluate)
-    wait_until(lambda: client.get("/readyz").status == 503, what="the loss of Redis to be seen")
-    yield client
-    running.close()
-    redis.close()
+    with (
+        closing(RedisChild()) as redis,
+        closing(Lifespan(environment(redis_url=redis.url, redis_timeout_ms=IMPATIENT_MS))) as running,
+    ):
+        redis.kill()
+        client = Client(running.port, seen=described.evaluate)
+        wait_until(lambda: client.get("/readyz").status == 503, what="the loss of Redis to be seen")
+        yield client
 
 
 @named(list(SAMPLES))

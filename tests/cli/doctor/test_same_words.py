@@ -10,6 +10,7 @@ import ssl
 import struct
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from threading import Thread
 from urllib.parse import urlsplit
@@ -47,9 +48,8 @@ WANTED = "it may want a certificate of the client's (ssl_certfile)"
 @pytest.fixture(scope="module")
 def child() -> Iterator[RedisChild]:
     """A server of whose user a test may decide."""
-    child = RedisChild()
-    yield child
-    child.close()
+    with closing(RedisChild()) as child:
+        yield child
 
 
 @pytest.fixture

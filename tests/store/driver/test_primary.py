@@ -3,6 +3,7 @@
 import asyncio
 import math
 from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
 from functools import partial
 
 import pytest
@@ -18,10 +19,9 @@ from tests.links import connector
 
 @pytest.fixture(scope="module")
 def own_redis() -> Iterator[RedisChild]:
-    child = RedisChild()
-    child.client.set("known", "yes")
-    yield child
-    child.close()
+    with closing(RedisChild()) as child:
+        child.client.set("known", "yes")
+        yield child
 
 
 @pytest.fixture
