@@ -10,6 +10,7 @@ from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import AuthenticationError, InvalidResponse, NoPermissionError, RedisError, ResponseError
 
 from service.addresses import bracketed
+from service.errors import StoreUnavailable
 
 log = logging.getLogger(__name__)
 # A server may take a connection, answer what is asked there first, and then be silent again, twice a second.
@@ -82,6 +83,8 @@ def _cause(error: BaseException) -> str:
         for kind, text in _CAUSES.items():
             if isinstance(one, kind):
                 return text
+        if isinstance(one, OSError) and one.strerror:
+            return f"the system says: {one.strerror.lower()}"
     told = str(error)
     return next((text for beginning, text in _TOLD.items() if told.startswith(beginning)), type(error).__name__)
 
@@ -117,12 +120,13 @@ class Outage:
         self._told: set[str] = set()
         self._end: asyncio.TimerHandle | None = None
 
-    def tell(self, reason: str) -> None:
-        """It is away."""
+    def tell(self, reason: str, error: Exception | None = None) -> None:
+        """It is away. Where an `error` is no server's and no network's, the log says where it was raised, too."""
         self.forget_end()
         if reason not in self._told:
             self._told.add(reason)
-            log.warning(reason)
+            # Not of a server's: it may repeat the password that it was sent.
+            log.warning(reason, exc_info=None if isinstance(error, RedisError | OSError | StoreUnavailable) else error)
 
     def ends(self, place: str) -> None:
         """A connection was made."""

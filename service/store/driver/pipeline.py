@@ -186,7 +186,7 @@ class Pipeline:
     def _cannot_connect(self, error: Exception) -> None:
         """Fail what waits."""
         refusal = error if isinstance(error, Refused) else unavailable(cause_of(error))
-        self._outage.tell(f"Redis must not be asked: {refusal.cause}" if refusal is error else refusal.cause)
+        self._outage.tell(f"Redis must not be asked: {refusal.cause}" if refusal is error else refusal.cause, error)
         self._reachable, self._refusal = False, refusal
         self._on_error(type(error).__name__)
         self._fail(self._take_turn())

@@ -1,6 +1,7 @@
 """What operators are told of a Redis that gives no answer: why, by whatever it says, and once."""
 
 import asyncio
+import errno
 
 import pytest
 from redis.exceptions import ConnectionError as NoConnection
@@ -36,6 +37,13 @@ def test_what_it_refuses_with_is_told(text: str, told: str) -> None:
 def test_a_server_that_has_no_connection_left_says_so() -> None:
     """It was told as `ConnectionError`, and in turn as one that wants TLS."""
     assert "maxclients" in cause_of(NoConnection("max number of clients reached"))
+
+
+def test_what_the_system_says_is_told_by_its_words() -> None:
+    """It was told as `ConnectionError`, without what there is to mend."""
+    error = NoConnection("Error 113 connecting to 10.0.0.1:6379.")
+    error.__cause__ = OSError(errno.EHOSTUNREACH, "No route to host")
+    assert cause_of(error) == "the system says: no route to host"
 
 
 async def test_a_server_that_comes_and_goes_is_told_once(
