@@ -239,7 +239,8 @@ def test_a_change_without_an_answer_is_asked_again_by_a_person_alone(window: Pag
 
 
 def test_an_address_that_no_screen_has_is_said_and_an_unknown_secret_too(open_page: Open, service: Service) -> None:
-    for name in ("of elsewhere", "of another system"):
+    ends = {"of elsewhere": "", "of another system": "0123abcd"}
+    for name in ("of here", *ends):
         service.create(name)
     page = open_page(service, "nowhere")
     expect(page.get_by_role("heading", name="There is nothing at this address.")).to_be_visible()
@@ -247,13 +248,15 @@ def test_an_address_that_no_screen_has_is_said_and_an_unknown_secret_too(open_pa
     def imported(route: Route) -> None:
         listed = route.fetch().json()
         for token in listed["tokens"]:
-            token["token"] = f"****-****-****-{'wxyz' if token['name'] == 'of another system' else ''}"
+            if token["name"] in ends:
+                token |= {"token": f"****-****-****-{ends[token['name']]}", "imported": True}
         route.fulfill(json=listed)
 
     page.route("**/api/admin/tokens?*", imported)
     page.get_by_role("link", name="All tokens").click()
     expect(row(page, "of elsewhere").get_by_text("imported")).to_be_visible()
-    expect(row(page, "of another system").get_by_text("••••wxyz", exact=True)).to_be_visible()
+    expect(row(page, "of another system").get_by_text("••••0123abcd", exact=True)).to_be_visible()
+    expect(row(page, "of here").get_by_text("rtk_••••")).to_be_visible()
 
 
 def test_a_failure_shows_its_request_id_and_can_be_tried_again(page: Page) -> None:

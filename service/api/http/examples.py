@@ -68,7 +68,7 @@ _HOLDS: Mapping[str, Any] = {
     "SkippedLine.message": "An earlier row or a token has this name.",
     "pending": "The change is not confirmed on disk yet.",
     **dict.fromkeys(("nextCursor", "lastError", "error", "parentId", "TokenShown.quota"), None),
-    **dict.fromkeys(("disabled", "tampered"), False),
+    **dict.fromkeys(("disabled", "tampered", "TokenShown.imported"), False),
     "faults": [],
     "response_types_supported": [],
     "grant_types_supported": [],

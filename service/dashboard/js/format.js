@@ -48,14 +48,13 @@ export const time = (instant, text = relative(instant)) =>
   (instant ? h("time", { datetime: instant, title: moment(instant) }, text) : "never");
 
 /**
- * rtk_••••9f3c1a2b; screen readers hear the characters one by one. Of some imported ones nothing is known, and of those
- * with another end it is certain that they do not begin with rtk_.
+ * rtk_••••9f3c1a2b; screen readers hear the characters one by one. What another system made begins otherwise, and of
+ * some of it nothing is known.
  */
-export function masked({ token }) {
+export function masked({ token, imported }) {
   const last = token.slice("****-****-****-".length);
   if (!last) return "imported";
-  const prefix = /^[\da-f]{8}$/.test(last) ? "rtk_" : "";
-  return [h("span.mono", { "aria-hidden": "true" }, `${prefix}••••${last}`),
+  return [h("span.mono", { "aria-hidden": "true" }, `${imported ? "" : "rtk_"}••••${last}`),
     h("span.sr", `ends in ${[...last].join(" ")}`)];
 }
 

@@ -177,12 +177,13 @@ async def test_the_holder_of_an_imported_secret_manages_it_like_any_other(servic
     await send(admin, [line])
     person = Person(service, SECRET)
     own = (await person.get("/api/tokens/self")).json()
-    assert own["name"] == "gate"
+    assert (own["name"], own["imported"]) == ("gate", True)
     form = {"content-type": "application/x-www-form-urlencoded"}
     asked = await person.ask("POST", "/oauth2/introspect", body=f"token={SECRET}".encode(), headers=form)
     assert asked.json()["jti"] == own["id"]
-    rotated = (await person.post("/api/tokens/self/rotate", {"overlapSeconds": 60})).json()["token"]["token"]
-    assert rotated.startswith("rtk_")
+    made = (await person.post("/api/tokens/self/rotate", {"overlapSeconds": 60})).json()["token"]
+    rotated = made["token"]
+    assert (rotated[:4], made["imported"]) == ("rtk_", False)
     assert [(await Person(service, secret).get("/validate")).status for secret in (SECRET, rotated)] == [200, 200]
     answer = await Person(service).ask("POST", "/oauth2/revoke", body=f"token={SECRET}".encode(), headers=form)
     assert answer.status == 200

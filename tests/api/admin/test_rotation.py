@@ -50,7 +50,7 @@ async def test_the_detail_shows_the_overlap_and_the_last_use_of_the_old_secret(s
     assert shown["rotations"] == 1
     assert shown["rotatedAt"] < shown["oldSecretValidUntil"]
     assert shown["rotatedAt"] <= shown["oldSecretLastUsedAt"] < shown["oldSecretValidUntil"]
-    assert list(shown)[-5:] == ["rotations", "oldSecretLastUsedAt", "parentId", "derived", "version"]
+    assert list(shown)[-6:] == ["rotations", "oldSecretLastUsedAt", "parentId", "derived", "version", "imported"]
 
 
 async def test_a_token_that_was_shown_before_is_shown_as_time_has_left_it(admin: Person, clock: Clock) -> None:

@@ -30,6 +30,7 @@ class TokenShown(msgspec.Struct, rename="camel"):
     `derived` counts the living tokens that are derived from it directly; `parentId` is that of one that is derived.
     `rateLimit` is the rate called `default` among its `limits`, `quota` the quota called so. `subjectLimits` are those
     that it shares with all tokens of its subject. `version` is another one after each change, not after a use.
+    `imported`: its secret was made by another system, until it is rotated.
     """
 
     id: str
@@ -60,6 +61,7 @@ class TokenShown(msgspec.Struct, rename="camel"):
     parent_id: str | None
     derived: int
     version: int
+    imported: bool
 
 
 class TokenList(msgspec.Struct, rename="camel"):
@@ -249,6 +251,8 @@ def shown(
         parent_id or None,
         derived,
         token.version,
+        # The record names the rule for good, but what a rotation makes is a secret of ours.
+        token.imported != "" and not token.rotations,
     )
 
 
