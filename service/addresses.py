@@ -91,7 +91,6 @@ def unmapped(address: Address) -> Address:
 
 
 def is_in(address: Address, networks: Iterable[Network]) -> bool:
-    """Does the address belong to one of these networks?"""
     return any(address.version == network.version and address in network for network in networks)
 
 

@@ -20,7 +20,6 @@ def encode_digest(digest: bytes) -> str:
 
 
 def decode_digest(text: str) -> bytes:
-    """The digest behind that text."""
     return a2b_base64(text.replace("-", "+").replace("_", "/") + "=")
 
 

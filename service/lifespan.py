@@ -47,8 +47,6 @@ class Background(msgspec.Struct, frozen=True):
 
 @dataclass(eq=False, repr=False)
 class Lifespan:
-    """The lifespan of one process."""
-
     _monitor: Monitor
     _metrics: Metrics
     # What every connection gets, by the names that the edge has for it.

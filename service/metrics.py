@@ -117,8 +117,6 @@ class _Timings(dict[str, BufferedHistogram]):
 
 
 class Metrics:
-    """Every metric of one process."""
-
     def __init__(self) -> None:
         # Each counter would have a second series with the time of its creation.
         disable_created_metrics()  # type: ignore[no-untyped-call]

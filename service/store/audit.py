@@ -38,8 +38,6 @@ class Stored(msgspec.Struct, frozen=True):
 
 
 class AuditStream(msgspec.Struct, frozen=True):
-    """One of the audit streams of a shard."""
-
     shard: Shard
     stream: Stream
 

@@ -130,7 +130,6 @@ class Outbox:
         return max(0, added - place.added)
 
     async def standing(self) -> Standing:
-        """How the webhook stands with its events."""
         dropped = await self._ask("HGET", self._places, _DROPPED, retry=True)
         unread = [await self.unread(stream) for stream in self.shard.keys.event_streams]
         return Standing(await self.length(), sum(unread), whole(dropped))

@@ -47,8 +47,6 @@ class OneTimePolicy(msgspec.Struct, frozen=True):
 
 @dataclass(eq=False, repr=False)
 class OneTimeTokens:
-    """Issues and consumes one-time tokens."""
-
     _store: OneTimeStore
     _shards: Shards
     _authority: Authority

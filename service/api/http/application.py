@@ -57,8 +57,6 @@ class RequestIds:
 
 # No middleware of Starlette's around it: its base class alone costs 110 us a request.
 class Application:
-    """The ASGI application."""
-
     def __init__(
         self,
         endpoints: Iterable[Endpoint],

@@ -152,8 +152,6 @@ _OF_TYPE: Mapping[str, Any] = {"string": "text", "integer": 1, "number": 1, "boo
 
 
 class Examples:
-    """Makes the example of a schema."""
-
     def __init__(self, components: Mapping[str, Any]) -> None:
         """`components`: the schemas that others refer to, by name."""
         self._components = components

@@ -45,7 +45,6 @@ class Path:
             self.endpoints.setdefault("HEAD", endpoint)
 
     def find(self, method: str) -> Endpoint | None:
-        """The endpoint for a method, None if there is none."""
         return self.endpoints.get(method) or self.endpoints.get("*")
 
 

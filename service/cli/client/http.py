@@ -82,7 +82,6 @@ class Client:
             raise WrongUsage("what was given as a token is none: is it one line, and only that?")
 
     def get(self, path: str, shape: type[Shape], query: Query = None) -> Shape:
-        """The answer to a GET."""
         return self.members(self.ask("GET", path, query=query), shape)
 
     def send(self, method: str, path: str, shape: type[Shape], body: object = None, *, query: Query = None) -> Shape:

@@ -84,8 +84,6 @@ def csv_alone(ctx: click.Context, _: click.Parameter, value: Any) -> Any:
 
 
 class ReportGroup(click.Group):
-    """A group of such commands."""
-
     command_class = ReportCommand
 
 

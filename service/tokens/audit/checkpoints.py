@@ -25,8 +25,6 @@ _MANY = 4 * macs.LONGEST
 
 
 class _Counted(msgspec.Struct):
-    """What is counted of an entry."""
-
     action: str
 
 

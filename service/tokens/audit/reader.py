@@ -74,8 +74,6 @@ class AuditFilter(msgspec.Struct, frozen=True):
 
 
 class AuditReader:
-    """Lists what happened."""
-
     def __init__(self, store: AuditStore) -> None:
         self._store = store
 

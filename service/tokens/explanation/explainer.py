@@ -58,8 +58,6 @@ class _Found(msgspec.Struct, frozen=True):
 
 @dataclass(eq=False, repr=False)
 class Explainer:
-    """Explains verdicts."""
-
     _authority: Authority
     _credentials: CredentialStore
     _managed: ManagedStore

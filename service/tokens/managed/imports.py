@@ -55,8 +55,6 @@ class DryRun:
 
 @dataclass(eq=False, repr=False)
 class Imports:
-    """Takes tokens in."""
-
     _store: ImportStore
     _admission: ImportAdmission
     _seals: Seals

@@ -78,8 +78,6 @@ class Created(msgspec.Struct, frozen=True):
 
 @dataclass(eq=False, repr=False)
 class ManagedTokens:
-    """The rules for managed tokens."""
-
     _store: ManagedStore
     _managed_records: ManagedRecords
     _shards: Shards

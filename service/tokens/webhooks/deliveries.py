@@ -24,8 +24,6 @@ _SAY_SECONDS = 60.0
 
 
 class Deliveries:
-    """Delivers in the background."""
-
     def __init__(self, webhooks: Webhooks, notices: Notices, dispatcher: Dispatcher) -> None:
         self._webhooks = webhooks
         self._notices = notices

@@ -95,7 +95,6 @@ class EventMessage(msgspec.Struct):
 
 
 def shown(event: Event) -> AuditShown:
-    """An entry as its readers see it."""
     entry = event.entry
     return AuditShown(
         id=str(event.position),
@@ -112,7 +111,6 @@ def shown(event: Event) -> AuditShown:
 
 
 def verified(report: Report) -> AuditVerification:
-    """A report as its readers see it."""
     since = {stream.name.lower(): rfc3339_or_none(at or 0) for stream, at in report.complete_since.items()}
     return AuditVerification(
         report.intact, report.entries, report.unsealed, report.faults, msgspec.convert(since, CompleteSince)

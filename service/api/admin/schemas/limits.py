@@ -85,7 +85,6 @@ class LimitShown(msgspec.Struct, rename="camel"):
 
 
 def limit_shown(quota: Quota) -> LimitShown:
-    """A limit as its readers see it."""
     given = _given(quota.limit)
     used, left = quota.limit.at_once - quota.remaining, quota.remaining
     return LimitShown(
