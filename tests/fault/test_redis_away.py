@@ -5,6 +5,7 @@ A client waits a second at most; the promise is an answer within 300 ms.
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
 import pytest
 from redis import Redis
@@ -300,7 +301,32 @@ def test_a_create_for_which_a_right_was_lost_is_made_when_it_is_repeated(fragile
     assert fragile.client.post(f"{TOKENS}/revoke", asked, bearer=fragile.admin).json()["matched"] == 1
 
 
-@pytest.mark.parametrize("lost", ["hset", "xadd", "del"])
+RIGHTS = ["hset", "xadd", "del", "set", "setrange", "zadd", "zrem", "zscore"]
+
+
+@pytest.mark.parametrize("lost", RIGHTS)
+@pytest.mark.parametrize("change", [{"scopes": []}, {"name": "renamed"}, {"isActive": True}], ids=str)
+def test_a_change_for_which_a_right_was_lost_is_made_when_it_is_repeated(
+    fragile: Site, lost: str, change: dict[str, Any]
+) -> None:
+    token = fragile.create(fresh("changed"), scopes=["orders:read"])
+    changed = {"id": token["id"], **change} | ({"name": fresh("renamed")} if "name" in change else {})
+    if change == {"isActive": True}:
+        fragile.client.done("PATCH", TOKENS, json_body={"id": token["id"], "isActive": False}, bearer=fragile.admin)
+
+    def patch() -> Answer:
+        return fragile.client.ask("PATCH", TOKENS, json_body=changed, bearer=fragile.admin)
+
+    with without(fragile.redis, lost):
+        patch().problem(503, "store_unavailable")
+    wait_until(lambda: patch().status == 200, what="changes to work again")
+    assert fragile.client.get("/validate", bearer=token["token"]).status == 200
+    shown = patch().json()["token"]
+    listed = fragile.client.get(f"{TOKENS}?q={token['token'][-8:]}&status=active", bearer=fragile.admin).json()
+    assert [one["name"] for one in listed["tokens"]] == [shown["name"]]
+
+
+@pytest.mark.parametrize("lost", RIGHTS)
 def test_a_rotation_for_which_a_right_was_lost_leaves_the_token_as_it_was(fragile: Site, lost: str) -> None:
     token, other = fragile.create(fresh("rotated")), fragile.create(fresh("rotated"))
 

@@ -1,18 +1,25 @@
 --[[ Rotate managed tokens, change or activate them: each record is written anew, unless it changed since it was read.
 KEYS[1]  active tokens (zset)   KEYS[2]  ended or switched off (zset)   KEYS[3]  expired tokens (zset)
 KEYS[4]  expiries (zset)   KEYS[5]  purges (zset)   KEYS[6]  last uses (zset)   KEYS[7]  audit log (stream)
-KEYS[8]  a key that is never written (string)
+KEYS[8]  a key that is never written, at which the rights are tried (string)
 KEYS[9...] of each: credential, reason it may be gone, previous secret in its overlap, its reason, credential to end,
-         its reason (string), metadata (hash), its block of folded names (string), derived tokens that end (zset)
+         its reason (string), metadata (hash), its block of folded names (string), derived tokens that end (zset):
+         something else there stops nothing; a lost right to read it does, else it would be ended by nothing
 ARGV[1]  audit entries to keep    ARGV[2...]  of each as below, `..._until` in milliseconds, 0 for never; `version` and
          `contests` as they were read; `record` empty for a token that stays off, `why` if it is not written yet,
          `older_record` to end it; `row` for `old_row`, both empty if it stays; then `count` fields and values
-returns  of each: 1 written | 0 changed meanwhile, or gone
+returns  of each: 1 written | 0 changed meanwhile, or gone; it is in one list at least all the time
 cost     O(k log n + d) for k tokens with d derived from them
 ]]
 local on, off, dead, expiries, purges, used, events, nothing = unpack(KEYS, 1, 8)
 local at, replies, keep = 2, {}, ARGV[1]
 local function put(key, text, till) redis.call('SET', key, text, unpack(till + 0 == 0 and {} or {'PXAT', till})) end
+-- Of nothing: behind this a full server writes on, and what follows is not cut off for want of a right.
+redis.call('DEL', nothing)
+redis.call('SET', nothing, '', 'XX')
+redis.call('SETRANGE', nothing, 0, '')
+redis.call('ZADD', nothing, 'XX', 1, '')
+redis.call('ZREM', nothing, '')
 for key = 9, #KEYS, 9 do
   local credential, reason, older, older_why, ended, ended_why, metadata, block, derived = unpack(KEYS, key, key + 8)
   local id, version, contests, created, expires, record, why, reason_until = unpack(ARGV, at, at + 7)
@@ -20,12 +27,10 @@ for key = 9, #KEYS, 9 do
   local known, fields, is_on = redis.call('HMGET', metadata, '@digest', '@version', '@contests'), at + 16, record ~= ''
   local is_current = known[1] and (known[2] or '1') == version and (known[3] or '0') == contests
   if is_current then
-    -- Something else there stops nothing. Without the right to read it, nothing would end what is named there.
     local below = redis.pcall('ZRANGE', derived, 0, -1)
     if below.err and not string.find(below.err, 'WRONGTYPE') then return below end
-    -- Of nothing: behind this a full server writes on, and the right to it is there. Then the entry, without which
-    -- nothing is changed, and the record: nobody could take away what works and stands in none.
-    redis.call('DEL', nothing)
+    local place = redis.call('ZSCORE', used, id) and created or string.format('%.0f', created + 5e15)
+    -- Without its entry nothing is changed. Then the record: nobody could take away what works and stands in none.
     redis.call('XADD', events, 'MAXLEN', '~', keep, '*', 'e', entry, 's', seal)
     redis.call('HSET', metadata, unpack(ARGV, fields, fields + count - 1))
     redis.call('DEL', credential, older, ended, derived, unpack(below))
@@ -34,18 +39,14 @@ for key = 9, #KEYS, 9 do
     if older_record ~= '' then put(older, older_record, older_until) end
     if why == '' then redis.call('DEL', reason) else put(reason, why, reason_until) end
     if is_on then put(credential, record, expires .. '000') end
-    local place = redis.call('ZSCORE', used, id) and created or string.format('%.0f', created + 5e15)
     redis.call('ZADD', is_on and on or off, place, id)
     redis.call('ZADD', expiries, (is_on and '' or '-') .. (expires == '0' and created or expires), id)
-    -- Behind these: it is in one list at least all the time.
     redis.call('ZREM', is_on and off or on, id)
     for _, index in ipairs({dead, purges}) do redis.call('ZREM', index, id) end
-    if old_row ~= row then
-      local rows = redis.pcall('GET', block)
-      local found, to = string.find(type(rows) == 'string' and rows or '', old_row, 1, true)
-      if found and #row == #old_row then redis.call('SETRANGE', block, found - 1, row)
-      elseif found then redis.call('SET', block, string.sub(rows, 1, found - 1) .. row .. string.sub(rows, to + 1)) end
-    end
+    local rows = old_row ~= row and redis.pcall('GET', block)
+    local found = type(rows) == 'string' and string.find(rows, old_row, 1, true)
+    if found and #row == #old_row then redis.call('SETRANGE', block, found - 1, row)
+    elseif found then redis.call('SET', block, rows:sub(1, found - 1) .. row .. rows:sub(found + #old_row)) end
   end
   replies[#replies + 1], at = is_current and 1 or 0, fields + count
 end
