@@ -8,10 +8,12 @@ import logging
 import os
 import socket
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from itertools import count
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from service.addresses import resolved_by
 from service.errors import StartRefused
@@ -23,14 +25,43 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 # A scrape takes milliseconds, and a scraper that does not read its answer must not hold the end of a process up.
 _STOP_SECONDS = 1
+# As long as Prometheus waits for an answer by itself.
+_SECONDS = 10.0
+# Fewer than the descriptors that the service's own port leaves free.
+_CONNECTIONS = 16
+_BYTES = 16 * 1024
+_NUMBERS = count()
 
 
-class _OneByOne(HttpToolsProtocol):
-    """A connection, which ends where another request comes before an answer: uvicorn keeps however many there are."""
+class _OneRequest(HttpToolsProtocol):
+    """A connection for one request, which has an end whatever its client does: uvicorn sets no bound to any of it."""
+
+    _ends: asyncio.TimerHandle
+    _received = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.number = next(_NUMBERS)
+        self._ends = self.loop.call_later(_SECONDS, transport.abort)
+        there: list[Any] = [each for each in self.connections if not each.transport.is_closing()]
+        if len(there) > _CONNECTIONS:
+            # The oldest: whoever holds others open must not lock a scraper out.
+            min(there, key=attrgetter("number")).transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._ends.cancel()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        self._received += len(data)
+        if self._received > _BYTES:
+            self.transport.abort()
+        else:
+            super().data_received(data)
 
     def on_headers_complete(self) -> None:
-        previous: RequestResponseCycle | None = self.cycle
-        if previous is None or previous.response_complete:
+        asked: Any = self.cycle
+        if asked is None:
             super().on_headers_complete()
         else:
             self.transport.abort()
@@ -57,7 +88,8 @@ class MetricsPort:
             server_header=False,
             lifespan="off",
             ws="none",
-            http=_OneByOne,
+            http=_OneRequest,
+            headers=[("connection", "close")],
             timeout_graceful_shutdown=_STOP_SECONDS,
         )
         self._server = _Listener(config)

@@ -2,13 +2,14 @@
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from typing import Any
 
 import pytest
 from starlette.types import Receive, Scope, Send
 
+from service.api import metrics_port
 from service.api.http.proxies import TrustedProxies
 from service.api.metrics_port import MetricsPort
 from service.app import Service
@@ -21,6 +22,8 @@ from tests.conftest import MakeService
 from tests.edge.asking import PATIENCE_SECONDS
 from tests.listening import listening
 from tests.ports import held_port
+
+ASK = b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
 async def get(port: int, path: str, host: str = "127.0.0.1") -> bytes:
@@ -89,38 +92,88 @@ async def test_a_scraper_that_does_not_read_holds_no_stop_up() -> None:
     metrics.start()
     _, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.transport.pause_reading()
-    writer.write(b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n")
+    writer.write(ASK)
     async with asyncio.timeout(PATIENCE_SECONDS):
         await begun.wait()
         await metrics.stop()
     writer.transport.abort()
 
 
-async def test_a_connection_has_one_answer_after_the_other_and_ends_where_it_asks_for_several() -> None:
-    may_answer = asyncio.Event()
+@pytest.fixture
+async def may_answer() -> asyncio.Event:
+    return asyncio.Event()
+
+
+@pytest.fixture
+async def port(may_answer: asyncio.Event, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
+    """A metrics port whose answers come when they may."""
+    monkeypatch.setattr(metrics_port, "_SECONDS", PATIENCE_SECONDS)
 
     async def answer(_scope: Scope, _receive: Receive, send: Send) -> None:
         await may_answer.wait()
         await send({"type": "http.response.start", "status": 204, "headers": []})
         await send({"type": "http.response.body"})
 
-    port, ask = held_port(), b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n"
+    port = held_port()
     metrics = MetricsPort(answer, ["127.0.0.1"], port)
     metrics.start()
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    may_answer.set()
     async with asyncio.timeout(PATIENCE_SECONDS):
-        for _ in range(2):
-            writer.write(ask)
-            assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 204 ")
-        may_answer.clear()
-        writer.write(ask * 2)
-        # With a reset where it had more to say.
-        with suppress(ConnectionResetError):
-            assert await reader.read() == b""
-        writer.close()
+        yield port
         may_answer.set()
         await metrics.stop()
+
+
+async def rest(stream: tuple[asyncio.StreamReader, asyncio.StreamWriter]) -> bytes:
+    """All that comes until the connection ends, with a reset where its client had more to say."""
+    got = b""
+    with suppress(ConnectionResetError, BrokenPipeError):
+        while part := await stream[0].read(1000):
+            got += part
+    stream[1].close()
+    return got
+
+
+async def test_a_connection_is_for_one_request(port: int, may_answer: asyncio.Event) -> None:
+    several = await asyncio.open_connection("127.0.0.1", port)
+    several[1].write(ASK * 2)
+    assert await rest(several) == b""
+    one = await asyncio.open_connection("127.0.0.1", port)
+    one[1].write(ASK)
+    may_answer.set()
+    answer = await rest(one)
+    assert answer.startswith(b"HTTP/1.1 204 ")
+    assert b"\r\nconnection: close\r\n" in answer
+
+
+async def test_whoever_holds_connections_open_keeps_no_scraper_out(
+    port: int, may_answer: asyncio.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(metrics_port, "_CONNECTIONS", 3)
+    may_answer.set()
+    held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(20)]
+    scraper = await asyncio.open_connection("127.0.0.1", port)
+    scraper[1].write(ASK)
+    assert (await rest(scraper)).startswith(b"HTTP/1.1 204 ")
+    for first in held[:18]:
+        assert await rest(first) == b""
+    assert not any(reader.at_eof() for reader, _ in held[18:])
+    for _, writer in held[18:]:
+        writer.close()
+
+
+@pytest.mark.parametrize("sent", [b"", ASK[:-2], ASK], ids=["nothing", "half a head", "a question"])
+async def test_a_connection_ends_in_time(port: int, sent: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There was no end to one that said nothing, or half of a request."""
+    monkeypatch.setattr(metrics_port, "_SECONDS", 0.01)
+    one = await asyncio.open_connection("127.0.0.1", port)
+    one[1].write(sent)
+    assert await rest(one) == b""
+
+
+async def test_a_head_has_an_end(port: int) -> None:
+    one = await asyncio.open_connection("127.0.0.1", port)
+    one[1].write(ASK[:-2] + b"A: b\r\n" * 3000)
+    assert await rest(one) == b""
 
 
 async def test_a_port_is_free_again_when_the_service_has_ended(make_service: MakeService) -> None:
