@@ -142,6 +142,14 @@ async def test_a_change_that_comes_while_another_is_told_stays_to_be_told(make_s
     assert await shard.link.execute("ZCARD", shard.keys.limits_untold) == 1
 
 
+async def test_what_somebody_else_noted_as_a_change_is_told_once(still: Service) -> None:
+    shard = still.stores.shards[-1]
+    for strange in (b"\xff\xfe", b"seal \xff", b"seal"):
+        await shard.link.execute("ZADD", shard.keys.limits_untold, 0, strange)
+    await still.stores.subjects.tell_again()
+    assert await shard.link.execute("ZCARD", shard.keys.limits_untold) == 0
+
+
 @pytest.mark.parametrize("back_to", [0, 1, 2])
 async def test_a_failover_that_sets_the_count_of_changes_back_keeps_no_shard_from_hearing_of_the_next(
     make_service: MakeService, back_to: int

@@ -67,7 +67,7 @@ class SubjectStore:
         written = _encode(limits) if limits else b""
         done: int = await self._put.run(shard.link, (*keys, *streams), subject, written, *entry)
         # Also after one that found nothing: the try before it may have been cut off here.
-        await self._tell_change(shard, f"{entry[2]} {subject}")
+        await self._tell_change(shard, f"{entry[2]} {subject}".encode())
         return done == 1
 
     async def tell_again(self) -> None:
@@ -75,11 +75,11 @@ class SubjectStore:
         untold = [shard.link.execute("ZRANGE", shard.keys.limits_untold, 0, -1, retry=True) for shard in self._shards]
         for shard, changes in zip(self._shards, await all_of(untold), strict=True):
             for change in changes:
-                await self._tell_change(shard, change.decode(errors="replace"))
+                await self._tell_change(shard, change)
 
-    async def _tell_change(self, shard: Shard, change: str) -> None:
+    async def _tell_change(self, shard: Shard, change: bytes) -> None:
         """A change as put_limits.lua notes it: by itself, so that another one meanwhile stays to be told."""
-        await self._tell(change.partition(" ")[2])
+        await self._tell(change.partition(b" ")[2].decode(errors="replace"))
         await shard.link.execute("ZREM", shard.keys.limits_untold, change, retry=True)
 
     async def _tell(self, subject: str) -> None:
