@@ -78,7 +78,7 @@ class Checkpoints:
             if not taken and stream not in self._behind:
                 # Another process was faster, and goes on from there.
                 return sealed
-            last = self._heads[stream] if taken == len(entries) else await self.head(stream)
+            last = self._heads.get(stream) if taken == len(entries) else await self.head(stream)
 
     async def _append(
         self, stream: AuditStream, entries: list[Stored], last: Checkpoint | None, *, are_many: bool

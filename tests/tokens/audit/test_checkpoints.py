@@ -16,6 +16,7 @@ from service.model import Outcome
 from service.store import pacing
 from service.store.audit import START, AuditStream, Stored
 from service.store.driver.keys import Stream
+from service.tokens.audit import checkpoints as checkpoints_module
 from service.tokens.audit import macs
 from service.tokens.audit.macs import make_checkpoint
 from service.tokens.audit.verification import Report
@@ -356,6 +357,26 @@ async def test_an_audit_log_that_is_gone_is_told_of_once_and_counted_on_from_not
     assert len(told) == len(set(told))
     assert still.metrics.state.sealed == 0
     assert set(await faults(still)) == {"rolled_back"}
+
+
+async def test_an_audit_log_that_goes_amid_its_sealing_stops_nothing(
+    still: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoints = still.rules.audit.checkpoints
+    append = checkpoints._append
+
+    async def gone_behind(stream: Any, *asked: Any, **how: Any) -> int:
+        taken = await append(stream, *asked, **how)
+        for shard in still.stores.shards:
+            await shard.link.execute("DEL", *keys_of(shard))
+        # As a verification that somebody asks for in this moment.
+        await checkpoints.head(stream)
+        return taken
+
+    monkeypatch.setattr(checkpoints_module, "_MANY", 4)
+    monkeypatch.setattr(checkpoints, "_append", gone_behind)
+    await write(still, 20)
+    assert await checkpoints.seal()
 
 
 async def test_an_audit_log_sealed_under_the_previous_server_key_stays_intact(
