@@ -15,6 +15,7 @@ from service.errors import StartRefused, StoreUnavailable
 from service.keyring import Keyring
 from service.store.driver.server_clock import ServerClock
 from service.store.driver.shards import Shards
+from service.store.monitoring.inspection import Inspection
 from service.store.monitoring.monitor import Monitor
 from tests.builders import until
 from tests.conftest import SERVER_KEY, Clock, MakeService
@@ -115,6 +116,47 @@ async def test_a_fault_is_told_by_its_check_and_warned_of_once(
     link.info = "redis_version:6.0.1\r\nmaxmemory_policy:allkeys-lru\r\n"
     await monitor.checks()
     assert told <= set(caplog.messages)
+
+
+async def test_one_check_answers_all_who_asked_before_it_began(
+    monitor: Monitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Anybody may ask for it, as often as they like."""
+    check, begun, going_on = monitor.check, list[int](), asyncio.Event()
+
+    async def counted() -> Inspection:
+        begun.append(len(begun))
+        await going_on.wait()
+        return await check()
+
+    monkeypatch.setattr(monitor, "check", counted)
+    asked = [asyncio.ensure_future(monitor.checks()) for _ in range(20)]
+    await until(lambda: begun == [0])
+    # What began before the question may be of before a fault: these wait for the next.
+    assert begun == [0]
+    going_on.set()
+    found = await asyncio.gather(*asked)
+    assert begun == [0, 1]
+    assert all(one == found[0] and not any(one.values()) for one in found)
+    await monitor.checks()
+    assert begun == [0, 1, 2]
+
+
+async def test_a_check_that_is_given_up_answers_nobody(monitor: Monitor, monkeypatch: pytest.MonkeyPatch) -> None:
+    check, begun, going_on = monitor.check, list[int](), asyncio.Event()
+
+    async def counted() -> Inspection:
+        begun.append(len(begun))
+        await going_on.wait()
+        return await check()
+
+    monkeypatch.setattr(monitor, "check", counted)
+    first, second = (asyncio.ensure_future(monitor.checks()) for _ in range(2))
+    await until(lambda: begun == [0])
+    first.cancel()
+    going_on.set()
+    assert not any((await second).values())
+    assert begun == [0, 1]
 
 
 async def test_a_server_that_recovers_is_usable_again(monitor: Monitor, link: Saying) -> None:
