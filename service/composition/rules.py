@@ -42,10 +42,11 @@ from service.tokens.usage import Usage
 from service.tokens.webhooks.deliveries import Deliveries
 from service.tokens.webhooks.delivery import Dispatcher
 from service.tokens.webhooks.delivery_log import DeliveryLog
+from service.tokens.webhooks.lookups import Lookups
 from service.tokens.webhooks.notices import Notices
 from service.tokens.webhooks.registry import Webhooks
 from service.tokens.webhooks.sender import Sender
-from service.tokens.webhooks.ssrf import Destinations, resolve
+from service.tokens.webhooks.ssrf import Destinations
 
 # How many times the entries that are kept may stand in the log while they are not sealed.
 _ROOM = 4
@@ -93,7 +94,7 @@ class WebhookRules:
 
     def __init__(self, on: Foundation, audit_log: AuditLog, repeats: Repeats) -> None:
         store, shards, keyring, clock = on.store, on.store.shards, on.keyring, on.clock
-        self.destinations = Destinations(resolve, allow_private=on.settings.webhook_allow_private)
+        self.destinations = Destinations(Lookups().resolve, allow_private=on.settings.webhook_allow_private)
         self.registry = Webhooks(store.webhooks, shards, keyring, audit_log, self.destinations, repeats, clock)
         self.notices = Notices(store.webhooks, self.registry, store.managed, audit_log, clock)
         # How an event is written on the wire is decided in api/, a layer above: the rules get its function.

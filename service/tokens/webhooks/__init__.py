@@ -6,6 +6,7 @@ notices       events that are no audit entries: expiries, limits, a one-time tok
 deliveries receiver delivery  events read, written as messages, sent and sent again
 sender        one signed POST to an address that was checked
 ssrf          which URLs and addresses may be called (server-side request forgery)
+lookups       the addresses of their names
 delivery_log  what became of deliveries; one sent once more, or a test message, at once
 
 audit entry or notice -> deliveries -> sender -> receiver; what waits is in store/outbox.py.

@@ -18,19 +18,6 @@ from service.errors import wrong
 
 # Gives the addresses of a host name; raises OSError.
 Resolve = Callable[[str, int], Awaitable[list[str]]]
-
-
-async def resolve(host: str, port: int) -> list[str]:
-    """The addresses of a host name, by the system. Raises OSError."""
-    try:
-        # Of one type of socket, because an address comes once for each type.
-        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    # Python encodes a name by IDNA before it asks the system, and not every name can be: `a..b` for one.
-    except UnicodeError:
-        raise OSError("not a host name") from None
-    return list(dict.fromkeys(str(address[0]) for *_, address in found))
-
-
 _LONGEST = 2048
 _RESOLVE_SECONDS = 2.0
 _HOST = r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252}[A-Za-z0-9])?\.?"

@@ -1,0 +1,63 @@
+"""Host names of receivers, resolved by the system."""
+
+import asyncio
+import socket
+from contextlib import suppress
+from threading import Thread
+
+# More than anybody has receivers; a name that no server answers for holds its thread for half a minute.
+_MOST = 64
+
+
+class Lookups:
+    """One lookup of each name at a time, each in a thread of its own.
+
+    The loop has few threads for that, and finds Redis by them, too: behind four names that no server answers for, a
+    lost connection to Redis would stay lost for twenty seconds. These threads hold no end of the process up.
+    """
+
+    def __init__(self) -> None:
+        self._under_way: dict[tuple[str, int], asyncio.Future[list[str]]] = {}
+
+    async def resolve(self, host: str, port: int) -> list[str]:
+        """The addresses of a host name. Raises OSError, also where too many names are being resolved."""
+        found = self._under_way.get((host, port)) or self._begin(host, port)
+        # Who waits no longer leaves it to all others that do.
+        return await asyncio.shield(found)
+
+    def _begin(self, host: str, port: int) -> asyncio.Future[list[str]]:
+        if len(self._under_way) >= _MOST:
+            raise OSError("too many names are being resolved")
+        loop = asyncio.get_running_loop()
+        found: asyncio.Future[list[str]] = loop.create_future()
+
+        def end(answer: list[str] | OSError) -> None:
+            del self._under_way[host, port]
+            if isinstance(answer, OSError):
+                found.set_exception(answer)
+            else:
+                found.set_result(answer)
+
+        def find() -> None:
+            answer: list[str] | OSError
+            try:
+                answer = _addresses(host, port)
+            except OSError as error:
+                answer = error
+            # The loop may have ended meanwhile.
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(end, answer)
+
+        Thread(target=find, name="lookup", daemon=True).start()
+        self._under_way[host, port] = found
+        return found
+
+
+def _addresses(host: str, port: int) -> list[str]:
+    try:
+        # Of one type of socket, because an address comes once for each type.
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    # Python encodes a name by IDNA before it asks the system, and not every name can be: `a..b` for one.
+    except UnicodeError:
+        raise OSError("not a host name") from None
+    return list(dict.fromkeys(str(address[0]) for *_, address in found))
