@@ -118,10 +118,13 @@ async def test_a_fault_is_told_by_its_check_and_warned_of_once(
     assert told <= set(caplog.messages)
 
 
-async def test_one_check_answers_all_who_asked_before_it_began(
-    monitor: Monitor, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Anybody may ask for it, as often as they like."""
+# The checks that began, by number, and what lets them go on.
+Held = tuple[list[int], asyncio.Event]
+
+
+@pytest.fixture
+def held(monitor: Monitor, monkeypatch: pytest.MonkeyPatch) -> Held:
+    """The checks of the server take until they are let go on."""
     check, begun, going_on = monitor.check, list[int](), asyncio.Event()
 
     async def counted() -> Inspection:
@@ -130,10 +133,15 @@ async def test_one_check_answers_all_who_asked_before_it_began(
         return await check()
 
     monkeypatch.setattr(monitor, "check", counted)
+    return begun, going_on
+
+
+async def test_one_check_answers_all_who_asked_before_it_began(monitor: Monitor, held: Held) -> None:
+    """Anybody may ask for it, as often as they like."""
+    begun, going_on = held
     asked = [asyncio.ensure_future(monitor.checks()) for _ in range(20)]
+    # What began before the question may be of before a fault: all but its asker wait for the next.
     await until(lambda: begun == [0])
-    # What began before the question may be of before a fault: these wait for the next.
-    assert begun == [0]
     going_on.set()
     found = await asyncio.gather(*asked)
     assert begun == [0, 1]
@@ -142,21 +150,18 @@ async def test_one_check_answers_all_who_asked_before_it_began(
     assert begun == [0, 1, 2]
 
 
-async def test_a_check_that_is_given_up_answers_nobody(monitor: Monitor, monkeypatch: pytest.MonkeyPatch) -> None:
-    check, begun, going_on = monitor.check, list[int](), asyncio.Event()
-
-    async def counted() -> Inspection:
-        begun.append(len(begun))
-        await going_on.wait()
-        return await check()
-
-    monkeypatch.setattr(monitor, "check", counted)
-    first, second = (asyncio.ensure_future(monitor.checks()) for _ in range(2))
+async def test_a_check_that_is_given_up_answers_nobody(monitor: Monitor, held: Held) -> None:
+    begun, going_on = held
+    first, second, third = (asyncio.ensure_future(monitor.checks()) for _ in range(3))
     await until(lambda: begun == [0])
-    first.cancel()
     going_on.set()
-    assert not any((await second).values())
-    assert begun == [0, 1]
+    # Whoever waits goes on all the same, and the next check waits again.
+    going_on.clear()
+    await until(lambda: begun == [0, 1])
+    second.cancel()
+    going_on.set()
+    assert await third == await first
+    assert begun == [0, 1, 2]
 
 
 async def test_a_server_that_recovers_is_usable_again(monitor: Monitor, link: Saying) -> None:
