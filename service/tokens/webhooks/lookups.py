@@ -17,26 +17,27 @@ class Lookups:
     """
 
     def __init__(self) -> None:
-        self._under_way: dict[tuple[str, int], asyncio.Future[list[str]]] = {}
+        # An error is a result here: as an exception that nobody waits for any longer it would be logged.
+        self._under_way: dict[tuple[str, int], asyncio.Future[list[str] | OSError]] = {}
 
     async def resolve(self, host: str, port: int) -> list[str]:
         """The addresses of a host name. Raises OSError, also where too many names are being resolved."""
         found = self._under_way.get((host, port)) or self._begin(host, port)
         # Who waits no longer leaves it to all others that do.
-        return await asyncio.shield(found)
+        answer = await asyncio.shield(found)
+        if isinstance(answer, OSError):
+            raise answer
+        return answer
 
-    def _begin(self, host: str, port: int) -> asyncio.Future[list[str]]:
+    def _begin(self, host: str, port: int) -> asyncio.Future[list[str] | OSError]:
         if len(self._under_way) >= _MOST:
             raise OSError("too many names are being resolved")
         loop = asyncio.get_running_loop()
-        found: asyncio.Future[list[str]] = loop.create_future()
+        found: asyncio.Future[list[str] | OSError] = loop.create_future()
 
         def end(answer: list[str] | OSError) -> None:
             del self._under_way[host, port]
-            if isinstance(answer, OSError):
-                found.set_exception(answer)
-            else:
-                found.set_result(answer)
+            found.set_result(answer)
 
         def find() -> None:
             answer: list[str] | OSError

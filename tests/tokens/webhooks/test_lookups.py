@@ -74,6 +74,20 @@ async def test_a_name_is_resolved_once_for_all_who_wait_for_it(silent: Silent) -
     assert len(silent.asked) == 2
 
 
+async def test_a_lookup_that_fails_once_nobody_waits_for_it_is_no_error_of_ours(silent: Silent) -> None:
+    resolve, told = Lookups().resolve, []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+    waiting = asyncio.ensure_future(resolve("silent.example.com", 443))
+    await until(lambda: len(silent.asked) == 1)
+    waiting.cancel()
+    silent.released.set()
+    await until(lambda: all(one.name != "lookup" for one in threading.enumerate()))
+    # Its answer comes behind that of the first.
+    with pytest.raises(socket.gaierror):
+        await resolve("silent2.example.com", 443)
+    assert told == []
+
+
 async def test_too_many_silent_names_are_refused_and_end_no_process_late(silent: Silent) -> None:
     resolve = Lookups().resolve
     waiting = [asyncio.ensure_future(resolve(f"silent{number}.example.com", 443)) for number in range(64)]
