@@ -1,7 +1,7 @@
 """Questions about a token on the fast path: introspection, and whether a session is valid.
 
-They are answered as `api.oauth` and `api.sessions` do. Redis is asked every time; for an introspection by a managed
-token in one write, for that token and for what it asks about.
+They are answered as `api.oauth` and `api.sessions` answer them. Redis is asked every time; an introspection reads the
+caller's token and the token in question in one write.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _FORM = re.compile(rb"token=([A-Za-z0-9_]+)(?:&token_type_hint=[a-z_]*)?")
 _SCOPE = (INTROSPECT.scope,)
 _ANSWERS_KEPT = 4096
 _INACTIVE = Whole.of(Json(claims_of(UNKNOWN)))
-# Not None, which is a reply: there is no such record.
+# Not None, which is Redis's reply where there is no such record.
 _NOT_YET = object()
 _PATH = CHECK_PATH.encode()
 _KINDS = (Kind.SESSION,)
@@ -56,14 +56,14 @@ class IntrospectionCycle(OperationCycle):
         self._token_reply: Reply = _NOT_YET
 
     def _begin(self) -> None:
-        """Ask for both records, or leave it to the ordinary way."""
+        """Ask for both records, or leave the request to the ordinary way."""
         form, client = _FORM.fullmatch(self.body), self._bearer()
         token = self._fast_path.seen[form[1]] if form else None
         if self.head.named.get(b"content-type") != _MEDIA_TYPE or client is None or token is None:
             self._start_over(self.head.plan)
             return
         self._client, self._token = client, token
-        # Anew, because a cycle serves one request after another.
+        # Reset, because a cycle serves one request after another.
         self._client_reply = self._token_reply = _NOT_YET
         client.changes.find(client.command, self._take_client)
         token.changes.find(token.command, self._take_token)
@@ -100,7 +100,7 @@ class IntrospectionCycle(OperationCycle):
 
 
 def check_of(url: bytes, named: Mapping[bytes, bytes]) -> bytes | None:
-    """The secret that a session check is about; None for another request, and for one that takes more reading."""
+    """The secret that a session check is about; None for another request, and for one that needs more parsing."""
     if not url.startswith(_PATH):
         return None
     path, _, query = url.partition(b"?")
@@ -112,7 +112,7 @@ def check_of(url: bytes, named: Mapping[bytes, bytes]) -> bytes | None:
 
 @lru_cache(_ANSWERS_KEPT)
 def _said(expires_at: int | None) -> Whole:
-    """Of a session that is not valid for None."""
+    """The answer about a session that is valid until `expires_at`; None if it is not valid."""
     return Whole.of(Json(SessionState(expires_at is not None, expires_at)))
 
 
@@ -127,7 +127,7 @@ class SessionCheckCycle(OperationCycle):
         self._digest = b""
 
     def _begin(self) -> None:
-        """Ask, or answer at once where nothing need be asked."""
+        """Ask Redis, or answer at once if nothing need be asked."""
         seen = self._fast_path.seen[self.head.plan]
         if seen is None or seen.kind is not Kind.SESSION:
             self._finish(MALFORMED)
@@ -145,12 +145,12 @@ class SessionCheckCycle(OperationCycle):
                 authority.count(decoded, verdict, now, "", b"")
             self._finish(verdict)
         elif reply is None and authority.may_lie_elsewhere:
-            # It may be stored under the previous server key.
+            # The session may be stored under the previous server key.
             self._protocol.run_task(self._ask())
         elif reply is None:
             self._finish(UNKNOWN)
         else:
-            # Only "there is none" is a no: whatever else is no record is no answer.
+            # Only a reply of None means that the session is not valid; anything else that is no record is a failure.
             self._fail(reply if isinstance(reply, StoreUnavailable) else unavailable())
 
     async def _ask(self) -> None:

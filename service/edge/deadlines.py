@@ -13,25 +13,25 @@ from typing import Any, Protocol
 
 from service.edge.head import Refusal
 
-# Whoever sends byte by byte to use the connections up (slowloris) has each for no longer than this.
+# A client that sends byte by byte to use up the connections (slowloris) keeps each for no longer than this.
 HEAD_SECONDS = 5.0
 BODY_SECONDS = 10.0
-# How long an answer may lie here without its client's taking any of it.
+# How long an answer may wait here while its client takes none of it.
 READ_SECONDS = 10.0
-# What all answers that clients have not taken may hold here together.
+# Most bytes that wait here for all clients together.
 HELD_BYTES = 64 * 1024 * 1024
 _TICKS_A_SECOND = 4
 _TICK = 1 / _TICKS_A_SECOND
 _DRAIN_IDLE_SECONDS = 1.0
-# How long a client by TLS may take to confirm the end of a connection when it has every byte; who keeps connections in
-# a pool does so when it wants the next. Only Linux tells whether it has them.
+# How long a TLS client may take to confirm the end of a connection once it has every byte; a client with a pool does
+# that only when it next wants a connection. Only Linux tells whether it has every byte.
 _CONFIRM_SECONDS = 1.0 if sys.platform == "linux" else READ_SECONDS
-# So many connections are checked between two turns of others: half a millisecond.
+# Connections that are checked in one turn of the event loop: half a millisecond.
 _CHECKED_AT_ONCE = 256
 
 
 class Watched(Protocol):
-    """A connection as its deadlines see it; instants of their clock, None where no time-out runs."""
+    """A connection as its deadlines see it. Instants are of the clock of `Deadlines`, None while no time-out runs."""
 
     transport: asyncio.Transport
     pipeline: Collection[Any]
@@ -58,24 +58,24 @@ class Deadlines:
         on_second: Callable[[], None] = lambda: None,
         on_drain: Callable[[], None] = lambda: None,
     ) -> None:
-        """`on_second` is called each second and behind the last connection, `on_drain` when a graceful stop begins."""
+        """`on_second` is called each second and after the last connection, `on_drain` when a graceful stop begins."""
         self._on_second = on_second
         self._ticks = 0
         self._clock = clock
         self._on_drain = on_drain
         self.now = clock()
-        # Stands where uvicorn's cycles have an event of their own; nobody waits for it.
+        # All fast cycles share it, where uvicorn's cycles have one each; nothing waits for it.
         self.event = asyncio.Event()
         self._keep_alive = 0.0
         self._connections: Set[Any] = frozenset()
         self._timer: asyncio.TimerHandle | None = None
         self.draining = False
         self._waiting: list[tuple[float, Watched]] | None = None
-        # Who has not taken all of an answer, with the bytes that it took since the sweep before.
+        # The connections whose client has not taken all of an answer, and the bytes taken since the last sweep.
         self._reading: list[tuple[float, Watched]] = []
 
     def watch(self, connections: Set[Any], keep_alive_seconds: float) -> None:
-        """Begin with the first connection; the set is uvicorn's own and changes as they come and go."""
+        """Start the timer at the first connection. The set is uvicorn's own and changes as connections come and go."""
         if self._timer is None:
             self._connections = connections
             self._keep_alive = keep_alive_seconds
@@ -88,7 +88,7 @@ class Deadlines:
             self._on_drain()
 
     def _tick(self) -> None:
-        # Measured up to the tick before: a process that has stood still since then has not read what came meanwhile.
+        # Measured up to the tick before: a process that was stopped since then has not read what arrived meanwhile.
         read_until, self.now = self.now, self._clock()
         self._waiting = None
         self._ticks += 1
@@ -114,7 +114,7 @@ class Deadlines:
                 # Not `close`: that waits until everything is written, and this client takes nothing.
                 connection.transport.abort()
             elif connection.pipeline:
-                # Nothing more is read of it before these are answered, so that its client is not late.
+                # Nothing more is read before these requests are answered, so the client cannot be late.
                 continue
             elif connection.head_since is not None and connection.head_since < read_until - HEAD_SECONDS:
                 connection.refuse(Refusal(408, "request_timeout", "The request's head took too long."))
@@ -126,10 +126,10 @@ class Deadlines:
             self._abort_slowest()
 
     def _abort_slowest(self) -> None:
-        """Keep what is held for slow clients within its bound: whoever took least since the sweep before goes first."""
+        """Keep what waits for slow clients within HELD_BYTES: abort first whoever took least since the last sweep."""
         held = sum([connection.transport.get_write_buffer_size() for _, connection in self._reading])
         for taken, connection in sorted(self._reading, key=itemgetter(0)) if held > HELD_BYTES else ():
-            # The latter has had no time yet.
+            # An infinite number marks a new answer, which its client has had no time to take.
             if held <= HELD_BYTES or taken == inf:
                 break
             held -= connection.transport.get_write_buffer_size()
@@ -138,25 +138,25 @@ class Deadlines:
     def _is_read(self, connection: Watched) -> bool:
         untaken = _untaken(connection.transport)
         if untaken:
-            # No further answer follows before nearly all of one is taken.
+            # More bytes than before are a new answer: none is written before nearly all of the one before is taken.
             is_new = untaken > connection.unread_bytes
             self._reading.append((inf if is_new else connection.unread_bytes - untaken, connection))
-        # Closed, and still here: by TLS its client has to say that it knows.
+        # A closed connection is still here with TLS, where the client has to confirm the end.
         unread = untaken or int(connection.transport.is_closing())
-        # From the first sweep that finds any: this clock stood still before the first connection behind a pause.
+        # Since the first sweep that finds any, because the clock stops while there are no connections.
         if not connection.unread_bytes or unread < connection.unread_bytes:
             connection.unread_since = self.now
         connection.unread_bytes = unread
         return connection.unread_since >= self.now - (READ_SECONDS if untaken else _CONFIRM_SECONDS)
 
     def close_idlest(self) -> bool:
-        """End the connection that has waited for its client for longest, our proxies' last; False if none does.
+        """Abort the connection that has waited longest for its client, trusted proxies' last. False if none waits.
 
-        They are listed once between two sweeps: those who come in a flood do not each cost a walk through all.
+        The connections are sorted once per sweep: in a flood, not each new connection may cost a pass through all.
         """
         if self._waiting is None:
             listed = [(since, each) for each in self._connections if (since := each.waiting_since) is not None]
-            # Backwards, so that the next one is taken from the end, which moves no other.
+            # In reverse, because to remove the last item of a list is cheap.
             self._waiting = sorted(listed, key=lambda each: (not each[1].origin, each[0]), reverse=True)
         while self._waiting:
             since, connection = self._waiting.pop()
@@ -168,14 +168,14 @@ class Deadlines:
 
 
 def _untaken(transport: asyncio.Transport) -> int:
-    """The bytes of answers that the client has not taken; those in the kernel count once there are more than it holds.
+    """The bytes of answers that the client has not taken. Those in the kernel count while more wait here or at a close.
 
-    A slow client takes from the kernel for a long time before there is room for more.
+    A slow client takes bytes from the kernel for a long time before the kernel has room for more.
     """
     untaken = transport.get_write_buffer_size()
-    # Below TLS lies a transport whose buffer nobody tells of; it holds something only while the kernel does.
+    # The buffer of the transport below TLS cannot be read; it holds bytes only while the kernel's does.
     asks = sys.platform == "linux" and (untaken or transport.is_closing())
-    # None is left of a connection by TLS in the turn before its protocol is told that it has ended.
+    # A TLS connection has no socket in the last turn of the event loop before `connection_lost`.
     if asks and (socket := transport.get_extra_info("socket")) is not None:
         untaken += struct.unpack("i", ioctl(socket.fileno(), TIOCOUTQ, bytes(4)))[0]
     return untaken

@@ -1,6 +1,6 @@
 """What all cycles of the fast path have in common: each answers one request after another without an ASGI scope.
 
-Validations decide and answer by themselves (`validation`). Operations say what the application's handlers say.
+Validations decide and answer themselves (`validation`). Operations give the answers of the application's handlers.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from service.errors import StoreUnavailable
 from service.store.driver.replies import Reply
 from service.tokens.credential import DecodedCredential
 
-# A call and its answer, too long to be sent as a whole.
+# A call and its answer, which is too long to be sent in one piece.
 Made = tuple[Call, Response] | None
 
 
@@ -49,15 +49,15 @@ class Connection(Protocol):
 
 # No ABC: `isinstance` would call a function in Python for every request.
 class FastCycle:
-    """In the place of uvicorn's request-response cycle."""
+    """Takes the place of uvicorn's request-response cycle."""
 
-    # A validation asks a question, whichever method its gateway's client used.
+    # Of a validation, whichever method the gateway's client used.
     method = "GET"
-    # What uvicorn's protocol reads and writes on a cycle; the body is empty where none was announced.
+    # What uvicorn's protocol reads and writes on a cycle; the body stays empty if none was announced.
     disconnected = False
     more_body = True
     body = b""
-    # Does the cycle wait for the end of a body before it starts?
+    # True while the cycle waits for the end of a body before it starts.
     awaits_body = False
 
     def __init__(self, protocol: Connection, fast_path: FastPath) -> None:
@@ -65,7 +65,7 @@ class FastCycle:
         self._fast_path = fast_path
         self._peer = protocol.client[0] if protocol.client else ""
         self._is_trusted = fast_path.trusted.trusts(self._peer)
-        # The request: its head, and the pieces in which it says something once.
+        # The request: its head, and the pieces that hold what differs from request to request.
         self.head = NO_HEAD
         self.pieces: Pieces = ()
         self._started = 0.0
@@ -74,11 +74,11 @@ class FastCycle:
         self.message_event = protocol.deadlines.event
 
     def start(self) -> None:
-        """Ask, or answer at once where nothing need be asked; each kind of cycle has its own."""
+        """Ask Redis, or answer at once if nothing need be asked. Each kind of cycle implements this."""
         raise NotImplementedError
 
     def discard(self) -> None:
-        """Refer to itself no more: the connection goes, or takes another cycle, and this one may not answer first."""
+        """Drop references to itself: the connection ends or takes another cycle, perhaps before this one answers."""
 
     @property
     def _headers(self) -> Headers:
@@ -87,12 +87,12 @@ class FastCycle:
         return [*head.named.items(), *said]
 
     def _said(self, name: bytes) -> bytes | None:
-        """What the request says once in this field."""
+        """The value of this field, one of those that differ from request to request; None without it."""
         place = self.head.places.get(name)
         return None if place is None else self.pieces[place]
 
     def _address(self) -> str:
-        """The client's, as a trusted proxy tells it."""
+        """The client's address: from X-Forwarded-For if the peer is a trusted proxy, else the peer's."""
         place = self.head.forwarded_at
         hops = self.head.hops if place is None else self.pieces[place]
         return self._fast_path.trusted.forwarded(hops) if hops and self._is_trusted else self._peer
@@ -103,7 +103,7 @@ class FastCycle:
         return self._fast_path.request_ids.new() if place is None else self.pieces[place]
 
     def _write(self, status: int, lines: bytes, request_id: bytes, body: bytes = b"") -> None:
-        """Send an answer, or hold it while the client does not read; `lines` go up to the request id."""
+        """Send an answer, or hold it while the client does not read. `lines` end before the request id."""
         protocol = self._protocol
         transport, flow, state = protocol.transport, protocol.flow, protocol.server_state
         if self.head.head_only:
@@ -116,7 +116,7 @@ class FastCycle:
         if transport.is_closing():
             return
         openings = self._fast_path.openings
-        # By identity: uvicorn makes another list each second, and never changes one.
+        # Compared by identity: uvicorn makes a new list each second, and never changes one.
         if openings.default_headers is not state.default_headers:
             openings = self._fast_path.openings = Openings(state.default_headers)
         end = b"\r\n\r\n" if self.keep_alive else b"\r\nconnection: close\r\n\r\n"
@@ -129,7 +129,7 @@ class FastCycle:
             protocol.idle_since = protocol.deadlines.now
 
     async def _write_later(self, status: int, lines: bytes, request_id: bytes, body: bytes) -> None:
-        # Ends, too, when the connection does.
+        # This also returns when the connection ends.
         await self._protocol.flow.drain()
         self._write(status, lines, request_id, body)
 
@@ -143,13 +143,13 @@ class Whole(NamedTuple):
 
     @classmethod
     def of(cls, response: Response) -> Whole:
-        """A handler's answer."""
+        """From the response of a handler."""
         # Starlette lets a body be a memoryview.
         return cls(response.status_code, lines_of(response.raw_headers) + REQUEST_ID, bytes(response.body))
 
 
 class OperationCycle(FastCycle):
-    """One of the application's operations, which is counted and logged as there."""
+    """One of the application's operations, counted and logged as the application does it."""
 
     method = "POST"
     template = ""
@@ -159,15 +159,15 @@ class OperationCycle(FastCycle):
         self._begin()
 
     def await_body(self) -> None:
-        """Start at the end of a body, which begins now."""
+        """Wait for a body that begins now; `start` is called at its end."""
         self.body, self.awaits_body, self._started = b"", True, perf_counter()
 
     def refused(self, status: int) -> None:
-        """Count and log a request whose body did not come, which the connection answers."""
+        """Count and log a request whose body did not arrive. The connection answers it."""
         self._tell(status, self._request_id())
 
     def _begin(self) -> None:
-        """Ask, answer at once, or leave it to the ordinary way; each operation has its own."""
+        """Ask Redis, answer at once, or leave the request to the ordinary way. Each operation implements this."""
         raise NotImplementedError
 
     def _bearer(self) -> Seen | None:
@@ -176,7 +176,7 @@ class OperationCycle(FastCycle):
         return self._fast_path.seen[field[7:].strip()] if field[:7].lower() == b"bearer " else None
 
     def _record_of(self, caller: Seen, reply: Reply) -> DecodedCredential | None:
-        """The caller's record, if nothing but that is needed to admit it."""
+        """The caller's record if it is enough to admit the caller, else None."""
         authority = self._fast_path.authority
         found = authority.open(caller.digest, reply) if isinstance(reply, bytes) else None
         if found is None or found.limited or found.credential.kind is not caller.kind:
@@ -184,9 +184,9 @@ class OperationCycle(FastCycle):
         return found if authority.evaluate(found, (), self._address(), authority.clock()).active else None
 
     def _start_over(self, url: bytes, made: Made = None) -> None:
-        """Leave what is unusual to the ordinary way: from the start, or what was `made` and is to be sent in pieces.
+        """Leave an unusual request to the ordinary way: from the start, or to send the long answer that was `made`.
 
-        Nothing was changed or counted yet.
+        Nothing has been changed or counted yet.
         """
         self._protocol.start_over(self, self._method, url, self._headers, made)
         self._let_go()
@@ -203,7 +203,7 @@ class OperationCycle(FastCycle):
         self._let_go()
 
     def _let_go(self) -> None:
-        """Keep nothing of a request, in which there is a secret, while the connection is idle."""
+        """Forget the request, which holds a secret, while the connection is idle."""
         self.head, self.pieces, self.body = NO_HEAD, (), b""
 
     def _tell(self, status: int, request_id: bytes, *, outcome: str = "", token_id: str = "") -> None:

@@ -1,4 +1,4 @@
-"""What the fast path of every connection shares: what recent requests were worked out to mean, and prepared answers."""
+"""What the fast paths of all connections share: the meaning of recent requests, and prepared answers."""
 
 from __future__ import annotations
 
@@ -38,27 +38,26 @@ from service.tokens.credential import DecodedCredential
 from service.tokens.one_time import OneTimeTokens
 from service.tokens.secret import MANAGED_LENGTH, parse
 
-# uvicorn's, which has Python's words, and those of 413 and 422 are of an earlier HTTP before 3.13.
+# uvicorn takes Python's reason phrases, but those of 413 and 422 are outdated before Python 3.13.
 STATUS_LINES = STATUS_LINE | {status: f"HTTP/1.1 {status} {title}\r\n".encode() for status, title in TITLES.items()}
 _MOST_SEEN = 16_384
 # A secret of another system may be as long as a head.
 _LONGEST_SEEN = 1024
 _MOST_REQUIRED = _MOST_HEADS = 4096
 _END_OF_HEAD = b"\r\n\r\n"
-# A query of these signs is read by everybody in the same way, whatever it says.
+# Every parser reads a query of these characters in the same way.
 _WITH_QUERY = re.compile(rb"([A-Z]+ )([^ ?]+)(\?[A-Za-z0-9=&,_-]*)( HTTP/1\.1\r\n.*)", re.DOTALL).fullmatch
 _LET_GO_AT_ONCE = 256
-# Refusals that say the same whatever was asked.
+# Refusals whose answer is the same for all requests.
 _CONSTANT = (ABSENT, MALFORMED, UNKNOWN, EXPIRED, VOIDED, NETWORK_DENIED, UNAVAILABLE)
 
 
 class Seen(Use, kw_only=True, eq=False, gc=False):
-    """What was found out about a secret: the `command` that reads its record, which goes by `changes`, and the `reply`
-    that Redis gave last.
+    """What is known about a secret: the `command` that reads its record, sent by `changes`, and the last `reply`.
 
-    Until the instant `until` the same bytes allow a request for the `required` scopes, with these header `lines`: less
-    is kept of it than the record, because there is one for each token of the last seconds.
-    `kind` is what the secret's form says; a secret of another system may have none.
+    Until the instant `until` the same reply allows a request for the `required` scopes, with these header `lines`. The
+    record itself is not kept, to save memory: there is one `Seen` for each token of the last seconds.
+    `kind` is that of the secret's form; None is possible for a secret of another system.
     """
 
     kind: Kind | None
@@ -72,9 +71,9 @@ class Seen(Use, kw_only=True, eq=False, gc=False):
 
 
 class SeenSecrets(dict[bytes, Seen | None]):
-    """By the very secret, of a session or managed token; None for what can be the secret of neither.
+    """A cache by the secret of a session or managed token; None for bytes that can be the secret of neither.
 
-    Of more secrets than it holds it keeps the first ones and the last: they mostly come in turn.
+    When it is full it keeps the oldest entries and the newest one, because the secrets mostly come in turn.
     """
 
     __slots__ = ("_authority", "_recent", "_store")
@@ -85,7 +84,7 @@ class SeenSecrets(dict[bytes, Seen | None]):
         self._recent = authority.usage.recent
 
     def __missing__(self, secret: bytes) -> Seen | None:
-        # What is found by this digest was parsed before it was known: most secrets of a crowd need not be again.
+        # A secret whose digest is known was parsed before. With many tokens this saves parsing most of them again.
         digest = self._authority.digest(KIND_MANAGED, secret) if len(secret) == MANAGED_LENGTH else None
         seen = self._recent.get(digest) if digest else None
         if seen.__class__ is not Seen:
@@ -106,8 +105,8 @@ class SeenSecrets(dict[bytes, Seen | None]):
 
 
 class Prepared(msgspec.Struct, frozen=True):
-    """A refusal that is the same for all requests except their id: its header lines around the length, its body around
-    the id, and the length of that body without one.
+    """A refusal that differs only by the request id: the header lines before and after the length, the body before and
+    after the id, and the length of the body without the id.
     """
 
     status: int
@@ -119,7 +118,7 @@ class Prepared(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, refusal: Answer, request_id: bytes) -> Prepared:
-        """Of the answer to one request: the parts that belong to every answer of this kind."""
+        """From the answer to one request: the parts that are the same for every request."""
         status, headers, body = refusal
         first, _, last = lines_of(headers).partition(b"%d\r\n" % len(body))
         before, _, after = body.partition(request_id)
@@ -131,9 +130,9 @@ class Prepared(msgspec.Struct, frozen=True):
 
 
 class HeadsOfOperations(dict[bytes, tuple[Head, int]]):
-    """Heads by their very bytes, except for a query, as the parser has read them, and how long a body each announces.
+    """Parsed heads by their bytes without the query, each with the length of the body that it announces.
 
-    A client that asks again mostly says another body behind the same head, or another query.
+    A client that asks again mostly sends the same head with another body or another query.
     """
 
     def find(self, packet: bytes) -> tuple[Head, bytes] | None:
@@ -150,9 +149,9 @@ class HeadsOfOperations(dict[bytes, tuple[Head, int]]):
         return Head(head.kind, plan, head.named, {}, head_only=False) if plan else head, body
 
     def keep(self, packet: bytes, head: Head, body: bytes) -> None:
-        """Know the head of a request that was read from this packet alone, with all of its body."""
+        """Remember the head of a request that was read from this packet, with all of its body."""
         written, _, rest = packet.partition(_END_OF_HEAD)
-        # Neither one that says something once, nor one of which the packet had a part, or had more behind it.
+        # Not a head with something that differs from request to request, nor a packet with less or more than a request.
         if rest == body and not head.places and len(self) < _MOST_HEADS and len(written) <= _LONGEST_SEEN:
             if found := _WITH_QUERY(written):
                 written = found[1] + found[2] + found[4]
@@ -161,7 +160,7 @@ class HeadsOfOperations(dict[bytes, tuple[Head, int]]):
 
 
 class Openings(dict[int, bytes]):
-    """How an answer begins, by its status: the status line and the fields of uvicorn, which change each second."""
+    """The first bytes of an answer by its status: the status line and uvicorn's fields, which change each second."""
 
     __slots__ = ("default_headers",)
 
@@ -187,7 +186,7 @@ class FastPath:
         accepted: Accepted,
         ahead: Callable[[str], Ahead],
     ) -> None:
-        """`ahead` asks for the record of a token before it is known who may change that."""
+        """`ahead` asks for the record of a token before the caller who wants to change the token is authenticated."""
         self.authority = authority
         self.count_allowed = authority.usage.allow
         self.limited = authority.charging.limited
@@ -203,8 +202,8 @@ class FastPath:
         self.observe = metrics.validation_timing("fast").observe
         self._show = metrics.validation_timing("fast").show
         self.count_refusal = metrics.refused
-        # What was worked out in the last second, by the bytes it came in: once for all requests of a busy token. No
-        # secret stays longer, here or with a connection. Redis is asked for every request all the same.
+        # Caches by the bytes received, emptied each second: bytes that come again are not parsed again. No secret stays
+        # longer, here or with a connection. Redis is asked for every request all the same.
         self.heads, self.heads_of_operations = KnownHeads(), HeadsOfOperations()
         self.seen = SeenSecrets(authority, store)
         self.is_usual = accepted.is_usual
@@ -217,13 +216,13 @@ class FastPath:
         return Prepared.of(answer(verdict, request_id.decode(), basic=self.accepted.basic), request_id)
 
     def show_trace(self, traceparent: bytes, seconds: float) -> None:
-        """Let a validation whose trace is kept be an example of those that take so long."""
+        """Make a validation whose trace is sampled the exemplar of its time in the histogram."""
         trace = trace_of(traceparent)
         if trace is not None and trace.sampled:
             self._show(trace.trace_id, seconds)
 
     def forget(self) -> None:
-        """Let all secrets go; called once a second."""
+        """Forget all secrets; called once a second."""
         seen, self.seen = self.seen, SeenSecrets(self.authority, self.store)
         of_operations, self.heads_of_operations = self.heads_of_operations, HeadsOfOperations()
         for passed in (self.heads.forget(), of_operations, seen):
@@ -231,22 +230,22 @@ class FastPath:
         self._required.clear()
 
     def open(self, seen: Seen, sealed: bytes) -> DecodedCredential | None:
-        """The record that Redis returned. Of more tokens than `seen` holds none comes again while it is remembered: it
-        is faster to give its memory to the next one.
+        """Decode the record that Redis returned. With more tokens than `seen` holds, none comes again while it is
+        cached: not to cache the records, and so to reuse their memory, is faster.
         """
         authority = self.authority
         open_record = authority.open if len(self.seen) < _MOST_SEEN else authority.open_once
         return open_record(seen.digest, sealed)
 
     def remember(self, seen: Seen, decoded: DecodedCredential, reply: bytes, required: tuple[str, ...]) -> None:
-        """This reply was found to allow a request for these scopes."""
+        """Remember that this reply allows a request for these scopes."""
         seen.reply, seen.known, seen.required = reply, self.authority.known, required
         seen.lines = decoded.lines or self.allowed_lines(decoded)
         seen.until = self.authority.lasts_until(decoded)
         self.authority.usage.know(seen, decoded)
 
     def allowed_lines(self, decoded: DecodedCredential) -> bytes:
-        """The same record gets the same lines. Redis is asked each time whether it gets them."""
+        """The header lines of an allowed request, kept with the record. Redis is asked before each use of them."""
         decoded.lines = lines = allowed_lines(decoded.credential, decoded.limits if decoded.limited else ())
         return lines
 
@@ -255,13 +254,13 @@ class FastPath:
         required = self._required.get((query, field))
         if required is None:
             required = required_scopes(query, [] if field is None else [(b"x-required-scope", field)])
-            # A client that makes scopes up must not fill the memory.
+            # A client that invents scopes must not fill the memory.
             if len(self._required) < _MOST_REQUIRED:
                 self._required[query, field] = required
         return required
 
     def refusal(self, refusal: Refusal, default_headers: Headers) -> bytes:
-        """The whole answer, behind which the connection is closed."""
+        """The whole answer, after which the connection is closed."""
         request_id = self.request_ids.of(None)
         body = problem_body(refusal.status, refusal.code, refusal.detail, request_id.decode())
         headers = [
@@ -276,7 +275,7 @@ class FastPath:
 
 
 def _let_go(passed: dict[Any, Any]) -> None:
-    """Free some of it and give way: to free all that a second can bring takes three milliseconds."""
+    """Free some entries, the rest in later turns of the event loop: all entries of a second at once can take 3 ms."""
     for _ in range(min(_LET_GO_AT_ONCE, len(passed))):
         passed.popitem()
     if passed:

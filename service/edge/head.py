@@ -1,4 +1,4 @@
-"""The form of a request's head: its size, its fields, and what two readers could understand differently."""
+"""The form of a request's head: its size, its fields, and what two parsers could read differently."""
 
 import re
 from ipaddress import IPv6Address
@@ -11,7 +11,7 @@ from service.api.http.call import Headers
 
 HEAD_BYTES = 16 * 1024
 HEAD_FIELDS = 64
-# How much of a body that nobody wants is read before its connection is left.
+# How many bytes of an unwanted body are read before the connection is closed.
 UNWANTED_BYTES = 64 * 1024
 # A name or an IPv4 address, or what may be an IPv6 address, and a port.
 _HOST = re.compile(rb"(?:[A-Za-z0-9_][A-Za-z0-9._-]{0,252}|\[([0-9A-Fa-f:.]{2,45})\])(?::([0-9]{0,5}))?")
@@ -20,7 +20,7 @@ _REQUEST_LINE = re.compile(rb"([A-Za-z0-9!#$%&'*+.^_`|~-]+) /[!-~]* HTTP/1\.[01]
 _NO_METHOD = b"TRACE"
 # Fields that only the ordinary way handles: bodies, expectations, other protocols, a request that costs more.
 UNUSUAL = frozenset((b"transfer-encoding", b"expect", b"upgrade", b"x-token-cost"))
-# Of two such fields, two readers may take different ones: that is how requests are smuggled (RFC 9112, 11.2).
+# If one of these fields occurs twice, two parsers may use different ones: request smuggling (RFC 9112, 11.2).
 _ONCE = (b"host", b"content-length", b"transfer-encoding")
 
 
@@ -44,9 +44,9 @@ TOO_LARGE = Refusal(431, "head_too_large", "The request's head is larger than 16
 
 
 class Trailer(list[tuple[bytes, bytes]]):
-    """Takes the fields that the parser reads behind a complete head: counts them with the head, and keeps none.
+    """Receives the fields that the parser reads after a complete head: counts them with the head and keeps none.
 
-    A trailer field is no header field: a proxy before us has checked the head alone.
+    A trailer field must not act as a header field, because a proxy before us has checked only the head.
     """
 
     def __init__(self, url: bytes, head: Headers) -> None:
@@ -55,7 +55,7 @@ class Trailer(list[tuple[bytes, bytes]]):
         self._fields = len(head)
 
     def append(self, field: tuple[bytes, bytes]) -> None:
-        """Drop a field. Raises Refused for one too many."""
+        """Count a field and drop it. Raises Refused beyond the limits of a head."""
         self._fields += 1
         self._bytes += size_of(b"", [field])
         if self._fields > HEAD_FIELDS or self._bytes > HEAD_BYTES:
@@ -68,7 +68,7 @@ def size_of(url: bytes, headers: Headers) -> int:
 
 
 def is_host(value: bytes) -> bool:
-    """Does a Host field name a host?"""
+    """True if this value of a Host field is a host, with or without a port."""
     found = _HOST.fullmatch(value)
     if found is None:
         return False
@@ -80,11 +80,11 @@ def is_host(value: bytes) -> bool:
 
 
 class _Hosts(dict[bytes, bool]):
-    """`is_host` of some values, remembered: a gateway sends the same with every request."""
+    """A cache of `is_host`: a gateway sends the same value with every request."""
 
     def __missing__(self, value: bytes) -> bool:
         if len(self) >= _HOSTS_REMEMBERED:
-            # Whoever makes hosts up only makes a gateway's value be checked once more, and takes no memory.
+            # A client that invents hosts takes no more memory; it only causes a gateway's value to be checked again.
             self.clear()
         self[value] = is_host(value)
         return self[value]
@@ -95,7 +95,7 @@ HOSTS = _Hosts()
 
 
 def new_parser(protocol: object) -> httptools.HttpRequestParser:
-    """One as uvicorn's, which calls the protocol."""
+    """A parser set up like uvicorn's, which calls the protocol's callbacks."""
     parser = httptools.HttpRequestParser(protocol)
     parser.set_dangerous_leniencies(lenient_data_after_close=True)
     return parser
@@ -108,10 +108,10 @@ def head_of(parser: httptools.HttpRequestParser, url: bytes, headers: Headers) -
 
 
 def renamed(packet: bytes) -> bytes | None:
-    """A packet whose request has a method that the parser does not know, with one that it knows and that nothing here
-    takes; None where something else is wrong with its first line.
+    """The packet with its method, which the parser does not know, replaced by one that it knows and no route accepts.
 
-    A method is a question like any other at /validate, and a wrong one elsewhere (RFC 9110, 15.5.6).
+    None if something else is wrong with the first line. /validate answers any method, and elsewhere an unknown method
+    is answered like any wrong one (RFC 9110, 15.5.6).
     """
     line = _REQUEST_LINE.match(packet)
     if line is None:
@@ -136,7 +136,7 @@ def check(method: bytes, version: str, url: bytes, headers: Headers, named: dict
         for name in _ONCE:
             if names.count(name) > 1:
                 raise _bad(f"The {name.decode().title()} field is given twice.")
-    # A proxy that goes by the other one of the two finds the end of the body elsewhere (RFC 9112, 6.1).
+    # A proxy that uses the other one of the two finds the end of the body elsewhere (RFC 9112, 6.1).
     if b"transfer-encoding" in named and (b"content-length" in named or version == "1.0"):
         raise _bad("Transfer-Encoding does not go with Content-Length or HTTP/1.0.")
     _check_host(named.get(b"host"), version, url)

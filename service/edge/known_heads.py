@@ -1,4 +1,4 @@
-"""Heads that mostly came before: each is worked out once under its bytes, and only where the parser reads the same."""
+"""A cache of heads by their bytes. It reads only such heads as the parser would read in the same way."""
 
 from __future__ import annotations
 
@@ -12,37 +12,37 @@ from service.model import Kind
 from service.tokens.secret import parse
 
 Named = dict[bytes, bytes]
-# What nearly all clients and gateways write. Whatever is written in another way is left to the parser.
+# What nearly all clients and gateways write. Everything else is left to the parser.
 _TARGET_SIGNS = rb"[A-Za-z0-9/?&=:._~%+,-]"
 _TARGET = re.compile(rb"(GET|HEAD) (/%b*)" % _TARGET_SIGNS)
 _VERSION = b" HTTP/1.1"
 _FIELD = re.compile(rb"[A-Za-z0-9-]+: [!-~](?:[ -~]*[!-~])?")
 _VISIBLE = only(bytes(range(ord("!"), ord("~") + 1)))
-# All fields that decide how a message is read. As in `_MEANINGLESS` they only say what holds without them.
+# All fields that decide how a message is read. With the values in `_MEANINGLESS` they change nothing.
 _DECISIVE = UNUSUAL | {b"connection", b"content-length", b"keep-alive", b"proxy-connection"}
 _MEANINGLESS = frozenset(((b"connection", b"keep-alive"), (b"content-length", b"0")))
-# Their values differ from request to request: remembered, they would only take room from what comes again.
+# The values of these fields differ from request to request: cached, they would only take room from what comes again.
 _ID, _TRACE = b"x-request-id", b"traceparent"
 _UNREPEATED = frozenset(
     b"x-request-id x-correlation-id x-tokens-retry-key traceparent tracestate b3 x-b3-traceid x-b3-spanid cf-ray "
     b"x-b3-parentspanid x-amzn-trace-id x-cloud-trace-context x-datadog-trace-id x-datadog-parent-id".split()
 )
-# Two requests of the same kind differ in these fields, and in the URI and the address of the gateway's client.
+# What a head "says once" are the values in which requests of the same kind differ: these fields and client addresses.
 SAID_ONCE = _UNREPEATED | {b"x-original-uri", b"x-forwarded-uri"}
 FORWARDED = b"x-forwarded-for"
-# They also differ in a one-time token, which is told from other tokens by its length.
+# A one-time token is said once, too. Its length distinguishes it from other tokens.
 SPENT, _SPENT_LENGTH = b"x-token", 32
-# The fields that present the secret of a managed token or a session, and what stands before it in the value. It is
-# remembered apart from the head, because a gateway writes the same head around all secrets.
+# The fields that present the secret of a managed token or a session, and what precedes the secret in the value. Secrets
+# are cached apart from heads, because a gateway writes the same head around all secrets.
 SECRETS = {b"authorization": b"Bearer ", b"x-api-key": b"", SPENT: b""}
 _SECRET = b"(?:rtk_[0-9a-f]{64}|[A-Za-z0-9]{64})"
 _HELD = re.compile(_SECRET)
-# A client may make a line as long as a head may be.
+# Longer ones are not cached: a client may send a line as long as a whole head.
 _LONGEST_REMEMBERED, _LONGEST_HEAD_REMEMBERED = 256, 1024
-# A head full of such values, a target of Envoy's as long, addresses and a secret (256) stay within the limit together.
+# With all such values, an Envoy target of the same length, addresses and a secret (256) a head stays within its limit.
 _LONGEST_SAID = (HEAD_BYTES - _LONGEST_HEAD_REMEMBERED - 256) // (len(SAID_ONCE) + 1)
-# The characters of a value. Possessive, as everything in a layout: one that goes on where its line should end is not
-# matched, and no shorter one is tried.
+# The characters of a value. Possessive quantifiers, as everywhere in a layout: if the line does not end behind the
+# value, the match fails without trying a shorter value.
 _FORM = b"[!-~]{1,%d}+" % _LONGEST_SAID
 _FORMS = {
     _ID: b"[A-Za-z0-9._-]{1,%d}+" % REQUEST_ID_LENGTH,
@@ -54,13 +54,13 @@ _FORMS = {
 _ADDRESSES = re.compile(_FORMS[FORWARDED])
 _SPENT_FORM = b"[0-9a-f]{%d}" % _SPENT_LENGTH
 _LINES_REMEMBERED = _HEADS_REMEMBERED = 4096
-# Gateways send 9 to 16. Sixty take ten times the room of five, and all heads may come from one client.
+# Gateways send 9 to 16 fields. Sixty take ten times the memory of five, and all heads may come from one client.
 _FIELDS_REMEMBERED = 24
 _LAYOUTS_A_SECOND = 32
 
 
 class Target(NamedTuple):
-    """What a request line asks for; `plan` is what a validation is told of it, None for what is none."""
+    """What a request line asks for. `plan` says how a validation reads it; None if it is no validation."""
 
     head_only: bool
     url: bytes
@@ -69,7 +69,7 @@ class Target(NamedTuple):
 
 
 class _Targets(dict[bytes, Target]):
-    """By the request line without its version; KeyError for a line that the parser is to read."""
+    """A cache by the request line without its version. Raises KeyError for a line that the parser must read."""
 
     def __missing__(self, line: bytes) -> Target:
         found = _TARGET.fullmatch(line)
@@ -83,7 +83,7 @@ class _Targets(dict[bytes, Target]):
 
 
 class _FieldLines(dict[bytes, tuple[bytes, bytes]]):
-    """The name in lower case and the value; KeyError for a line that the parser is to read."""
+    """A cache of names in lower case and values by line. Raises KeyError for a line that the parser must read."""
 
     def __missing__(self, line: bytes) -> tuple[bytes, bytes]:
         name, _, value = line.partition(b": ")
@@ -102,36 +102,36 @@ class _FieldLines(dict[bytes, tuple[bytes, bytes]]):
 
 
 def _holds(name: bytes, value: bytes) -> bool:
-    """Does a field hold the secret of a managed token or a session, as nearly all write it?"""
+    """True if a field holds the secret of a managed token or a session, written as nearly all clients write it."""
     before = SECRETS.get(name)
     return before is not None and value.startswith(before) and _HELD.fullmatch(value, len(before)) is not None
 
 
 Pieces = tuple[bytes, ...]
-# Where among the pieces that it is told beside its head a cycle finds what was said once.
+# By the name of each field that is said once: the index of its value in the pieces of a request.
 Places = dict[bytes, int]
 
 
 class Head:
     """A plain head without what it says once: the `kind` of cycle that answers it, the `plan` which that cycle gets,
-    and in `asked` what the cycle made of the fields.
+    and in `asked` what the cycle has derived from the fields.
     """
 
     __slots__ = ("asked", "forwarded_at", "head_only", "hops", "id_at", "kind", "named", "places", "plan", "trace_at")
 
     def __init__(self, kind: type[Any], plan: Any, named: Named, places: Places, *, head_only: bool) -> None:
-        """`named`: its fields by name, of which none occurs twice."""
+        """`named`: the fields by name; no name occurs twice."""
         self.kind, self.plan, self.head_only = kind, plan, head_only
         self.named, self.places = named, places
         # Found once for the head, because every request with it needs them.
         self.id_at, self.trace_at, self.forwarded_at = places.get(_ID), places.get(_TRACE), places.get(FORWARDED)
-        # Whom it is forwarded for, where that is more than addresses.
+        # The value of X-Forwarded-For, if it is not just up to three addresses.
         self.hops = named.get(FORWARDED)
         self.asked: Any = None
 
     @classmethod
     def alone(cls, kind: type[Any], plan: Any, named: Named, once: Named, *, head_only: bool) -> tuple[Head, Pieces]:
-        """A head that is not remembered, and as its pieces all that it says once."""
+        """A head that is not cached, and as its pieces all values that it says once."""
         places = {name: place for place, name in enumerate(once)}
         return cls(kind, plan, named, places, head_only=head_only), tuple(once.values())
 
@@ -141,42 +141,42 @@ NO_HEAD = Head(object, None, {}, {}, head_only=False)
 
 
 def said_once(named: Named, plan: Any) -> Named:
-    """Takes what a head says once out of its fields. A request id that is not passed on is as good as none."""
+    """Remove from the fields what a head says once, and return that. A request id that is not passed on is dropped."""
     once = {name: named.pop(name) for name in [*named] if name in SAID_ONCE}
     if not is_request_id(once.get(_ID, b"1")):
         del once[_ID]
     if _ADDRESSES.fullmatch(named.get(FORWARDED, b"")):
         once[FORWARDED] = named.pop(FORWARDED)
-    # Elsewhere it is no one-time token, whatever its form says.
+    # At any other path it is no one-time token, whatever its form.
     if plan is SPENDS:
         if parse(named.get(SPENT, b"")) is Kind.ONE_TIME:
             once[SPENT] = named.pop(SPENT)
     elif plan.__class__ is tuple:
-        # The first of them alone: whether it is the only secret is asked of what remains.
+        # Only the first secret: the cycle finds out whether the remaining fields present another one.
         held = next((name for name in SECRETS if name in named and _holds(name, named[name])), None)
         if held is not None:
             once[held] = named.pop(held)[len(SECRETS[held]) :]
     return once
 
 
-# The name of a field that says something once, as it is written, and the form of that; in their order in a head.
+# A field that says something once: its name as the client writes it, and the pattern of its value.
 Written = tuple[bytes, bytes]
 
 
 class Layout:
-    """How a gateway writes what its heads say once: a pattern that takes them apart there, and the place of each.
+    """Where a gateway's heads hold what they say once: a pattern that takes a head apart there, and each field's place.
 
-    Every other piece is what stands between, with the name before and the line's end behind it. `key` are those of the
-    last `head`, mostly those of the next; `length` is its own where it says nothing once but a secret, else 0, and
-    `spent` tells whether that is a one-time token.
+    The first piece and every second one after it are the text between these values: the key of the head. `key` and
+    `head` are those of the last packet, mostly those of the next, too. If a secret is all that is said once, `length`
+    is the length of that packet, else 0, and `spent` matches one-time tokens if the secret is one.
     """
 
     __slots__ = ("head", "is_envoys", "is_of_secret", "key", "length", "places", "secret_length", "spent", "take_apart")
 
     def __init__(self, written: tuple[Written, ...], lines: list[int], *, is_envoys: bool) -> None:
-        """`lines`: on which each of them stood. Behind the path of Envoy nothing counts, which stands before them."""
-        # Atomic: a head in which a name is written again and again is not tried with each of them. A name mostly stands
-        # as many lines behind the one before as it did, and is found there in less.
+        """`lines`: the line number of each field. What follows Envoy's path in a target is said once, and ignored."""
+        # Atomic groups: in a head that repeats a name, the match does not try each occurrence. A name mostly stands as
+        # many lines behind the one before as it did in the first head, and is found there faster.
         line = rb"[^\r]*+\r\n"
         each = rb"(?>(%b(?:%b%b|(?:%b)*?%b))(%b))"
         pattern = rb"((?:GET|HEAD) %b)(%b{0,%d}+)" % (ENVOY_PATH, _TARGET_SIGNS, _LONGEST_SAID) if is_envoys else b""
@@ -201,18 +201,18 @@ NOTHING_SAID = Layout((), [], is_envoys=False)
 
 
 class KnownHeads:
-    """Reads heads that mostly came before: whole, except for what each says once, or else by their lines."""
+    """Finds a head in the cache by everything except what it says once, or else reads it by its lines."""
 
     def __init__(self) -> None:
         self._targets = _Targets()
         self._field_lines = _FieldLines()
         self._layouts: dict[tuple[bool | Written, ...], Layout] = {}
-        # By every other piece, and the layouts that hold one of them.
+        # Heads by their key (see `Layout`), and the layouts that refer to one of these heads.
         self._heads: dict[Pieces, Head] = {}
         self._holding: list[Layout] = []
 
     def forget(self) -> dict[Pieces, Head]:
-        """Let all lines and heads go, and hand these over: there are secrets in them."""
+        """Forget all lines and heads, which hold secrets. Returns the heads, for the caller to free."""
         self._targets.clear()
         self._field_lines.clear()
         self._layouts.clear()
@@ -223,11 +223,11 @@ class KnownHeads:
         return passed
 
     def find(self, packet: bytes, layout: Layout, seen: dict[bytes, Any]) -> tuple[Pieces, Head | None]:
-        """A packet taken apart, and the head if it is known by what is not said once; no pieces where it differs."""
+        """The pieces of a packet, and its head or None if that is not cached; no pieces if the layout does not fit."""
         if len(packet) == layout.length:
             before, behind = layout.key
             secret = packet.removeprefix(before).removesuffix(behind)
-            # Of its length where both were there; and what is of a kind has the form.
+            # The length is right only if both were removed, and a secret of a known kind has the right form.
             if len(secret) == layout.secret_length and (
                 layout.spent(secret) if layout.spent else (known := seen[secret]) and known.kind
             ):
@@ -248,20 +248,20 @@ class KnownHeads:
         return pieces, head
 
     def layout_of(self, packet: bytes, once: Named, *, is_envoys: bool) -> Layout:
-        """The layout of a packet that says this once."""
+        """The layout of a packet that says `once` once."""
         names = [line.partition(b": ")[0] for line in packet.split(b"\r\n")]
         marked = [(line, name) for line, name in enumerate(names) if name.lower() in once]
         written = tuple([(name, _form(name.lower(), once)) for _, name in marked])
         found = self._layouts.get((is_envoys, *written))
         if found is None:
-            # A pattern takes long to make, and a client could write its names in another way with each request.
+            # A pattern is slow to compile, and a client could write the names in another way in each request.
             if len(self._layouts) >= _LAYOUTS_A_SECOND:
                 return NOTHING_SAID
             found = self._layouts[is_envoys, *written] = Layout(written, [at for at, _ in marked], is_envoys=is_envoys)
         return found
 
     def keep(self, pieces: Pieces, head: Head) -> None:
-        """Know a head by the pieces of it that `find` asked for: nothing that is said once."""
+        """Cache a head under those of its pieces that make its key: nothing that is said once."""
         key = pieces[::2]
         is_small = len(head.named) <= _FIELDS_REMEMBERED and sum(map(len, key)) <= _LONGEST_HEAD_REMEMBERED
         if is_small and len(self._heads) < _HEADS_REMEMBERED:
@@ -281,8 +281,8 @@ class KnownHeads:
             named = dict(map(self._field_lines.__getitem__, lines[1:-2]))
         except KeyError:
             return None
-        # Three pieces are no fields: what is left of the request line, which is nothing, and two empty ones at the end.
-        # With fewer names, one came twice.
+        # Three of the lines are no fields: the empty rest of the request line, and two empty ones at the end. With
+        # fewer names than fields, one occurs twice.
         is_plain = len(named) == len(lines) - 3 <= HEAD_FIELDS and not lines[0] and HOSTS[named.get(b"host", b"")]
         return (target, named) if is_plain else None
 

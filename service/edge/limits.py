@@ -7,7 +7,7 @@ from service.addresses import address_groups
 from service.api.http.proxies import TrustedProxies
 from service.edge.head import Refusal
 
-# Descriptors for Redis, webhooks, files and connections that are just being closed: an eighth of all, but at least.
+# An eighth of all descriptors, but at least so many, are left for Redis, webhooks, files and closing connections.
 _SPARE = 16
 TOO_MANY = Refusal(503, "too_many_connections", "Too many connections from this address are open. Use fewer.")
 ALL_BUSY = Refusal(503, "overloaded", "As many connections as this server can have are busy. Try again.")
@@ -24,26 +24,26 @@ class ConnectionLimits:
         self._open: dict[str, int] = {}
 
     def room_for(self, connections: int) -> bool:
-        """May so many be open at once?"""
+        """True if so many connections may be open at once."""
         if self._in_all is None:
-            # Measured with the first connection, when everything else that stays open is.
+            # Measured at the first connection, when all other long-lived descriptors are in use.
             self._in_all = _descriptors_left()
         return connections <= self._in_all
 
     def origin_of(self, address: str) -> str:
-        """What a connection from this address counts for: IPv6 addresses by /64, which are one customer's.
+        """The name under which a connection from this address is counted: for IPv6 the /64, one customer's network.
 
-        Empty for proxies of ours and unix sockets, which are not limited.
+        Empty for trusted proxies and unix sockets, which are not limited.
         """
         if not address or self._trusted.trusts(address):
             return ""
         return address_groups(address)[0]
 
     def enter(self, origin: str) -> bool:
-        """Count a connection, which must `leave`; False for one too many."""
+        """Count a connection; False if there are too many. The caller must call `leave` in both cases."""
         if not origin:
             return True
-        # Counted also where it is one too many: `leave` is called for every connection that was made.
+        # Counted beyond the limit, too, because `leave` is called for every connection that was made.
         self._open[origin] = count = self._open.get(origin, 0) + 1
         return not self._per_address or count <= self._per_address
 

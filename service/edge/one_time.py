@@ -1,4 +1,4 @@
-"""One-time tokens on the fast path: the PHP generator, and spending over HTTP. Says what `api.one_time` says."""
+"""One-time tokens on the fast path: the PHP generator, and spending over HTTP. Answers as `api.one_time` does."""
 
 import re
 from collections.abc import Mapping
@@ -13,24 +13,24 @@ from service.tokens.one_time import Issued
 
 _PHP_BEGINNING = b"/api-v"
 _PHP = re.compile(rb"/api-v[0-9]+/fastertokengenerator\.php")
-# What may make a caller known: who that is, and what it may do, is for the ordinary way to find.
+# Fields that may authenticate a caller; the ordinary way finds out who that is and what it may do.
 _KNOWN_BY = frozenset((b"authorization", b"cookie"))
 # Any other body is for the ordinary way to read.
 _BODY = re.compile(rb'\s*\{\s*"token"\s*:\s*"([0-9a-f]{32})"\s*\}\s*')
 _JSON = b"application/json"
-# As long as a secret, and none.
+# A placeholder as long as a secret, but never a secret.
 _PLACE = b"-" * 32
 _ANSWERS_KEPT = 64
 
 
 def generates(url: bytes, named: Mapping[bytes, bytes]) -> bool:
-    """Is this a request to the PHP generator by somebody anonymous?"""
+    """True for an anonymous request to the PHP generator."""
     return url.startswith(_PHP_BEGINNING) and _PHP.fullmatch(url) is not None and _KNOWN_BY.isdisjoint(named)
 
 
 @lru_cache(_ANSWERS_KEPT)
 def _said_of(expires_at: int) -> Whole:
-    """Of a token whose secret is to be put in its place; what is issued in the same second is told the same."""
+    """The answer with the placeholder for the secret: tokens issued in the same second differ in nothing else."""
     return Whole.of(generated(Issued(_PLACE.decode(), expires_at)))
 
 
@@ -41,7 +41,7 @@ class GenerateCycle(OperationCycle):
     template = name_of(PHP_PATH)
 
     def _begin(self) -> None:
-        """Issue a token, unless only known callers get one or none is asked for."""
+        """Issue a token, unless the method is HEAD or only authenticated callers get one."""
         if self.head.head_only or not self._fast_path.one_time.policy.open_to_all:
             self._start_over(self.head.plan)
         else:
@@ -61,7 +61,7 @@ class ConsumeCycle(OperationCycle):
     template = CONSUME_PATH
 
     def _begin(self) -> None:
-        """Spend the token, unless the request takes more reading."""
+        """Spend the token, unless the request needs more parsing."""
         named = self.head.named
         found = _BODY.fullmatch(self.body)
         if found is None or b"idempotency-key" in named or named.get(b"content-type", _JSON) != _JSON:
@@ -77,5 +77,5 @@ class ConsumeCycle(OperationCycle):
         elif isinstance(reply, StoreUnavailable):
             self._fail(reply)
         else:
-            # It may have another digest, or be asked for again.
+            # The token may be stored under another digest, or this may be a retry.
             self._start_over(self.head.plan)

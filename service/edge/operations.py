@@ -1,6 +1,6 @@
-"""Which operations have the fast path, and those of callers that a Bearer token makes known: up to their handler.
+"""Which operations have a fast path, and the cycles of those whose caller authenticates by a Bearer token.
 
-The caller's record is read every time.
+These cycles read the caller's record from Redis every time, then call the application's handler.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from service.store.driver.replies import Reply
 
 
 class BearerCycle(OperationCycle):
-    """Reads the caller's record, and has the handler answer whoever is good; all others the ordinary way knows."""
+    """Reads the caller's record and has the handler answer a valid caller; leaves all others to the ordinary way."""
 
-    # Where a request names the one token that it changes, as most do.
+    # Finds the id of the one token that a request changes, if it names one, as most do.
     named: re.Pattern[bytes] | None = None
 
     def __init__(self, protocol: Connection, fast_path: FastPath) -> None:
@@ -41,14 +41,14 @@ class BearerCycle(OperationCycle):
             self._start_over(self.head.plan)
             return
         self._caller = caller
-        # In one write with the caller's own record: nothing is said or done by it before the caller is known.
+        # Read in one write with the caller's record, but not used before the caller is authenticated.
         found = self.named.search(self.body or self.head.plan) if self.named else None
         self._ahead = self._fast_path.ahead(found[1].decode()) if found else None
         caller.changes.find(caller.command, self._take_caller)
 
     def _take_caller(self, reply: Reply) -> None:
         if isinstance(reply, StoreUnavailable):
-            # Not asked again: whoever waited for a store that hangs would wait as long once more.
+            # No second attempt: a client that waited for a hanging store would wait as long once more.
             self._fail(reply)
             return
         caller = self._record_of(self._caller, reply)
@@ -63,7 +63,7 @@ class BearerCycle(OperationCycle):
         self._protocol.run_task(self._work(call))
 
     async def _receive(self) -> Message:
-        # As the ordinary way has it: a client that has left would never learn the secret of what is made for it.
+        # As on the ordinary way: a client that has disconnected would never get the secret of its new token.
         if self._protocol.transport.is_closing():
             return {"type": "http.disconnect"}
         return {"type": "http.request", "body": self.body}
@@ -113,7 +113,7 @@ class IssueCycle(BearerCycle):
     template = ISSUE_PATH
 
 
-# By method and path, those that may have a body.
+# Operations that may have a body, by method and path.
 _CHANGING: dict[tuple[bytes, bytes], type[OperationCycle]] = {
     (cycle.method.encode(), cycle.template.encode()): cycle
     for cycle in (IntrospectionCycle, ConsumeCycle, CreateCycle, ChangeCycle, RevokeCycle, IssueCycle)
@@ -121,20 +121,20 @@ _CHANGING: dict[tuple[bytes, bytes], type[OperationCycle]] = {
 _METHODS = frozenset(method for method, _ in _CHANGING)
 # Any other query is for the ordinary way to read.
 _QUERY = re.compile(rb"[A-Za-z0-9=&,_-]*")
-# A list that no search goes before: to watch meanwhile for a client that leaves is the ordinary way's.
+# A list without a search: only the ordinary way notices during a search that its client has disconnected.
 _PAGE = re.compile(re.escape(MANAGED_PATH).encode() + rb"(\?((limit|cursor|status)=[A-Za-z0-9_,-]+&?)+)?")
-# The digits of a length that is read here: a longer body is for the ordinary way.
+# Most digits of a Content-Length on the fast path: a longer body is for the ordinary way.
 _DIGITS = 4
 
 
 def operation_of(method: bytes, url: bytes, named: Named) -> tuple[type[OperationCycle], bytes] | None:
-    """The cycle that answers this request and what it is to be told; None where the ordinary way answers."""
+    """The cycle that answers this request, and its plan: the URL or a secret; None where the ordinary way answers."""
     length = named.get(b"content-length", b"0")
     if method in _METHODS:
         path, _, query = url.partition(b"?")
         is_short = len(length) <= _DIGITS and length.isdigit() and _QUERY.fullmatch(query)
         cycle = _CHANGING.get((method, path)) if is_short else None
-        # Whoever presents nothing is refused by the ordinary way, which waits for no body before.
+        # The ordinary way refuses a request without a credential, and does not wait for its body first.
         if cycle is None or (issubclass(cycle, BearerCycle) and b"authorization" not in named):
             return None
         return cycle, url

@@ -1,7 +1,7 @@
-"""The ordinary way: uvicorn's request-response cycle, except that a whole answer is written at once and as it is.
+"""The ordinary way: uvicorn's request-response cycle, except that a complete answer is sent in one write.
 
-uvicorn's own takes an answer in two messages, searches each of its fields and makes two writes of it; what comes piece
-by piece is left to it.
+uvicorn's own way takes an answer in two messages, searches each field and makes two writes; only streamed answers are
+left to it.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ _LONG_BYTES = 64 * 1024
 class OrdinaryCycle(RequestResponseCycle):
     """One request to the application, and its answer."""
 
-    # uvicorn's own constructor makes the rest.
+    # uvicorn's constructor sets all other attributes.
     application: Application
     # A long answer that the fast path has made.
     made: Made = None
 
     @classmethod
     def of(cls, connection: Any, method: str, url: bytes, headers: Headers, *, keep_alive: bool) -> OrdinaryCycle:
-        """Of a request on a connection of `EdgeProtocol`, with as much of an ASGI scope as the application reads."""
+        """The cycle of a request on an `EdgeProtocol` connection. Its scope has only what the application reads."""
         target = httptools.parse_url(url)
         path = target.path.decode("ascii")
-        # An encoded slash is another sign than a slash (RFC 3986, 2.2): who keeps clients from /api/admin/ by the path
-        # as it is written must not be passed by with %2F. A validation is none the less one.
+        # An encoded slash is not a slash (RFC 3986, 2.2): with %2F nobody must get around a proxy that guards
+        # /api/admin/ by the path as it is written. A path of /validate is decoded all the same.
         if "%" in path and ("%2f" not in path.lower() or form_of(unquote(path))):
             path = unquote(path)
         scope: Any = {
@@ -73,12 +73,12 @@ class OrdinaryCycle(RequestResponseCycle):
         return cycle
 
     async def receive(self) -> Any:
-        """As uvicorn's, except that a client who left behind a long pipeline is noticed before his next change is made:
-        nothing was read of his connection, and it is this that reads on.
+        """Like uvicorn's, except that the disconnect of a client with a long pipeline is noticed before its next change
+        is made: reading of its connection is paused, and resumes only here.
         """
         if self.flow.read_paused:
             self.flow.resume_reading()
-            # In uvloop one turn brings what lies in the socket, in asyncio two.
+            # uvloop reads the socket within one turn of the event loop, asyncio within two.
             await asyncio.sleep(0)
             await asyncio.sleep(0)
         if self.transport.is_closing():
@@ -86,15 +86,15 @@ class OrdinaryCycle(RequestResponseCycle):
         is_whole = self.message_event.is_set() and not (self.more_body or self.response_complete)
         if not is_whole or self.waiting_for_100_continue:
             return await super().receive()
-        # Without reading on once more, which would bring the end only when the change is under way.
+        # uvicorn's would read on once more, and see a disconnect only when the change is under way.
         self.message_event.clear()
         body, self.body = self.body, bytearray()
         return {"type": "http.request", "body": bytes(body), "more_body": False}
 
     async def run_asgi(self, app: ASGI3Application) -> None:
-        """As uvicorn's, which answers and logs what the application did not catch; `app` is that very application."""
+        """Like uvicorn's, which answers and logs uncaught exceptions; `app` is the application that `_serve` calls."""
         await super().run_asgi(self._serve)  # type: ignore[arg-type]  # starlette's names of the same types
-        # An idle connection keeps its last cycle, and in a request there is a secret.
+        # An idle connection keeps its last cycle, and a request holds a secret.
         self.scope, self.body, self.made = {}, bytearray(), None  # type: ignore[typeddict-item]
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -109,9 +109,9 @@ class OrdinaryCycle(RequestResponseCycle):
                 await response(scope, receive, send)
             else:
                 await self._write(response)
-        # The second at a stop, which has waited long enough until its client reads.
+        # CancelledError at a stop, which has waited long enough for the client to read.
         except (ServiceError, asyncio.CancelledError) as error:
-            # Its client sees an answer that has no end: another one cannot follow what has begun.
+            # The client sees an answer that breaks off: no other answer can follow what has begun.
             call.outcome = error.code if isinstance(error, ServiceError) else "stopping"
             self.disconnected = True
             self.transport.close()
@@ -125,10 +125,10 @@ class OrdinaryCycle(RequestResponseCycle):
             return
         headers = response.raw_headers
         lines = lines_of(headers)
-        # Counted over all of them at once; uvicorn, whose sending this replaces, searches each name and each value.
+        # Counted over all fields at once; uvicorn, whose sending this replaces, searches each name and each value.
         if not len(headers) == lines.count(b"\n") == lines.count(b"\r"):
             raise RuntimeError("A header field holds the end of a line.")
-        # Not sooner: what is raised before is answered with 500 by uvicorn only while no answer has begun.
+        # Not sooner: uvicorn answers an exception with 500 only while no answer has begun.
         self.response_started = True
         if _CLOSES in headers:
             self.keep_alive = False
@@ -138,9 +138,9 @@ class OrdinaryCycle(RequestResponseCycle):
         await self._send(head, [b""] if self.scope["method"] == "HEAD" else _pieces_of(response))
 
     async def _send(self, head: bytes, pieces: list[Any]) -> None:
-        """All of it to the transport, whose buffer tells `Deadlines` what a slow client holds."""
+        """Hand everything to the transport: from its buffer `Deadlines` knows what a slow client has not taken."""
         first = pieces.pop(0)
-        # What is long is not copied: a file is the same for all who read it slowly.
+        # A long part is not copied: all slow readers of a file share its bytes.
         for part in (head, first) if len(first) >= _LONG_BYTES else (head + first,):
             self.transport.write(part)
         while pieces:
@@ -159,7 +159,7 @@ class OrdinaryCycle(RequestResponseCycle):
 def _pieces_of(response: Response) -> list[Any]:
     pieces: list[Any] = response.pieces if isinstance(response, LongJson) else [response.body]
     if len(pieces[0]) > _LONG_BYTES:
-        # With TLS the buffer does not tell of what is written while it is empty.
+        # With TLS the size of the buffer leaves out what is written while the buffer is empty.
         first = memoryview(pieces[0])
         pieces[:1] = [first[start : start + _LONG_BYTES] for start in range(0, len(first), _LONG_BYTES)]
     return pieces

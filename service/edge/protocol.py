@@ -1,7 +1,7 @@
-"""uvicorn's protocol with the fast path, on what `reading` lets through.
+"""uvicorn's protocol extended by the fast path; its base class in `reading` enforces the limits on what arrives.
 
 Pipelining, keep-alive, disconnects, back-pressure and shutdown stay uvicorn's own; a contract test names the internals
-this class leans on.
+that this class depends on.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from service.edge.validation import ValidationCycle
 
 
 class EdgeProtocol(ReadingProtocol):
-    """One connection. Takes what it shares with all others from the lifespan's state."""
+    """One connection. The objects that all connections share come from the lifespan's state."""
 
     __slots__ = ("_draining", "_layout", "_own_cycle", "cycle", "flow", "pipeline", "server_state", "transport")
 
@@ -48,15 +48,15 @@ class EdgeProtocol(ReadingProtocol):
         super().connection_made(transport)
         # Requests on a connection follow each other, so one cycle serves all of them except those of a pipeline.
         self._own_cycle = ValidationCycle(self, self.fast_path)
-        # First the deadlines, whose clock may have stood still since the last connection went.
+        # Before `now` is read below: the clock of the deadlines stops while there is no connection.
         self.deadlines.watch(self.server_state.connections, self.timeout_keep_alive)
-        # A stop tells those that are there. One whose handshake by TLS was not over comes behind that.
+        # A stop calls `shutdown` of the connections that exist then; one whose TLS handshake ends later arrives here.
         self._draining = self.deadlines.draining
         self.origin = self._limits.origin_of(self.client[0] if self.client else "")
         if not self._limits.enter(self.origin):
             self.refuse(TOO_MANY)
-        # A newcomer takes the place of whoever has waited for longest: connections that somebody holds open without
-        # asking anything must not lock all others out.
+        # A new connection takes the place of the one that has waited longest for its client: connections held open
+        # without a request must not lock all others out.
         elif not self._limits.room_for(len(self.connections)) and not self.deadlines.close_idlest():
             self.refuse(ALL_BUSY)
         self.idle_since = self.deadlines.now
@@ -64,24 +64,24 @@ class EdgeProtocol(ReadingProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         answering = self._answering
         if answering is not None and not answering.response_complete:
-            # uvicorn tells only the newest request of a pipeline that its client has left.
+            # uvicorn notifies only the newest request of a pipeline that the client has disconnected.
             answering.disconnected = True
             answering.message_event.set()
         left: Any = self.cycle
-        # As the ordinary way has it of a client that leaves amid its body; what was refused is told already.
+        # As on the ordinary way, a disconnect amid the body counts as 400, unless a refusal was counted already.
         if isinstance(left, OperationCycle) and left.awaits_body and self._refusal is None:
             left.refused(400)
         super().connection_lost(exc)
         self._limits.leave(self.origin)
-        # These refer back to the connection. Left to the garbage collector, hundreds of short connections would hold
-        # the loop for 5 ms.
+        # These refer back to the connection. The garbage collector would block the event loop for 5 ms to free hundreds
+        # of short connections.
         self.pipeline.clear()
         self._answering = self._change = self.cycle = None  # type: ignore[assignment]
         self._own_cycle.discard()
         del self._own_cycle
 
     def data_received(self, data: bytes) -> None:
-        # Between two messages the parser can be passed over without losing its place.
+        # Between two messages the parser has no state to keep, so it can be skipped.
         is_between = self.idle_since is not None and self.body_since is None and not self._in_head
         if not is_between or self._blank_bytes or self._refusal is not None:
             super().data_received(data)
@@ -101,12 +101,12 @@ class EdgeProtocol(ReadingProtocol):
         else:
             super().data_received(data)
             cycle = self._change
-            # Nothing was under way before: what is not answered now was begun by this packet.
+            # No request was under way before, so one that is not answered now began with this packet.
             if isinstance(cycle, OperationCycle) and not (cycle.response_complete or cycle.awaits_body):
                 fast_path.heads_of_operations.keep(data, cycle.head, cycle.body)
 
     def _take(self, head: Head, pieces: Pieces) -> Any:
-        """The cycle that answers this head: the connection's last one again if it is of the same kind, as mostly."""
+        """The cycle that answers this head: mostly the connection's last cycle, used again if it has the same kind."""
         cycle: Any = self._own_cycle
         if cycle.__class__ is not head.kind:
             cycle = self._renewed(head.kind)
@@ -122,7 +122,7 @@ class EdgeProtocol(ReadingProtocol):
         return self._own_cycle
 
     def _read_whole(self, packet: bytes, pieces: Pieces) -> tuple[Head, Pieces] | None:
-        """Read what a packet asks by its lines, and remember it by the pieces that `find` made of it, if any."""
+        """Read a packet by its lines and cache its head by the `pieces` of `find`; None if the parser must read it."""
         heads, layout = self.fast_path.heads, self._layout
         read = heads.read(packet)
         if read is None:
@@ -139,19 +139,19 @@ class EdgeProtocol(ReadingProtocol):
             head = Head(kind, told, named, layout.places, head_only=head_only)
             heads.keep(pieces, head)
             return head, pieces
-        # The next one that this gateway sends here is known by them.
+        # By this layout `find` takes apart the next head that comes on this connection.
         self._layout = heads.layout_of(packet, once, is_envoys=is_envoys)
         return Head.alone(kind, told, named, once, head_only=head_only)
 
     def on_headers_complete(self) -> None:
         self._in_head = False
-        # An earlier answer that ended amid this head left the connection as idle.
+        # An earlier answer that ended amid this head marked the connection as idle.
         self.head_since = self.idle_since = None
         headers = self.headers
         named = dict(headers)
         if self._head_bytes > HEAD_BYTES and size_of(self.url, headers) > HEAD_BYTES:
             raise Refused(TOO_LARGE)
-        # A version other than 1.1 is kept alive only by a field that says so.
+        # The last two lines together exclude all versions but 1.1: others are kept alive only by a Connection field.
         is_plain = (
             len(named) == len(headers) <= HEAD_FIELDS
             and HOSTS[named.get(b"host", b"")]
@@ -162,7 +162,7 @@ class EdgeProtocol(ReadingProtocol):
         # True for an offer of another protocol and for CONNECT.
         leaves_http = self.parser.should_upgrade()
         may_be_fast = is_plain and not leaves_http
-        # Envoy says so with every question; any other length, however it is written, announces a body.
+        # Envoy sends a length of 0 with every check; any other value, however it is written, announces a body.
         has_body = named.get(b"content-length", b"0") != b"0"
         if may_be_fast and not has_body and (plan := plan_of(self.url)) is not None:
             self._begin_fast_path(named, ValidationCycle, plan)
@@ -178,25 +178,25 @@ class EdgeProtocol(ReadingProtocol):
         if previous is None or previous.response_complete:
             self._next_cycle(named, kind, plan).start()
             return
-        # The one before may be our own cycle, so this is another.
+        # The request before may still use the connection's own cycle, so this one gets a new cycle.
         self._renewed(kind)
         self._await_turn(self._next_cycle(named, kind, plan))
 
     def _await_turn(self, cycle: Any) -> None:
-        # A client that sends request after request without reading must not fill our memory: what it sends next stays
-        # in its socket. Not behind the first already: where nothing is read nobody sees that the client leaves.
+        # Back-pressure: a client that sends requests without reading the answers must not fill our memory. Not yet for
+        # the first request that waits, because no disconnect is noticed while reading is paused.
         if self.pipeline:
             self.flow.pause_reading()
         self.pipeline.appendleft((cycle, self.app))
 
     def _next_cycle(self, named: Named, kind: type[FastCycle], plan: Any) -> Any:
         head_only = self.parser.get_method() == b"HEAD"
-        # The cycle has all of it that is needed, and lets go of that with its answer.
+        # The cycle takes what it needs of the head, and forgets it with its answer.
         self.url, self.headers = b"", []
         return self._take(*Head.alone(kind, plan, named, said_once(named, plan), head_only=head_only))
 
     def _begin_operation(self, named: Named, kind: type[OperationCycle], plan: bytes) -> None:
-        """Start an operation without a body at once, and another at the end of its body, which is small."""
+        """Start an operation without a body at once, any other at the end of its body, which is small."""
         previous: RequestResponseCycle | FastCycle | None = self.cycle
         if kind.method == "GET":
             self._begin_fast_path(named, kind, plan)
@@ -209,7 +209,7 @@ class EdgeProtocol(ReadingProtocol):
             self.body_since = self.deadlines.now
 
     def _begin_ordinary(self, named: dict[bytes, bytes]) -> None:
-        """As uvicorn's `on_headers_complete`, with a cycle of ours."""
+        """Do what uvicorn's `on_headers_complete` does, with a cycle of our own."""
         parser, url, headers = self.parser, self.url, self.headers
         previous: RequestResponseCycle | FastCycle | None = self.cycle
         kept = parser.get_http_version() != "1.0" and parser.should_keep_alive() and not self._draining
@@ -218,7 +218,7 @@ class EdgeProtocol(ReadingProtocol):
         if method not in ("GET", "HEAD"):
             self._change = cycle
         cycle.waiting_for_100_continue = named.get(b"expect", b"").lower() == b"100-continue"
-        # As for the fast path. Only a body in chunks can be followed by further fields.
+        # From here on only the cycle holds the head. Only after a chunked body can trailer fields follow.
         self.url, self.headers = b"", Trailer(url, headers) if b"transfer-encoding" in named else []
         self._progress = True
         self.body_since = self.deadlines.now
@@ -228,7 +228,7 @@ class EdgeProtocol(ReadingProtocol):
             self._await_turn(cycle)
 
     def start_over(self, cycle: FastCycle, method: str, url: bytes, headers: Headers, made: Made = None) -> None:
-        """Have the ordinary way answer, from the start or with what was `made`, a request that was read as a whole."""
+        """Have the ordinary way answer a request that was read whole: from the start, or with the answer in `made`."""
         ordinary = OrdinaryCycle.of(self, method, url, headers, keep_alive=cycle.keep_alive)
         ordinary.body, ordinary.more_body, ordinary.made = bytearray(cycle.body), False, made
         ordinary.message_event.set()
@@ -253,7 +253,7 @@ class EdgeProtocol(ReadingProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle | FastCycle, app: ASGI3Application) -> None:
         if isinstance(cycle, FastCycle):
-            # Not called from here: a long pipeline of answers that need no lookup would nest without end.
+            # Not called directly: a long pipeline of answers that need no lookup would recurse without bound.
             self.loop.call_soon(cycle.start)
         else:
             self._answering = cycle
@@ -283,7 +283,7 @@ class EdgeProtocol(ReadingProtocol):
             self.leave()
 
     def shutdown(self) -> None:
-        """Graceful stop: answer what comes and close with it; connections that stay idle are closed by `Deadlines`."""
+        """Graceful stop: each connection closes with its next answer; `Deadlines` closes those that stay idle."""
         self._draining = True
         previous: RequestResponseCycle | FastCycle | None = self.cycle
         if previous is not None:

@@ -1,4 +1,4 @@
-"""A connection as it is read: heads and bodies within their limits, whatever packets they come in."""
+"""Reading a connection: heads and bodies within their limits, however they are split into packets."""
 
 import asyncio
 from typing import Any
@@ -13,20 +13,20 @@ from service.edge.fast_cycle import OperationCycle
 from service.edge.fast_path import FastPath
 from service.edge.head import HEAD_BYTES, TOO_LARGE, UNWANTED_BYTES, Refusal, Refused, head_of, new_parser, renamed
 
-# What is read of blank lines before a head; of these one is nothing.
+# Most bytes of blank lines before a head, of which one line is ignored.
 BLANK_BYTES = 1024
 _IGNORED_BYTES = 2
 _DROPPED_BYTES = 8 * 1024 * 1024  # unread behind an answer: eight times the largest body that anybody may send
-# So much is parsed at once: a packet may hold ten thousand requests, each of which takes a hundred times the room that
-# it took there, and all of which others would wait for.
+# Bytes parsed at once: a packet may hold ten thousand requests. Each takes a hundred times its size in memory, and all
+# other connections would wait for them.
 _PARSED_BYTES = 4096
 _NOT_HTTP = Refusal(400, "invalid_request", "The request is not valid HTTP.")
 
 
 class ReadingProtocol(HttpToolsProtocol):
-    """Refuses what is too large, too slow or no HTTP, and closes; what becomes of a head is told by `EdgeProtocol`."""
+    """Refuses what is too large, too slow or not HTTP, and closes; `EdgeProtocol` decides who answers a head."""
 
-    # What each packet asks of. uvicorn's own attributes are so many that each is read from a dictionary.
+    # What each packet reads. uvicorn has so many attributes that Python keeps them in a dictionary, which is slower.
     __slots__ = (
         "_blank_bytes",
         "_in_head",
@@ -52,45 +52,45 @@ class ReadingProtocol(HttpToolsProtocol):
         self._refusal: Refusal | None = None
         self._leaves = self._in_head = False
         self._head_bytes = 0
-        # Of the body that is being read: did this packet bring a part that somebody waits for, and how many bytes came
+        # Of the body being read: whether this packet brought a part that is still wanted, and how many bytes arrived
         # since the last such part.
         self._progress = False
         self._unread_bytes = 0
-        # Of the blank lines before a head.
+        # Bytes of blank lines before a head.
         self._blank_bytes = 0
-        # The rest of a packet, and whether it is read in the next turn of the loop.
+        # The rest of a packet, and whether the next turn of the event loop reads it.
         self._unparsed, self._reads_later = b"", False
-        # The newest request that asks for more than an answer.
+        # The newest request that may change something, until the connection ends.
         self._change: Any = None
-        # Instants of the coarse clock of `Deadlines`; None where no time-out runs.
+        # Instants of the coarse clock of `Deadlines`; None while no time-out runs.
         self.idle_since: float | None = None
         self.head_since: float | None = None
         self.body_since: float | None = None
-        # What of the answers was still here at the last sweep, and since when it has not become less.
+        # Bytes of answers that the client had not taken at the last sweep, and since when they have not become fewer.
         self.unread_bytes = 0
         self.unread_since = 0.0
 
     @property
     def waiting_since(self) -> float | None:
-        """Since when nothing has happened here but that the client may send a head, or the rest of one or of a body."""
+        """Since when this connection only waits for its client to send; None while a request is under way."""
         if self.idle_since is not None:
             return self.idle_since
         cycle: Any = self.cycle
-        # Behind a request that is under way, whose answer must not be lost with it.
+        # A request is under way, and its answer would be lost with the connection.
         if self.pipeline or (self.body_since is None and cycle is not None and not cycle.response_complete):
             return None
         return self.body_since if self.head_since is None else self.head_since
 
     def eof_received(self) -> bool:  # type: ignore[override]
-        """Keep a connection whose client sends no more until its question is answered, as HAProxy does.
+        """Answer the question of a client that has closed its half of the connection, as HAProxy does, before closing.
 
-        Who has left altogether is seen to do the same: nothing may be made or changed of which nobody hears.
+        A client that has disconnected sends the same EOF: nothing may be created or changed whose answer nobody reads.
         """
-        # Over TLS no half of a connection can be closed. Answers come in turn: where this one came, no other change is
-        # under way or waits for its turn.
+        # TLS connections cannot be half closed. Answers are sent in order: once the newest change is answered, no other
+        # change is under way or queued.
         if self.scheme == "https" or (self._change is not None and not self._change.response_complete):
             return False
-        # Whoever watches for the client let reading go on. This is seen again behind what came before it.
+        # A request that watches for a disconnect has resumed reading. The EOF comes again after the unparsed rest.
         if self._unparsed:
             self.flow.pause_reading()
             return True
@@ -103,15 +103,15 @@ class ReadingProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._leaves:
             self._bound_body(len(data))
-        # As nearly all packets are.
+        # Nearly all packets.
         elif len(data) <= _PARSED_BYTES and not self._unparsed and not self.pipeline:
             self._parse(data)
         else:
             self._read(self._unparsed + data)
 
     def _read(self, data: bytes) -> None:
-        """Read the beginning of a packet, or of its body all; the rest when others had their turn, and not before what
-        waits for its own is begun.
+        """Parse the first piece of a packet, and all pieces of a body that it begins or continues. The rest waits for
+        another turn of the event loop, and until all requests of the pipeline have started.
         """
         for start in range(0, len(data), _PARSED_BYTES):
             if self.pipeline or (start and self.body_since is None):
@@ -122,7 +122,7 @@ class ReadingProtocol(HttpToolsProtocol):
         self._unparsed = b""
 
     def go_on(self) -> None:
-        """Begin with the next request of a pipeline, or wait for one, and read on."""
+        """Start the next request of the pipeline, or become idle; then read on."""
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
         else:
@@ -133,7 +133,7 @@ class ReadingProtocol(HttpToolsProtocol):
             self._resume()
 
     def _read_later(self) -> None:
-        # Whoever reads its body lets reading go on, and this is before what comes next.
+        # A request that reads its body may have resumed reading, but this rest comes before any new packet.
         self.flow.pause_reading()
         if not self._reads_later and not self.pipeline:
             self._reads_later = True
@@ -150,7 +150,7 @@ class ReadingProtocol(HttpToolsProtocol):
         if not self.flow.read_paused or self._unparsed:
             return
         self.flow.resume_reading()
-        # Nobody was late meanwhile.
+        # The client is not late for the time in which reading was paused.
         if self._in_head:
             self.head_since = self.deadlines.now
         if self.body_since is not None:
@@ -160,7 +160,7 @@ class ReadingProtocol(HttpToolsProtocol):
         if self._refusal is not None or self._leaves:
             return
         known, is_between = self.headers, not self._in_head and self.body_since is None
-        # At most: a head is counted with what stands before it in its first piece, and checked again when it is whole.
+        # An upper bound: it counts what precedes the head in its first piece. A complete head is measured exactly.
         self._head_bytes = len(data) + (self._head_bytes if self._in_head else 0)
         try:
             if (offer := self._feed(data)) is not None:
@@ -183,12 +183,12 @@ class ReadingProtocol(HttpToolsProtocol):
             self._in_head, self.parser = False, new_parser(self)
             self._parse(readable)
             return
-        # What a callback raises arrives inside an error of the parser.
+        # An exception raised in a callback arrives as the context of the parser's own.
         refused = error.__context__
         self.refuse(refused.refusal if isinstance(refused, Refused) else _NOT_HTTP)
 
     def _feed(self, data: bytes | memoryview) -> httptools.HttpParserUpgrade | None:
-        """Have the parser read; the end of a head that offers another protocol, behind which it has read nothing."""
+        """Feed the parser. Returns its exception for a head that offers another protocol, where it stops; else None."""
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as offer:
@@ -196,34 +196,34 @@ class ReadingProtocol(HttpToolsProtocol):
         return None
 
     def _decline(self, data: bytes, offer: httptools.HttpParserUpgrade | None) -> None:
-        """Read a request that offers another protocol again, without the offer, and then what follows its head.
+        """Parse a request that offers another protocol again without the offer, then what follows its head.
 
-        None is spoken here, and an offer changes nothing (RFC 9110, 7.8); but the parser takes what follows such a
-        head for the other protocol, body and all.
+        The offer may be ignored (RFC 9110, 7.8), as every one is here; but the parser takes all that follows such a
+        head, also a body, for data of the other protocol.
         """
         rest = memoryview(data)
         while offer is not None:
             rest = rest[offer.args[0] :]
             head = head_of(self.parser, self.url, [field for field in self.headers if field[0] != b"upgrade"])
-            # A new one: the old one would take a request that closes the connection for its last.
+            # A new parser: the old one would take a request that closes the connection for the last one.
             self.parser = new_parser(self)
             self.parser.feed_data(head)
             offer = self._feed(rest)
 
     def _bound_body(self, received: int) -> None:
-        """Called after each packet that ends within a body: what nobody reads of it must come to an end."""
+        """Called after each packet that ends within a body: bounds the bytes of it that nobody reads."""
         if self._progress:
             self._progress = False
             self._unread_bytes = 0
             return
         self._unread_bytes += received
-        # More than a head's worth between two pieces of a body are trailer fields, or extensions of a chunk.
+        # More bytes than a head has, between two parts of a body, can only be trailer fields or chunk extensions.
         most = _DROPPED_BYTES if self._leaves else UNWANTED_BYTES if self.cycle.response_complete else HEAD_BYTES
         if self._unread_bytes > most:
             self.refuse(TOO_LARGE)
 
     def _bound_blank_lines(self, received: int) -> None:
-        """Called after each packet that begins no head: more than the line to be ignored (RFC 9112, 2.2) does."""
+        """Called after each packet of blank lines. More than the one to ignore (RFC 9112, 2.2) start a time-out."""
         self._blank_bytes += received
         if self._blank_bytes > BLANK_BYTES:
             self.refuse(_NOT_HTTP)
@@ -236,7 +236,7 @@ class ReadingProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         self._in_head = True
-        # Not anew where blank lines came before: a client that sends nothing else would never be late.
+        # Not started again after blank lines: a client that sends nothing else would never be late.
         if self.head_since is None:
             self.head_since = self.deadlines.now
         self._blank_bytes = 0
@@ -248,13 +248,13 @@ class ReadingProtocol(HttpToolsProtocol):
         self.url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        # The parser leaves white space behind a value, which is no part of it (RFC 9110, 5.5).
+        # The parser keeps white space after a value, which is not part of the value (RFC 9110, 5.5).
         self.headers.append((name.lower(), value.rstrip(b" \t")))
 
     def refuse(self, refusal: Refusal) -> None:
         """Answer with a problem and close; nothing more is read from this connection.
 
-        Where this would be read as the answer to an earlier request, or as a part of one, it only closes.
+        Only close where the client would take the problem for the answer to an earlier request, or for a part of one.
         """
         if self._leaves:
             self.transport.close()
@@ -265,15 +265,15 @@ class ReadingProtocol(HttpToolsProtocol):
         if self.body_since is None:
             self.fast_path.count_refusal(refusal.status)
             if cycle is not None and not cycle.response_complete:
-                # That one is asked already, and goes on: its own answer is the last.
+                # The request before goes on, and its answer is the last one.
                 cycle.keep_alive = False
                 return
         elif isinstance(cycle, OperationCycle):
             cycle.refused(refusal.status)
         else:
-            # What the log and the metrics say; the application sees a client that left.
+            # The status for the log and the metrics; the application sees a disconnect.
             cycle.scope["refused"] = refusal.status
-            # Behind others that are not answered yet, or amid an answer that did not wait for its body.
+            # Earlier requests are not answered yet, or the answer to this one began before its body ended.
             if self.pipeline or cycle.response_started:
                 self.leave()
                 return
@@ -281,7 +281,7 @@ class ReadingProtocol(HttpToolsProtocol):
         self.leave()
 
     def leave(self) -> None:
-        """Close; amid a head or a body for writing first, or whoever is still sending would see a reset, no answer."""
+        """Close; amid a head or body first for writing only, or a client still sending would see a reset, no answer."""
         if self.pipeline or not (self._in_head or self.body_since is not None) or not self.transport.can_write_eof():
             self.transport.close()
             return

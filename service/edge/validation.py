@@ -1,6 +1,6 @@
 """/validate on the fast path: answered from the parser's callback, without an ASGI scope and mostly without a task.
 
-Decides by `Authority` and speaks by `api.gateway.answers`, as the ordinary route does; Redis is asked every time.
+`Authority` decides and `api.gateway.answers` makes the answer, as on the ordinary route. Redis is asked every time.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ from service.tokens.charging import Limited
 from service.tokens.credential import DecodedCredential
 from service.tokens.secret import parse
 
-# Where a secret takes more reading: behind a scheme, or in what a gateway says that its client asked for.
+# Fields in which finding a secret takes more parsing: behind a scheme, or in the URI that a gateway's client asked for.
 _ELSEWHERE = frozenset((b"authorization", b"x-original-uri", b"x-forwarded-uri"))
 
 
 class Question:
-    """What a head was worked out to ask: of the only secret it presents, or else how it is refused.
+    """What a head asks: about the only secret it presents, or else the `refusal`.
 
-    Where the secret is among what each request says once, `place` is its place there.
+    If the secret is among the values that differ from request to request, `place` is its index in the pieces.
     """
 
     __slots__ = ("agent", "kind", "place", "refusal", "required", "secret", "seen")
@@ -69,14 +69,14 @@ class ValidationCycle(FastCycle):
         super().__init__(protocol, fast_path)
         self._asked = _NOTHING
         self._seen = _UNSEEN
-        # Made once: to take a method off its instance for each question costs as much as two calls.
+        # Bound once: to bind a method for each request costs as much as two calls.
         self._on_reply: OnReply | None = self._answered
 
     def discard(self) -> None:
         self._on_reply = None
 
     def start(self) -> None:
-        """Ask, or answer at once where nothing need be asked."""
+        """Ask Redis, or answer at once if nothing need be asked."""
         head, fast_path = self.head, self._fast_path
         asked = self._asked = head.asked or self._work_out()
         seen = asked.seen if (place := asked.place) is None else fast_path.seen[self.pieces[place]]
@@ -88,7 +88,7 @@ class ValidationCycle(FastCycle):
                 self._finish(asked.refusal or MALFORMED)
             return
         self._seen = seen
-        # A record that allowed this before has no limit, and if it is another one now the answer will tell.
+        # A record that allowed this before has no limit; if the record has changed, so has the reply.
         if seen.until or (limited := fast_path.limited.get(seen.digest)) is None:
             changes = seen.changes
             changes.find(seen.command, self._on_reply or self._answered)
@@ -105,24 +105,24 @@ class ValidationCycle(FastCycle):
         required = fast_path.required(query, field) if query or field is not None else ()
         alone = _alone(named, spends=spends) if fast_path.is_usual else b""
         secrets = [alone] if alone else presented(headers, in_uri=spends, accepted=fast_path.accepted)
-        # Two secrets in one request are none: which of them counts would be a guess, and a proxy may guess otherwise.
+        # Two secrets in one request count as none: to choose one would be a guess, and a proxy may guess otherwise.
         secret = secrets[0] if len(secrets) == 1 else b""
         asked = Question(secret, parse(secret), required=required, agent=named.get(b"user-agent", b""))
         held = next((name for name in SECRETS if name in head.places), None)
         if spends:
             asked.refusal = None if secret else MALFORMED if secrets else ABSENT
-            # Known where the secret, in what is said once, is all that differs.
+            # The question can be kept with the head if only the secret, which is said once, differs.
             is_known = SPENT in head.places and alone != b""
         elif not secret:
             asked.refusal = MALFORMED if secrets else ABSENT
             is_known = not secrets
         elif held is not None and (alone or not presented([*head.named.items()], accepted=fast_path.accepted)):
-            # The next request may have another secret, but nowhere else.
+            # The next request with this head may have another secret, but not in another field.
             asked.place, asked.secret = head.places[held], b""
             is_known = True
         else:
             asked.seen = fast_path.seen[secret]
-            # What is malformed now may be taken in from another system in the next moment.
+            # A secret that is malformed now may be imported from another system in the next moment.
             is_known = held is None and asked.seen is not None
         if is_known:
             head.asked = asked
@@ -130,7 +130,7 @@ class ValidationCycle(FastCycle):
 
     def _spend(self) -> None:
         asked = self._asked
-        # GETDEL would take whatever it is given, and neither of these may be spent: `consume` refuses both.
+        # GETDEL would delete any token it is given, and neither of these may be spent: `consume` refuses both.
         if asked.kind is not Kind.ONE_TIME or asked.required:
             self._protocol.run_task(self._ask())
             return
@@ -141,12 +141,12 @@ class ValidationCycle(FastCycle):
         fast_path.one_time.spend(self._said(SPENT) or asked.secret, request, answer)
 
     def _charge(self, limited: Limited) -> None:
-        """Read and charge in one script. What is unusual goes on in a task, from the start: nothing was charged yet."""
+        """Read and charge in one script. Unusual cases start again in a task, because nothing has been charged yet."""
         authority, asked = self._fast_path.authority, self._asked
         remembered = limited.decoded
         now, address = authority.clock(), self._address()
         verdict = authority.evaluate(remembered, asked.required, address, now)
-        # A record that is only remembered is no reason to refuse: the task reads it as it stands now.
+        # A cached record is no reason to refuse: the task reads the current one.
         if not verdict.active:
             self._protocol.run_task(self._ask())
             return
@@ -165,7 +165,7 @@ class ValidationCycle(FastCycle):
         limited.ask(charged)
 
     def _answered(self, reply: Reply) -> None:
-        """Allow what is neither limited nor spent: nearly every answer, so it makes no more calls than it must."""
+        """Allow a token without limits that is not one-time: nearly every answer, so it makes few calls."""
         fast_path, asked, seen = self._fast_path, self._asked, self._seen
         now = seen.changes.asked_at
         if (
@@ -176,7 +176,7 @@ class ValidationCycle(FastCycle):
         ) and not self._allows(reply, now):
             return
         head, pieces = self.head, self.pieces
-        # Bound first: Python finds what an instance holds quicker than a method of that name.
+        # Read before they are called: `fast_path.observe()` would first search the class for a method of that name.
         count, observe = fast_path.count_allowed, fast_path.observe
         if (place := head.forwarded_at) is None or not self._is_trusted:
             address = self._peer if head.hops is None else self._address()
@@ -194,15 +194,15 @@ class ValidationCycle(FastCycle):
         self.head, self.pieces, self._asked, self._seen = NO_HEAD, (), _NOTHING, _UNSEEN
 
     def _allows(self, reply: Reply, now: float) -> bool:
-        """Does the record allow it? It is remembered then. Else something else is answered, now or by a task."""
+        """True if the record allows the request, and is remembered. Else another answer is given, now or by a task."""
         fast_path, asked, seen = self._fast_path, self._asked, self._seen
         authority, is_record = fast_path.authority, reply.__class__ is bytes
         decoded = fast_path.open(seen, reply) if is_record else None
-        # Else a token that has a limit since would be read each time before it is charged.
+        # Otherwise a token that has got a limit since would be read each time before it is charged.
         seen.until = 0.0
         if (reply is None and authority.may_lie_elsewhere) or (decoded is not None and decoded.limited):
-            # It may be stored under the previous server key, or as the secret of another system, which takes more
-            # digests; and the lookup that counts is another one.
+            # The record may be stored under the previous server key, or as another system's secret, under another
+            # digest; and a token with limits is read by the script that charges them.
             self._protocol.run_task(self._ask())
         elif decoded is None:
             self._finish(UNKNOWN if is_record or reply is None else UNAVAILABLE)
@@ -223,7 +223,7 @@ class ValidationCycle(FastCycle):
             self._protocol.run_task(self._ask())
 
     async def _ask(self) -> None:
-        """The rest of a way that needs more than one answer of Redis."""
+        """Answer a request that needs more than one reply of Redis."""
         fast_path, asked = self._fast_path, self._asked
         try:
             if self.head.plan[0]:
@@ -239,11 +239,11 @@ class ValidationCycle(FastCycle):
         self._finish(verdict)
 
     def _finish(self, verdict: Verdict, decoded: DecodedCredential | None = None) -> None:
-        """Give any other answer; `decoded` is what a limited one goes by."""
+        """Give any answer that `_answered` does not give. `decoded` is the record of a token with limits."""
         fast_path, credential, secret = self._fast_path, verdict.credential, self._secret
         kind = self._seen.kind or parse(secret) if credential is None else credential.kind
         fast_path.validations[kind or NO_KIND, verdict.outcome] += 1
-        # What presented nothing asked nothing, and would make the histogram seem faster than Redis is.
+        # Without a secret Redis was not asked, and the histogram would seem faster than Redis is.
         if secret:
             fast_path.observe(seconds := perf_counter() - self._started)
             if (place := self.head.trace_at) is not None:
@@ -261,7 +261,7 @@ class ValidationCycle(FastCycle):
 
     @property
     def _secret(self) -> bytes:
-        """The only one that the request presents; empty for none."""
+        """The only secret that the request presents; empty without one."""
         asked = self._asked
         return asked.secret if asked.place is None else self.pieces[asked.place]
 
@@ -275,7 +275,7 @@ class ValidationCycle(FastCycle):
 
 
 def _alone(named: dict[bytes, bytes], *, spends: bool) -> bytes:
-    """The secret in the only field that presents one, where that takes no more reading; empty where it does."""
+    """The secret if exactly one field presents one and it needs no more parsing, else empty."""
     field, key, token = named.get(b"authorization"), named.get(b"x-api-key"), named.get(b"x-token")
     if spends and not _ELSEWHERE.isdisjoint(named):
         return b""
