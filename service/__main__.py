@@ -4,6 +4,7 @@ import gc
 import os
 import signal
 import sys
+from contextlib import suppress
 
 # More than a command makes before it begins: most are parts of modules, which stay.
 _OBJECTS_BEFORE_COLLECTION = 50_000
@@ -16,21 +17,31 @@ def open_what_is_closed() -> None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - open to the end
 
 
-def prepare_for_signals() -> None:
-    """Let one that ends a command undo what is half done, and none end a service that only starts."""
+def prepare_for_signals() -> list[int]:
+    """Let one that ends a command undo what is half done, and none end a service that only starts.
+
+    Those that came stand in the list.
+    """
+    came: list[int] = []
     if sys.argv[1:2] == ["serve"]:
         # Before all that is imported: a reload while it starts must not end it, and is done as soon as it can be.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
-        return
-    for number in (signal.SIGTERM, signal.SIGHUP):
+        return came
+
+    def interrupt(number: int, _: object) -> None:
+        came.append(number)
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         # What `nohup` has it pass over stays so.
-        if signal.getsignal(number) is signal.SIG_DFL:
-            signal.signal(number, signal.default_int_handler)
+        if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+            signal.signal(number, interrupt)
+    return came
 
 
 def main() -> None:
     open_what_is_closed()
-    prepare_for_signals()
+    came = prepare_for_signals()
     gc.set_threshold(_OBJECTS_BEFORE_COLLECTION)
     try:
         # click says the same of a Ctrl-C, but it has to be imported first.
@@ -38,7 +49,20 @@ def main() -> None:
 
         run()
     except KeyboardInterrupt:
-        sys.exit("Aborted!")
+        with suppress(OSError):
+            sys.stderr.write("Aborted!\n")
+            sys.stderr.flush()
+        end_by(came[0] if came else signal.SIGINT)
+    except SystemExit as ended:
+        if came and ended.code:
+            end_by(came[0])
+        raise
+
+
+def end_by(number: int) -> None:
+    """As if it had never been caught: a shell goes on with its loop after a command that ends by itself."""
+    signal.signal(number, signal.SIG_DFL)
+    signal.raise_signal(number)
 
 
 if __name__ == "__main__":

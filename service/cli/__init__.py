@@ -119,7 +119,7 @@ class LazyGroup(click.Group):
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="The commands for tokens speak to a running service: at TOKENS_URL (http://127.0.0.1:8080), "
     "signed in by `login` or with a token in TOKENS_TOKEN. Exit: 0 done, 1 failed, 2 usage, "
-    "3 token refused, 4 sign-in needed; with --json an error is JSON, too.",
+    "3 token refused, 4 sign-in needed, 130 stopped by Ctrl-C; with --json an error is JSON, too.",
 )
 @click.version_option(__version__, prog_name="token-service", message="%(prog)s %(version)s")
 def program() -> None:

@@ -1,6 +1,6 @@
 """How a command ends when it does not succeed: one line on standard error, JSON with --json, and a code for scripts.
 
-0 done, 1 failed, 2 usage, 3 token refused, 4 sign-in needed.
+0 done, 1 failed, 2 usage, 3 token refused, 4 sign-in needed; what a signal stops ends by that signal.
 """
 
 import json

@@ -93,7 +93,7 @@ def test_what_is_no_file_is_not_replaced_by_force(stub: Stub, run: Run, tmp_path
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "before", "ended"),
-    [(number, signal.SIG_DFL, (1, [])) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)]
+    [(number, signal.SIG_DFL, (-number, [])) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)]
     # As `nohup` has it.
     + [(signal.SIGHUP, signal.SIG_IGN, (0, ["tokens"]))],
 )
