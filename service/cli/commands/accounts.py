@@ -18,6 +18,7 @@ from service.cli.client.http import connect
 from service.cli.failure import Failure, WrongUsage, failing
 from service.cli.serve.first_start import accounts_path
 from service.cli.terminal.new_password import read_new_hash, short_option
+from service.cli.terminal.options import filled
 from service.cli.terminal.report import Report, ReportGroup, line, said, table
 from service.model import Role
 from service.settings import SettingsError, read
@@ -87,7 +88,7 @@ def _row(account: Item) -> tuple[str, str, str]:
 
 
 @accounts.command()
-@click.argument("name")
+@click.argument("name", callback=filled)
 @short_option
 def passwd(name: str, allow_short: bool) -> Report:
     """Change an account's password, which ends its sessions.
@@ -103,14 +104,14 @@ def passwd(name: str, allow_short: bool) -> Report:
 
 
 @accounts.command()
-@click.argument("name")
+@click.argument("name", callback=filled)
 def disable(name: str) -> Report:
     """Bar an account, which ends its sessions."""
     return _done(f"Disabled {name}", name, _change(name, disabled=True))
 
 
 @accounts.command()
-@click.argument("name")
+@click.argument("name", callback=filled)
 def enable(name: str) -> Report:
     """Let a disabled account sign in again."""
     # Removed, not set to false: that is what its absence means.

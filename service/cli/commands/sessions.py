@@ -63,7 +63,7 @@ def revoke_sessions(user: str, session: str | None, yes: bool) -> Report:
 
 
 @click.command(cls=ReportCommand)
-@click.argument("name", required=False)
+@click.argument("name", required=False, callback=filled)
 def login(name: str | None) -> Report:
     """Sign in with an account.
 

@@ -33,7 +33,7 @@ def list_subjects(subject: str | None, limit: int) -> Report:
 
 
 @subjects.command("limit")
-@click.argument("subject")
+@click.argument("subject", callback=filled)
 @rate_option
 def limit_subject(subject: str, **options: Any) -> Report:
     """Give a subject these limits in place of any it has.
@@ -48,7 +48,7 @@ def limit_subject(subject: str, **options: Any) -> Report:
 
 
 @subjects.command("unlimit")
-@click.argument("subject")
+@click.argument("subject", callback=filled)
 @yes_option
 def unlimit_subject(subject: str, yes: bool) -> Report:
     """Remove the limits of a subject. Its tokens keep their own."""

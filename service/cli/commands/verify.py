@@ -71,7 +71,7 @@ def _found(answer: Answer) -> dict[str, str]:
 @click.command(cls=ReportCommand)
 @click.argument("token", metavar="[ID|NAME]", required=False, callback=filled)
 @click.option("--scope", "scopes", multiple=True, callback=words, help="A scope that a gateway asks for; may repeat.")
-@click.option("--address", help="The client's address, as a trusted proxy reports it.")
+@click.option("--address", callback=filled, help="The client's address, as a trusted proxy reports it.")
 @click.option("--path", help="The form of /validate that a gateway asks.  [default: /validate]")
 @click.option("--at", metavar="INSTANT", help="When, from now on, like 2027-01-31T12:00:00Z.")
 @click.option("--cost", type=Number(1, 1000), help="What a gateway says that the request costs.")

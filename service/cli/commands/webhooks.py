@@ -8,7 +8,7 @@ import click
 from service.cli.client.answers import DeliveryList, Item, Message, Taken, Webhook, WebhookList, WebhookSecret
 from service.cli.client.http import connect
 from service.cli.failure import Failure
-from service.cli.terminal.options import filled, given, page_option, span, words
+from service.cli.terminal.options import filled, given, overlap, page_option, words
 from service.cli.terminal.prompts import confirm, yes_option
 from service.cli.terminal.report import Report, ReportGroup, facts, said, table
 from service.tokens.webhooks.events import EventType
@@ -82,7 +82,8 @@ def add_webhook(url: str, events: list[str]) -> Report:
 @_which
 @click.option(
     "--overlap",
-    type=span,
+    type=overlap,
+    metavar="SPAN",
     default="24h",
     show_default=True,
     help="How long the old secret signs, too: 24h, 7d, or 0 to end it at once.",

@@ -79,6 +79,15 @@ def span(value: str) -> int:
     return int(found[1]) * _UNITS[found[2] or "s"]
 
 
+def overlap(value: str) -> int:
+    """A span in which an old secret works beside its successor, as seconds. Raises ValueError."""
+    seconds = span(value)
+    if seconds > _WORDS["7days"]:
+        # The service would say it of its own member, in seconds.
+        raise ValueError(f"{value!r}: an old secret stays valid for 7d at most.")
+    return seconds
+
+
 class Lifetime(NamedTuple):
     """How long a token may live: the API's word for that, if it has one, and when it ends, None for never."""
 

@@ -121,7 +121,7 @@ def network(decoded: DecodedCredential, address: str) -> Check:
     if not networks:
         return answered("network", True, "It may be used from anywhere.")
     inside = decoded.admits(address)
-    detail = f"{address or 'an address that is not known'} is {'inside' if inside else 'outside'} its networks."
+    detail = f"{address or 'An address that is not known'} is {'inside' if inside else 'outside'} its networks."
     return answered("network", inside, detail, asked=(address,), held=networks)
 
 

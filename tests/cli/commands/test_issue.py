@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from service.tokens.managed.rotation import LONGEST_OVERLAP_SECONDS
 from tests.cli.conftest import Run
 from tests.cli.stub import Stub, token
 
@@ -102,6 +103,16 @@ def test_rotate_leaves_a_day_unless_told_otherwise(issuing: Stub, run: Run) -> N
     assert run("rotate", ID, "-q").exit_code == 0
     assert run("rotate", ID, "-q", "--overlap", "7d").exit_code == 0
     assert [asked.body for asked in issuing.asked] == [{"overlapSeconds": 86400}, {"overlapSeconds": 604800}]
+
+
+@pytest.mark.parametrize("command", [("rotate", ID), ("self", "rotate"), ("webhooks", "rotate", "wh1")])
+def test_an_overlap_that_is_too_long_is_told_as_it_was_written(
+    issuing: Stub, run: Run, command: tuple[str, ...]
+) -> None:
+    result = run(*command, "--overlap", f"{LONGEST_OVERLAP_SECONDS + 1}s")
+    assert result.exit_code == 2
+    assert "'604801s': an old secret stays valid for 7d at most." in result.stderr
+    assert not issuing.asked
 
 
 def test_rotate_at_once_asks(issuing: Stub, run: Run) -> None:

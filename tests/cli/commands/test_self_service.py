@@ -158,6 +158,13 @@ def test_sessions_are_listed_and_one_is_ended(stub: Stub, run: Run) -> None:
         ["subjects", "list", ""],
         ["sessions", "list", ""],
         ["explain", ""],
+        ["explain", "api", "--address", ""],
+        ["subjects", "limit", "", "--rate", "1/s"],
+        ["subjects", "unlimit", "", "--yes"],
+        ["login", ""],
+        ["accounts", "passwd", ""],
+        ["accounts", "disable", ""],
+        ["accounts", "enable", " "],
         ["usage", "", "--service"],
     ],
 )

@@ -15,6 +15,7 @@ from service.cli.terminal.options import (
     filled,
     given,
     lifetime,
+    overlap,
     pair,
     rate,
     several,
@@ -72,7 +73,8 @@ rotation_options = together(
     # No default: `rotate --end` has to tell an overlap that was given from one that was not.
     click.option(
         "--overlap",
-        type=span,
+        type=overlap,
+        metavar="SPAN",
         help="How long the old secret stays valid: 24h (unless given), 7d, or 0 to end it at once.",
     ),
     click.option("--yes", is_flag=True, help="Do not ask before an old secret ends at once."),
