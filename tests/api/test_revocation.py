@@ -89,6 +89,13 @@ class Table:
         new = await self._rotate(old, 0)
         return Case(old.secret, old.token_id, lives=new)
 
+    async def after_an_overlap_that_ran_out(self) -> Case:
+        """The record names the old secret still."""
+        old = await self.active()
+        new = await self._rotate(old)
+        self.clock.forward(OVERLAP + 1)
+        return Case(old.secret, old.token_id, lives=new)
+
     async def rotated_and_switched_off(self) -> Case:
         return await self._off(await self.rotated())
 
