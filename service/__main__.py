@@ -51,7 +51,6 @@ def main() -> None:
     except KeyboardInterrupt:
         with suppress(OSError):
             sys.stderr.write("Aborted!\n")
-            sys.stderr.flush()
         end_by(came[0] if came else signal.SIGINT)
     except SystemExit as ended:
         if came and ended.code:
@@ -62,6 +61,10 @@ def main() -> None:
 def end_by(number: int) -> None:
     """As if it had never been caught: a shell goes on with its loop after a command that ends by itself."""
     signal.signal(number, signal.SIG_DFL)
+    # A signal leaves unwritten what Python still buffers: the rest of a line, where a pipe was full.
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):
+            stream.flush()
     signal.raise_signal(number)
 
 

@@ -15,6 +15,7 @@ import click
 import pytest
 
 from service import __version__
+from service.__main__ import main as start
 from service.cli import COMMANDS, main, program
 from tests.cli.conftest import Run
 from tests.cli.stub import Stub, token
@@ -204,6 +205,22 @@ def test_ctrl_c_is_one_line_while_the_command_is_still_imported(
     monkeypatch.setattr(signal, "raise_signal", ended_by.append)
     entry()
     assert (ended_by, capsys.readouterr().err) == ([signal.SIGINT], "Aborted!\n")
+
+
+def test_what_is_printed_goes_out_before_a_signal_ends_a_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    printed = BytesIO()
+
+    def interrupted() -> None:
+        sys.stdout.write("the rest of a line\n")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("service.cli.main", interrupted)
+    monkeypatch.setattr(sys, "stdout", TextIOWrapper(printed))
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    seen: list[bytes] = []
+    monkeypatch.setattr(signal, "raise_signal", lambda _: seen.append(printed.getvalue()))
+    start()
+    assert seen == [b"the rest of a line\n"]
 
 
 def test_config_masks_secrets_and_names_every_setting(run: Run) -> None:
