@@ -11,6 +11,7 @@ import pytest
 from redis import Redis
 from redis.exceptions import ResponseError
 
+from service.store.driver.keys import Keys
 from tests.api.redis_child import RedisChild
 from tests.api.running import IMPATIENT_MS, wait_until
 from tests.api.wire import Answer, Client
@@ -343,6 +344,38 @@ def test_a_rotation_for_which_a_right_was_lost_leaves_the_token_as_it_was(fragil
     assert fragile.client.get("/validate", bearer=other["token"]).status == 200
     assert fragile.client.ask("DELETE", f"{TOKENS}?id={other['id']}", bearer=fragile.admin).status == 200
     assert fragile.client.get("/validate", bearer=other["token"]).status == 401
+
+
+# Without SET nothing tells whose the secret was once it is gone: by its secret the token is not found again.
+ENDS = [("revoked", lost) for lost in RIGHTS] + [("switched off", lost) for lost in RIGHTS]
+ENDS += [("revoked by its secret", lost) for lost in RIGHTS if lost != "set"]
+
+
+@pytest.mark.parametrize(("how", "lost"), ENDS)
+def test_an_end_for_which_a_right_was_lost_is_made_whole_when_it_is_repeated(
+    fragile: Site, how: str, lost: str
+) -> None:
+    token = fragile.create(fresh("ended"))
+    status = "inactive" if how == "switched off" else "revoked"
+
+    def end() -> Answer:
+        if how == "revoked by its secret":
+            return fragile.client.post("/oauth2/revoke", form={"token": token["token"]})
+        if how == "switched off":
+            off = {"id": token["id"], "isActive": False}
+            return fragile.client.ask("PATCH", TOKENS, json_body=off, bearer=fragile.admin)
+        return fragile.client.ask("DELETE", f"{TOKENS}?id={token['id']}", bearer=fragile.admin)
+
+    with without(fragile.redis, lost):
+        end()
+    wait_until(lambda: end().status == 200, what="ending to work again")
+    assert fragile.client.get("/validate", bearer=token["token"]).status == 401
+    found = fragile.client.get(f"{TOKENS}?q={token['token'][-8:]}&status={status}", bearer=fragile.admin).json()
+    assert [one["id"] for one in found["tokens"]] == [token["id"]]
+    keys = Keys("tokens", 0)
+    lists = {name: getattr(keys, name) for name in ("on", "off", "dead", "expiry", "purge")}
+    listed = {name for name, key in lists.items() if fragile.redis.client.zscore(key, token["id"]) is not None}
+    assert listed == {"off", "expiry" if how == "switched off" else "purge"}
 
 
 def test_a_full_redis_still_validates_consumes_and_revokes_but_issues_nothing(fragile: Site) -> None:

@@ -34,6 +34,9 @@ for first = 7, #KEYS, 5 do
     redis.call('XADD', events, 'MAXLEN', '~', keep, '*', 'e', entry, 's', seal)
     local seal_now = since == 0 and record_seal or ''
     redis.call('HSET', metadata, '@active', 0, '@version', version + since + 1, '@seal', seal_now)
+  end
+  -- Also of one that was off before: for want of a right an earlier try may have been cut off here.
+  if reply >= 0 and (revoked_at or '0') == '0' then
     if not redis.call('ZSCORE', dead, id) then
       created, expires = string.match(created or '', '^%d+$') or '1e12', string.match(expires or '', '^[1-9]%d*$')
       redis.call('ZADD', off, redis.call('ZSCORE', used, id) and created or string.format('%.0f', created + 5e15), id)

@@ -33,10 +33,13 @@ for first = 9, #KEYS, 5 do
     redis.call('XADD', events, 'MAXLEN', '~', keep, '*', 'e', entry, 's', seal)
     local seal_now = since == 0 and record_seal or ''
     redis.call('HSET', metadata, '@active', 0, '@revoked_at', now, '@version', version + since + 1, '@seal', seal_now)
+  end
+  if reply >= 0 then
+    -- Also of one that was revoked before: for want of a right an earlier try may have been cut off here.
     local made = string.match(created or '', '^%d+$') or '1'
     local place = redis.call('ZSCORE', used, id) and string.format('-%.0f', made + 5e15) or '-' .. made
     redis.call('ZADD', off, place, id)
-    redis.call('ZADD', purges, purge_at, id)
+    if reply == 1 or not redis.call('ZSCORE', purges, id) then redis.call('ZADD', purges, purge_at, id) end
     -- Behind these: it is in one list at least all the time.
     for _, index in ipairs({on, dead, expiries}) do redis.call('ZREM', index, id) end
     local held = redis.call('ZREMRANGEBYLEX', names, '[' .. member, '(' .. member .. '"')

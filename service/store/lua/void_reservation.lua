@@ -3,6 +3,7 @@ KEYS[1]  metadata of the token that holds the name (hash)
 ARGV[1]  the name
 ARGV[2]  an import that announced the name and is under way has more milliseconds left to take it
 returns  0 the token bears the name, or is about to | how often that was asked: the reservation is void
+         | the same with a minus sign: it is, because the token that bears the name is revoked
 cost     O(1)
 ]]
 local metadata = KEYS[1]
@@ -11,9 +12,8 @@ local known = redis.call('HMGET', metadata, '@digest', '@revoked_at', '@name', '
 -- A long name is written in pieces; what is left of a longer one before it is empty.
 local borne = known[3] or ''
 for i = 4, #known do borne = borne .. (known[i] or '') end
-if borne ~= name or (known[2] or '0') ~= '0' then
-  return known[3] and redis.call('HINCRBY', metadata, '@contests', 1) or 1
-end
+if borne ~= name then return known[3] and redis.call('HINCRBY', metadata, '@contests', 1) or 1 end
+if (known[2] or '0') ~= '0' then return -redis.call('HINCRBY', metadata, '@contests', 1) end
 if known[1] or redis.call('PTTL', metadata) > tonumber(left) then return 0 end
 -- Cut off, or late: without its announcement it starts over.
 redis.call('DEL', metadata)

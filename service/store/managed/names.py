@@ -61,12 +61,13 @@ class Names:
         token_id, mark, _ = holder.partition(b"!")
         if not mark:
             asked = await self._ask(token_id, name)
-            held, holder = holder, b"%b!%d" % (holder, asked)
+            held, holder = holder, b"%b!%d" % (holder, abs(asked))
             if not asked or not await self._replace(name, held, holder):
-                return asked > 0
-        is_void = await self._ask(token_id, name) > 0
-        await self._replace(name, holder, b"" if is_void else token_id)
-        return is_void
+                return asked != 0
+        asked = await self._ask(token_id, name)
+        # The revocation of one that bears the name was cut off before that was free: it is found by it all the same.
+        await self._replace(name, holder, b"" if asked > 0 else b"~" + token_id if asked < 0 else token_id)
+        return asked != 0
 
     async def _replace(self, name: str, holder: bytes, other: bytes) -> bool:
         """Put another holder, or none, in the place of this one; False if it holds the name no more."""
@@ -75,7 +76,10 @@ class Names:
         return bool(await self._replace_holder.run(shard.link, (shard.keys.names,), *members))
 
     async def _ask(self, holder_id: bytes, name: str) -> int:
-        """0 if the record of this token has the name, else how often this was asked: a renaming of it starts over."""
+        """0 if the record of this token has the name, else how often this was asked: a renaming of it starts over.
+
+        Less than 0 if it is revoked and has the name.
+        """
         token_id = own_id(holder_id)
         holder = self._shards.of_id(token_id) if token_id else None
         if not token_id or holder is None:

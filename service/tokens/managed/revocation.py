@@ -55,7 +55,7 @@ class Revocation:
             # Its date may have come while no process swept: it is to be ended for good all the same.
             await self._catch_up(digest)
             sealed, reason = await self._credentials.find_with_reason(digest)
-        if sealed is None and (reason is None or reason.state == "revoked"):
+        if sealed is None and reason is None:
             await self._credentials.confirm_gone(digest)
             return False
         decoded = None if sealed is None else self._authority.open(digest, sealed)
@@ -64,8 +64,14 @@ class Revocation:
         token_id = credential.token_id if credential is not None else reason.token_id if reason is not None else ""
         if origin.actor == "anonymous":
             origin = msgspec.structs.replace(origin, actor=f"token:{token_id}")
+        if sealed is None and reason is not None and reason.state == "revoked":
+            # What is left to do where an earlier try was cut off takes no right.
+            origin = msgspec.structs.replace(origin, bound=None)
         try:
             return (await self._managed_records.end(token_id, "revoked", origin, digest=digest))[0]
         # Of a derived token there is no record, and that of another may be gone.
         except NotFound:
-            return sealed is not None and await self._managed_records.drop(digest, token_id, credential, origin)
+            if sealed is not None:
+                return await self._managed_records.drop(digest, token_id, credential, origin)
+            await self._credentials.confirm_gone(digest)
+            return False

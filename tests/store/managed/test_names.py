@@ -14,7 +14,7 @@ from service.store.managed.query import Query
 from service.store.managed.records import Retention
 from service.store.managed.tokens import ManagedStore
 from service.tokens.managed.name_holders import NameHolders
-from tests.builders import ADMIN, DAY, all_keys, create
+from tests.builders import ADMIN, DAY, all_keys, create, update
 from tests.conftest import MakeService
 from tests.links import AWAY, Interrupted
 from tests.tokens.test_limits import full
@@ -164,8 +164,7 @@ async def test_a_token_renamed_into_another_shard_is_revoked_with_its_name(still
 
 
 async def renamed_elsewhere(service: Service) -> ManagedToken:
-    token = (await create(service, "ci")).token
-    return await service.rules.managed.tokens.update(token.token_id, {"name": elsewhere(service, "ci")}, ADMIN)
+    return await update(service, (await create(service, "ci")).token, name=elsewhere(service, "ci"))
 
 
 async def held_for(service: Service, name: str) -> list[bytes]:
@@ -184,17 +183,26 @@ async def test_on_a_full_server_a_token_whose_name_lives_in_another_shard_is_rev
     assert await held_for(service, token.name) == [freed_member(token)]
 
 
-async def test_a_revocation_that_was_cut_off_before_the_name_was_free_frees_it_when_it_comes_again(
-    make_service: MakeService,
+@pytest.mark.parametrize("how", ["by its id", "by its secret", "never"])
+async def test_a_revocation_that_was_cut_off_before_the_name_was_free_frees_it_when_that_comes_again_or_is_wanted(
+    make_service: MakeService, how: str
 ) -> None:
     service = await make_service(shards=16, background=False, wrap=Interrupted)
-    token, link = await renamed_elsewhere(service), service.stores.shards[0].link
+    created = await create(service, "ci")
+    token = await update(service, created.token, name=elsewhere(service, "ci"))
+    link, secret = service.stores.shards[0].link, created.secret.encode()
     assert isinstance(link, Interrupted)
     link.before["free_name"] = [AWAY]
     with pytest.raises(StoreUnavailable):
-        await service.rules.managed.tokens.revoke(token.token_id, ADMIN)
-    assert not await service.rules.managed.tokens.revoke(token.token_id, ADMIN)
-    assert await held_for(service, token.name) == [freed_member(token)]
+        await service.rules.managed.revocation.revoke(secret, ADMIN)
+    if how == "by its id":
+        assert not await service.rules.managed.tokens.revoke(token.token_id, ADMIN)
+    elif how == "by its secret":
+        assert not await service.rules.managed.revocation.revoke(secret, ADMIN)
+    else:
+        await create(service, token.name)
+    assert freed_member(token) in await held_for(service, token.name)
+    assert member(token) not in await held_for(service, token.name)
 
 
 async def test_a_revoked_token_is_found_by_its_name_though_another_took_that_before_it_was_free(
