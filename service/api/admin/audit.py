@@ -23,7 +23,7 @@ from service.tokens.audit.verification import Verification
 
 CSV = "text/csv"
 _encode = msgspec.json.Encoder().encode
-# An empty filter, as an unset variable makes one, would match every entry: it is refused.
+# An empty filter, as an unset shell variable makes one, would match every entry. So it is refused.
 _Word = Annotated[str, Meta(min_length=1)]
 
 
@@ -37,13 +37,13 @@ class AuditQuery(msgspec.Struct, forbid_unknown_fields=True):
     to: Annotated[Instant, Meta(description="before then")] | None = None
     q: Annotated[str, Meta(min_length=1, max_length=200, description="a text in an entry")] = ""
     limit: PageSize = PAGE
-    # The pattern is for the document alone: a wrong one is refused by `_position`, which says what to do.
+    # The pattern is only for the OpenAPI document: `_position` refuses a wrong cursor and says what to do.
     cursor: Annotated[Cursor, Meta(extra_json_schema={"pattern": f"^({POSITION})?$"})] | None = None
     format: Annotated[Literal["json", "ndjson", "csv"], Meta(description="json, a page, unless given")] = "json"
 
 
 class AuditApi(OperationGroup, tag="audit"):
-    """Shows the log to those who may read tokens."""
+    """Shows the audit log to callers who may read tokens."""
 
     _audit: AuditReader
     _verification: Verification
@@ -53,7 +53,7 @@ class AuditApi(OperationGroup, tag="audit"):
     async def page(self, call: Call, caller: Caller, query: AuditQuery) -> AuditPage | Download:
         """List changes and sign-ins.
 
-        Newest first. With `format` all that match, as a stream; that is noted too.
+        Newest first. With `format`, all matching entries as a stream; such an export is logged too.
         """
         wanted = AuditFilter(
             actor=query.actor,
@@ -67,7 +67,7 @@ class AuditApi(OperationGroup, tag="audit"):
             events, after = await self._audit.page(wanted, query.limit, _position(query.cursor))
             return AuditPage(await paced_list(map(shown, events)), str(after) if after else None)
         asked = {name: value for name, value in call.query if name != "format"}
-        # Before the first line: one that breaks off has been taken out as far as it came.
+        # Logged before the first line is sent: an export that breaks off has still given out a part.
         if not call.head_only:
             await self._audit_log.write("export.made", caller.origin, "audit", after={"format": query.format, **asked})
         lines, media_type = (_ndjson_lines, NDJSON) if query.format == "ndjson" else (_csv_lines, CSV)
@@ -77,8 +77,8 @@ class AuditApi(OperationGroup, tag="audit"):
     async def verify(self, caller: Caller) -> AuditVerification:
         """Verify the log.
 
-        Reads all of it: faults are entries changed, misplaced or missing since they were sealed, a second after
-        they were written.
+        Reads the whole log. Faults are entries changed, misplaced or missing since they were sealed. An entry is
+        sealed within a second after it is written.
         """
         return verified(await self._verification.verify())
 

@@ -1,4 +1,4 @@
-"""Bulk revocation, the kill switch: end all tokens of a creator, a scope, a filter, or all."""
+"""Bulk revocation, the kill switch: end all tokens of a creator or a scope, those that match a filter, or all."""
 
 from msgspec import UNSET
 
@@ -23,7 +23,7 @@ class BulkRevocationApi(OperationGroup, tag="managed"):
     async def revoke(self, call: Call, caller: Caller, body: EndTokens) -> TokensMatched | SliceChanged:
         """Revoke many tokens.
 
-        For good, all that are not revoked yet.
+        For good. Applies to all matching tokens that are not yet revoked.
         """
         return await self._end(call, caller, body, Ending.REVOKE)
 
@@ -33,14 +33,14 @@ class BulkRevocationApi(OperationGroup, tag="managed"):
     async def deactivate(self, call: Call, caller: Caller, body: EndTokens) -> TokensMatched | SliceChanged:
         """Deactivate many tokens.
 
-        Those among them that are active.
+        Applies to the matching tokens that are active.
         """
         return await self._end(call, caller, body, Ending.DEACTIVATE)
 
     async def _end(self, call: Call, caller: Caller, wanted: EndTokens, ending: Ending) -> TokensMatched | SliceChanged:
         query = self._query(wanted)
         if wanted.dry_run:
-            # Only the dry run, which changes nothing, may be cut off when its client leaves.
+            # Only the dry run may be cancelled when its client leaves, because it changes nothing.
             matched = await call.unless_gone(self._bulk.preview(query, ending))
             return TokensMatched(matched.count, await self._views.of(matched.sample))
         result = await self._bulk.end(query, ending, caller.origin, read_slice(wanted))
@@ -48,10 +48,10 @@ class BulkRevocationApi(OperationGroup, tag="managed"):
 
     def _query(self, wanted: EndTokens) -> Query:
         given = [which for which in (wanted.filter, wanted.created_by, wanted.scope, wanted.all) if which is not UNSET]
-        # A query that asks for nothing would end every token: `all` has to say that, and not what is left out.
+        # An empty query would end every token: the request must say so with `all`, never by leaving something out.
         if len(given) != 1:
             raise wrong("filter", "give one of filter, createdBy, scope or all")
         if isinstance(wanted.filter, Filter):
             return self._views.query_to_change(wanted.filter)
-        # UNSET is false.
+        # UNSET is falsy.
         return Query(created_by=wanted.created_by or "", scope=wanted.scope or "")

@@ -1,4 +1,4 @@
-"""Explain: why a token is accepted or refused, check by check, and what the gateway would get."""
+"""Explain: why a token is accepted or refused, check by check, and what the gateway would be answered."""
 
 from collections.abc import Callable
 from typing import Annotated
@@ -22,27 +22,27 @@ _FURTHEST = 100 * 365 * 86400
 
 
 class ExplainToken(msgspec.Struct, forbid_unknown_fields=True):
-    """A secret or the id of a managed token, and what a gateway would ask with it.
+    """A secret or the id of a managed token, and what a gateway would send with it.
 
-    `address` is the client's as a trusted proxy reports it, by default that of this request. `path` is the form of
-    /validate, its query included. `at` is now or later, within 100 years. `cost` is what the gateway says in
-    X-Token-Cost.
+    `address` is the client's address as a trusted proxy reports it; the default is the address of this request.
+    `path` is a path of /validate, with its query. `at` is the present or later, within 100 years. `cost` is what
+    the gateway sends in X-Token-Cost.
     """
 
     token: Annotated[str, Meta(max_length=4096)] | None = None
     id: Annotated[str, Meta(max_length=64)] | None = None
     scopes: Annotated[tuple[Scope, ...], Meta(max_length=50)] = ()
     address: Annotated[str, Meta(max_length=64)] | None = None
-    # The pattern is for the document alone: what is no form of /validate is refused by `ExplainApi`, which says so.
+    # The pattern is only for the OpenAPI document: `ExplainApi` refuses any other path and says why.
     path: Annotated[str, Meta(max_length=2048, extra_json_schema={"pattern": "^/+validate"})] = PLAIN
     at: Instant | None = None
     cost: Annotated[int, Meta(ge=1, le=1000)] = 1
 
 
 class CheckShown(msgspec.Struct):
-    """One check: pass, fail or skipped.
+    """One check: `pass`, `fail` or `skipped`.
 
-    `at`: when it became so, or is free again; `by`: who did it; `asked` and `held`: scopes, networks.
+    `at`: when this state began, or when it ends. `by`: who caused it. `asked`, `held`: scopes or networks.
     """
 
     check: str
@@ -55,7 +55,7 @@ class CheckShown(msgspec.Struct):
 
 
 class AnswerShown(msgspec.Struct):
-    """What the gateway would get, to the byte; the request id in a body is that of this request."""
+    """What the gateway would be answered, byte for byte; the request id in its body is the id of this request."""
 
     status: int
     headers: dict[str, str]
@@ -63,8 +63,8 @@ class AnswerShown(msgspec.Struct):
 
 
 class TokenExplained(msgspec.Struct):
-    """The outcome (a `code` of /validate/batch, or `network_denied`), every check in the order of a validation, and the
-    gateway's answer.
+    """The outcome (a `code` of /validate/batch, or `network_denied`), every check in the order in which a validation
+    makes them, and the gateway's answer.
     """
 
     outcome: str
@@ -73,7 +73,7 @@ class TokenExplained(msgspec.Struct):
 
 
 class ExplainApi(OperationGroup, tag="managed"):
-    """Answers the operator's second question: why not."""
+    """Answers the operator's question why a token is accepted or refused."""
 
     _explainer: Explainer
     _clock: Callable[[], float]
@@ -83,8 +83,8 @@ class ExplainApi(OperationGroup, tag="managed"):
     async def explain(self, call: Call, caller: Caller, body: ExplainToken) -> TokenExplained:
         """Explain why a token is accepted or refused.
 
-        Give `token` or `id`. Every check of a validation in its order, and the gateway's answer to the byte.
-        Nothing is spent, charged or counted, and one-time tokens stay good.
+        Give `token` or `id`. The answer has every check of a validation in order, and the gateway's answer byte for
+        byte. Nothing is spent, charged or counted; a one-time token stays usable.
         """
         explanation = await call.unless_gone(self._explainer.explain(self._read(call, body)))
         return _explained(explanation, answer(explanation.verdict, call.request_id, basic=self._accept_basic))
@@ -97,11 +97,11 @@ class ExplainApi(OperationGroup, tag="managed"):
         form = form_of(path)
         if form is None:
             raise wrong("path", "this is no form of /validate")
-        # The other forms do not read their query: there it belongs to the client, or means nothing.
+        # Only the plain form reads its query: behind the other forms the query is the client's, or has no meaning.
         asked = required_scopes(query.encode() if form == PLAIN else b"", [])
         once = form in (ONE_TIME, ONE_TIME_ENVOY)
         return Question(
-            # Pasted by people, often with the end of a line.
+            # People paste secrets, often with a line end.
             secret=(wanted.token or "").encode().strip(),
             token_id=wanted.id or "",
             kinds=(Kind.ONE_TIME,) if once else (Kind.SESSION, Kind.MANAGED),
@@ -116,15 +116,15 @@ class ExplainApi(OperationGroup, tag="managed"):
         if text is None:
             return now
         at = parse_rfc3339(text, "at")
-        # Quotas and ends reach beyond it, and no calendar reaches beyond the year 9999.
+        # The bound is above every quota window and every expiry, and no calendar goes beyond the year 9999.
         if not int(now) <= at <= now + _FURTHEST:
             raise wrong("at", "what a record was in the past is not known: choose now or later, within 100 years")
-        # `at` has whole seconds, and may name the one that has begun.
+        # `at` has whole seconds, and may name the second that is running.
         return max(at, now)
 
 
 def _explained(explanation: Explanation, answer: Answer) -> TokenExplained:
-    # Latin-1 reads any byte that a field may hold.
+    # Latin-1 decodes every byte that a header field may hold.
     headers = {name.decode(): value.decode("latin-1") for name, value in answer.headers}
     return TokenExplained(
         explanation.verdict.outcome.value,

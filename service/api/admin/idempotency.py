@@ -1,4 +1,4 @@
-"""The Idempotency-Key header: a client that gives one may send its request again and gets the same secret."""
+"""The Idempotency-Key header: a client that sends one may repeat its request and gets the same secret."""
 
 from functools import partial
 
@@ -13,13 +13,13 @@ from service.tokens.idempotency import Repeatable
 HEADER = "Idempotency-Key"
 # Sorted, because a repeat may send the members of `metadata` in another order.
 _encode = msgspec.json.Encoder(order="sorted").encode
-# Declares an operation that shows a new secret, and takes the header.
+# Declares an operation that shows a new secret and accepts the header.
 issues = partial(Operation, "POST", status=201, header_names=(HEADER,))
 
 
 def key_of(call: Call) -> str | None:
-    """What the header says, None without it. Raises InvalidRequest unless it is 1 to 64 printable characters."""
-    # An empty one is refused like any other wrong one: whoever sends it means to be safe, and would not be.
+    """The value of the header, None without it. Raises InvalidRequest unless it has 1 to 64 printable characters."""
+    # An empty value is refused too: its sender expects a safe retry, and would not get one.
     if call.header(b"idempotency-key") is None:
         return None
     key = call.text_header(b"idempotency-key")
@@ -29,9 +29,9 @@ def key_of(call: Call) -> str | None:
 
 
 def repeatable(call: Call, wanted: object) -> Repeatable | None:
-    """The request as one that may be repeated, None without the header; `wanted` is its body, decoded.
+    """The request as a repeatable one, None without the header. `wanted` is its decoded body.
 
-    Raises InvalidRequest as `key_of`.
+    Raises InvalidRequest, as `key_of` does.
     """
     key = key_of(call)
     return None if key is None else Repeatable(key, _encode(wanted))

@@ -28,18 +28,18 @@ from service.tokens.managed.queries import ManagedQueries
 
 _ACCEPTED = (NDJSON.encode(), b"application/ndjson", b"application/jsonl")
 _Numbered = tuple[int, Exported | ImportedSecret]
-# To write so many down takes half a millisecond of the loop; a mebibyte may have half a million lines that are none.
+# Listing 1,000 skipped lines holds the loop for half a millisecond. 1 MiB can have 500,000 invalid lines.
 MOST_TOLD = 1000
-# The longest that an export writes has about 36 KiB; to read a mebibyte of JSON takes up to 75 ms in one go.
+# The longest line of an export has about 36 KiB. To decode 1 MiB of JSON in one step takes up to 75 ms.
 LINE_BYTES = 40 * 1024
 
 
 class ImportQuery(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
-    """How the lines are taken."""
+    """How an import reads its lines."""
 
-    dry_run: Annotated[bool, Meta(description="write nothing: the answer says what would be")] = False
+    dry_run: Annotated[bool, Meta(description="write nothing; the answer says what an import would do")] = False
     zone: Annotated[
-        str, Meta(max_length=64, description="of times that name none: UTC, +02:00 or Europe/Berlin; else refused")
+        str, Meta(max_length=64, description="of times without one: UTC, +02:00 or Europe/Berlin; else refused")
     ] = ""
     number_names: Annotated[bool, Meta(description="put a number behind a name of another system's that is taken")] = (
         False
@@ -47,7 +47,7 @@ class ImportQuery(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
 
 
 class SkippedLine(msgspec.Struct):
-    """A line that was not taken in: its number from 1, its name, and why."""
+    """A line that was not imported: its number from 1, its name, and the reason."""
 
     line: int
     name: str
@@ -56,10 +56,10 @@ class SkippedLine(msgspec.Struct):
 
 
 class ImportResult(msgspec.Struct, rename="camel"):
-    """How many tokens were taken in, and the lines that were not: a thousand at most, and how many more there are.
+    """How many tokens were imported, and the lines that were not: at most a thousand, and how many more there are.
 
-    `byDigest` of them came as digests alone, of which nobody can say whether a token that is presented will ever meet
-    them: try one. `shortened` of them had no end, and got the latest that is allowed here.
+    `byDigest` tokens came as digests alone. Whether such a digest matches the token that clients hold cannot be known
+    from here: try one. `shortened` tokens had no end, and got the latest one allowed here.
     """
 
     imported: int
@@ -76,7 +76,7 @@ class ImportResult(msgspec.Struct, rename="camel"):
 
 
 class ImportExportApi(OperationGroup, tag="managed"):
-    """Export and import, for administrators alone."""
+    """Export and import; administrators only."""
 
     _imports: Imports
     _admission: ImportAdmission
@@ -97,12 +97,12 @@ class ImportExportApi(OperationGroup, tag="managed"):
     async def give(self, call: Call, caller: Caller, query: Filter) -> Download:
         """Export tokens.
 
-        One token a line, with its digest and never its secret; every status without a filter. A service with
-        the same server key takes it as it is; only where one is a cluster and the other is not, ids get another
+        One token per line, with its digest and never its secret. Without a filter it includes every status. A service
+        with the same server key imports it unchanged. Only between a cluster and a single Redis the ids get another
         beginning, and an old secret in its overlap may end.
         """
         wanted = self._views.query(query)
-        # A query without statuses leaves the revoked tokens out, and an export is to hold all.
+        # A query without statuses leaves revoked tokens out, but an export must hold all.
         if not wanted.statuses:
             wanted = msgspec.structs.replace(wanted, statuses=frozenset(Status))
         if not call.head_only:
@@ -117,13 +117,13 @@ class ImportExportApi(OperationGroup, tag="managed"):
     async def take(self, call: Call, caller: Caller, query: ImportQuery) -> ImportResult:
         """Import tokens.
 
-        Up to 1 MiB of lines of 40 KiB: of an export, or `{name, secret, sha256 or sha512, expiresAt or duration, ...}`
-        for secrets of 16 to 1024 printable characters that another system made. A digest is hex, base64 or base64url;
-        one in `secret` is refused, because whoever had seen it could come in with it, and so is a salted hash.
-        `of` says what it is a digest of: `whole` (what a client presents), `after:TEXT` or `before:TEXT` (the part
-        after or before the first such text, the whole without one), `prefix:TEXT` (that before it), `suffix`
-        (TOKENS_IMPORT_SUFFIX behind it), `bytes` (those that its hex digits stand for). Where `expiresAt` is null,
-        the token has no end, or the latest one allowed here. Of the lines that are not taken in a thousand are told.
+        Up to 1 MiB of lines, each up to 40 KiB: lines of an export, or `{name, secret, sha256 or sha512, expiresAt or
+        duration, ...}` for secrets of 16 to 1024 printable characters that another system made. A digest is hex, base64
+        or base64url. A digest in `secret` is refused, because anyone who has seen it could use it; so is a salted hash.
+        `of` says which part of the token was hashed: `whole` (what a client presents), `after:TEXT` or `before:TEXT`
+        (the part after or before the first TEXT, the whole without one), `prefix:TEXT` (TEXT put before it), `suffix`
+        (TOKENS_IMPORT_SUFFIX put after it), `bytes` (the bytes its hex digits encode). With `expiresAt` null the token
+        has no end, or the latest one allowed here. The answer lists at most a thousand lines that were not imported.
         """
         dry_run = DryRun() if query.dry_run else None
         zone = parse_zone(query.zone) if query.zone else None
@@ -133,37 +133,37 @@ class ImportExportApi(OperationGroup, tag="managed"):
         body = await call.body(BULK_BYTES)
         result = ImportResult(0, 0, 0, [], 0)
         in_order = query.dry_run or self._admission.is_in_one_shard
-        # A dry run takes slice after slice, for it tells which of two with one name comes second.
+        # A dry run takes the slices one after the other, because it must know which of two equal names comes second.
         async with Overlapped(1 if dry_run else UNDER_WAY) as steps:
             for rows in self._slices(_lines_of(body), reading, result, in_order=in_order):
                 if rows is None:
                     await steps.end()
                     continue
-                # An empty step would take the place of one that has work to do.
+                # An empty step would take the place of a step that has work.
                 if not rows:
                     await steps.pause()
                     continue
                 taken = self._take(rows, caller.origin, dry_run, result, number_names=query.number_names)
                 await steps.begin(taken)
-        # Rows are taken in by shard, and those that cannot be read are told before them.
+        # Rows are imported shard by shard, and unreadable lines are listed before them.
         result.skipped.sort(key=lambda skipped: skipped.line)
         return result
 
     def _slices(
         self, lines: Iterator[bytes], reading: Reading, result: ImportResult, *, in_order: bool
     ) -> Iterator[list[_Numbered] | None]:
-        """Slices of rows whose tokens belong into one shard, if they need not be in order; none of two with one name.
+        """Slices of rows whose tokens belong to one shard, except `in_order`. No slice has the same name twice.
 
-        An empty one where so many lines were read without one that others should have a turn, None where those before
-        must have ended.
+        Yields an empty slice when many lines gave no full slice and other tasks should have a turn, and None when all
+        earlier slices must have ended before the next begins.
         """
         home, waiting, names = 0, dict[int, list[_Numbered]](), set[str]()
         numbered = enumerate(lines, 1)
         while some := _some(numbered):
             has_yielded = False
             for number, row in _read(some, reading, result):
-                # Of two rows with one name the earlier comes in: it must have ended before the later one is begun, for
-                # where Redis was busy it is asked again.
+                # Of two rows with one name the first is imported. It must end before the second begins, because a row
+                # is sent again when Redis was busy.
                 if (name := _name(row)) in names:
                     yield from waiting.values()
                     yield None
@@ -176,7 +176,7 @@ class ImportExportApi(OperationGroup, tag="managed"):
                 if len(rows) == SLICE:
                     has_yielded = True
                     yield waiting.pop(home)
-            # A long line is a step of its own.
+            # A long line is read in a step of its own.
             if len(some) == 1:
                 yield from waiting.values()
                 waiting = {}
@@ -192,7 +192,7 @@ class ImportExportApi(OperationGroup, tag="managed"):
             if skipped is None:
                 result.imported += 1
                 if isinstance(row, ImportedSecret):
-                    # Of a secret in clear some last characters are always known, of a digest none.
+                    # A secret in clear always has known last characters, a digest has none.
                     result.by_digest += not row.last_eight
                     result.shortened += row.shortened
             else:
@@ -200,7 +200,7 @@ class ImportExportApi(OperationGroup, tag="managed"):
 
 
 def _some(numbered: Iterator[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
-    """The next few lines, which are read in one go: about as much as an ordinary body has, and one at least."""
+    """The next lines to read in one step: about the size of an ordinary body, and at least one line."""
     some, size = list[tuple[int, bytes]](), 0
     while len(some) < SLICE and size < BODY_BYTES and (following := next(numbered, None)):
         some.append(following)
@@ -209,7 +209,7 @@ def _some(numbered: Iterator[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
 
 
 def _read(lines: list[tuple[int, bytes]], reading: Reading, result: ImportResult) -> Iterator[_Numbered]:
-    """The rows of lines with their numbers; what is none is told in the result."""
+    """Rows with their line numbers. Adds lines that cannot be read to the result as skipped."""
     for number, line in lines:
         text = line.strip()
         if not text:
@@ -224,9 +224,9 @@ def _read(lines: list[tuple[int, bytes]], reading: Reading, result: ImportResult
 
 
 def _lines_of(body: bytes) -> Iterator[bytes]:
-    """Line by line, because to take a mebibyte apart at once holds the loop.
+    """Yields line by line, because splitting a mebibyte at once blocks the loop.
 
-    What editors and shells of Windows put first is passed over, and what they write at their own is named.
+    Drops the byte order mark that Windows editors write first. Raises InvalidRequest for UTF-16.
     """
     if body.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\x00" in body[:4]:
         raise InvalidRequest("These lines are UTF-16: write them as UTF-8 (iconv -f UTF-16 -t UTF-8).")

@@ -1,4 +1,4 @@
-"""Sign-ins as administrators see them: who is signed in, one or all sessions of a user ended, and the accounts."""
+"""Sign-ins as administrators see them: list sessions, end one or all sessions of a user, list the accounts."""
 
 from typing import Annotated
 
@@ -20,16 +20,16 @@ Username = Annotated[str, Meta(min_length=1, max_length=256)]
 class SessionsQuery(msgspec.Struct, forbid_unknown_fields=True):
     """Whose sessions."""
 
-    # The default is empty, but an empty value is refused: from an unset variable it would mean everybody.
-    username: Annotated[Username, Meta(description="whose; without it everybody's")] = ""
+    # The default is empty, but a given empty value is refused: from an unset variable it would mean everybody.
+    username: Annotated[Username, Meta(description="whose sessions; without it everybody's")] = ""
     limit: PageSize = PAGE
 
 
 class SessionShown(msgspec.Struct, rename="camel"):
-    """One sign-in that is good now; `id` as in the audit log's `target`, which says from where it was.
+    """One valid session; `id` is the audit log's `target`, and the log says from which address it was created.
 
-    `lastSeenAt`: when a request last came with it, also one that was refused; null until the first. Written once a
-    second.
+    `lastSeenAt`: when the last request with it came, refused requests included; null before the first. Written at
+    most once a second.
     """
 
     id: str
@@ -40,13 +40,13 @@ class SessionShown(msgspec.Struct, rename="camel"):
 
 
 class SessionList(msgspec.Struct):
-    """Sessions, the last to sign in first."""
+    """Sessions, the latest sign-in first."""
 
     sessions: list[SessionShown]
 
 
 class EndSessions(msgspec.Struct, forbid_unknown_fields=True):
-    """Whose sessions to end: all of them, or the one with the `id`."""
+    """Whose sessions to end: all of them, or only the one with this `id`."""
 
     username: Username
     id: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
@@ -60,9 +60,9 @@ class SessionsEnded(msgspec.Struct):
 
 
 class AccountShown(msgspec.Struct, rename="camel"):
-    """One account of the accounts file; one that is disabled cannot sign in.
+    """One account of the accounts file; a disabled account cannot sign in.
 
-    `lastSignInAt`: when a session was last made with its name and a right password; null where that is not known.
+    `lastSignInAt`: when a session was last created with its name and password; null when that is not known.
     """
 
     name: str
@@ -72,7 +72,7 @@ class AccountShown(msgspec.Struct, rename="camel"):
 
 
 class AccountList(msgspec.Struct):
-    """All accounts by name."""
+    """All accounts, sorted by name."""
 
     accounts: list[AccountShown]
 
@@ -87,7 +87,7 @@ class AdminSessionsApi(OperationGroup, tag="sessions"):
     async def list(self, caller: Caller, query: SessionsQuery) -> SessionList:
         """List sessions.
 
-        Who is signed in with a password now, the last sign-in first; of many the ones that end last.
+        The sessions that passwords created, latest sign-in first; if there are very many, those that end last.
         """
         found = await self._sessions.listed(query.username, query.limit)
         return SessionList([_shown(session, used_at) for session, used_at in found])
@@ -96,7 +96,7 @@ class AdminSessionsApi(OperationGroup, tag="sessions"):
     async def end(self, caller: Caller, body: EndSessions) -> SessionsEnded:
         """End the sessions of a user.
 
-        All of them, also those being created now, or with `id` that one.
+        All of them, also those being created now; with `id` only that one.
         """
         if body.id is None:
             ended = await self._sessions.end_all(body.username, caller.origin)
@@ -109,7 +109,7 @@ class AdminSessionsApi(OperationGroup, tag="sessions"):
     async def accounts(self, caller: Caller) -> AccountList:
         """List accounts.
 
-        Who may sign in, without anything of their passwords. `token-service accounts` changes them.
+        The accounts that may sign in, without anything about passwords. `token-service accounts` changes them.
         """
         found = self._accounts.items()
         last = await self._sessions.last_sign_ins([name for name, _ in found])

@@ -25,11 +25,11 @@ class ListQuery(Filter, forbid_unknown_fields=True, rename="camel"):
 
     sort: Annotated[
         Literal["createdAt", "-createdAt", "name", "-name", "lastUsedAt", "-lastUsedAt", "expiresAt", "-expiresAt"],
-        Meta(description="with - the greatest first; -createdAt unless given"),
+        Meta(description="with - descending; -createdAt unless given"),
     ] = "-createdAt"
     limit: PageSize = PAGE
     cursor: Cursor | None = None
-    # As many as a page may have, each of sixteen digits and a comma.
+    # Room for a full page of ids, each sixteen digits and a comma.
     ids: Annotated[str, Meta(min_length=1, max_length=LARGEST_PAGE * 17, description="only these, comma separated")] = (
         ""
     )
@@ -46,20 +46,20 @@ class TokenListApi(OperationGroup, tag="managed"):
     async def page(self, call: Call, caller: Caller, query: ListQuery) -> TokenList:
         """List tokens.
 
-        Without `status` all but the revoked. By expiry those without an end come last, and a revoked one stands where
-        it was revoked. By last use those that were never used come first. A token that is used while somebody pages by
-        last use changes its place: with `-lastUsedAt` it may be on no page, with `lastUsedAt` on two; so does, by
-        expiry, one that is switched on or off among those that end in its second. Nothing moves one by `createdAt`.
+        Without `status`, all except revoked tokens. Sorted by expiry, tokens without an end come last, and a revoked
+        one stands at the instant of its revocation. Sorted by last use, tokens never used come first. A token that is
+        used while a client pages by last use may be on no page (`-lastUsedAt`) or on two (`lastUsedAt`). So may, by
+        expiry, one that is switched on or off among those that end in the same second. By `createdAt` no token moves.
 
-        With `parent` instead of filters those derived from that token directly, newest first; no other list has them.
+        With `parent` and no filters, the tokens derived directly from that token, newest first; no other list has them.
         """
         if query.parent is not None:
-            # Refused and not passed over: the answer would read as if it were filtered.
+            # Refused, not ignored: the answer would read as if it were filtered.
             if msgspec.structs.replace(query, limit=PAGE, cursor=None) != ListQuery(parent=query.parent):
                 raise wrong("parent", "give no other filter and no order beside it")
             return await self._views.derived(query.parent, query.limit, query.cursor)
         ids = tuple(filter(None, query.ids.split(",")))
-        # None at all would find every token.
+        # An empty set of ids would match every token.
         if query.ids and not ids:
             raise wrong("ids", "name one at least")
         wanted = msgspec.structs.replace(
@@ -71,8 +71,8 @@ class TokenListApi(OperationGroup, tag="managed"):
             ids=ids,
         )
         page = self._queries.page(wanted)
-        # By creation each status has a list of its own, of which no page takes long; and to watch for the client to
-        # leave takes two tasks.
+        # By creation each status has a list of its own, so every page is quick; and watching for a client that leaves
+        # costs two tasks.
         is_short = wanted.by_status_alone and wanted.sort == "created_at"
         tokens, after, total = await (page if is_short else call.unless_gone(page))
         return TokenList(await self._views.of(tokens), write_cursor(after, query.sort), total)

@@ -1,4 +1,4 @@
-"""What the operations on managed tokens share: records with their usage as readers see them, filters as queries."""
+"""What the operations on managed tokens share: records with their usage as clients see them, filters as queries."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 class _Row:
-    """A token of a list as it is shown; from the second time on that it is asked for, as the bytes of the answer."""
+    """A token of a list, ready to be encoded; from the second request on, the encoded bytes."""
 
     __slots__ = ("_given", "_told", "_written")
 
@@ -37,7 +37,7 @@ class _Row:
         self._written: msgspec.Raw | None = None
 
     def tell(self) -> Any:
-        """Encoded only from the second time on: most rows of a list that somebody pages through are shown once."""
+        """Encodes only from the second time on, because most rows of a paged list are shown once."""
         if self._written is None:
             told = shown(*self._given)
             if not self._told:
@@ -49,7 +49,7 @@ class _Row:
 
 @dataclass(eq=False, repr=False)
 class TokenViews:
-    """Shows tokens and reads filters, at the present time."""
+    """Shows tokens and reads filters, both at the present time."""
 
     _usage: UsageStore
     _derivation: Derivation
@@ -61,9 +61,9 @@ class TokenViews:
         self._rows = Remembered[tuple[Any, ...], _Row](_Row)
 
     async def of(self, tokens: list[ManagedToken], *, parent_id: str = "") -> list[TokenShown]:
-        """The tokens with their last fourteen days and what limits leave them; `parent_id` where they are derived.
+        """The tokens with the use of their last fourteen days and what remains of their limits.
 
-        As they are, or written already: to whoever writes the answer that is the same.
+        `parent_id`: their parent, if they are derived. A row may be a struct or encoded JSON: both encode to the same.
         """
         rows: list[TokenShown] = []
         for start in range(0, len(tokens), PAGE):
@@ -77,9 +77,9 @@ class TokenViews:
     async def _given(
         self, tokens: list[ManagedToken], parent_id: str, known: Series | None = None
     ) -> list[tuple[Any, ...]]:
-        """All that tokens are shown by; `known` are the days of the only one."""
+        """Everything `shown` needs, per token; `known` is the usage of a single token, if already read."""
         now = self._clock()
-        # One after the other: to ask together takes longer than that for most tokens, which have the first alone.
+        # One after the other: concurrent reads take longer, because most tokens need only the first.
         series = [known] if known else await self._usage.days_of(tokens, int(now), _DAYS)
         counts, standings = await self._derivation.counts(tokens), await self._standings.of(tokens)
         subjects = [token.shares_as for token in tokens]
@@ -99,20 +99,20 @@ class TokenViews:
         ]
 
     def begin(self, token_id: str) -> Begun:
-        """Ask for the days that `of_one` shows, together with the record that is read next."""
+        """Send the read of the days that `of_one` shows, together with the read of the record that follows."""
         return self._usage.begin_days(token_id, int(self._clock()), _DAYS)
 
     async def of_one(self, token: ManagedToken, begun: Begun | None = None, *, parent_id: str = "") -> TokenShown:
-        """The same for one token."""
+        """One token as clients see it, as `of` shows many."""
         (given,) = await self._given([token], parent_id, begun.take(token) if begun else None)
         return shown(*given)
 
     async def derived(self, parent_id: str, limit: int, cursor: str | None) -> TokenList:
-        """A page of what is derived from a token directly, newest first. Raises InvalidRequest for another cursor."""
+        """A page of the tokens derived directly from one, newest first. Raises InvalidRequest for a wrong cursor."""
         place = read_cursor(cursor, NEWEST)
         after = None if place is None else (int(place[0]), place[1])
         page, more_follow, total = await self._derivation.children(parent_id, limit, after)
-        # A cursor only where something follows: a last page that is full needs no empty one after it.
+        # A cursor only if more tokens follow, so that no empty page comes after a full last one.
         last = (str(page[-1].created_micros), page[-1].token_id) if more_follow else None
         return TokenList(await self.of(page, parent_id=parent_id), write_cursor(last, NEWEST), total)
 
@@ -122,7 +122,7 @@ class TokenViews:
         if created.repeated or token.rotations:
             told = await self.of_one(token, parent_id=parent_id)
             return TokenIssued(message, msgspec.structs.replace(told, token=created.secret))
-        # Made just now it was not used yet, nor anything derived from it: neither is asked for.
+        # A new token has no use and no derived tokens, so neither is read.
         standings, shared = await self._standings.of([token]), await self._subject_limits.of([token.shares_as])
         quotas, of_all = standings.get(token.token_id, ()), shared.get(token.shares_as, ())
         told = shown(token, Status.ACTIVE, False, Series(DAY, 0, _DAYS), quotas, of_all, parent_id)
@@ -130,13 +130,13 @@ class TokenViews:
         return TokenIssued(message, told)
 
     def query_to_change(self, wanted: Filter) -> Query:
-        """As `query`. Raises InvalidRequest for a filter that asks for nothing, too: it would change every token."""
+        """A filter as a query. Raises InvalidRequest also for one without conditions: it would change every token."""
         if (query := self.query(wanted)) == Query():
             raise wrong("filter", "give at least one member")
         return query
 
     def query(self, wanted: Filter) -> Query:
-        """A filter as a query. Raises InvalidRequest for an unknown status or an instant that is none."""
+        """A filter as a query. Raises InvalidRequest for an unknown status or an invalid instant."""
         unused_since = 0
         if isinstance(wanted.unused_for_days, int):
             unused_since = int(self._clock()) - wanted.unused_for_days * 86400

@@ -40,7 +40,7 @@ from service.tokens.managed.rotation import Rotation
 from service.tokens.managed.tokens import ManagedTokens, NewToken
 from service.tokens.rights import cut_life
 
-# The fast path leads here, too.
+# The fast path also answers this path.
 MANAGED_PATH = "/api/admin/tokens"
 
 
@@ -63,9 +63,9 @@ class ManagedApi(OperationGroup, tag="managed"):
     async def create(self, call: Call, caller: Caller, body: CreateToken) -> TokenIssued:
         """Create a token.
 
-        The only answer that shows the secret. With an Idempotency-Key a repeat within ten minutes creates
-        nothing and answers the same secret. A token creates none that may more than itself; a duration ends
-        with its own life at the latest, and one longer than its whole life is 403.
+        Only this answer shows the secret. With an Idempotency-Key, a repeat within ten minutes creates nothing and
+        answers the same secret. A token cannot create one with more rights than its own. A `duration` is cut at the
+        caller's own expiry; one longer than the caller's whole life is 403.
         """
         created = await self._tokens.create(self._new(body, caller.origin), caller.origin, repeatable(call, body))
         call.token_id = created.token.token_id
@@ -74,7 +74,7 @@ class ManagedApi(OperationGroup, tag="managed"):
     def _new(self, wanted: CreateToken, origin: Origin) -> NewToken:
         now = self._clock()
         expires_at = expiry(wanted.duration, wanted.expires_at, now)
-        # A date that is too late is refused and not cut: whoever names a day expects that one.
+        # A date that is too late is refused and not cut, because its sender expects exactly that day.
         return new_token(wanted, cut_life(origin, expires_at, now) if wanted.duration else expires_at)
 
     # BULK_BYTES, because a thousand ids do not fit into an ordinary body.
@@ -84,11 +84,11 @@ class ManagedApi(OperationGroup, tag="managed"):
     ) -> TokenChanged | SliceChanged | TokensChanged:
         """Change tokens.
 
-        One by `id`, several by `ids`, or all that a `filter` finds with `expected`, which needs `tokens:admin`
-        as the kill switch does: those slice by slice, the next one with `nextCursor` as `cursor`. A token edits
-        and activates none that may more than itself.
+        One by `id`, several by `ids`, or all that a `filter` matches, with `expected`. A filter needs `tokens:admin`,
+        as bulk revocation does, and works slice by slice: send `nextCursor` as `cursor` to continue. A token cannot
+        edit or activate a token that has more rights than itself.
         """
-        # With two of them it would be unclear which tokens are meant, and the wrong ones would be changed.
+        # Two of them together would leave open which tokens are meant, and the wrong ones could be changed.
         if sum(which is not UNSET for which in (body.id, body.ids, body.filter)) != 1:
             raise wrong("id", "give one of id, ids or filter")
         changes = _changes(body)
@@ -104,7 +104,7 @@ class ManagedApi(OperationGroup, tag="managed"):
             raise wrong("version", "give it with an id: several tokens have one each")
         if set(changes) != {"active"}:
             raise wrong("ids", "several tokens can only be activated or deactivated: give isActive alone")
-        # What a filter finds is not in the request: it takes the right that the kill switch takes.
+        # A filter does not name its tokens one by one, so it needs the right that bulk revocation needs.
         if body.filter is not UNSET:
             require(caller, ADMINISTER)
         return await self._change_several(body, bool(changes["active"]), caller.origin)
@@ -121,10 +121,10 @@ class ManagedApi(OperationGroup, tag="managed"):
     async def revoke(self, call: Call, caller: Caller, query: RevokedQuery) -> Message | TokensChanged:
         """Revoke tokens.
 
-        For good. Refused from the moment this answers. A token revokes those whose scopes and subject it has
-        itself, with `tokens:admin` any.
+        For good. They are refused from the moment this answers. A token may revoke tokens whose scopes and subject
+        it has itself; with `tokens:admin` it may revoke any.
         """
-        # An id that is listed twice is ended once, and not told as skipped.
+        # An id that is listed twice is revoked once, and not reported as skipped.
         ids = list(dict.fromkeys(part for part in query.ids.split(",") if part))
         if bool(query.id) == bool(query.ids) or not (query.id or ids):
             raise wrong("id", "say which token to revoke: ?id=, or ?ids=a,b,c")
@@ -140,9 +140,9 @@ class ManagedApi(OperationGroup, tag="managed"):
     async def rotate(self, call: Call, caller: Caller, token_id: PathId, body: RotateToken) -> TokenIssued:
         """Rotate a token.
 
-        A new secret under the same id. The old one works for `overlapSeconds`, never past the token's expiry;
-        one from an earlier rotation ends now. With an Idempotency-Key a repeat within ten minutes answers the
-        same secret.
+        Makes a new secret under the same id. The old secret works for `overlapSeconds`, but never past the token's
+        expiry; a secret from an earlier rotation ends now. With an Idempotency-Key, a repeat within ten minutes
+        answers the same secret.
         """
         rotated = await self._rotation.rotate(
             token_id, caller.origin, overlap_seconds=body.overlap_seconds, request=repeatable(call, body)
@@ -154,7 +154,7 @@ class ManagedApi(OperationGroup, tag="managed"):
     async def end_overlap(self, call: Call, caller: Caller, token_id: PathId) -> Message:
         """End a token's overlap.
 
-        The old secret stops now, and what is derived from the token with it. Harmless where there is none.
+        The old secret ends now, and with it every token derived from this one. Harmless without an overlap.
         """
         token = await self._rotation.end_overlap(token_id, caller.origin)
         call.token_id = token.token_id
@@ -169,7 +169,7 @@ def _changes(wanted: ChangeToken) -> dict[str, Any]:
         if (value := getattr(wanted, field)) is not UNSET
     }
     if wanted.subject is not UNSET:
-        # null takes the subject away, as an empty text does.
+        # null removes the subject, as an empty text does.
         changes["subject"] = wanted.subject or ""
     if wanted.is_active is not UNSET:
         changes["active"] = wanted.is_active
@@ -178,7 +178,7 @@ def _changes(wanted: ChangeToken) -> dict[str, Any]:
     if alone := alone_given(wanted):
         changes["rate_limits"] = partial(with_alone, given=alone)
     if not isinstance(wanted.limits, msgspec.UnsetType):
-        # Even of null: all limits may have been given with a rate among them.
+        # Also when a value is null: all limits may have been given with a rate among them.
         if alone:
             raise either(next(iter(alone)))
         changes["rate_limits"] = to_limits(wanted.limits)

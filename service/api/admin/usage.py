@@ -1,4 +1,4 @@
-"""Usage: how often tokens were checked and by whom last. Hygiene: how many nobody seems to need, or ended of late."""
+"""Usage: how often tokens were checked and who used them last. Hygiene: tokens that seem unneeded or expired lately."""
 
 from collections.abc import Callable
 from typing import Annotated
@@ -21,13 +21,13 @@ _LONGEST = DAYS_KEPT * 24
 
 
 class Days(msgspec.Struct, forbid_unknown_fields=True):
-    """How far back to read the use of one token."""
+    """How many days of one token's use to read."""
 
     days: Annotated[int, Meta(ge=1, le=DAYS_KEPT, description="how many days back; 30 unless given")] = 30
 
 
 class Hours(msgspec.Struct, forbid_unknown_fields=True):
-    """How far back to read the use of the whole service."""
+    """How many hours of the whole service's use to read."""
 
     hours: Annotated[int, Meta(ge=1, le=_LONGEST, description="how many hours back; 48 unless given")] = 48
 
@@ -41,7 +41,7 @@ class DayCount(msgspec.Struct):
 
 
 class HourCount(msgspec.Struct):
-    """Checks in the hour that begins then."""
+    """Checks in the hour that begins at this instant."""
 
     hour: Instant
     allowed: int
@@ -49,7 +49,7 @@ class HourCount(msgspec.Struct):
 
 
 class TokenUsage(msgspec.Struct, rename="camel"):
-    """Checks of one token, oldest first, and its last use; `hours` are the last 48."""
+    """Checks of one token, oldest first, and its last use. `hours` has the last 48."""
 
     days: list[DayCount]
     last_used_at: Instant | None
@@ -59,7 +59,7 @@ class TokenUsage(msgspec.Struct, rename="camel"):
 
 
 class ServiceHour(HourCount):
-    """Checks of all known tokens in the hour that begins then; `reasons` are the denied by outcome."""
+    """Checks of all known tokens in the hour that begins at this instant. `reasons` counts refusals by outcome."""
 
     reasons: dict[str, int]
 
@@ -71,11 +71,11 @@ class ServiceUsage(msgspec.Struct):
 
 
 class HygieneShown(msgspec.Struct, rename="camel"):
-    """Active tokens by what may be wrong with them, and those that expired of late.
+    """Counts of active tokens that may need attention, and of tokens that expired lately.
 
-    `idle`: neither created nor used within the window; `neverUsed`, whatever their age; both as of `countedAt`,
-    at most some minutes ago. `expiring` within each window, `neverExpire`, and `expired` within the
-    windows that end now, of tokens still kept, are of now.
+    `idle` (neither created nor used within the window) and `neverUsed` (of any age) are as of `countedAt`, at most some
+    minutes ago. `expiring` (within each window), `neverExpire`, and `expired` (within each window up to now, only
+    tokens still kept) are of now.
     """
 
     idle: dict[str, int]
@@ -87,7 +87,7 @@ class HygieneShown(msgspec.Struct, rename="camel"):
 
 
 class UsageApi(OperationGroup, tag="managed"):
-    """Shows what the service counted; a check is seen here a second later at most."""
+    """Shows what the service counted. A check appears here after at most one second."""
 
     _usage: UsageStore
     _tokens: ManagedTokens
@@ -98,7 +98,7 @@ class UsageApi(OperationGroup, tag="managed"):
     @Operation("GET", "/api/admin/tokens/{id}/usage", READ, "showTokenUsage", problems=(404,))
     async def of_token(self, caller: Caller, token_id: PathId, query: Days) -> TokenUsage:
         """Show how often a token was checked."""
-        # Raises NotFound: an unknown id would read as a token that was never used.
+        # Raises NotFound, because an unknown id would read as a token that was never used.
         token = await self._tokens.get(token_id)
         days, hours = await self._usage.of_token(token, int(self._clock()), query.days)
         return TokenUsage(
@@ -113,7 +113,7 @@ class UsageApi(OperationGroup, tag="managed"):
     async def of_service(self, caller: Caller, query: Hours) -> ServiceUsage:
         """Show how often all tokens were checked.
 
-        Checks of session and managed tokens; unknown secrets are in the metrics alone.
+        Checks of session and managed tokens. Checks of unknown secrets are only in the metrics.
         """
         hours = await self._usage.totals(int(self._clock()), query.hours)
         return ServiceUsage(await paced_list(map(_shown, hours)))
@@ -122,9 +122,9 @@ class UsageApi(OperationGroup, tag="managed"):
     async def neglected(self, caller: Caller) -> HygieneShown:
         """Count tokens that nobody seems to need.
 
-        The lists behind the numbers: `unusedForDays`, `neverUsed` and `expiresBefore`.
+        To list these tokens, filter by `unusedForDays`, `neverUsed` or `expiresBefore`.
         """
-        # Nobody has counted yet in the first minute of a new store.
+        # In the first minute of a new store nothing has been counted yet.
         counted = await self._hygiene.known() or await self._hygiene.count()
         expiring = await self._token_counts.expiring(int(self._clock()), EXPIRY_WINDOWS)
         never = await self._hygiene.without_end()

@@ -1,4 +1,4 @@
-"""Webhooks: who gets events, and how their delivery went."""
+"""Webhooks: which receivers get events, and how their deliveries went."""
 
 from typing import Annotated, Literal
 
@@ -22,15 +22,15 @@ _SEND_PATH = "/api/admin/webhooks/{id}/deliveries/{delivery}/send"
 
 
 class CreateWebhook(msgspec.Struct, forbid_unknown_fields=True):
-    """Where to send which events; the address must be public and https."""
+    """Where to send which events. The address must be public and https."""
 
-    # http passes here because TOKENS_WEBHOOK_ALLOW_PRIVATE may allow it; what is allowed is decided in ssrf.py.
+    # The pattern admits http because TOKENS_WEBHOOK_ALLOW_PRIVATE may allow it; ssrf.py decides what is allowed.
     url: Annotated[str, Meta(min_length=1, max_length=2048, extra_json_schema={"pattern": "^https?://[!-~]+$"})]
     events: Annotated[list[EventType], Meta(min_length=1, max_length=len(EventType))]
 
 
 class WebhookShown(msgspec.Struct, rename="camel"):
-    """A receiver of events; of one that is tampered nothing is known but its id."""
+    """A receiver of events. Of a tampered one only the id is known."""
 
     id: str
     url: str
@@ -40,18 +40,17 @@ class WebhookShown(msgspec.Struct, rename="camel"):
 
 
 class WebhookCreated(WebhookShown, rename="camel"):
-    """A receiver with the secret its messages are signed with, shown this once."""
+    """A receiver and the secret that signs its messages, shown only this once."""
 
     secret: str
 
 
 class WebhookStanding(WebhookShown, rename="camel"):
-    """A receiver and how far it is: deliveries that wait to be sent again, changes of any kind that were not
-    read for it yet, and changes that were trimmed from the log before it had room for them. Redis before 7.0 counts
-    neither of the latter two: they are 0 there.
+    """A receiver and its progress: deliveries that wait for a retry, changes of any kind not yet read for it, and
+    changes that were trimmed from the log before they were read for it. Before Redis 7.0 the last two are always 0.
 
-    Until `previousSecretUntil` the secret before the last rotation signs, too. A `tampered` one, whose record was
-    changed outside the service, is told nothing and can only be deleted.
+    Until `previousSecretUntil` the secret before the last rotation signs too. A `tampered` webhook, whose record was
+    changed outside the service, is sent nothing and can only be deleted.
     """
 
     is_active: bool
@@ -63,7 +62,7 @@ class WebhookStanding(WebhookShown, rename="camel"):
 
 
 class ChangeWebhook(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
-    """Whether the receiver is told."""
+    """Whether the receiver is sent events."""
 
     is_active: bool
 
@@ -75,9 +74,9 @@ class WebhookList(msgspec.Struct):
 
 
 class DeletedQuery(msgspec.Struct, forbid_unknown_fields=True):
-    """Which one."""
+    """Which webhook to delete."""
 
-    # Any text: the id of a record that somebody else wrote may be anything, and is to be deleted all the same.
+    # Any text is allowed: a record that somebody else wrote may have any id, and it must be possible to delete it.
     id: Annotated[str, Meta(min_length=1, description="of the webhook")]
 
 
@@ -89,7 +88,7 @@ class DeliveriesQuery(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class DeliveryShown(msgspec.Struct, rename="camel"):
-    """One event on its way to a receiver: `pending`, `delivered`, or `dead` when it was not taken within a day."""
+    """One event on its way to a receiver: `pending`, `delivered`, or `dead` if it was not accepted within a day."""
 
     id: str
     event: str
@@ -103,13 +102,13 @@ class DeliveryShown(msgspec.Struct, rename="camel"):
 
 
 class DeliveryList(msgspec.Struct):
-    """Deliveries: those that wait, the next due first, then those that ended, the last first."""
+    """Deliveries: first the waiting ones, the next due first; then the ended ones, the latest first."""
 
     deliveries: list[DeliveryShown]
 
 
 class WebhookAnswer(msgspec.Struct):
-    """How the receiver took a message: its `status` if it answered, and what went wrong if it did not take it."""
+    """How the receiver reacted: its `status` if it answered, and the fault if it did not accept the message."""
 
     taken: bool
     status: int | None
@@ -117,7 +116,7 @@ class WebhookAnswer(msgspec.Struct):
 
 
 class WebhooksApi(OperationGroup, tag="webhooks"):
-    """Lists, adds and removes receivers, and shows what became of their messages."""
+    """Lists, adds and removes receivers, and shows the state of their deliveries."""
 
     _webhooks: Webhooks
     _deliveries: DeliveryLog
@@ -125,12 +124,12 @@ class WebhooksApi(OperationGroup, tag="webhooks"):
     @Operation("GET", "/api/admin/webhooks", READ_ALL, "listWebhooks")
     async def list(self, caller: Caller) -> WebhookList:
         """List webhooks."""
-        # What this process knows may be a second old, and lack the one that was just added through another.
+        # This process may be a second behind, and lack a webhook that was just added through another process.
         await self._webhooks.refresh()
         webhooks = [known.webhook for known in self._webhooks.known.values()]
         webhooks.sort(key=lambda webhook: (webhook.since, webhook.webhook_id))
         shown = [await self._standing(webhook) for webhook in webhooks]
-        # Nothing that their records say can be believed: they stand last, with their id alone.
+        # Nothing in a tampered record can be trusted: these come last, with only their id.
         tampered = [
             WebhookStanding(one, "", [], None, "", False, True, None, *await self._deliveries.standing(one))
             for one in sorted(self._webhooks.tampered)
@@ -141,9 +140,9 @@ class WebhooksApi(OperationGroup, tag="webhooks"):
     async def create(self, call: Call, caller: Caller, body: CreateWebhook) -> WebhookCreated:
         """Create a webhook.
 
-        The only answer that shows its signing secret. Messages are as Standard Webhooks has them; each is sent
-        at least once, in no certain order. With an Idempotency-Key a repeat within ten minutes adds no second one and
-        answers the same secret.
+        Only this answer shows the signing secret. Messages follow Standard Webhooks. Each is sent at least once; their
+        order is not guaranteed. With an Idempotency-Key, a repeat within ten minutes adds no second webhook and answers
+        the same secret.
         """
         known = await self._webhooks.create(body.url, tuple(body.events), caller.origin, repeatable(call, body))
         return WebhookCreated(*_named(known.webhook), known.secret)
@@ -158,8 +157,8 @@ class WebhooksApi(OperationGroup, tag="webhooks"):
     async def change(self, caller: Caller, webhook_id: PathId, body: ChangeWebhook) -> WebhookStanding:
         """Switch a webhook off or on.
 
-        One that is off is sent nothing and keeps its place in the audit log; switched on, it is told what happened
-        meanwhile.
+        A webhook that is off is sent nothing and keeps its place in the audit log. Switched on again, it is sent what
+        happened meanwhile.
         """
         known = await self._webhooks.switch(webhook_id, caller.origin, active=body.is_active)
         return await self._standing(known.webhook)
@@ -168,9 +167,9 @@ class WebhooksApi(OperationGroup, tag="webhooks"):
     async def rotate(self, call: Call, caller: Caller, webhook_id: PathId, body: RotateToken) -> WebhookCreated:
         """Rotate a webhook's signing secret.
 
-        The only answer that shows the new one. For `overlapSeconds` messages are signed with both, the new one
-        first; a secret from before that signs no more. With an Idempotency-Key a repeat within ten minutes
-        answers the same secret; 404 once the webhook is deleted, for whatever key.
+        Only this answer shows the new secret. For `overlapSeconds` messages are signed with both secrets, the new one
+        first; any earlier secret no longer signs. With an Idempotency-Key, a repeat within ten minutes answers the
+        same secret. Once the webhook is deleted, every request is 404, whatever its key.
         """
         known = await self._webhooks.rotate(webhook_id, body.overlap_seconds, caller.origin, repeatable(call, body))
         return WebhookCreated(*_named(known.webhook), known.secret)
@@ -180,7 +179,7 @@ class WebhooksApi(OperationGroup, tag="webhooks"):
         """Test a webhook.
 
         Sends one message of the type `webhook.test` at once and waits up to 5 s for the receiver's answer. It is
-        signed as any other, and is not listed or sent again.
+        signed like any message, but is neither listed nor sent again.
         """
         return _told(await self._deliveries.test(webhook_id))
 
@@ -188,9 +187,9 @@ class WebhooksApi(OperationGroup, tag="webhooks"):
     async def deliveries(self, caller: Caller, webhook_id: PathId, query: DeliveriesQuery) -> DeliveryList:
         """List deliveries.
 
-        Those made are listed while they are among the last hundred.
+        All that wait, and the last hundred that ended.
         """
-        # Raises NotFound: an empty list would read as if nothing had been sent.
+        # Raises NotFound, because an empty list would read as if nothing had been sent.
         await self._webhooks.find(webhook_id)
         found = await self._deliveries.read(webhook_id, query.status, query.limit)
         return DeliveryList([_delivery(delivery, status, due) for delivery, status, due in found])
@@ -199,8 +198,8 @@ class WebhooksApi(OperationGroup, tag="webhooks"):
     async def send_again(self, call: Call, caller: Caller, webhook_id: PathId) -> WebhookAnswer:
         """Send a delivery again.
 
-        At once, under its id, whatever became of it, and also where the webhook is switched off; waits up to 5 s for
-        the receiver's answer. Taken, it is delivered and waits no longer; else nothing changes.
+        Sends it at once under its id, in any state, even when the webhook is switched off, and waits up to 5 s for the
+        receiver's answer. If the receiver accepts it, it is delivered and no longer waits; otherwise nothing changes.
         """
         return _told(await self._deliveries.send_again(webhook_id, call.path_parameters["delivery"]))
 
@@ -215,7 +214,7 @@ def _told(sent: Sent) -> WebhookAnswer:
 
 
 def _named(webhook: Webhook) -> tuple[str, str, list[EventType], str, str]:
-    # In the order of `WebhookShown`.
+    # The order of the fields of `WebhookShown`.
     return (webhook.webhook_id, webhook.url, [*webhook.events], rfc3339(webhook.created_at), webhook.created_by)
 
 

@@ -1,4 +1,4 @@
-"""Audit entries on the wire, and the events that webhooks tell of them."""
+"""Audit entries on the wire, and the webhook events made from them."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from service.tokens.audit.reader import Event
 from service.tokens.audit.verification import Fault, Report
 from service.tokens.webhooks.events import EventType
 
-# What entries hold of a record, under the names that the API has for it.
+# The fields of a record in an entry, under their names in the API.
 _NAMES = {
     "networks": "allowedNetworks",
     "active": "isActive",
@@ -26,9 +26,9 @@ _INSTANTS = frozenset({"expires_at", "predecessor_until", "first", "last"})
 class AuditShown(msgspec.Struct, rename="camel"):
     """One change or sign-in.
 
-    `before` and `after` hold what changed, and the name of a token that was switched off or revoked. In a
-    `login.throttled` that stands in the place of several, `after` holds their `count` and when the `first` and the
-    `last` was.
+    `before` and `after` hold what changed, and the name of a token that was switched off or revoked. One
+    `login.throttled` entry stands for several refusals: its `after` holds their `count` and the instants `first`
+    and `last`.
     """
 
     id: str
@@ -44,14 +44,14 @@ class AuditShown(msgspec.Struct, rename="camel"):
 
 
 class AuditPage(msgspec.Struct, rename="camel"):
-    """Entries, newest first; `nextCursor` leads to older ones."""
+    """Audit entries, newest first; `nextCursor` leads to older ones."""
 
     entries: list[AuditShown]
     next_cursor: str | None
 
 
 class CompleteSince(msgspec.Struct):
-    """The parts of the log: changes by people; sign-ins and what time ended; refused sign-ins."""
+    """The parts of the log: changes by people; sign-ins and expirations; refused sign-ins."""
 
     changes: Instant | None
     occurrences: Instant | None
@@ -61,8 +61,8 @@ class CompleteSince(msgspec.Struct):
 class AuditVerification(msgspec.Struct, rename="camel"):
     """What a verification found.
 
-    `unsealed` entries, of the last second, stand on their own MAC alone. An instant in `completeSince` says from
-    when on all that was written is there, null that the bound of this part of the log has taken nothing yet.
+    `unsealed` entries, from the last second, are protected by their own MAC alone. `completeSince` is the instant
+    from which on every entry is kept; null means that the size bound has not removed any entry of that part.
     """
 
     intact: bool
@@ -73,7 +73,7 @@ class AuditVerification(msgspec.Struct, rename="camel"):
 
 
 class EventData(msgspec.Struct, rename="camel"):
-    """What happened to a token; `name` is null where there is no record of it."""
+    """What happened to a token; `name` is null when there is no record of it."""
 
     token_id: str
     name: str | None
@@ -86,7 +86,7 @@ class EventData(msgspec.Struct, rename="camel"):
 
 
 class EventMessage(msgspec.Struct):
-    """A webhook's message, as Standard Webhooks recommends."""
+    """A webhook's message, in the form Standard Webhooks recommends."""
 
     type: EventType
     timestamp: Instant
@@ -118,7 +118,7 @@ def verified(report: Report) -> AuditVerification:
 
 
 def message(kind: EventType, event_id: str, entry: AuditEntry, token: ManagedToken | None) -> str:
-    """The body of a webhook's message about an event. Its id is that of the message, the same at each attempt."""
+    """The body of a webhook's message about an event. `event_id` is the message's id, the same at each attempt."""
     data = EventData(
         entry.target,
         token.name if token else None,
@@ -134,12 +134,12 @@ def message(kind: EventType, event_id: str, entry: AuditEntry, token: ManagedTok
 
 def test_message(message_id: str, now: int) -> str:
     """The body of a test message to a webhook; `now` in epoch seconds."""
-    # No `EventMessage`: its type is no event, or webhooks could ask to be told of it.
+    # Not an `EventMessage`: `webhook.test` is no event, and webhooks must not be able to subscribe to it.
     return _encode({"type": "webhook.test", "timestamp": rfc3339(now), "id": message_id, "data": {}}).decode()
 
 
 def facts(recorded: dict[str, Any] | None) -> dict[str, Any] | None:
-    """What an entry says of a record, in the words of the API."""
+    """The fields of a record in an entry, under their names in the API."""
     if recorded is None:
         return None
     return dict(_fact(name, value) for name, value in recorded.items())

@@ -1,4 +1,4 @@
-"""What a managed token is created with: the form of each term, and how they become those of a record."""
+"""What a managed token is created with: the form of each term, and how they become the terms of a record."""
 
 import unicodedata
 from typing import Annotated, Literal
@@ -17,17 +17,17 @@ from service.tokens.managed.tokens import NewToken
 
 Name = Annotated[str, Meta(min_length=1, max_length=80, description="1 to 80 characters, unique")]
 Description = Annotated[str, Meta(max_length=500)]
-# `\Z` and not `$`, which would let one end of a line pass behind the rest.
+# `\Z` and not `$`, because `$` also matches before a final line end.
 Subject = Annotated[
     str, Meta(pattern=rf"^({SUBJECT})?\Z", description="whom it speaks for upstream, not `-`; empty: nobody")
 ]
 Scopes = Annotated[tuple[Scope, ...], Meta(max_length=50)]
-# An IPv6 address that ends as an IPv4 one has 45 characters, the length of a prefix four more.
+# An IPv6 address that ends in IPv4 form has 45 characters, its prefix length up to four more.
 Networks = Annotated[tuple[Annotated[str, Meta(max_length=49)], ...], Meta(max_length=50, description="CIDR")]
 Metadata = Annotated[
     dict[Annotated[str, Meta(min_length=1, max_length=64)], Annotated[str, Meta(max_length=256)]], Meta(max_length=20)
 ]
-_UNSEEN = frozenset({"Cf", "Zs"})  # joiners, which emoji are made with, marks of direction, blanks
+_UNSEEN = frozenset({"Cf", "Zs"})  # joiners, which emoji use, marks of direction, blanks
 _UNFIT = frozenset({"Cc", "Cs", "Zl", "Zp"})  # in a name: controls, lone surrogates, ends of lines and paragraphs
 MaxUses = Annotated[int, Meta(ge=1, le=1_000_000_000)]
 Id = Annotated[str, Meta(pattern=rf"^{TOKEN_ID.pattern}\Z")]
@@ -35,7 +35,7 @@ Duration = Literal["7days", "1month", "6months", "1year", "never"]
 
 
 class Terms(LimitsGiven, rename="camel", kw_only=True):
-    """What every token has, wherever it was made."""
+    """What every token has, whether it was made here or imported."""
 
     name: Name
     description: Description = ""
@@ -47,15 +47,15 @@ class Terms(LimitsGiven, rename="camel", kw_only=True):
 
 
 class CreateToken(Terms, forbid_unknown_fields=True, rename="camel", kw_only=True):
-    """What a managed token is created with; give `duration` or `expiresAt`."""
+    """What a managed token is created with. Give `duration` or `expiresAt`."""
 
     duration: Duration | None = None
     expires_at: Instant | None = None
 
 
 def expiry(duration: str | None, expires_at: str | None, now: float) -> int:
-    """When a token expires, epoch seconds, 0 for never. Raises InvalidRequest unless exactly one is given."""
-    # Not to give an end is no way to ask for none: by mistake it would make a token for ever.
+    """When a token expires, in epoch seconds, 0 for never. Raises InvalidRequest unless exactly one is given."""
+    # A missing end does not mean "never": by mistake it would make a token that never expires.
     if (duration is None) == (expires_at is None):
         raise wrong("duration", "give either duration (7days, 1month, 6months, 1year, never) or expiresAt")
     if expires_at is not None:
@@ -64,7 +64,7 @@ def expiry(duration: str | None, expires_at: str | None, now: float) -> int:
 
 
 def new_token(wanted: Terms, expires_at: int) -> NewToken:
-    """The terms of a token, cleaned. Raises InvalidRequest."""
+    """The terms of a token, normalized. Raises InvalidRequest."""
     return NewToken(
         clean_name(wanted.name),
         expires_at,
@@ -79,8 +79,8 @@ def new_token(wanted: Terms, expires_at: int) -> NewToken:
 
 
 def clean_name(name: str) -> str:
-    """The name in its normal form. Raises InvalidRequest for one in which is nothing to see, or a control character."""
-    # One composition, or two names that nobody can tell apart would both be free.
+    """The name in normal form. Raises InvalidRequest for a name with nothing visible, or with a control character."""
+    # NFC, because otherwise two names that nobody can tell apart would both be free.
     cleaned = unicodedata.normalize("NFC", name).strip()
     if cleaned and cleaned.isascii() and cleaned.isprintable():
         return cleaned
@@ -91,7 +91,7 @@ def clean_name(name: str) -> str:
 
 
 def clean_networks(networks: tuple[str, ...]) -> tuple[str, ...]:
-    """The networks in their normal form. Raises InvalidRequest with an example."""
+    """The networks in normal form. Raises InvalidRequest with an example."""
     cleaned: list[str] = []
     for network in networks:
         if told := as_written(network):

@@ -1,4 +1,4 @@
-"""Where a list or a change of many tokens goes on, as a client sends it back."""
+"""Cursors: where a list, or a change of many tokens, continues, as a client sends it back."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from typing import TypeVar
@@ -16,7 +16,7 @@ def cursor_of(place: object) -> str:
 
 
 def place_of(cursor: str, kind: type[T]) -> T | None:
-    """What `cursor_of` was given; None for what it never made."""
+    """The place in a cursor that `cursor_of` made; None for any other text."""
     try:
         return msgspec.json.decode(urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)), type=kind)
     except (ValueError, msgspec.DecodeError):
@@ -24,18 +24,18 @@ def place_of(cursor: str, kind: type[T]) -> T | None:
 
 
 def write_cursor(after: tuple[str, str] | None, sort: str) -> str | None:
-    """The cursor behind this place of a list in this order; None at its end."""
-    # With the order in it, so that a cursor is refused in a list of another one and skips nothing there.
+    """The cursor for what follows this place of a list in this order; None at the end of the list."""
+    # It holds the order, so that a list in another order refuses it instead of skipping tokens.
     return None if after is None else cursor_of([sort, *after])
 
 
 def read_cursor(cursor: str | None, sort: str) -> tuple[str, str] | None:
-    """The place that a cursor leads to. Raises InvalidRequest for that of another list."""
+    """The place that a cursor leads to. Raises InvalidRequest for a cursor of another list."""
     if not cursor:
         return None
     for_sort, position, token_id = place_of(cursor, tuple[str, str, str]) or ("", "", "")
-    # The greatest position, 2^62 and an instant in microseconds, has nineteen digits.
-    # Python reads more as a number than Redis does, which would refuse it as a failure of ours.
+    # The greatest position, 2^62 or an instant in microseconds, has 19 digits. Python reads longer numbers than Redis
+    # does, and a refusal by Redis would count as our own failure.
     is_number = position.isascii() and position.isdecimal() and len(position) < 20
     if for_sort != sort or not (is_number or sort.removeprefix("-") == "name"):
         raise wrong("cursor", "this cursor belongs to another list: start again without it")

@@ -57,9 +57,9 @@ class ExportedToken(msgspec.Struct, forbid_unknown_fields=True, rename="camel", 
 
 
 class _Peek(msgspec.Struct):
-    """Which of the two a line is, and what to call it should it be refused."""
+    """What an import reads first: which of the two forms a line has, and its name in case it is refused."""
 
-    # Of any type: a line whose digest is a number is told so, and not that it knows no such field.
+    # Of any type: a line whose digest is a number is refused for that, not for an unknown field.
     digest: object = None
     name: object = None
 
@@ -67,14 +67,14 @@ class _Peek(msgspec.Struct):
 _peek = msgspec.json.Decoder(_Peek).decode
 _decode = msgspec.json.Decoder(ExportedToken).decode
 _encoder = msgspec.json.Encoder()
-# So many lines are written in one go: of the longest a tenth of a millisecond.
+# Lines written in one step. The longest ones take a tenth of a millisecond.
 _AT_ONCE = 8
 
 
 def export_lines(records: list[Record]) -> Iterator[bytes]:
-    """Records on their way out, some lines at a time.
+    """Lines of an export, some at a time.
 
-    Takes them out of their list: to free megabytes in one go takes as long as to write them.
+    Removes the records from their list, because freeing megabytes in one step takes as long as writing them.
     """
     while records:
         some = [_exported_token(record) for record in records[:_AT_ONCE]]
@@ -84,14 +84,14 @@ def export_lines(records: list[Record]) -> Iterator[bytes]:
 
 def _exported_token(record: Record) -> ExportedToken:
     token = record.token
-    # By place: by name so many take nine times as long, and an export has a hundred thousand of these.
+    # Positional: keyword arguments take nine times as long here, and an export has 100,000 of these.
     return ExportedToken(
         token.token_id,
         token.name,
         encode_digest(token.digest),
         token.last_eight,
         record.seal,
-        # The seal covers the microseconds: cut to seconds, the record would be refused as one that was changed.
+        # The seal covers the microseconds: cut to seconds, the record would be refused as changed.
         _with_micros(token.created_micros),
         token.created_by,
         rfc3339_or_none(token.expires_at),
@@ -119,14 +119,14 @@ def _exported_token(record: Record) -> ExportedToken:
 
 
 def import_line(line: bytes, reading: Reading) -> Exported | ImportedSecret:
-    """A line on its way in. Raises InvalidRequest for what is neither of the two."""
+    """A line of an import. Raises InvalidRequest for a line that has neither of the two forms."""
     if _is_exported(line):
         return _exported(_as_written(line) or decode(line, ExportedToken))
     return imported_secret(decode(line, ImportedToken), reading)
 
 
 def _as_written(line: bytes) -> ExportedToken | None:
-    """A line just as an export writes it: it names no member twice, and to write it again tells so most quickly."""
+    """The token of a line exactly as an export writes it, else None. Encoding it again is the quickest test."""
     try:
         read = _decode(line)
     except (msgspec.DecodeError, ValueError, RecursionError):
@@ -135,21 +135,21 @@ def _as_written(line: bytes) -> ExportedToken | None:
 
 
 def _is_exported(line: bytes) -> bool:
-    """Which of the two it is; what is neither is refused when it is read as the other one."""
+    """True for the form of an export. A line of neither form is refused when it is read as the other one."""
     try:
         return _peek(line).digest is not None
-    # Bytes that are no UTF-8 are a UnicodeDecodeError of msgspec's, and brackets without end a RecursionError.
+    # Invalid UTF-8 raises msgspec's UnicodeDecodeError, deeply nested brackets a RecursionError.
     except (msgspec.DecodeError, ValueError, RecursionError):
         return False
 
 
 def name_of(line: bytes) -> str:
-    """What a line that is refused calls its token, empty if that cannot be read."""
+    """The name of a token whose line is refused, empty when that cannot be read."""
     try:
         name = decode(line, _Peek).name
     except InvalidRequest:
         return ""
-    # As long as a name may be: what is refused may be any text.
+    # Cut to the longest name allowed, because a refused line may hold any text.
     return name[:80] if isinstance(name, str) else ""
 
 
@@ -192,6 +192,6 @@ def _with_micros(epoch_micros: int) -> str:
 
 
 def _micros(text: str) -> int:
-    """Epoch microseconds, exactly what `_with_micros` was given. Raises InvalidRequest."""
+    """Epoch microseconds, exactly as `_with_micros` was given them. Raises InvalidRequest."""
     seconds = parse_rfc3339(text, "createdAt")
     return seconds * 1_000_000 + datetime.fromisoformat(text).microsecond

@@ -1,4 +1,4 @@
-"""The lines that bring in a token of another system, and how they become one of ours."""
+"""Import lines that bring a token of another system, and how each becomes a token of this service."""
 
 from datetime import tzinfo
 from hashlib import sha256
@@ -19,7 +19,7 @@ AnyInstant = Annotated[str | int, Meta(description="RFC 3339, a time of the zone
 
 
 class Reading(msgspec.Struct, frozen=True):
-    """What lines are read by: the time, the latest end of a token (0 for none), the zone of times that name none."""
+    """How lines are read: the time now, the latest end of a token (0 for none), the zone of times without one."""
 
     now: float
     latest_end: int
@@ -29,8 +29,8 @@ class Reading(msgspec.Struct, frozen=True):
 class ImportedToken(Terms, forbid_unknown_fields=True, rename="camel", kw_only=True):
     """A token of another system: its secret in clear or a digest of it, its state and terms.
 
-    `of` says of which part of what a client presents. `secretIsClear` says of a secret that has the form of a digest
-    that it is none. `expiresAt` null, 0 or -1 is never, or the longest life allowed here.
+    `of` says which part of what a client presents was hashed. `secretIsClear` says that a secret which has the form
+    of a digest is not a digest. `expiresAt` null, 0 or -1 means never, or the longest life allowed here.
     """
 
     secret: Annotated[str, Meta(pattern=r"^[!-~]{16,1024}\Z")] | None = None
@@ -47,7 +47,7 @@ class ImportedToken(Terms, forbid_unknown_fields=True, rename="camel", kw_only=T
 
 
 def imported_secret(line: ImportedToken, reading: Reading) -> ImportedSecret:
-    """A line as the rules take it in. Raises InvalidRequest."""
+    """A line in the form the rules take. Raises InvalidRequest."""
     kept, rule, last_eight = _kept(line)
     expires_at = _end(line, reading)
     return ImportedSecret(
@@ -65,7 +65,7 @@ def imported_secret(line: ImportedToken, reading: Reading) -> ImportedSecret:
 
 
 def _kept(line: ImportedToken) -> tuple[bytes, Rule, str]:
-    """What is known of the secret: its digest, what that is one of, and its last characters."""
+    """What is kept of the secret: its digest, the digest's rule, and the last characters."""
     if (line.secret, line.sha256, line.sha512).count(None) != 2:
         raise wrong("secret", "give one of the secret, its sha256 and its sha512")
     if (secret := line.secret) is not None:
@@ -78,7 +78,7 @@ def _kept(line: ImportedToken) -> tuple[bytes, Rule, str]:
 def _end(line: ImportedToken, reading: Reading) -> int:
     """Epoch seconds, 0 for never."""
     if line.expires_at is UNSET or line.duration is not None:
-        # A number counts as well: a row that says two ends is refused, and not taken by one of them.
+        # A number counts as well: a row that gives two ends is refused, not imported with one of them.
         text = str(line.expires_at) if isinstance(line.expires_at, str | int) else None
         return expiry(line.duration, text, reading.now)
     return 0 if line.expires_at is None else parse_instant(line.expires_at, "expiresAt", reading.zone)

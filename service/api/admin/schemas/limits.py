@@ -1,4 +1,4 @@
-"""The limits of a token on the wire: rate limits, and quotas that a calendar fills again."""
+"""The limits of a token on the wire: rate limits, and quotas that a calendar refills."""
 
 from typing import Annotated, Literal
 
@@ -14,7 +14,7 @@ _MOST_OF_RATE = 1_000_000
 
 
 class CalendarRefill(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
-    """A quota is full again with each hour, day or month; a month from `day` on, its last where it has fewer."""
+    """A quota is full again with each hour, day or month. A month starts on `day`, or on its last day if shorter."""
 
     unit: Literal["hour", "day", "month"]
     day: Annotated[int, Meta(ge=1, le=31)] = 1
@@ -22,27 +22,27 @@ class CalendarRefill(msgspec.Struct, frozen=True, forbid_unknown_fields=True, re
 
 
 class Limit(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
-    """`limit` requests in `periodSeconds`, `burst` of them at once (default: limit); one of each name.
+    """`limit` requests in `periodSeconds`, `burst` of them at once (default: limit). Each name may be given once.
 
-    With `calendar` in place of these two it is a quota: `limit` requests in each hour, day or month, up to 1e9. A rate
-    has at most 1,000,000.
+    With `calendar` instead of these two it is a quota: `limit` requests in each hour, day or month, up to 1e9.
+    A rate has at most 1,000,000.
     """
 
     limit: Annotated[int, Meta(ge=1, le=1_000_000_000)]
     period_seconds: Annotated[int, Meta(ge=1, le=86400)] | UnsetType = UNSET
     burst: Annotated[int, Meta(ge=1, le=_MOST_OF_RATE)] | UnsetType | None = UNSET
-    # It stands between quotes in the RateLimit fields, where none of these needs an escape.
+    # The name stands between quotes in the RateLimit fields, where these characters need no escape.
     name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,32}\Z")] = DEFAULT_LIMIT
     calendar: CalendarRefill | UnsetType = UNSET
 
 
 Limits = Annotated[
-    tuple[Limit, ...], Meta(max_length=MOST_LIMITS, description="all hold: one that refuses a request charges none")
+    tuple[Limit, ...], Meta(max_length=MOST_LIMITS, description="all apply; a request that one refuses charges none")
 ]
 
 
 class Rate(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
-    """The rate limit called `default`, for whoever wants one and no more: all are in `limits`.
+    """The rate limit called `default`, for clients that need only one. `limits` has all of them.
 
     `limit` requests in `periodSeconds`, `burst` of them at once (default: limit).
     """
@@ -53,14 +53,14 @@ class Rate(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="came
 
 
 class CalendarQuota(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The quota called `quota`, for whoever wants one and no more: `limit` requests in each hour, day or month."""
+    """The quota called `quota`, for clients that need only one: `limit` requests in each hour, day or month."""
 
     limit: Annotated[int, Meta(ge=1, le=1_000_000_000)]
     calendar: CalendarRefill
 
 
 class LimitsGiven(msgspec.Struct, rename="camel", kw_only=True):
-    """The limits of a token: all of them, or its one rate and its one quota, of which null is none."""
+    """The limits of a token: all of them, or its one rate and its one quota, where null means none."""
 
     rate_limit: Rate | UnsetType | None = UNSET
     quota: CalendarQuota | UnsetType | None = UNSET
@@ -68,10 +68,10 @@ class LimitsGiven(msgspec.Struct, rename="camel", kw_only=True):
 
 
 class LimitShown(msgspec.Struct, rename="camel"):
-    """A limit in force: how much of it is used, how much remains, and in how many seconds it is full again.
+    """A limit in force: how much is used, how much remains, and in how many seconds it is full again.
 
-    Of a quota these are the seconds until its next window, also where none of it is used. A rate limit has
-    `periodSeconds` and `burst`, a quota has `calendar` in their place.
+    For a quota these are the seconds until its next window, even when nothing is used. A rate limit has
+    `periodSeconds` and `burst`; a quota has `calendar` instead.
     """
 
     name: str
@@ -100,7 +100,7 @@ def limit_shown(quota: Quota) -> LimitShown:
 
 
 def to_limits(limits: tuple[Limit, ...]) -> tuple[RateLimit, ...]:
-    """Limits as the record keeps them. Raises InvalidRequest for two of one name, and for what is none."""
+    """Limits as the record keeps them. Raises InvalidRequest for two with one name, and for an invalid one."""
     names = [limit.name for limit in limits]
     for place, name in enumerate(names):
         if name in names[:place]:
@@ -109,7 +109,7 @@ def to_limits(limits: tuple[Limit, ...]) -> tuple[RateLimit, ...]:
 
 
 def alone_given(wanted: LimitsGiven) -> dict[str, RateLimit | None]:
-    """What is given for the members that hold one limit alone. Raises InvalidRequest."""
+    """The limits given by `rateLimit` and `quota`, by name. Raises InvalidRequest."""
     given: dict[str, RateLimit | None] = {}
     for member, one in ((RATE, wanted.rate_limit), (QUOTA, wanted.quota)):
         if one is None:
@@ -121,7 +121,7 @@ def alone_given(wanted: LimitsGiven) -> dict[str, RateLimit | None]:
 
 
 def limits_given(wanted: LimitsGiven) -> tuple[RateLimit, ...] | None:
-    """The limits of a new token, None where none are given. Raises InvalidRequest for both ways at once."""
+    """The limits of a new token, None when none are given. Raises InvalidRequest when they are given both ways."""
     alone = tuple(limit for limit in alone_given(wanted).values() if limit)
     if isinstance(wanted.limits, UnsetType):
         return alone or None
@@ -131,7 +131,7 @@ def limits_given(wanted: LimitsGiven) -> tuple[RateLimit, ...] | None:
 
 
 def either(member: str) -> InvalidRequest:
-    """The refusal of limits that are given in both ways, which may contradict."""
+    """The refusal of limits given both ways, which could contradict each other."""
     return wrong(member, "give either limits, which are all of them, or rateLimit and quota")
 
 
@@ -152,8 +152,8 @@ def _read(limit: Limit, path: str) -> RateLimit:
     if isinstance(period, int):
         if limit.limit > _MOST_OF_RATE:
             raise wrong(f"{path}.limit", f"a rate has at most {_MOST_OF_RATE} requests; a quota may have more")
-        # UNSET is false, as null is: both leave the burst to the limit.
-        # Whether it was said or not: one form, or what was read here and sent back would be other terms.
+        # UNSET and null are falsy: both leave the burst equal to the limit. Given or not, an equal burst has one form:
+        # otherwise terms that were read here and sent back would count as changed.
         burst = 0 if limit.burst == limit.limit else limit.burst or 0
         return RateLimit(limit.limit, period, burst, limit.name)
     if limit.burst:
@@ -174,13 +174,13 @@ def _calendar(given: CalendarRefill | UnsetType, path: str) -> Calendar | None:
 
 
 def from_limits(limits: tuple[RateLimit, ...]) -> tuple[Limit, ...]:
-    """The same the other way."""
+    """The limits of a record, as clients see them."""
     return tuple(map(_given, limits))
 
 
 def _given(limit: RateLimit) -> Limit:
     if limit.calendar is None:
-        # A record says 0 for a burst of the limit's size; readers get the number.
+        # A record stores 0 for a burst equal to the limit; readers get the number.
         return Limit(limit.limit, limit.period_seconds, limit.at_once, limit.name)
     calendar = msgspec.convert(limit.calendar, CalendarRefill, from_attributes=True)
     return Limit(limit.limit, name=limit.name, calendar=calendar)

@@ -27,10 +27,10 @@ SliceCursor = Annotated[str, Meta(min_length=1, max_length=200)]
 class TokenShown(msgspec.Struct, rename="camel"):
     """A managed token; its secret is masked except the last eight characters.
 
-    `derived` counts the living tokens that are derived from it directly; `parentId` is that of one that is derived.
-    `rateLimit` is the rate called `default` among its `limits`, `quota` the quota called so. `subjectLimits` are those
-    that it shares with all tokens of its subject. `version` is another one after each change, not after a use.
-    `imported`: its secret was made by another system, until it is rotated.
+    `derived` counts the living tokens derived directly from it; a derived token names its parent in `parentId`.
+    `rateLimit` is the rate called `default` in `limits`, `quota` the quota called `quota`. `subjectLimits` are the
+    limits it shares with all tokens of its subject. `version` changes with each change, not with a use.
+    `imported`: its secret was made by another system and has not been rotated since.
     """
 
     id: str
@@ -65,10 +65,10 @@ class TokenShown(msgspec.Struct, rename="camel"):
 
 
 class TokenList(msgspec.Struct, rename="camel"):
-    """A page of tokens; `nextCursor` leads to the next one, `total` is null where counting would read every record.
+    """A page of tokens; `nextCursor` leads to the next page. `total` is null when counting would read every record.
 
-    With a filter that admits few of very many a page ends after a second: it may have fewer tokens than `limit`, even
-    none, while `nextCursor` goes on from there.
+    A page ends after a second of searching. If the filter matches few of very many tokens, it may then have fewer
+    tokens than `limit`, even none, while `nextCursor` continues from there.
     """
 
     tokens: list[TokenShown]
@@ -91,7 +91,7 @@ class TokenChanged(msgspec.Struct):
 
 
 class Skipped(msgspec.Struct):
-    """A token that a change of several left as it was, and why."""
+    """A token that a change of several left as it was, and the reason."""
 
     id: str
     code: str
@@ -106,9 +106,9 @@ class TokensChanged(msgspec.Struct):
 
 
 class Filter(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
-    """The filters of the list; an empty text or null is refused, it would find all there are.
+    """The filters of the list. An empty text or null is refused, because it would match every token.
 
-    To change tokens one that asks for nothing is refused, too.
+    A change of tokens also refuses a filter without any condition.
     """
 
     status: Statuses | UnsetType = UNSET
@@ -124,34 +124,34 @@ class Filter(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
     last_address: LastAddress | UnsetType = UNSET
     expires_before: Instant | UnsetType = UNSET
     unused_for_days: Annotated[int, Meta(ge=0, le=3650)] | UnsetType = UNSET
-    never_used: Annotated[bool, Meta(description="true: only those without any use so far")] = False
+    never_used: Annotated[bool, Meta(description="true: only tokens that were never used")] = False
 
 
 class RevokedQuery(msgspec.Struct, forbid_unknown_fields=True):
-    """Which to revoke."""
+    """Which tokens to revoke."""
 
     id: Annotated[str, Meta(description="one, or `ids`")] = ""
     ids: Annotated[str, Meta(description="several, separated by commas")] = ""
 
 
 class RotateToken(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
-    """For how long the old secret works beside the new one; an empty body ends it now."""
+    """How long the old secret works beside the new one; with an empty body it ends now."""
 
     overlap_seconds: Annotated[int, Meta(ge=0, le=LONGEST_OVERLAP_SECONDS)] = 0
 
 
 class EndTokens(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
-    """Which tokens to end: exactly one of `filter`, `createdBy`, `scope` (as it is written) and `all`.
+    """Which tokens to end: exactly one of `filter`, `createdBy`, `scope` (exactly as written) and `all`.
 
-    With `dryRun` nothing is changed. Without it `expected` says how many a dry run found, else it is 409
-    `count_changed`. One request ends as many as a second allows, and `limit` at most; the same with the answer's
-    `nextCursor` as `cursor` goes on, until it is null. To ask for a slice twice does no harm.
+    With `dryRun` nothing is changed. Without it, `expected` is the number a dry run found; a different number is 409
+    `count_changed`. One request ends as many tokens as it can in a second, and at most `limit`. To continue, send the
+    same with the answer's `nextCursor` as `cursor`, until that is null. To send a slice twice is harmless.
     """
 
     filter: Filter | UnsetType = UNSET
     created_by: Annotated[str, Meta(min_length=1, max_length=256)] | UnsetType = UNSET
     scope: Scope | UnsetType = UNSET
-    # Not `bool`: whatever is given counts, so that false would name all tokens as well.
+    # Not `bool`: any given value counts as a choice, so `false` would mean all tokens too.
     all: Literal[True] | UnsetType = UNSET
     dry_run: bool = False
     expected: Annotated[int, Meta(ge=0)] | UnsetType = UNSET
@@ -160,32 +160,32 @@ class EndTokens(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
 
 
 class TokensMatched(msgspec.Struct):
-    """What a dry run found: how many tokens would be ended, and the first ten."""
+    """What a dry run found: how many tokens would be ended, and the first ten of them."""
 
     matched: int
     sample: list[TokenShown]
 
 
 class SliceChanged(TokensChanged, rename="camel"):
-    """What one request changed of many, how many remain, and the cursor to go on with; null when all is done."""
+    """What one request changed, how many tokens remain, and the cursor to continue with; null when all is done."""
 
     remaining: int
     next_cursor: str | None
 
 
 class Message(msgspec.Struct):
-    """What was done, for people."""
+    """What was done, as text for people."""
 
     message: str
 
 
 class ChangeToken(LimitsGiven, forbid_unknown_fields=True, rename="camel"):
-    """A change of one token (`id`), of several (`ids`) or of all that a filter finds (`filter` and `expected`).
+    """A change of one token (`id`), of several (`ids`), or of all that a filter matches (`filter` and `expected`).
 
-    Of the last, one request changes as many as a second allows, and `limit` at most; the next one goes on with the
-    answer's `nextCursor` as `cursor`. `rateLimit` changes the limit called `default` and no other, `quota` the one
-    called so; null takes it away. With `version` it is 409 `token_changed` where the token was changed since it had
-    that one, and is not as asked for already.
+    With `filter`, one request changes as many tokens as it can in a second, and at most `limit`. To continue, send the
+    answer's `nextCursor` as `cursor`. `rateLimit` changes only the limit called `default`, `quota` only the one called
+    `quota`; null removes it. With `version` it is 409 `token_changed` when the token was changed after that version,
+    unless it already is as the request asks.
     """
 
     id: Id | UnsetType = UNSET
@@ -218,10 +218,10 @@ def shown(
 ) -> TokenShown:
     """A record as its readers see it.
 
-    `in_overlap`: does the previous secret work beside it?
+    `in_overlap`: true while the previous secret still works.
     """
     rate, quota = alone_shown(quotas)
-    # By place: by name it takes nine times as long, and a page has fifty of them.
+    # Positional: keyword arguments take nine times as long here, and a page has fifty tokens.
     return TokenShown(
         token.token_id,
         token.name,
@@ -251,7 +251,7 @@ def shown(
         parent_id or None,
         derived,
         token.version,
-        # The record names the rule for good, but what a rotation makes is a secret of ours.
+        # The record keeps the rule of the import, but a rotation replaces the secret by one made here.
         token.imported != "" and not token.rotations,
     )
 
@@ -265,7 +265,7 @@ def several(result: BulkResult, done: str) -> TokensChanged:
 
 
 def part_of_many(result: BulkResult, done: str) -> SliceChanged:
-    """The same of one slice, with the cursor to go on with."""
+    """What a change of one slice did, with the cursor to continue with."""
     changed = several(result, done)
     message = f"{changed.message}, {result.remaining} to go" if result.next else changed.message
     cursor = cursor_of(result.next) if result.next else None
@@ -273,9 +273,9 @@ def part_of_many(result: BulkResult, done: str) -> SliceChanged:
 
 
 def read_slice(wanted: EndTokens | ChangeToken) -> Part:
-    """Which slice is meant. Raises InvalidRequest with neither a number agreed on nor where to go on."""
+    """Which slice the request asks for. Raises InvalidRequest when it has neither `expected` nor `cursor`."""
     limit = wanted.limit or 0
-    # Agreed on with the first slice; the cursor carries what is left of it.
+    # `expected` belongs to the first slice; the cursor carries what remains of it.
     if isinstance(wanted.cursor, str):
         if (place := place_of(wanted.cursor, Continuation)) is None:
             raise wrong("cursor", "this is no cursor of an answer: start again without it")
