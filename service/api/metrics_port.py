@@ -1,4 +1,4 @@
-"""A port of its own for /metrics, so that the service's clients do not see it."""
+"""A separate port for /metrics, so that the service's clients cannot reach it."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
 log = logging.getLogger(__name__)
-# A scrape takes milliseconds, and a scraper that does not read its answer must not hold the end of a process up.
+# A scrape takes milliseconds, and a scraper that does not read its answer must not delay the end of a process.
 _STOP_SECONDS = 1
-# As long as Prometheus waits for an answer by itself.
+# Prometheus waits this long for an answer by default.
 _SECONDS = 10.0
-# Fewer than the descriptors that the service's own port leaves free.
+# Fewer than the file descriptors that the service's own port leaves free.
 _CONNECTIONS = 16
 _BYTES = 16 * 1024
 _NUMBERS = count()
 
 
 class _OneRequest(HttpToolsProtocol):
-    """A connection for one request, which has an end whatever its client does: uvicorn sets no bound to any of it."""
+    """A connection for one request, bounded in time and bytes whatever its client does: uvicorn has no such bounds."""
 
     _ends: asyncio.TimerHandle
     _received = 0
@@ -45,7 +45,7 @@ class _OneRequest(HttpToolsProtocol):
         self._ends = self.loop.call_later(_SECONDS, transport.abort)
         there: list[Any] = [each for each in self.connections if not each.transport.is_closing()]
         if len(there) > _CONNECTIONS:
-            # The oldest: whoever holds others open must not lock a scraper out.
+            # Close the oldest: a client that holds connections open must not lock out a scraper.
             min(there, key=attrgetter("number")).transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -68,7 +68,7 @@ class _OneRequest(HttpToolsProtocol):
 
 
 class _Listener(uvicorn.Server):
-    """A second server in the process: signals belong to the first."""
+    """A second server in the process. It leaves signals to the first."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -76,11 +76,11 @@ class _Listener(uvicorn.Server):
 
 
 class MetricsPort:
-    """Serves one application on the metrics port; every worker shares the port and answers for all of them."""
+    """Serves one application on the metrics port. All workers share the port, and each answers for all of them."""
 
     def __init__(self, app: ASGIApp, hosts: list[str], port: int) -> None:
-        """`hosts`: where the port is, as `TOKENS_HOST` names it."""
-        # Without a lifespan, which is the first server's: all that runs beside it would be started twice.
+        """`hosts`: the addresses to listen on, as `TOKENS_HOST` lists them."""
+        # Without a lifespan: the first server runs it, and its background tasks must not start twice.
         config = uvicorn.Config(
             app,
             log_config=None,
@@ -98,9 +98,9 @@ class MetricsPort:
         self._task: asyncio.Task[None]
 
     def start(self) -> None:
-        """Bind and serve. Raises StartRefused for a port that another program has."""
+        """Bind and serve. Raises StartRefused if another program has the port."""
         listeners = bound(self._hosts, self._port)
-        # From here on connections wait for the server, which starts in its own time.
+        # From here on connections queue until the server has started.
         self._task = asyncio.create_task(self._server.serve(sockets=listeners), name="metrics-port")
         log.info("metrics on port %d", self._port)
 
@@ -110,7 +110,7 @@ class MetricsPort:
 
 
 def bound(hosts: list[str], port: int) -> list[socket.socket]:
-    """On the addresses among them, or on this machine's own. Raises StartRefused, and none is bound then."""
+    """Sockets on the IP addresses among `hosts`, else on 127.0.0.1. Raises StartRefused, and then none stays bound."""
     addresses = [host for host in hosts if not host.startswith(UNIX)] or ["127.0.0.1"]
     with contextlib.ExitStack() as held:
         listeners = [held.enter_context(_listener(address, port)) for address in addresses]
@@ -122,10 +122,10 @@ def _listener(host: str, port: int) -> socket.socket:
     try:
         name = resolved_by(host)
         family, *_, address = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        # An IPv6 address takes IPv6 alone by that, so that IPv4 addresses may be listed beside `::`.
+        # `create_server` makes an IPv6 socket accept IPv6 only, so IPv4 addresses may be listed beside `::`.
         return socket.create_server(address, family=family, reuse_port=True)
     except OSError as error:
-        # Not its `strerror`, behind which `create_server` puts the address that is named here already.
+        # Not its `strerror`: `create_server` adds the address to it, which this message names already.
         reason = error.strerror if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0)
         raise StartRefused(
             f"cannot listen on {host} port {port} for metrics: {reason}; choose another port with TOKENS_METRICS_PORT"

@@ -20,7 +20,7 @@ from service.model import Kind, Verdict
 from service.tokens.authority import Authority
 from service.tokens.managed.revocation import Revocation
 
-# The fast path answers this one, too.
+# The fast path also answers this path.
 INTROSPECTION_PATH = "/oauth2/introspect"
 _CLIENT_AUTHENTICATION = ["client_secret_basic", "client_secret_post"]
 _FORM = {
@@ -29,15 +29,15 @@ _FORM = {
     "client_id": "account name, or id of a managed token",
     "client_secret": "its password or secret",
 }
-# An answer has the version of its question, or the API server does not read it.
+# The answer must have the version of the question, or the API server ignores it.
 _REVIEW_VERSIONS = ("authentication.k8s.io/v1", "authentication.k8s.io/v1beta1")
 
 
 class Introspection(msgspec.Struct, omit_defaults=True):
-    """RFC 7662 section 2.2; anything unusable is `{"active": false}` and nothing more.
+    """RFC 7662 section 2.2. For any unusable token it is `{"active": false}` and nothing more.
 
-    `sub` and `username` are the token's subject, absent for a token that speaks for nobody. `parent_jti` is the `jti`
-    of the token that a derived one comes from, and ends with.
+    `sub` and `username` are the token's subject, absent for a token without one. `parent_jti` is the `jti` of the
+    token that a derived token comes from; when that ends, the derived one ends too.
     """
 
     active: bool
@@ -49,7 +49,7 @@ class Introspection(msgspec.Struct, omit_defaults=True):
     parent_jti: str = ""
     token_type: str = ""
     iat: int = 0
-    # Never is left out with the other defaults: 1970 would say that it has expired.
+    # "Never" is left out with the other defaults: 0 would mean that the token expired in 1970.
     exp: int = 0
 
 
@@ -61,27 +61,27 @@ class OAuthError(msgspec.Struct, omit_defaults=True):
 
 
 class AuthorizationServer(msgspec.Struct):
-    """RFC 8414, with the addresses that clients reach this service under."""
+    """RFC 8414. The addresses are those under which the client reaches this service."""
 
     issuer: str
     introspection_endpoint: str
     introspection_endpoint_auth_methods_supported: list[str]
     revocation_endpoint: str
     revocation_endpoint_auth_methods_supported: list[str]
-    # RFC 8414, 2 requires the first, and clients assume two grants where the second is left out: so both are said.
+    # RFC 8414, 2 requires the first. Without the second, clients assume two grants. So both are given.
     response_types_supported: list[str]
     grant_types_supported: list[str]
 
 
 class ReviewSpec(msgspec.Struct):
-    """What is reviewed."""
+    """The token to review, and the audiences."""
 
     token: str = ""
     audiences: list[str] = []
 
 
 class TokenReview(msgspec.Struct):
-    """A review as the API server asks for it."""
+    """A review as the Kubernetes API server sends it."""
 
     spec: ReviewSpec
     apiVersion: str = _REVIEW_VERSIONS[0]  # noqa: N815 - Kubernetes' own name
@@ -89,7 +89,7 @@ class TokenReview(msgspec.Struct):
 
 
 class ReviewedUser(msgspec.Struct):
-    """Who the token speaks for, in the words of Kubernetes."""
+    """The subject of the token, in Kubernetes' terms."""
 
     username: str
     uid: str
@@ -97,7 +97,7 @@ class ReviewedUser(msgspec.Struct):
 
 
 class ReviewStatus(msgspec.Struct, omit_defaults=True):
-    """The verdict; `user` only where it is yes, `error` where it says why not."""
+    """The verdict. `user` is given only for a yes, `error` only with a reason."""
 
     authenticated: bool
     user: ReviewedUser | UnsetType = UNSET
@@ -106,7 +106,7 @@ class ReviewStatus(msgspec.Struct, omit_defaults=True):
 
 
 class ReviewAnswer(msgspec.Struct):
-    """A review as the API server reads it."""
+    """A review as the Kubernetes API server reads it."""
 
     apiVersion: str  # noqa: N815 - Kubernetes' own name
     kind: str
@@ -114,9 +114,9 @@ class ReviewAnswer(msgspec.Struct):
 
 
 def refusal(error: ServiceError) -> Response | None:
-    """The answer where RFC 6749 section 5.2 has a word for it; any other is a problem, as everywhere."""
+    """The refusal of RFC 6749 section 5.2 where that has a code for it; otherwise None, and the answer is a problem."""
     if isinstance(error, InvalidClient):
-        # With the schemes that a client may authenticate by.
+        # With all schemes that a client may use to authenticate.
         offered = challenge("invalid_token" if error.presented else "", basic=True)
         return Json(OAuthError("invalid_client"), 401, ((b"www-authenticate", offered),))
     if isinstance(error, InvalidRequest) and error.code == InvalidRequest.code:
@@ -124,7 +124,7 @@ def refusal(error: ServiceError) -> Response | None:
     return None
 
 
-# What a program asks with a form, and how it is refused.
+# The operations that programs call with a form, and how they refuse.
 _asked = partial(Operation, "POST", form=_FORM, problems=(429,), refusal=refusal)
 _REFUSED = {400: OAuthError, 401: OAuthError}
 
@@ -136,7 +136,7 @@ class OAuthApi(OperationGroup, tag="oauth"):
     _revocation: Revocation
     _clients: Clients
     _address: PublicAddress
-    # Which of Kubernetes' audiences tokens are for; none leaves that to the API server.
+    # The Kubernetes audiences that tokens are for; empty leaves the decision to the API server.
     _audiences: Collection[str]
 
     @_asked(INTROSPECTION_PATH, INTROSPECT, "introspectToken", answers={200: Introspection, **_REFUSED})
@@ -146,8 +146,8 @@ class OAuthApi(OperationGroup, tag="oauth"):
         Nothing is spent or counted, and `allowedNetworks` are not evaluated.
         """
         # RFC 7662 section 2.2: 200 and {"active": false} for any unusable token, whatever the defect. A reason would
-        # tell whoever asks about a secret that it was good once.
-        # Read before the client is admitted, who may name itself in it.
+        # reveal that the secret was once valid. The form is read before the client is admitted, because it may hold the
+        # client's name and secret.
         form = await call.form()
         await self._clients.admit(call, form)
         verdict = await self._authority.peek(_token_of(form), tuple(Kind))
@@ -157,19 +157,19 @@ class OAuthApi(OperationGroup, tag="oauth"):
     async def revoke(self, call: Call) -> Response:
         """Revoke a token (RFC 7009).
 
-        Without a client secret the token itself is proof enough. After the answer no later change makes it good
-        again, in whatever state it was, one-time tokens too. A managed token ends whole, also by an old secret
-        in its overlap; an old secret after its overlap is over already and ends nothing else. 503 `pending`: it
-        is refused from now on, but that is not confirmed as TOKENS_DURABILITY asks; send it again.
+        The token itself is enough proof without a client secret. After the answer no later change makes it valid again,
+        whatever its state was; this includes one-time tokens. A managed token ends completely, also when an old secret
+        in its overlap is sent; an old secret after its overlap has ended and ends nothing else. 503 `pending`: the
+        token is refused from now on, but not confirmed as TOKENS_DURABILITY asks; send the request again.
         """
-        # RFC 7009 section 2.2: 200 whether the token existed or not; the client could do nothing about it. A 202 would
-        # read as success there; where the end is not confirmed it is 503 (2.2.1), and asking again is safe.
+        # RFC 7009 section 2.2: 200 whether the token existed or not, because the client could not act on the
+        # difference. A client would read 202 as success, so an unconfirmed end is 503 (2.2.1); a repeat is safe.
         form = await call.form()
         origin = anonymous(call, "oauth")
-        # A client_id alone names a public client (RFC 6749, 2.1), which proves nothing and is asked for nothing.
+        # A client_id alone names a public client (RFC 6749, 2.1), which has nothing to prove.
         if call.header(b"authorization") or form.get("client_secret"):
             origin = await self._clients.admit(call, form)
-        # Of a file, say, with the end of its line: a 200 that ended nothing would be taken for the end of the token.
+        # Stripped: a token from a file may have a line end, and a 200 that ended nothing would be taken as its end.
         await self._revocation.revoke(_token_of(form).strip(), origin)
         return Json(b"")
 
@@ -177,46 +177,46 @@ class OAuthApi(OperationGroup, tag="oauth"):
     async def metadata(self, call: Call) -> AuthorizationServer:
         """Authorization server metadata (RFC 8414)."""
         base, methods = str(self._address.of(call)), _CLIENT_AUTHENTICATION
-        # `none` is a public client (RFC 7591, 2), who may revoke the token that it holds.
+        # `none` means a public client (RFC 7591, 2), which may revoke a token that it holds.
         introspect, revoke = f"{base}/oauth2/introspect", f"{base}/oauth2/revoke"
         return AuthorizationServer(base, introspect, methods, revoke, [*methods, "none"], [], [])
 
-    # Without Retry-After: with one the API server's client asked 55 times about one token.
+    # Without Retry-After: with it the API server's client retried 55 times for one token.
     @Operation(
         "POST", "/k8s/tokenreview", INTROSPECT, "reviewToken", body=TokenReview, problems=(429,), retry_after=False
     )
     async def review(self, call: Call) -> ReviewAnswer:
         """Kubernetes TokenReview.
 
-        The user is the token's subject; a token without one is not authenticated. The audiences are those of
-        TOKENS_KUBERNETES_AUDIENCES that were asked for, and where there is none it is not authenticated. None at all
-        stands for the API server's own, as for every authenticator that knows none.
+        The user is the token's subject; a token without one is not authenticated. The answer has those audiences of
+        the review that TOKENS_KUBERNETES_AUDIENCES lists; without any the token is not authenticated. If the setting
+        is empty the answer has no audiences, which Kubernetes reads as the API server's own.
         """
-        # A bad token is 200 with `authenticated: false`: the API server takes any other status for a failed webhook.
+        # An unusable token is 200 and `authenticated: false`: to the API server any other status is a failed webhook.
         await self._clients.admit(call)
         review = await call.json(TokenReview)
         if review.apiVersion not in _REVIEW_VERSIONS:
             raise InvalidRequest("apiVersion must be authentication.k8s.io/v1 or v1beta1.")
         verdict = await self._authority.peek(review.spec.token.encode(), (Kind.SESSION, Kind.MANAGED))
-        # No audiences in an answer mean the API server's own, so what was asked is never simply echoed.
+        # The requested audiences are never simply echoed. An answer without audiences means the API server's own.
         asked = review.spec.audiences if self._audiences else []
         audiences = [audience for audience in asked if audience in self._audiences]
         if (credential := verdict.accepted) is None:
             status = ReviewStatus(False)
         elif not credential.subject:
-            # Kubernetes would take a user without a name for one of `system:authenticated`.
+            # Without a subject Kubernetes would accept a user without a name as `system:authenticated`.
             status = ReviewStatus(False, error="The token has no subject, so there is no user to name.")
         elif asked and not audiences:
             status = ReviewStatus(False, error="The token is for none of these audiences.")
         else:
-            # The id of the token as `uid`: names may be given again, ids are not.
+            # The token's id as `uid`, because a name may be given to another token later, an id never.
             user = ReviewedUser(credential.subject, credential.token_id, {"scopes": list(credential.scopes)})
             status = ReviewStatus(True, user, audiences)
         return ReviewAnswer(review.apiVersion, "TokenReview", status)
 
 
 def claims_of(verdict: Verdict) -> Introspection:
-    """What is told of a token: everything while it is active, else nothing more than that it is not."""
+    """All claims of an active token; for any other only that it is not active."""
     if (credential := verdict.accepted) is None:
         return Introspection(False)
     return Introspection(

@@ -1,4 +1,4 @@
-"""One-time tokens, and the drop-in for the PHP generator."""
+"""One-time tokens, and the replacement for the PHP generator."""
 
 from typing import Annotated, Any
 
@@ -18,19 +18,19 @@ from service.identifiers import SUBJECT
 from service.model import Kind, Verdict
 from service.tokens.one_time import Issued, OneTimeTokens
 
-# The fast path answers these, too.
+# The fast path also answers these paths.
 PHP_PATH = "/api-v{version:int}/fastertokengenerator.php"
 ISSUE_PATH = "/api/one-time-tokens"
 CONSUME_PATH = f"{ISSUE_PATH}/consume"
 _DATA_BYTES = 4096
 Subject = Annotated[str, Meta(pattern=rf"^({SUBJECT})\Z", description="whom the token speaks for, not `-`")]
 
-# Passed on as it was stored; without a type a generator of Java names a class that there is not.
+# Passed on exactly as stored. Without a type, Java generators would name a class that does not exist.
 _Data = Annotated[msgspec.Raw, Meta(extra_json_schema={"type": "object"})]
 
 
 class IssueOneTime(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
-    """What a one-time token is issued with; all of it is optional."""
+    """What a one-time token is issued with; all members are optional."""
 
     ttl_seconds: Annotated[int, Meta(ge=1, le=3600, description="300 unless set otherwise")] | None = None
     subject: Subject | None = None
@@ -38,7 +38,7 @@ class IssueOneTime(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
 
 
 class IssuedOneTime(msgspec.Struct, rename="camel"):
-    """A one-time token, shown this once."""
+    """A one-time token, shown only this once."""
 
     token: str
     kind: str
@@ -55,7 +55,7 @@ class PhpToken(msgspec.Struct):
 
 
 class PhpError(msgspec.Struct):
-    """The generator's answer when it failed."""
+    """The PHP generator's answer when it fails."""
 
     status: str
     message: str
@@ -68,7 +68,7 @@ class Consume(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Consumed(msgspec.Struct, rename="camel", omit_defaults=True):
-    """`valid` exactly once; then false, alone."""
+    """`valid` is true exactly once; after that the answer is only `{"valid": false}`."""
 
     valid: bool
     subject: str | msgspec.UnsetType | None = msgspec.UNSET
@@ -88,16 +88,16 @@ class OneTimeApi(OperationGroup, tag="one-time"):
     async def generate(self, call: Call) -> Response:
         """Generate a one-time token (PHP-compatible).
 
-        The drop-in for the PHP generator: no body, no parameters, UTC times.
+        Replaces the PHP generator: no body, no parameters, times in UTC.
         """
         try:
             anonymous = await self._admit(call)
-            # Whoever asks for the header fields alone is issued nothing, and told how long an answer is.
+            # HEAD issues nothing, and gets the length of a usual answer.
             if call.head_only:
                 return generated(Issued("0" * 32, 0))
             issued = await self._tokens.issue(address=call.address, anonymous=anonymous)
         except StoreUnavailable:
-            # The generator's own clients know this 500 body and no problem document.
+            # Clients of the PHP generator know this body of a 500 and no problem document.
             return Json(PhpError("error", "Error generating token"), 500)
         return generated(issued)
 
@@ -105,7 +105,7 @@ class OneTimeApi(OperationGroup, tag="one-time"):
     async def issue(self, call: Call, body: IssueOneTime) -> IssuedOneTime:
         """Issue a one-time token.
 
-        Anyone may where TOKENS_ONE_TIME_ISSUE is open; subject and data need a known caller.
+        Anonymous callers may do this where TOKENS_ONE_TIME_ISSUE is open; subject and data need a known caller.
         """
         anonymous = await self._admit(call)
         if anonymous and (body.subject is not None or body.data is not None):
@@ -126,11 +126,11 @@ class OneTimeApi(OperationGroup, tag="one-time"):
         return IssuedOneTime(issued.secret, Kind.ONE_TIME.value, rfc3339(issued.expires_at), expires_in)
 
     async def _admit(self, call: Call) -> bool:
-        """Is the issuer anonymous? Raises where only known ones may issue, or a credential is not good."""
+        """True for an anonymous issuer. Raises if the issuer must be known, or its credential is not valid."""
         try:
             await self._callers.admit(call)
         except Unauthorized as unknown:
-            # Whoever sends a credential believes to be known: a wrong one is refused, not passed over.
+            # A caller that sends a credential expects to be known: an invalid credential is refused, not ignored.
             if self._tokens.policy.open_to_all and not unknown.presented:
                 return True
             raise
@@ -160,12 +160,12 @@ class OneTimeApi(OperationGroup, tag="one-time"):
 
 def generated(issued: Issued) -> Json:
     """The answer of the PHP generator."""
-    # Its clients read `Y-m-d H:i:s`, without a zone.
+    # The generator's clients read `Y-m-d H:i:s`, without a zone.
     return Json(PhpToken("success", issued.secret, rfc3339(issued.expires_at).replace("T", " ").rstrip("Z")))
 
 
 def consumed(verdict: Verdict) -> Json:
-    """What is told of a token that was to be spent."""
+    """The answer to a consume: `valid`, with subject and data if the token was active."""
     if (credential := verdict.accepted) is None:
         return Json(Consumed(False))
     data = msgspec.Raw(credential.data.encode()) if credential.data else None

@@ -1,4 +1,4 @@
-"""Operation: health, readiness, metrics, the OpenAPI document, and the word that lost data is lost."""
+"""Operation: health, readiness, metrics, the OpenAPI document, and the confirmation that lost data is lost."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -27,7 +27,7 @@ from service.tokens.hygiene import Hygiene
 
 
 class Check(msgspec.Struct, omit_defaults=True):
-    """One check: ok, failed or unknown, and why."""
+    """One check: `ok`, `failed` or `unknown`, and the reason."""
 
     name: str
     status: str
@@ -35,7 +35,7 @@ class Check(msgspec.Struct, omit_defaults=True):
 
 
 class Readiness(msgspec.Struct):
-    """Whether traffic may come (`ready` or `not_ready`), check by check."""
+    """Whether the service takes traffic (`ready` or `not_ready`), check by check."""
 
     status: str
     version: str
@@ -48,7 +48,7 @@ _METRICS = ("text/plain", "application/openmetrics-text")
 
 @dataclass(eq=False, repr=False)
 class Health:
-    """Asks Redis for probes and scrapes."""
+    """Measures Redis for probes and scrapes."""
 
     _monitor: Monitor
     _token_counts: TokenCounts
@@ -58,11 +58,11 @@ class Health:
     _draining: bool = field(default=False, init=False)
 
     def drain(self) -> None:
-        """A stop is under way: no more traffic should come."""
+        """Mark that a stop has begun, so that no more traffic comes."""
         self._draining = True
 
     async def ready(self) -> Readiness:
-        """Ready when no stop is under way and nothing has failed that keeps every question from being answered."""
+        """Ready unless a stop has begun, or a failure keeps the service from answering any question."""
         checks = [Check("draining", "failed", "the service is stopping")] if self._draining else []
         for name, fault in (await self._monitor.checks()).items():
             checks.append(self._check(name, fault))
@@ -76,15 +76,15 @@ class Health:
         return Check(name, "failed" if fault else "ok", fault)
 
     async def measure(self) -> None:
-        """Read the gauges; while Redis is away they are left out and `tokens_redis_up` is 0."""
+        """Read the gauges. While Redis is unreachable they are left out and `tokens_redis_up` is 0."""
         state, now = self._metrics.state, int(self._clock())
-        # Before Redis is asked: these are known while it is away, too.
+        # Before Redis is asked, because this is known without Redis.
         state.clock_seconds_apart = self._monitor.clocks.seconds_apart
         state.unknown_checks = len(self._monitor.unknown)
         try:
             state.statistics = await self._token_counts.take(now)
             state.expiring = await self._token_counts.expiring(now, EXPIRY_WINDOWS)
-            # Only what was counted before: a scrape must not have every token read.
+            # Only numbers counted earlier: a scrape must not cause a read of every token.
             if idleness := await self._hygiene.known():
                 state.idle, state.never_used = idleness.idle, idleness.never_used
             state.up = self._monitor.usable
@@ -100,7 +100,7 @@ class Live(msgspec.Struct):
 
 
 class OperationsApi(OperationGroup, tag="operation"):
-    """What probes and operators ask."""
+    """Answers probes and operators."""
 
     _health: Health
     _monitor: Monitor
@@ -109,8 +109,8 @@ class OperationsApi(OperationGroup, tag="operation"):
     _address: PublicAddress
 
     def describe(self, operations: Sequence[Operation]) -> None:
-        """What the OpenAPI document is to cover: the operations of this class, too."""
-        # Made when it is first asked for, because most processes never are; it takes ten milliseconds.
+        """Set the operations that the OpenAPI document covers, those of this class included."""
+        # Made on first request, because most processes are never asked; it takes ten milliseconds.
         self._document = cache(partial(_document, operations))
 
     @Operation("GET", "/livez", ANYONE, "checkLiveness")
@@ -121,11 +121,11 @@ class OperationsApi(OperationGroup, tag="operation"):
     @Operation("GET", "/readyz", ANYONE, "checkReadiness", answers=_CHECKED)
     @Operation("GET", "/healthz", ANYONE, "checkHealth", answers=_CHECKED, summary="The same as /readyz")
     async def ready(self, call: Call) -> Response:
-        """May traffic come?
+        """Can the service take traffic?
 
-        Redis reached, its role, version, eviction policy, disk and scripts, the namespace, its server key and data, the
-        clocks. What could not be checked, because INFO is forbidden, is `unknown`, and no reason to keep traffic away.
-        Nor is a Redis that takes no writes, or a cluster of which some nodes are away: other questions are answered.
+        Checks Redis (reachable, role, version, eviction policy, disk, scripts), the namespace, its server key and data,
+        and the clocks. `unknown` means not checked, because INFO is forbidden; it does not make the service not ready.
+        Nor does a Redis that refuses writes, or a cluster without some nodes: other questions are still answered.
         """
         readiness = await self._health.ready()
         return Json(readiness, 200 if readiness.status == "ready" else 503)
@@ -134,10 +134,10 @@ class OperationsApi(OperationGroup, tag="operation"):
     async def document(self, call: Call) -> Response:
         """This document."""
         written = await asyncio.to_thread(self._document)
-        # Relative where nothing is configured, so that the reference asks the server it came from.
+        # Relative if no public URL is configured, so that the API reference asks the server it came from.
         configured = self._address.configured
         server = str(configured) if configured else self._address.prefix(call) or "/"
-        # Of a hundred kilobytes, which take a millisecond to write, each client gets the same.
+        # 100 kB, which take a millisecond to encode, are encoded once for all clients.
         return LongJson([written, b"," + msgspec.json.encode({"servers": [{"url": server}]})[1:]], 200)
 
     @Operation("GET", "/metrics", ANYONE, "showMetrics", answers={200: str}, media_types={200: _METRICS})
@@ -154,7 +154,7 @@ class OperationsApi(OperationGroup, tag="operation"):
     async def confirm_reset(self, caller: Caller) -> Message:
         """Confirm that the store was emptied.
 
-        Ends the check `store_reset` of every process. Brings nothing back; harmless where nothing was lost.
+        Ends the check `store_reset` in every process. It restores nothing, and is harmless if nothing was lost.
         """
         await self._monitor.namespace.confirm_reset()
         await self._audit_log.write("store.confirmed", caller.origin, "store")
@@ -162,8 +162,8 @@ class OperationsApi(OperationGroup, tag="operation"):
 
 
 def _document(operations: Sequence[Operation]) -> bytes:
-    """All but the servers and its last brace."""
-    # In the thread, and not at the start: all that it says is in memory only of a process that is asked.
+    """The document without the servers and its last brace."""
+    # Imported here, in the thread: only a process that is asked for the document loads these texts.
     from service.api.http.openapi import document  # noqa: PLC0415
 
     described = document(operations)

@@ -1,4 +1,4 @@
-"""What the holder of a managed token may do by the token itself; administrators end what was derived from one, too."""
+"""What the holder of a managed token may do with the token itself; administrators may also end derived tokens."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,10 +24,10 @@ from service.tokens.managed.tokens import ManagedTokens
 
 
 class DeriveToken(LimitsGiven, forbid_unknown_fields=True, rename="camel"):
-    """What a token is derived with, never wider than its parent; what is left out is as the parent has it.
+    """What a token is derived with, never wider than its parent; a missing member is taken from the parent.
 
-    Without `ttlSeconds` it lives for an hour, or as long as its parent if that ends earlier. With no limits and
-    no `maxUses` it charges the limits and the uses of its parent; with one of them it is counted by itself.
+    Without `ttlSeconds` it lives for an hour, or until its parent expires if that is earlier. Without limits and
+    `maxUses` it draws from the limits and the uses of its parent; with any of them it is counted by itself.
     """
 
     ttl_seconds: Annotated[int, Meta(ge=1, le=366 * 86400)] | UnsetType = UNSET
@@ -38,20 +38,20 @@ class DeriveToken(LimitsGiven, forbid_unknown_fields=True, rename="camel"):
 
 
 class PageQuery(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
-    """The list's page."""
+    """A page of the list."""
 
     limit: PageSize = PAGE
     cursor: Cursor | None = None
 
 
 class DerivedQuery(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
-    """Which to end."""
+    """Which derived tokens to end."""
 
-    id: Annotated[Id, Meta(description="this one alone; without it all")] | None = None
+    id: Annotated[Id, Meta(description="only this one; without it all")] | None = None
 
 
 class SelfServiceApi(OperationGroup, tag="managed"):
-    """Shows, revokes, rotates and derives from the token that asks. Nothing here spends a use or a rate limit."""
+    """Shows, revokes, rotates and derives from the caller's own token. Nothing here spends a use or a rate limit."""
 
     _tokens: ManagedTokens
     _revocation: Revocation
@@ -63,7 +63,7 @@ class SelfServiceApi(OperationGroup, tag="managed"):
     async def show(self, holder: Holder) -> TokenShown:
         """Show one's own token."""
         ancestors = holder.credential.ancestors
-        # A derived token has no record: it is shown from its credential.
+        # A derived token has no stored record: it is shown from its credential.
         if ancestors:
             return await self._views.of_one(await self._derivation.show(holder.secret), parent_id=ancestors[-1])
         begun = self._views.begin(holder.credential.token_id)
@@ -74,7 +74,7 @@ class SelfServiceApi(OperationGroup, tag="managed"):
     async def revoke(self, holder: Holder) -> Message:
         """Revoke one's own token.
 
-        For good. An old secret in its overlap may do this, too, and a token that has no uses left.
+        For good. An old secret in its overlap may do this too, and so may a token that has no uses left.
         """
         ended = await self._revocation.revoke(holder.secret, holder.origin)
         if not ended and await self._goes_on(holder.credential.token_id):
@@ -82,10 +82,10 @@ class SelfServiceApi(OperationGroup, tag="managed"):
         return Message("API token revoked successfully")
 
     async def _goes_on(self, token_id: str) -> bool:
-        """Does a token whose secret ended go on by another one? Who was faster may have rotated it, or revoked it."""
+        """True if a token whose secret has ended still exists: another request may have rotated it, or revoked it."""
         try:
             return not (await self._tokens.get(token_id)).revoked_at
-        # A derived token has no record and is never rotated; a failover may have lost that of another.
+        # A derived token has no record and is never rotated; a failover may have lost another token's record.
         except NotFound:
             return False
 
@@ -94,9 +94,8 @@ class SelfServiceApi(OperationGroup, tag="managed"):
     )
     async def rotate(self, call: Call, holder: Holder, body: RotateToken) -> TokenIssued:
         """Rotate one's own token.
-
-        Needs the present secret. Give an overlap and an Idempotency-Key: should the answer be lost, the old
-        secret can ask again.
+        Needs the present secret. Give an overlap and an Idempotency-Key: if the answer is lost, the old secret can
+        repeat the request.
         """
         if holder.credential.ancestors:
             raise Forbidden("A derived token keeps its secret. Derive another one from its parent.")
@@ -106,7 +105,7 @@ class SelfServiceApi(OperationGroup, tag="managed"):
                 holder.origin,
                 overlap_seconds=body.overlap_seconds,
                 request=repeatable(call, body),
-                # The present secret alone may rotate: an old one in its overlap can only repeat a request.
+                # Only the present secret may rotate: an old one in its overlap can only repeat a request.
                 holder=holder.digests,
             )
         return await self._views.issued(rotated, "API token rotated successfully")
@@ -115,9 +114,9 @@ class SelfServiceApi(OperationGroup, tag="managed"):
     async def derive(self, call: Call, holder: Holder, body: DeriveToken) -> TokenIssued:
         """Derive a token from one's own.
 
-        It may do no more than its parent, and is refused from the moment the call returns that revokes, deactivates
-        or rotates the parent or any token above that, or changes its terms. Up to three levels, 1,000 at a time.
-        With an Idempotency-Key a repeat within ten minutes derives nothing more and answers the same secret.
+        It has no more rights than its parent. It is refused from the moment a call returns that revokes, deactivates or
+        rotates the parent or any token above the parent, or changes its terms. At most three levels, and 1,000 tokens
+        at a time. With an Idempotency-Key a repeat within ten minutes derives nothing more and answers the same secret.
         """
         created = await self._derivation.derive(holder.secret, _narrowed(body), holder.origin, repeatable(call, body))
         call.token_id, parent_id = created.token.token_id, holder.credential.token_id
@@ -125,32 +124,32 @@ class SelfServiceApi(OperationGroup, tag="managed"):
 
     @Operation("GET", "/api/tokens/self/derived", HOLDER, "listOwnDerivedTokens")
     async def own(self, holder: Holder, query: PageQuery) -> TokenList:
-        """List what is derived from one's own token.
+        """List the tokens derived from one's own token.
 
-        Directly and living, newest first.
+        Only living tokens that are derived directly, newest first.
         """
         return await self._views.derived(holder.credential.token_id, query.limit, query.cursor)
 
     @Operation("DELETE", "/api/tokens/self/derived", HOLDER, "endOwnDerivedTokens", pending=True, problems=(404,))
     async def end_own(self, holder: Holder, query: DerivedQuery) -> Message:
-        """End what is derived from one's own token.
+        """End tokens derived from one's own token.
 
-        One by its `id`, or all; with each whatever is derived from it. They are refused from the moment this returns.
+        One by its `id`, or all, each with the tokens derived from it. They are refused from the moment this returns.
         """
         return _said(await self._derivation.end(holder.credential.token_id, holder.origin, query.id or ""))
 
     @Operation("DELETE", "/api/admin/tokens/{id}/derived", WRITE, "endDerivedTokens", pending=True, problems=(404,))
     async def end(self, caller: Caller, parent_id: PathId, query: DerivedQuery) -> Message:
-        """End what is derived from a token.
+        """End the tokens derived from a token.
 
-        One by its `id`, or all; with each whatever is derived from it. The token itself goes on.
+        One by its `id`, or all, each with the tokens derived from it. The token itself stays.
         """
         return _said(await self._derivation.end(parent_id, caller.origin, query.id or ""))
 
 
 @contextmanager
 def _ended_with_its_record() -> Iterator[None]:
-    """Refuse a holder whose token is gone since the holder was known as the next request is refused."""
+    """If the holder's token has gone since it was admitted, refuse this request as the next one will be refused."""
     try:
         yield
     except NotFound:

@@ -16,32 +16,32 @@ from service.model import Kind
 from service.tokens.accounts.login import InvalidCredentials
 from service.tokens.sessions import Sessions
 
-# The old documentation prints the body of DELETE with a comma after its only member.
+# The earlier documentation shows the body of DELETE with a comma after its only member.
 _TRAILING_COMMA = rb",\s*}\s*$"
 
-# The fast path answers this one, too.
+# The fast path also answers this path.
 CHECK_PATH = "/api/token"
 _TEXT = {401: "text/plain"}
 
 
 class SessionToken(msgspec.Struct):
-    """A session token, shown this once; `expiry_time` in epoch seconds."""
+    """A session token, shown only this once; `expiry_time` in epoch seconds."""
 
     token: str
     expiry_time: int
 
 
 class SessionState(msgspec.Struct):
-    """Whether a session token is valid, and until when in epoch seconds."""
+    """Whether a session token is valid, and its end in epoch seconds."""
 
     valid: bool
     expiry_time: int | None
 
 
 class EndSession(msgspec.Struct):
-    """The session token to end, unless the header X-Token has it."""
+    """The session token to end, unless the header X-Token holds it."""
 
-    # Unknown members are not refused: whatever is sent, the answer is 200.
+    # Unknown members are accepted, because the answer is always 200.
     token: str = ""
 
 
@@ -66,7 +66,7 @@ class SessionApi(OperationGroup, tag="sessions"):
     @Operation("GET", CHECK_PATH, ANYONE, "checkSession", query={"token": str}, header_names=("X-Token",))
     async def check(self, call: Call) -> SessionState:
         """Validate a session token."""
-        # The header before the query, which ends up in the logs of proxies.
+        # The header first, because proxies write the query into their logs.
         secret = call.header(b"x-token") or (call.parameter("token") or "").encode()
         verdict = await self._sessions.check(secret)
         self._metrics.validations.inc(Kind.SESSION if secret else NO_KIND, verdict.outcome)
@@ -89,7 +89,7 @@ class SessionApi(OperationGroup, tag="sessions"):
     async def delete(self, call: Call) -> dict[str, str]:
         """Delete a session token.
 
-        Always 200 and {}, whatever the body; 202 for one that is ended but not confirmed.
+        Always 200 and {}, whatever the body; 202 if the session is ended but not confirmed.
         """
         secret = call.header(b"x-token") or await _secret_in_body(call)
         if secret:
@@ -98,10 +98,10 @@ class SessionApi(OperationGroup, tag="sessions"):
 
 
 async def _secret_in_body(call: Call) -> bytes:
-    """The token in a body that need not be well-formed."""
+    """The token in a body, which may be malformed."""
     try:
         body = re.sub(_TRAILING_COMMA, b"}", await call.body())
         return msgspec.json.decode(body, type=EndSession).token.strip().encode()
-    # What cannot be read names no session, and the answer is 200 whatever was sent.
+    # An unreadable body names no session, and the answer is 200 in any case.
     except (InvalidRequest, msgspec.DecodeError, ValueError, RecursionError):
         return b""

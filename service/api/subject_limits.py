@@ -1,4 +1,4 @@
-"""Limits that all tokens of a subject share, as administrators set them."""
+"""Limits that all tokens of a subject share, set by administrators."""
 
 from typing import Annotated
 
@@ -16,43 +16,43 @@ from service.identifiers import SUBJECT
 from service.tokens.limits import Standing, SubjectLimits
 
 _PATH = "/api/admin/subject-limits"
-# Not empty, as that of a token may be: tokens that speak for nobody share no limits.
+# Not empty, though a token's subject may be: tokens without a subject share no limits.
 LimitedSubject = Annotated[
     str, Meta(pattern=r"^[!-~]{1,128}\Z", description="whom the tokens speak for, as `subject` of a token has it")
 ]
 
 
 class SetSubjectLimits(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
-    """The limits of a subject, in place of any it has."""
+    """The limits of a subject, which replace its present ones."""
 
     subject: Annotated[str, Meta(pattern=rf"^({SUBJECT})\Z", description="whom the tokens speak for, not `-`")]
     limits: Limits
 
 
 class SubjectLimitsShown(msgspec.Struct, rename="camel"):
-    """A subject and how its limits stand; `RateLimit` tells each as `subject:` and its name."""
+    """A subject and its limits as they stand. The `RateLimit` field names each one `subject:` and its name."""
 
     subject: str
     limits: list[LimitShown]
 
 
 class SubjectLimitsList(msgspec.Struct, rename="camel"):
-    """Subjects with limits in order; `nextCursor` leads on."""
+    """Subjects with limits, sorted; `nextCursor` continues."""
 
     subjects: list[SubjectLimitsShown]
     next_cursor: str | None
 
 
 class SubjectQuery(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
-    """One subject, or a page of all."""
+    """One subject, or a page of all subjects."""
 
     subject: LimitedSubject | None = None
     limit: PageSize = PAGE
-    cursor: Annotated[LimitedSubject, Meta(description="`nextCursor` of the page before")] | None = None
+    cursor: Annotated[LimitedSubject, Meta(description="`nextCursor` of the previous page")] | None = None
 
 
 class RemovedSubject(msgspec.Struct, forbid_unknown_fields=True):
-    """Whose limits to remove."""
+    """The subject whose limits to remove."""
 
     subject: LimitedSubject
 
@@ -66,12 +66,12 @@ class SubjectLimitsApi(OperationGroup, tag="managed"):
     async def list(self, caller: Caller, query: SubjectQuery) -> SubjectLimitsList:
         """List the limits of subjects.
 
-        With what is left of each; of one `subject` alone where it is given.
+        With what remains of each limit; with `subject` only that one.
         """
         if query.subject is not None:
             return SubjectLimitsList([_shown(await self._limits.show(query.subject))], None)
         found = await self._limits.page(query.cursor or "", query.limit)
-        # A last page that is full leads to an empty one, so that none has to be read ahead.
+        # A full last page leads to an empty one, so that no page has to read ahead.
         cursor = found[-1].subject if len(found) == query.limit else None
         return SubjectLimitsList([_shown(one) for one in found], cursor)
 
@@ -79,8 +79,8 @@ class SubjectLimitsApi(OperationGroup, tag="managed"):
     async def set(self, caller: Caller, body: SetSubjectLimits) -> SubjectLimitsShown:
         """Set the limits that all tokens of a subject share.
 
-        Beside its own limits every managed token with this subject draws from one pool, from the moment this answers.
-        What is used of a limit stays where it keeps its name.
+        Every managed token with this subject draws from this shared pool, besides its own limits, from the moment this
+        answers. What is used of a limit stays used as long as the limit keeps its name.
         """
         if not body.limits:
             raise wrong("limits", "give at least one limit; DELETE takes them away")
@@ -90,7 +90,7 @@ class SubjectLimitsApi(OperationGroup, tag="managed"):
     async def remove(self, caller: Caller, query: RemovedSubject) -> Message:
         """Remove the limits of a subject.
 
-        Its tokens keep their own.
+        Its tokens keep their own limits.
         """
         await self._limits.remove(query.subject, caller.origin)
         return Message("The limits of this subject are removed")

@@ -1,4 +1,4 @@
-"""Who is calling, and may they: callers of the administration, known and held against `access.py`."""
+"""Who is calling, and what they may do: callers of the administration, checked against `access.py`."""
 
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -16,16 +16,16 @@ from service.tokens.authority import Authority
 from service.tokens.credential import DecodedCredential, missing_scopes
 
 _KINDS = (Kind.SESSION, Kind.MANAGED)
-# What may be found of a secret when it is asked about again: this request may have used it up.
+# Outcomes that are accepted when a secret is checked again, because this request may have used it up.
 _STILL_GOOD = (Outcome.ACTIVE, Outcome.RATE_LIMITED, Outcome.USES_EXHAUSTED)
-# Said by the caller itself, as a hint to whoever reads the audit log: it opens nothing.
+# The caller says this itself, as a hint for readers of the audit log; it gives no right.
 _COMMAND_LINE = b"tokens-cli"
 # Reads an administrator's JWT and returns its subject; raises Unauthorized or Forbidden.
 JwtReader = Callable[[bytes], Awaitable[str]]
 
 
 class Caller(msgspec.Struct, frozen=True):
-    """A known caller: who it is in the audit log, and its role or its token's record."""
+    """A known caller: its origin for the audit log, and its role or its token's record."""
 
     origin: Origin
     role: Role | None = None
@@ -33,7 +33,7 @@ class Caller(msgspec.Struct, frozen=True):
 
 
 class Holder(msgspec.Struct, frozen=True):
-    """The holder of a managed token: its secret and record, and the digests it may lie under."""
+    """The holder of a managed token: its secret and record, and the digests the record may be stored under."""
 
     origin: Origin
     secret: bytes
@@ -53,7 +53,7 @@ class Callers:
     """Knows callers by session, managed token or administrator's JWT."""
 
     def __init__(self, authority: Authority, *, jwt: JwtReader | None, cookie: Callable[[Call], bytes | None]) -> None:
-        """`cookie` finds the dashboard's session in a request that proves to come from the dashboard."""
+        """`cookie` finds the dashboard's session in a request that proves that the dashboard's own page sent it."""
         self._authority = authority
         self._jwt = jwt
         self._cookie = cookie
@@ -65,25 +65,25 @@ class Callers:
         return caller
 
     async def holder(self, call: Call) -> Holder:
-        """Whoever presents a managed token, for a request about that token; spends and counts no use.
+        """Whoever presents a managed token, for a request about that token; spends no use and counts none.
 
-        Raises Unauthorized, also for a token that may not be used from this address; Forbidden without the scope.
+        Raises Unauthorized, also for a token that may not be used from this address; Forbidden if it lacks the scope.
         """
-        # In the usual fields alone: what TOKENS_ACCEPT_ALSO adds holds where gateways ask.
+        # Only the usual fields: what TOKENS_ACCEPT_ALSO adds is valid only where gateways ask.
         secrets = presented(call.scope["headers"])
         if not secrets:
             raise Unauthorized("Send the token as Authorization: Bearer, X-API-Key or X-Token.", presented=False)
-        # Peeked at: a token that asks about itself must not use itself up.
+        # `peek`, because a token that asks about itself must not spend itself.
         verdict = await self._authority.peek(secrets[0], (Kind.MANAGED,))
         credential = verdict.credential
         if (
             credential is None
             or verdict.outcome not in _STILL_GOOD
-            # At the end of its limit or its uses a token must still be able to revoke itself; without a use left it
-            # does nothing that needs a scope: it could go on by what it derives.
+            # A token whose limit or uses are exhausted must still be able to revoke itself. Without uses left it may
+            # do nothing that needs a scope: it could derive a token and continue with that.
             or (verdict.outcome is Outcome.USES_EXHAUSTED and call.access.scope)
             or len(secrets) > 1
-            # `peek` answers third parties, too, and passes the address over.
+            # `peek` also answers third parties and therefore does not check the address.
             or not DecodedCredential(b"", credential).admits(call.address)
         ):
             raise token_not_valid()
@@ -105,7 +105,7 @@ class Callers:
 
     async def bearer_of(self, call: Call, secret: bytes, channel: str) -> Caller:
         """Whoever holds this secret. Raises as `caller`."""
-        # None of our own secrets has a dot.
+        # No secret made here contains a dot.
         if self._jwt is not None and secret.count(b".") == 2:
             call.ask_again = partial(self._jwt, secret)
             return Caller(_origin(call, await self._jwt(secret), "jwt"), Role.ADMIN)
@@ -113,11 +113,11 @@ class Callers:
         if (admitted := call.admitted) is None:
             verdict = await authority.verify(secret, _KINDS, address=address, agent=agent)
         else:
-            # Not sooner: a body that is refused before its caller is asked for is no use of a token.
+            # Counted only now: a body refused before the caller is checked is no use of the token.
             verdict = admitted.active
             authority.count(admitted, verdict, authority.clock(), address, agent)
             call.is_whole = True
-        # Before the refusal of what is not valid: this one is, and may come again.
+        # Checked before invalid tokens are refused: this token is valid, and may come again.
         if verdict.outcome is Outcome.RATE_LIMITED:
             raise RateLimited("The token's rate limit is used up.", retry_after=verdict.retry_after)
         if (credential := verdict.accepted) is None:
@@ -131,17 +131,17 @@ class Callers:
         return Caller(msgspec.structs.replace(origin, bound=credential), None, credential)
 
     def _role(self, credential: Credential) -> Role | None:
-        """That of a session's account; a managed token has none."""
+        """The role of a session's account; None for a managed token."""
         if credential.kind is Kind.MANAGED:
             return None
         account = self._authority.accounts.get(credential.subject)
-        # Removed or disabled since: the session is over with the account.
+        # The account was removed or disabled after the sign-in: its session ends with it.
         if account is None:
             raise token_not_valid()
         return account.role
 
     async def _ask_again(self, secret: bytes, credential: Credential, role: Role | None) -> None:
-        """Raises Unauthorized where a secret has ended, StoreUnavailable where what it may has changed."""
+        """Raises Unauthorized if the secret has ended, StoreUnavailable if its rights have changed."""
         verdict = await self._authority.peek(secret, (credential.kind,))
         if verdict.outcome not in _STILL_GOOD:
             raise token_not_valid()
@@ -150,7 +150,7 @@ class Callers:
 
 
 def require(caller: Caller, access: Access) -> None:
-    """Raises Forbidden for a caller who is not let in."""
+    """Raises Forbidden for a caller that `access` does not admit."""
     if caller.role in access.roles:
         return
     if caller.role is Role.VIEWER:
@@ -177,12 +177,12 @@ def _lacks(scope: str) -> Forbidden:
 
 
 def covers(credential: Credential, scope: str) -> bool:
-    """Does one of the record's scopes permit this one?"""
+    """True when one of the record's scopes permits this scope."""
     return not missing_scopes(credential.scopes, (scope,))
 
 
 class SignIn(msgspec.Struct, forbid_unknown_fields=True):
-    """A name and its password."""
+    """A username and its password."""
 
     username: Annotated[str, Meta(max_length=256)]
     password: Annotated[str, Meta(max_length=1024)]

@@ -16,7 +16,7 @@ from service.tokens.accounts.login import InvalidCredentials, Login
 
 
 class InvalidClient(Unauthorized):
-    """The program that asks is not known, or may not ask this."""
+    """The program that asks is unknown, or may not ask this."""
 
     def __init__(self, *, presented: bool) -> None:
         asked = "Send a token as Authorization: Bearer, or HTTP Basic with a name and a password."
@@ -25,7 +25,7 @@ class InvalidClient(Unauthorized):
 
 
 class Clients:
-    """Knows clients as `Callers` knows callers, and by the name and the password of an account."""
+    """Identifies clients as `Callers` identifies callers, and also by the name and password of an account."""
 
     def __init__(self, callers: Callers, login: Login, accounts: Accounts) -> None:
         self._callers = callers
@@ -33,7 +33,7 @@ class Clients:
         self._accounts = accounts
 
     async def admit(self, call: Call, form: Mapping[str, str] | None = None) -> Origin:
-        """A client that may do this. Raises InvalidClient; RateLimited if it has to wait."""
+        """A client that may do this. Raises InvalidClient, or RateLimited if it has to wait."""
         origin, name, secret = anonymous(call, "oauth"), "", bearer(call)
         if secret is None:
             form = form or {}
@@ -48,7 +48,7 @@ class Clients:
             require(caller, call.access)
         except (Unauthorized, Forbidden):
             raise InvalidClient(presented=True) from None
-        # A managed token as a client: RFC 6749 wants an id and a secret, so the id has to be the token's own.
+        # RFC 6749 wants an id and a secret: for a managed token the id must be the token's own id.
         if name and (caller.credential is None or caller.credential.token_id != name):
             raise InvalidClient(presented=True)
         return msgspec.structs.replace(origin, actor=caller.origin.actor)
@@ -56,17 +56,17 @@ class Clients:
     async def _by_password(self, call: Call, name: str, password: str, origin: Origin) -> Origin:
         try:
             signed_in = await self._login.check_password(name, password, origin)
-        # That alone: a client whose password could not be checked now is told to wait, not that it is unknown.
+        # Only this error: a client whose password cannot be checked now must be told to wait, not that it is unknown.
         except InvalidCredentials:
             raise InvalidClient(presented=True) from None
-        # The same as for a wrong password: another answer would tell that it was right.
+        # The same answer as for a wrong password: another one would show that the password was right.
         if signed_in.role not in call.access.roles:
             raise InvalidClient(presented=True)
         call.ask_again = partial(self._ask_again, name, signed_in)
         return msgspec.structs.replace(origin, actor=name)
 
     async def _ask_again(self, name: str, signed_in: Account) -> None:
-        """Raises InvalidClient where an account was changed or has gone."""
+        """Raises InvalidClient if the account was changed or removed."""
         if self._accounts.get(name) != signed_in:
             raise InvalidClient(presented=True)
 

@@ -1,4 +1,4 @@
-"""The dashboard's session in a cookie: its name and path, and proof that the page itself sent a change."""
+"""The dashboard's session in a cookie: its name and path, and the proof that the page itself sent a change."""
 
 from service.api.auth.presented import cookies_in
 from service.api.http.call import Call
@@ -7,22 +7,22 @@ from service.errors import Forbidden
 
 _SAFE = ("GET", "HEAD")
 _ASKED_BY = b"tokens-dashboard"
-# Where no Secure cookie is kept: on plain http over loopback, and where TOKENS_PUBLIC_URL means plain http.
+# Used where browsers keep no Secure cookie: plain http over loopback, or where TOKENS_PUBLIC_URL says plain http.
 _PLAIN = "tokens"
 
 
 class SessionCookies:
     """Writes and reads the cookie.
 
-    At the root its name begins with `__Host-`, which no other host of the domain can set; below a path, where others
-    share the host, with `__Secure-`, and it travels to that path alone.
+    At the root its name begins with `__Host-`, which no other host of the domain can set. Below a path, where the host
+    is shared, it begins with `__Secure-`, and the browser sends it to that path only.
     """
 
     def __init__(self, address: PublicAddress) -> None:
         self.address = address
 
     def keep(self, call: Call, secret: str, seconds: int) -> tuple[tuple[bytes, bytes], ...]:
-        """The header lines that give the browser this session, or for 0 seconds take it away."""
+        """The header lines that give the browser this session; 0 seconds remove it."""
         page = _page_of(call) or self.address.seen(call)
         rest = f"Path={self.address.prefix(call)}/; HttpOnly; SameSite=Strict; Max-Age="
         if page.scheme == "http" and self._may_be_plain(page):
@@ -30,22 +30,22 @@ class SessionCookies:
         else:
             lines = [f"{self._secure_name(call)}={secret}; {rest}{seconds}; Secure"]
             if page.is_loopback:
-                # A page over plain http may have left its own, which would be read first.
+                # A page over plain http may have left a cookie of its own, which would be read first.
                 lines.append(f"{_PLAIN}=; {rest}0")
         return tuple((b"set-cookie", line.encode()) for line in lines)
 
     def read(self, call: Call) -> bytes | None:
-        """The session in the cookie; an unsafe method must prove that the page itself sent it.
+        """The session in the cookie, None without one. An unsafe method must prove that the page itself sent it.
 
-        Raises Forbidden for one that does not.
+        Raises Forbidden for an unsafe method without that proof.
         """
         if call.header(b"cookie") is None:
             return None
-        # The first of a name: browsers put that with the longest path there (RFC 6265, 5.4).
+        # The first of each name: browsers send the cookie with the longest path first (RFC 6265, 5.4).
         named = dict(
             reversed([(name.decode("latin-1"), value) for name, value in cookies_in(call.scope["headers"]) if value])
         )
-        # Only what a page sends says whether it came by https, so over loopback either may be meant.
+        # Over loopback both cookies are possible, because only what the page sends shows whether it came by https.
         plain = named.get(_PLAIN) if self._may_be_plain(self.address.seen(call)) else None
         secret = plain or named.get(self._secure_name(call))
         if secret is not None and call.method not in _SAFE:
@@ -53,10 +53,10 @@ class SessionCookies:
         return secret
 
     def require_same_origin(self, call: Call) -> None:
-        """Raises Forbidden unless the request comes from a page of this server that means to send it."""
+        """Raises Forbidden unless a page of this server sent the request on purpose."""
         site = call.text_header(b"sec-fetch-site")
-        # Browsers without Fetch Metadata say nothing there. Pages of others cannot send the second field without a
-        # preflight, which nothing here allows.
+        # Browsers without Fetch Metadata send no Sec-Fetch-Site. Pages of other origins cannot send X-Requested-With
+        # without a preflight, which this service never allows.
         if site not in ("", "same-origin") or call.header(b"x-requested-with") != _ASKED_BY:
             raise Forbidden("This request did not come from the dashboard's own page.")
         page = _page_of(call)
@@ -68,7 +68,7 @@ class SessionCookies:
             )
 
     def require_kept(self, call: Call) -> None:
-        """The same for signing in, and Forbidden where the browser would drop the cookie."""
+        """As `require_same_origin`, for a sign-in. Also raises Forbidden where the browser would drop the cookie."""
         self.require_same_origin(call)
         page = _page_of(call)
         if page is not None and page.scheme == "http" and not self._may_be_plain(page):
@@ -78,7 +78,7 @@ class SessionCookies:
             )
 
     def _is_own(self, page: BaseUrl, call: Call, *, asserted: bool) -> bool:
-        """`asserted`: the browser itself says that the page is of the origin it asks. It knows better than a Host."""
+        """`asserted`: the browser says that page and request have the same origin. It is surer than a Host."""
         configured = self.address.configured
         is_seen = page.host == self.address.host(call, page.scheme)
         if configured is not None:
@@ -94,7 +94,7 @@ class SessionCookies:
 
 
 def _page_of(call: Call) -> BaseUrl | None:
-    """The origin that the browser names, None for none."""
+    """The origin that the browser names, None without one."""
     try:
         return read_base_url(call.text_header(b"origin"))
     except ValueError:

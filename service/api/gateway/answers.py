@@ -1,7 +1,7 @@
-"""The gateway's question and its answer: which credential a request presents, and what a verdict says on the wire.
+"""The gateway's question and its answer: what a request asks for, and how a verdict appears on the wire.
 
-Both ways to /validate, the ordinary route and the fast path, use these functions for the decision's input and for
-the bytes of the answer.
+The ordinary route and the fast path of /validate both use these functions for the input of the decision and for the
+bytes of the answer.
 """
 
 import re
@@ -16,24 +16,24 @@ from service.errors import NO_ANSWER, InvalidRequest
 from service.identifiers import REQUEST_KEY
 from service.model import KIND_MANAGED, Credential, Kind, Outcome, Quota, RateLimit, Verdict
 
-# A percent sign is encoded, too, so that every value can be decoded in one way.
+# The percent sign is encoded too, so that every value can be decoded the same way.
 _PRINTABLE = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) != "%")
 _AS_IT_IS = re.compile(r"[!-$&-~]+")
 _COST = re.compile(rb"[1-9]\d{0,2}|1000")
 REQUEST_ID = b"x-request-id: "
 _KINDS = {kind: kind.value for kind in Kind}
-# What `quote` leaves as it is, and spaces.
+# The characters that `quote` leaves unchanged, and the space.
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_.~ -]*")
 _PROBLEM = (b"content-type", b"application/problem+json")
 
 
 def lines_of(headers: Headers) -> bytes:
-    """Headers as they go on the wire."""
+    """Headers in the form they have on the wire."""
     return b"".join([b"%b: %b\r\n" % field for field in headers])
 
 
 class Answer(NamedTuple):
-    """What goes on the wire except the request id and the server's own headers."""
+    """The answer on the wire, except the request id and the server's own headers."""
 
     status: int
     headers: Headers
@@ -45,24 +45,24 @@ UNAVAILABLE = Verdict(Outcome.UNAVAILABLE)
 
 
 def retried_request(headers: Headers, client: tuple[str, int] | None, trusted: TrustedProxies) -> str:
-    """What a gateway of ours calls the request it asks about, so that it may ask again; empty where it is not known.
+    """The retry key that a trusted gateway gave the request it asks about; empty if there is none.
 
-    `client` is the connection's other end. Only a trusted proxy is believed, and of two keys none: one of them may
-    be its client's: whoever chooses the key of two requests makes a one-time token good twice.
+    `client` is the peer of the connection. Only a trusted proxy is believed. Two keys count as none, because one may
+    be the client's own: whoever chooses the key of two requests could use a one-time token twice.
     """
     keys = [value for name, value in headers if name == b"x-tokens-retry-key"]
     if len(keys) != 1 or not trusted.trusts(client[0] if client else ""):
         return ""
     key = keys[0].decode("latin-1")
-    # The line's end keeps it apart from any Idempotency-Key: who knows a gateway's id cannot repeat its question.
+    # The line end keeps it different from any Idempotency-Key: no client can repeat a gateway's question by its key.
     return f"gateway\n{key}" if REQUEST_KEY.fullmatch(key) else ""
 
 
 def request_cost(headers: Headers, client: tuple[str, int] | None, trusted: TrustedProxies) -> int:
-    """What a gateway of ours says that a request costs of its token's rate limits; 1 where none says anything.
+    """How much of its token's rate limits a request costs, as a trusted gateway says; 1 if it says nothing.
 
-    Raises InvalidRequest `invalid_cost` for anything but one whole number from 1 to 1,000. It is a 403, because
-    gateways turn other statuses into a fault of their own.
+    Raises InvalidRequest `invalid_cost` unless it is one whole number from 1 to 1,000. Its status is 403, because
+    gateways report other statuses as their own failure.
     """
     costs = [value for name, value in headers if name == b"x-token-cost"]
     if not costs or not trusted.trusts(client[0] if client else ""):
@@ -74,11 +74,11 @@ def request_cost(headers: Headers, client: tuple[str, int] | None, trusted: Trus
 
 
 def required_scopes(query: bytes, headers: Headers) -> tuple[str, ...]:
-    """The scopes asked for by `required_scope` in the query and by X-Required-Scope, which adds to them."""
+    """The scopes asked for by `required_scope` in the query, and by X-Required-Scope in addition."""
     scopes: list[str] = []
     if query:
         for wanted in parse_qs(query.decode("latin-1"), keep_blank_values=True).get("required_scope", []):
-            # A scope that the template of a gateway left empty must not ask for none.
+            # An empty scope, as a gateway's unset variable makes one, must not mean that no scope is required.
             scopes += wanted.split() or [""]
     for name, value in headers:
         if name == b"x-required-scope":
@@ -87,15 +87,15 @@ def required_scopes(query: bytes, headers: Headers) -> tuple[str, ...]:
 
 
 def answer(verdict: Verdict, request_id: str, *, basic: bool = False) -> Answer:
-    """The gateway's answer to a verdict: 200 with an empty body, or a problem; `basic` offers that scheme in a 401."""
+    """The gateway's answer to a verdict: 200 with an empty body, or a problem. `basic` offers that scheme in a 401."""
     outcome, quotas = verdict.outcome, verdict.quotas
     if verdict.credential is not None and outcome is Outcome.ACTIVE:
-        # What differs from one answer to the next comes first: the rest is kept as it is (`allowed_lines`).
+        # What changes with each answer comes first; the rest is cached (`allowed_lines`).
         return Answer(200, quota_headers(quotas) + allowed_headers(verdict.credential, _limits_of(quotas)), b"")
     if outcome is Outcome.ABSENT:
         return _problem(401, "unauthorized", "No token was presented.", request_id, challenge(basic=basic))
     if outcome is Outcome.INSUFFICIENT_SCOPE:
-        # It goes into a quoted string of the challenge, and may be any text of whoever asks.
+        # The scope stands in a quoted string of the challenge, and its sender may write any text.
         scopes = [scope if _is_scope(scope) else "invalid" for scope in verdict.missing_scopes]
         detail = f"The token lacks the scope {' '.join(scopes)}."
         if scopes != list(verdict.missing_scopes):
@@ -121,22 +121,21 @@ def answer(verdict: Verdict, request_id: str, *, basic: bool = False) -> Answer:
 
 
 def allowed_headers(credential: Credential, limits: tuple[RateLimit, ...] = ()) -> Headers:
-    """The limits that hold, and the identity a gateway passes on: ASCII, never empty, `-` for nothing to say."""
+    """The limits, and the identity that a gateway passes on: ASCII, never empty, `-` where there is no value."""
     *lines, _ = allowed_lines(credential, limits).split(b"\r\n")
     return [(name, value) for name, _, value in (line.partition(b": ") for line in lines)]
 
 
 def allowed_lines(credential: Credential, limits: tuple[RateLimit, ...] = ()) -> bytes:
-    """The same as lines on the wire, up to the request id."""
+    """The fields of `allowed_headers` as lines on the wire, up to the request id."""
     subject, name = _ascii(credential.subject), ""
     if credential.kind is KIND_MANAGED:
-        # Many names have nothing but spaces to be encoded.
+        # Many names need no encoding except for their spaces.
         plain = credential.name if _PLAIN_NAME.fullmatch(credential.name) else quote(credential.name, safe=" ")
         name = f"x-token-name: {plain.replace(' ', '%20') or '-'}\r\n"
-    # A body on a 200 makes gateways open a connection for each request. Remote-User and X-Auth-Request-User are the
-    # names of Authelia and oauth2-proxy: what lies behind a gateway may read them already. A scope is ASCII by its
-    # pattern. All in one text, which takes half of the time that bytes take: each token's first request in a second
-    # waits for it.
+    # A body on a 200 makes gateways open a connection for each request. Authelia and oauth2-proxy call the fields
+    # Remote-User and X-Auth-Request-User, so services behind a gateway may read them already. Scopes are ASCII by their
+    # pattern. Built as one text, in half the time that bytes take: each token's first request in a second waits for it.
     lines = (
         f"content-length: 0\r\ncache-control: no-store\r\nx-token-id: {credential.token_id}\r\n"
         f"x-token-subject: {subject}\r\nx-token-scopes: {' '.join(credential.scopes) or '-'}\r\n"
@@ -147,12 +146,12 @@ def allowed_lines(credential: Credential, limits: tuple[RateLimit, ...] = ()) ->
 
 
 def quota_headers(quotas: tuple[Quota, ...]) -> Headers:
-    """What a request left of each limit by its name, as draft 11 of the IETF's RateLimit fields writes it."""
+    """What a request left of each limit, by its name, in the form of draft 11 of the IETF's RateLimit fields."""
     return [(b"ratelimit", _left(quotas))] if quotas else []
 
 
 def quota_line(quotas: tuple[Quota, ...]) -> bytes:
-    """The same as a line on the wire."""
+    """The field of `quota_headers` as a line on the wire."""
     return b"ratelimit: %b\r\n" % _left(quotas)
 
 
@@ -165,10 +164,10 @@ def _limits_of(quotas: tuple[Quota, ...]) -> tuple[RateLimit, ...]:
 
 
 def _policy_headers(limits: tuple[RateLimit, ...]) -> Headers:
-    """The limits themselves; with each answer to the same credential the same."""
+    """The limits themselves: the same with every answer to the same credential."""
     if not limits:
         return []
-    # No month has the length of the next: of a quota `t` alone says when it is full again.
+    # A quota has no `w`, because months differ in length: only `t` says when it is full again.
     policies = [
         f'"{limit.name}";q={limit.limit}{f";w={limit.period_seconds}" if limit.calendar is None else ""}'
         for limit in limits
@@ -185,8 +184,8 @@ def _problem(status: int, code: str, detail: str, request_id: str, challenged: b
 
 
 def _ascii(text: str) -> str:
-    """Printable ASCII as it is, the rest percent-encoded, `-` for nothing."""
-    # Where a field is missing Caddy 2.6 passes its own literal placeholder on.
+    """Printable ASCII unchanged, everything else percent-encoded, `-` for an empty text."""
+    # Never an empty field: where a field is missing Caddy 2.6 passes on its own literal placeholder.
     return (text if _AS_IT_IS.fullmatch(text) else quote(text, safe=_PRINTABLE)) if text else "-"
 
 

@@ -1,4 +1,4 @@
-"""The question about up to 100 tokens at once, which spends and counts nothing."""
+"""Validates up to 100 tokens at once, without spending or counting any use."""
 
 from functools import lru_cache
 from typing import Annotated
@@ -18,7 +18,7 @@ from service.tokens.batch import Batch, Known
 from service.tokens.credential import DecodedCredential
 
 _REMEMBERED = 4096
-# Without those of a question that nobody could ask here.
+# Without the outcomes that cannot occur here.
 _CODES = [one for one in Outcome if one not in (Outcome.ABSENT, Outcome.NETWORK_DENIED, Outcome.UNAVAILABLE)]
 
 
@@ -30,7 +30,7 @@ class ValidateBatch(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
 
 
 class BatchResult(msgspec.Struct, rename="camel"):
-    """What is known of one secret; all but `active` and `code` are null for one that is not active."""
+    """What is known of one secret. For an inactive one everything except `active` and `code` is null."""
 
     active: bool
     id: str | None
@@ -65,18 +65,18 @@ class BatchApi(OperationGroup, tag="gateway"):
     async def batch(self, call: Call) -> Response:
         """Check up to 100 tokens.
 
-        All are asked about together; nothing is spent or counted, and `allowedNetworks` are not evaluated.
+        All tokens are checked together. Nothing is spent or counted, and `allowedNetworks` are not evaluated.
         """
         await self._clients.admit(call)
         wanted = await call.json(ValidateBatch)
         known = await self._batch.peek(wanted.tokens, wanted.required_scopes)
-        # Put together by hand: what `_told` remembers of a record was encoded once, not for each batch.
+        # Built by hand: `_told` remembers the encoded bytes of a record, so no batch encodes them again.
         return Json(b'{"results":[%b]}' % b",".join([_told(one) for one in known]))
 
 
 @lru_cache(_REMEMBERED)
 def _told(known: Known) -> bytes:
-    """What is said of one secret, remembered for a record and for each verdict on one."""
+    """The JSON for one secret, remembered for each record and for each verdict without a record."""
     return msgspec.json.encode(_result(known.active if isinstance(known, DecodedCredential) else known))
 
 

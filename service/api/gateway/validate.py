@@ -1,4 +1,4 @@
-"""The validate endpoint, the question gateways ask on every request."""
+"""The validate endpoint, which gateways ask on every request."""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -28,18 +28,18 @@ _LIMITS = ("RateLimit", "RateLimit-Policy")
 _IDENTITY = ("X-Token-Id", "X-Token-Subject", "X-Token-Scopes", "X-Token-Kind", "Remote-User", "X-Auth-Request-User")
 
 _YES = (
-    "Any method. Exactly 200 and an empty body means yes. Basic, with the token as user or password, is read "
-    "where TOKENS_ACCEPT_BASIC is on, what TOKENS_ACCEPT_ALSO lists where it does; neither presents anything elsewhere."
+    "Any method. Exactly 200 with an empty body means yes. With TOKENS_ACCEPT_BASIC, Basic presents a token as user "
+    "or password. TOKENS_ACCEPT_ALSO adds further forms. Without these settings neither presents anything."
 )
 _QUERY = {"required_scope": Annotated[list[str], Meta(description="may repeat; all are required")]}
 
-# Whatever the method: some gateways ask with that of their own client.
+# Any method, because some gateways ask with the method of their own client.
 _form = partial(Operation, "*", access=GATEWAY, description=_YES, answers={200: None})
 _asks = partial(
     _form,
     header_names=(*_HOLDS, "X-Token-Cost"),
     problems=(401, 403, 429, 431, 500, 503),
-    # Those of managed tokens come last: one-time tokens have none of them.
+    # The fields of managed tokens come last, because one-time tokens have none of them.
     answer_headers={200: (*_IDENTITY, "X-Token-Name", *_LIMITS), 429: _LIMITS},
 )
 _spends = partial(
@@ -51,7 +51,7 @@ _spends = partial(
 
 
 class GatewayApi(OperationGroup, tag="gateway"):
-    """Answers /validate and its forms. The fast path in edge/ answers the same bytes without this class."""
+    """Answers /validate and its forms. The fast path in edge/ gives the same bytes without this class."""
 
     _authority: Authority
     _one_time: OneTimeTokens
@@ -68,7 +68,7 @@ class GatewayApi(OperationGroup, tag="gateway"):
     async def validate_envoy(self, call: Call) -> Response:
         """Validate for Envoy's HTTP mode.
 
-        The path behind it and the query belong to the client and are not read.
+        The path behind it and the query belong to the client and are ignored.
         """
         return await self._answer(call, required_scopes(b"", call.scope["headers"]))
 
@@ -89,7 +89,7 @@ class GatewayApi(OperationGroup, tag="gateway"):
     async def spend(self, call: Call) -> Response:
         """Validate a one-time token and spend it.
 
-        The query is not read.
+        The query is ignored.
         """
         headers = call.scope["headers"]
 
@@ -109,11 +109,11 @@ class GatewayApi(OperationGroup, tag="gateway"):
         except StoreUnavailable:
             # Caught here and not by the application, because validations are counted by their verdicts.
             verdict = UNAVAILABLE
-        # The kind is for the metrics alone: the authority finds it by itself.
+        # The kind is only for the metrics; the authority finds it by itself.
         return self._respond(call, parse(secrets[0]), verdict)
 
     def _respond(self, call: Call, kind: Kind | None, verdict: Verdict) -> Response:
-        # A secret that another system made may have any form: what it stands for is in its record.
+        # A secret that another system made may have any form: its kind is in its record.
         shown = verdict.credential.kind if verdict.credential else kind
         self._metrics.validations.inc(shown or NO_KIND, verdict.outcome)
         status, headers, body = answer(verdict, call.request_id, basic=self._accepted.basic)
@@ -121,6 +121,6 @@ class GatewayApi(OperationGroup, tag="gateway"):
         response.body = body
         response.raw_headers = headers
         if call.declares_body:
-            # Some gateways declare a body and never send it: nothing may be read after this answer.
+            # Some gateways declare a body and never send it, so nothing more can be read from this connection.
             response.raw_headers.append((b"connection", b"close"))
         return response

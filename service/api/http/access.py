@@ -1,6 +1,6 @@
-"""Who may call what: the whole table of roles and scopes. Operations name a line of it, and `callers.py` keeps to it.
+"""Who may call what: the table of roles and scopes. Each operation names an entry, and `callers.py` enforces it.
 
-How much of its own a managed token may hand on is decided in `service.tokens.rights`.
+`service.tokens.rights` decides how many of its own rights a managed token may hand on.
 """
 
 import msgspec
@@ -15,10 +15,10 @@ _READERS = frozenset({Role.ADMIN, Role.VIEWER})
 
 
 class Access(msgspec.Struct, frozen=True):
-    """Who is let in: accounts with one of the roles, administrators' JWTs (as role admin), tokens with the scope.
+    """Who is admitted: accounts with one of the roles, administrators' JWTs (as role admin), tokens with the scope.
 
-    Without a scope no managed token is. `credentials` are the ways to authenticate as OpenAPI names them, an empty
-    one for nobody; `fields` may hold one, too. `who` says it to people.
+    An empty scope admits no managed token. `credentials` are the ways to authenticate, under their names in the OpenAPI
+    document; an empty name admits callers without a credential. `fields` may hold one too. `who` is for people.
     """
 
     who: str
@@ -51,8 +51,8 @@ def _open_to(roles: frozenset[Role], scope: str, credentials: tuple[str, ...] = 
 READ = _open_to(_READERS, "tokens:read")
 WRITE = _open_to(_ADMINS, "tokens:write", within=", within what it holds itself")
 ADMINISTER = _open_to(_ADMINS, "tokens:admin")
-# The address of a webhook may be a secret of its receiver's, and who is signed in is nobody's business: a token that
-# merely reads tokens sees neither.
+# A token that may only read tokens sees neither webhooks nor sessions: a webhook's address may be a secret of its
+# receiver, and who is signed in is private.
 READ_ALL = _open_to(_READERS, "tokens:admin")
 IN_PERSON = Access("an administrator; no managed token", _BEARER, _ADMINS)
 INTROSPECT = _open_to(_READERS, "introspect", _BASIC_TOO)

@@ -1,4 +1,4 @@
-"""The ASGI application: gives every request an id, finds its operation, answers what it raises, counts and logs it."""
+"""The ASGI application: gives each request an id, finds its operation, answers exceptions, counts and logs."""
 
 import asyncio
 import logging
@@ -26,14 +26,14 @@ from service.store.driver.confirmation import Doubts
 
 log = logging.getLogger("service.requests")
 _LAST_DIGITS = tuple(b"%02x" % value for value in range(256))
-# Asked all the time by probes and monitoring: a line for each would be most of the log.
+# Probes and monitoring ask these all the time, and would fill most of the log.
 _UNLOGGED = ("/livez", "/readyz", "/healthz", "/metrics")
 
 Lifespan = Callable[[], AbstractAsyncContextManager[dict[str, Any]]]
 
 
 def _numbered(start: bytes, first: int = 0) -> Iterator[bytes]:
-    """Ids from a number on. All but their last two digits is the same for 256 of them, and made once."""
+    """Numbered ids. 256 of them share all but the last two digits, and that part is made once."""
     for number in count(first >> 8):
         # Twelve digits, enough for a hundred years.
         block = b"%b-%010x" % (start, number)
@@ -42,20 +42,20 @@ def _numbered(start: bytes, first: int = 0) -> Iterator[bytes]:
 
 
 class RequestIds:
-    """Ids for requests that bring none: a random start for the process and a running number.
+    """Ids for requests that bring none: a random prefix per process and a running number.
 
-    `new` makes one.
+    `new` makes the next one.
     """
 
     def __init__(self) -> None:
         self.new: Callable[[], bytes] = _numbered(secrets.token_hex(5).encode()).__next__
 
     def of(self, given: bytes | None) -> bytes:
-        """The id a client gave, if it is 1 to 64 of A-Za-z0-9._-, else a new one."""
+        """The id that a client gave, if it has 1 to 64 of A-Za-z0-9._-, else a new one."""
         return given if given and is_request_id(given) else self.new()
 
 
-# No middleware of Starlette's around it: its base class alone costs 110 us a request.
+# Not wrapped in Starlette's middleware: its base class alone costs 110 us a request.
 class Application:
     def __init__(
         self,
@@ -67,7 +67,7 @@ class Application:
         access_log: bool,
         lifespan: Lifespan,
     ) -> None:
-        """`prefix`: the path that the service lies below; a proxy may take it off or leave it."""
+        """`prefix`: the path that the service lies below; a proxy may remove it or leave it."""
         endpoints = tuple(endpoints)
         self.operations = tuple(endpoint.operation for endpoint in endpoints)
         self._router = Router(endpoints, prefix)
@@ -87,29 +87,29 @@ class Application:
         self.account(call, response.status_code)
 
     def call(self, scope: Scope, receive: Receive) -> Call:
-        """A request as its handler will see it, from now on."""
-        # Reversed, so that of a field that comes twice the first one is kept.
+        """A request as its handler will see it; its time starts now."""
+        # Reversed, so that the first of two fields with one name is kept.
         headers = dict(reversed(scope["headers"]))
         request_id = self.request_ids.of(headers.get(b"x-request-id"))
         address = self.trusted.client_of(scope.get("client"), self._forwarded(headers, scope["headers"]))
         return Call(scope, receive, headers, request_id.decode(), address)
 
     def _forwarded(self, named: dict[bytes, bytes], headers: Headers) -> bytes | None:
-        """All X-Forwarded-For lines as one: a proxy may add a line of its own behind one that its client made up."""
-        # As many names as lines: none is there twice, as in almost every request.
+        """All X-Forwarded-For lines as one: a proxy may add its own line after one that the client made up."""
+        # As many names as lines, as in almost every request: no field is there twice.
         if b"x-forwarded-for" not in named or len(named) == len(headers):
             return named.get(b"x-forwarded-for")
         return b",".join([value for name, value in headers if name == b"x-forwarded-for"])
 
     async def respond(self, call: Call) -> Response:
-        """The answer to a call, whatever becomes of it."""
+        """The answer to a call, also when its handler fails."""
         response = await self.answer(call)
         response.raw_headers.append((b"x-request-id", call.request_id.encode()))
         return response
 
     def account(self, call: Call, status: int) -> None:
         """Count and log a call that was answered."""
-        # Those are counted by their verdicts, with the fast path's.
+        # Validations are counted by their verdicts, together with those of the fast path.
         if call.template not in FORMS.values():
             self.tell(
                 call.method,
@@ -124,7 +124,7 @@ class Application:
             )
 
     async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The lifespan protocol; a refusal to start is told in its own words, not as a traceback."""
+        """The lifespan protocol. A refused start is reported by its message, without a traceback."""
         await receive()
         try:
             async with self._lifespan() as state:
@@ -137,7 +137,7 @@ class Application:
         await send({"type": "lifespan.shutdown.complete"})
 
     async def answer(self, call: Call) -> Response:
-        """The same without the field of its id."""
+        """The answer to a call, without the field of its request id."""
         path = self._router.find(call.scope)
         if path is None:
             return problems.plain(404, "not_found", problems.NO_PATH, call.request_id, [])
@@ -151,7 +151,7 @@ class Application:
         call.access = operation.access
         found: list[str] = []
         try:
-            # The forms of /validate answer this themselves, as they answer a token that is refused.
+            # The forms of /validate answer this themselves, in the same way as a refused token.
             if path.form is None:
                 call.refuse_two_authorizations()
             with Doubts() as found:
@@ -165,17 +165,17 @@ class Application:
                 error, call.request_id, retry_after=operation.retry_after, doubts=found
             )
         except ClientDisconnect:
-            # Nobody reads it; the status is for the count and the log.
+            # The client is gone and reads no answer; the status is for the metrics and the log.
             return Response(status_code=call.scope.get("refused", 400))
         except asyncio.CancelledError:
-            # A stop ends what its drain did not wait out: uvicorn would answer 500 and log a fault.
+            # A stop cancels what its drain did not wait for; uvicorn would answer 500 and log a fault.
             again = [(b"retry-after", b"1")] if operation.retry_after else []
             return problems.plain(503, "stopping", "The service is stopping. Try again.", call.request_id, again)
         except Exception:
             facts = {"request_id": call.request_id}
             if (trace := trace_of(call.header(b"traceparent"))) is not None:
                 facts["trace_id"] = trace.trace_id
-            # The traceback is for the log alone: it may hold what must not be told.
+            # The traceback goes only to the log, because it may hold secrets.
             log.exception("a request failed", extra={"facts": facts})
             detail = "That did not work. The fault is on this side and was logged under the request id."
             return problems.plain(500, "internal_error", detail, call.request_id, [])
@@ -193,7 +193,7 @@ class Application:
         token_id: str,
         traceparent: bytes | None,
     ) -> None:
-        """Count a request that was answered in so many seconds, and log it; `outcome` and `token_id` may be empty."""
+        """Count and log an answered request, `seconds` after it came; `outcome` and `token_id` may be empty."""
         trace = trace_of(traceparent)
         followed = trace.trace_id if trace is not None and trace.sampled else ""
         self._metrics.requested(template, method, status, seconds, trace_id=followed)

@@ -1,4 +1,4 @@
-"""JSON bodies: read as types, where no JSON, a wrong field and a member given twice are refused; and written."""
+"""JSON bodies: decoded as types, refusing invalid JSON, wrong fields and members given twice; and encoded."""
 
 import json
 from collections.abc import AsyncIterator, Iterable, Iterator
@@ -10,19 +10,19 @@ from starlette.responses import Response
 from service.errors import InvalidRequest, place_and_reason
 from service.store.pacing import give_way, paced
 
-# Room for the longest form there is, and too little to fill memory by many connections.
+# Room for the largest body of an operation, and small enough that many connections cannot fill the memory.
 BODY_BYTES = 16 * 1024
 BULK_BYTES = 1024 * 1024
-# A longer body mostly has nested members, and is not checked by counting colons.
+# Longer bodies mostly have nested members, so counting colons would not help.
 _LONGEST_FLAT = 1024
-# No body that is taken has more quotation marks outside its texts, nor more escapes: that of a thousand ids and all
-# terms of a token has 2,500, and written in escapes alone 35,000.
+# Bounds that no acceptable body exceeds: one with a thousand ids and all terms of a token has 2,500 quotation marks,
+# and 35,000 escapes when every character is escaped.
 _MOST_MARKS = 2 * 1500
 _MOST_ESCAPES = 65_536
-# RecursionError: a body of brackets alone can nest deeper than the stack allows.
+# RecursionError: a body of nested brackets can go deeper than the stack allows.
 _UNREADABLE = (msgspec.DecodeError, ValueError, RecursionError)
-# So many rows of a list are written in one go at first, of which one may have 50 kB, so many at most, and about so many
-# bytes, which takes a tenth of a millisecond; and about so much is sent in one.
+# Rows of a list encoded in one step: so many at first (one may have 50 kB), at most, and by bytes, which takes 0.1 ms.
+# The last is the number of bytes sent at once.
 _ROWS, _MOST_ROWS, _WRITTEN_BYTES, _PIECE_BYTES = 4, 16, 32 * 1024, 128 * 1024
 T = TypeVar("T")
 _encode = msgspec.json.Encoder().encode
@@ -31,7 +31,7 @@ NO_STORE = (b"cache-control", b"no-store")
 
 
 def decode(body: bytes, kind: type[T]) -> T:
-    """JSON bytes as this type; a member given twice is refused, because two readers may take different ones.
+    """JSON bytes as this type. A member given twice is refused, because two readers may take different values.
 
     Raises InvalidRequest with the field's path.
     """
@@ -40,19 +40,19 @@ def decode(body: bytes, kind: type[T]) -> T:
         return _typed(body, kind)
     if _is_overfull(body):
         raise _overfull(body, kind)
-    # In this order: of a long one that is wrong somewhere nothing is read behind that.
+    # Typed first: decoding a long body stops at its first fault.
     read = _typed(body, kind)
     _refuse_repeated(body)
     return read
 
 
 async def decode_long(body: bytes, kind: type[T]) -> T:
-    """The same of up to BULK_BYTES, in steps of about a millisecond between which others have a turn."""
+    """As `decode`, for up to BULK_BYTES: in steps of about a millisecond, between which other tasks have a turn."""
     is_overfull = _is_overfull(body)
     await give_way()
     if is_overfull:
         raise _overfull(body, kind)
-    # Blanks at the ends are read twice as slowly as elsewhere. Python strips two kinds that JSON does not know.
+    # Whitespace at the ends is read at half the speed. Python also strips two characters that JSON does not allow.
     if b"\v" not in body and b"\f" not in body:
         body = body.strip()
         await give_way()
@@ -63,7 +63,7 @@ async def decode_long(body: bytes, kind: type[T]) -> T:
 
 
 def wrong_field(error: msgspec.ValidationError, kind: type) -> InvalidRequest:
-    """The refusal of what is not as this type has it, with the field's path."""
+    """The refusal of a body or query that does not fit this type, with the field's path."""
     field, reason = place_and_reason(error, kind)
     return InvalidRequest(f"{field or 'body'}: {reason}.", fields=((field, reason),))
 
@@ -82,19 +82,19 @@ def _no_json(body: bytes) -> InvalidRequest:
 
 
 def _is_overfull(body: bytes) -> bool:
-    """Has it more in it than any that is taken? To read it would take up to 90 ms."""
+    """True for more marks or escapes than any acceptable body has; decoding that could take 90 ms."""
     escapes, marks = body.count(b"\\"), body.count(b'"')
     if escapes > _MOST_ESCAPES or marks <= _MOST_MARKS:
         return escapes > _MOST_ESCAPES
-    # Of those inside a text each is escaped; the end of a text behind a backslash of its own is taken for one, too.
+    # Two counts: a mark inside a text is always escaped, but the mark that ends one may follow an escaped backslash.
     return marks - escapes > _MOST_MARKS or marks - body.count(b'\\"') > _MOST_MARKS
 
 
 def _overfull(body: bytes, kind: type) -> InvalidRequest:
-    """The refusal of such a body: what is wrong with its beginning, where that tells."""
+    """The refusal of an overfull body: what is wrong with its beginning, if that is known."""
     *texts, rest = body.split(b'"', _MOST_MARKS)
     if len(texts) == _MOST_MARKS:
-        # Cut behind a value: behind a name it would be no JSON.
+        # Cut after a value: after a name the beginning would be no valid JSON.
         beginning = b'"'.join(texts[:-2] if rest.lstrip().startswith(b":") else texts) + b'"'
         for end in (b"]}", b"}}"):
             try:
@@ -109,7 +109,7 @@ def _overfull(body: bytes, kind: type) -> InvalidRequest:
 def _refuse_repeated(body: bytes) -> None:
     try:
         colons = body.count(b":")
-        # Each member has a colon: where as many different ones are found as there are colons, none is given twice.
+        # Each member has a colon: as many different members as colons means that none is given twice.
         if colons > 1 and (len(body) > _LONGEST_FLAT or _members_of(body) != colons):
             _seek_repeated(body)
     except _UNREADABLE:
@@ -117,7 +117,7 @@ def _refuse_repeated(body: bytes) -> None:
 
 
 def _members_of(body: bytes) -> int:
-    """How many members a body has, 0 if it is no object that can be read without more."""
+    """How many members a body has; 0 unless it is one object that can be decoded."""
     try:
         told = msgspec.json.decode(body)
     except _UNREADABLE:
@@ -126,8 +126,8 @@ def _members_of(body: bytes) -> int:
 
 
 def _seek_repeated(body: bytes) -> None:
-    # The members of each object, the inner ones first; gathered without a call of Python's for each, for an ordinary
-    # body may have five thousand objects.
+    # The members of each object, inner objects first. Collected without a Python call for each object, because an
+    # ordinary body may have five thousand.
     objects: list[list[tuple[str, Any]]] = []
     json.JSONDecoder(object_pairs_hook=objects.append).decode(body.decode())
     for members in objects:
@@ -139,10 +139,10 @@ def _seek_repeated(body: bytes) -> None:
 
 
 class Json(Response):
-    """A JSON answer, which nobody may store: most carry a secret or a verdict."""
+    """A JSON answer, never cached: most carry a secret or a verdict."""
 
     def __init__(self, content: object, status: int = 200, headers: tuple[tuple[bytes, bytes], ...] = ()) -> None:
-        # In the place of Starlette's constructor, which takes fields as text and encodes them with every answer.
+        # Replaces Starlette's constructor, which takes fields as text and encodes them for every answer.
         self.status_code = status
         self.background = None
         self.body = content if isinstance(content, bytes) else _encode(content)
@@ -150,7 +150,7 @@ class Json(Response):
 
 
 class LongJson(Response):
-    """The same in pieces that were written before, which whoever sends them takes out one by one."""
+    """A JSON answer in encoded pieces. Its sender takes them out one by one."""
 
     def __init__(self, pieces: list[bytes], status: int) -> None:
         self.status_code = status
@@ -160,14 +160,14 @@ class LongJson(Response):
 
     @property
     def body(self) -> bytes:  # type: ignore[override]
-        """All of it, for whoever sends it whole or says more in it."""
+        """The whole body, in one piece. A sender may need that, or may add to it."""
         return b"".join(self.pieces)
 
 
 async def json_of(told: Any, status: int) -> Json | LongJson:
-    """What was told as JSON; where it begins with a list, which may be long, others have turns while it is written.
+    """An answer as JSON. If its first member is a long list, other tasks have turns while it is encoded.
 
-    Takes the rows out of that list: to free megabytes in one go takes as long as to write them.
+    Removes the rows from that list, because freeing megabytes in one step takes as long as encoding them.
     """
     listed = getattr(told, told.__struct_fields__[0]) if isinstance(told, msgspec.Struct) else None
     if not isinstance(listed, list) or len(listed) <= _ROWS:
@@ -178,20 +178,20 @@ async def json_of(told: Any, status: int) -> Json | LongJson:
 
 
 def _written(before: bytes, rows: list[Any], behind: bytes) -> Iterator[tuple[bytes, ...]]:
-    """Rows of a list, some at a time, between what stands before and behind them all."""
+    """Rows of a list, some at a time; `before` and `behind` are the JSON around the list."""
     count = _ROWS
     while rows:
-        # Without the brackets: a list of its own.
+        # Without the brackets of this part.
         text = _encode(rows[:count])[1:-1]
         del rows[:count]
         yield before, text, behind if not rows else b""
         before = b","
-        # Most rows have some hundred bytes.
+        # Adapts to the size of the rows; most have some hundred bytes.
         count = max(1, min(2 * count, _MOST_ROWS, count * _WRITTEN_BYTES // len(text)))
 
 
 async def in_pieces(texts: AsyncIterator[Iterable[bytes]]) -> AsyncIterator[bytes]:
-    """Texts that come some at a time, in pieces of a length that is sent at once."""
+    """Joins texts into pieces of the size that is sent at once."""
     waiting, size = list[bytes](), 0
     async for some in texts:
         for text in some:

@@ -25,10 +25,10 @@ from service.tokens.credential import DecodedCredential
 Headers = list[tuple[bytes, bytes]]
 
 MOST_PAIRS = 200
-# The size of a page in every list: where the request names none, and the largest.
+# The size of a page in every list: the default, and the largest.
 PAGE, LARGEST_PAGE = 50, 200
 PageSize = Annotated[int, Meta(ge=1, le=LARGEST_PAGE, description=f"how many at most; {PAGE} unless given")]
-Cursor = Annotated[str, Meta(description="`nextCursor` of the page before")]
+Cursor = Annotated[str, Meta(description="`nextCursor` of the previous page")]
 T = TypeVar("T")
 
 
@@ -38,7 +38,7 @@ class Call:
     def __init__(
         self, scope: Scope, receive: Receive, headers: dict[bytes, bytes], request_id: str, address: str
     ) -> None:
-        """`headers`: by lower-case name, the first of each. `access` and `template` are set with the operation."""
+        """`headers`: by lower-case name, the first of each. The operation sets `access` and `template`."""
         self.started = perf_counter()
         self.scope = scope
         self.method: str = scope["method"]
@@ -47,11 +47,11 @@ class Call:
         self.request_id = request_id
         self.address = address
         self.outcome = self.token_id = ""
-        # The record of the secret that it presents, where that was found good before its handler is asked.
+        # The record of the presented secret, if it was found valid before the handler is called.
         self.admitted: DecodedCredential | None = None
-        # The record of the token that it names, where that was asked for before its caller was known.
+        # The record of the named token, if it was requested before the caller was known.
         self.ahead: Ahead | None = None
-        # Was the body here before anything was asked about its caller? Else that is asked again by `ask_again`.
+        # True if the whole body was here before the caller was checked; else `ask_again` checks the caller again.
         self.is_whole = False
         self.ask_again: Callable[[], Awaitable[object]] | None = None
         self._receive = receive
@@ -60,7 +60,7 @@ class Call:
 
     @property
     def head_only(self) -> bool:
-        """Is nothing asked for but the header fields? The endpoint of GET answers that, too."""
+        """True for HEAD, which the endpoint of GET also answers."""
         return self.method == "HEAD"
 
     @property
@@ -73,12 +73,12 @@ class Call:
         return self._headers.get(name)
 
     def text_header(self, name: bytes) -> str:
-        """The same as text, empty where there is none."""
+        """A header as text, empty without it."""
         return (self.header(name) or b"").decode("latin-1")
 
     @property
     def media_type(self) -> bytes | None:
-        """That of the body in small letters, without its parameters; None where the client names none."""
+        """The body's media type in lower case, without parameters; None if the client gives none."""
         given = self.header(b"content-type")
         return None if given is None else given.partition(b";")[0].strip().lower()
 
@@ -91,7 +91,7 @@ class Call:
 
     @property
     def query(self) -> list[tuple[str, str]]:
-        """The query's pairs in order. Raises InvalidRequest for one that is not UTF-8."""
+        """The query's pairs in order. Raises InvalidRequest if it is not UTF-8."""
         if self._query is None:
             raw = self.scope["query_string"]
             self._query = parse_pairs(raw) if raw else []
@@ -103,16 +103,16 @@ class Call:
 
     @property
     def declares_body(self) -> bool:
-        """Did the client announce a body? Some gateways announce one and never send it."""
+        """True if the client announced a body; some gateways announce one and never send it."""
         return (self.header(b"content-length") or b"0") != b"0" or self.header(b"transfer-encoding") is not None
 
     async def body(self, limit: int = BODY_BYTES) -> bytes:
-        """The whole body. Raises InvalidRequest `payload_too_large` as soon as it is known to be too large, and
-        whatever is raised of a caller who was good when the first of it came and is not when the last does.
+        """The whole body. Raises InvalidRequest `payload_too_large` as soon as it is known to be too large, and the
+        errors of `ask_again` when the caller's credential ended while the body was on its way.
         """
         declared = self.header(b"content-length")
-        # By what is announced, before any of it is read; what announces less than it sends is caught below.
-        # `int` cannot fail, because the parser refuses a length that is no number.
+        # First by the announced length, before anything is read; a body longer than announced is caught below.
+        # `int` cannot fail, because the parser refuses a length that is not a number.
         if declared is not None and int(declared) > limit:
             raise too_large(limit)
         parts, size = [], 0
@@ -127,7 +127,7 @@ class Call:
                 raise too_large(limit)
             if not message.get("more_body", False):
                 break
-        # A client may take ten seconds for it, and a revocation that returned in the meantime holds.
+        # A client may take ten seconds to send a body, and a revocation that returned meanwhile must hold.
         if self.ask_again is not None and not self.is_whole:
             await self.ask_again()
         return b"".join(parts) if len(parts) > 1 else part
@@ -144,13 +144,13 @@ class Call:
                 return searching.result()
             raise ClientDisconnect
         finally:
-            # Whichever is left: a search must not go on for nobody, nor a task wait for a message that never comes.
+            # Both: no search may continue without its client, and no task may wait for a message that never comes.
             searching.cancel()
             leaving.cancel()
-            # Waited for, so that neither goes on behind the answer; that one was cancelled is no fault.
+            # Awaited, so that neither runs on after the answer. A cancellation here is no fault.
             await asyncio.gather(searching, leaving, return_exceptions=True)
-            # A search that failed has its error, and that this frame: with them all that it had found would wait for
-            # the garbage collector.
+            # The error of a failed search refers to this frame. Without the deletion, that cycle would keep all that
+            # the search found until the next garbage collection.
             del searching, leaving
 
     async def _leaving(self) -> None:
@@ -162,7 +162,7 @@ class Call:
         return await self.decode(await self.body(), kind)
 
     async def decode(self, body: bytes, kind: type[T]) -> T:
-        """A body that was read already, as this type. Raises InvalidRequest."""
+        """A body that was already read, as this type. Raises InvalidRequest."""
         if self.media_type not in (None, b"application/json"):
             raise InvalidRequest("Send the body as application/json.", code="unsupported_media_type")
         return decode(body, kind) if len(body) <= BODY_BYTES else await decode_long(body, kind)
@@ -184,22 +184,22 @@ def too_large(limit: int) -> InvalidRequest:
 
 def parse_pairs(raw: bytes) -> list[tuple[str, str]]:
     """The pairs of a query or form. Raises InvalidRequest."""
-    # Counted before they are parsed: thousands of empty fields fit into a body.
+    # Counted before they are parsed, because thousands of empty fields fit into a body.
     if raw.count(b"&") >= MOST_PAIRS:
         raise InvalidRequest(f"The query or form has more than {MOST_PAIRS} fields.")
     try:
         text = raw.decode("ascii")
-        # Where nothing is encoded, as mostly, it takes a third of the time of what is made for all that may be.
+        # Mostly nothing is encoded, and then this takes a third of the time.
         if "%" not in text and "+" not in text:
             return [(name, value) for name, _, value in [pair.partition("=") for pair in text.split("&") if pair]]
-        # Empty values, too: what may not be empty is to be refused, not taken for left out.
+        # Empty values are kept: they must be refused, and not count as left out.
         return parse_qsl(text, keep_blank_values=True, errors="strict")
     except (UnicodeDecodeError, ValueError):
         raise InvalidRequest("The query or form is not valid UTF-8 percent-encoding.") from None
 
 
 _WHOLE = re.compile(r"-?[0-9]+")
-# To read the types of a class takes as long as all else about a query.
+# Reading the types of a class takes as long as all other work on a query.
 _fields = cache(msgspec.structs.fields)
 
 
@@ -218,7 +218,7 @@ def convert_query(call: Call, kind: type[T]) -> T:
         text, value = pairs.get(field.encode_name), getattr(query, field.name)
         if text is not None and value is None:  # it says "null"
             raise wrong(field.encode_name, "give a value, or leave it out")
-        # msgspec reads 1e1 as ten, and who stands before this service may not.
+        # msgspec reads 1e1 as ten, and a gateway before this service may not.
         if text is not None and type(value) is int and not _WHOLE.fullmatch(text):
             raise wrong(field.encode_name, "write a whole number in digits alone")
     return query

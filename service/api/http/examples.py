@@ -1,5 +1,5 @@
-"""What the OpenAPI document says besides the types: header fields, usual requests, and examples of answers, put
-together from what a member of that name holds.
+"""What the OpenAPI document says besides the types: header fields, usual requests, and examples of answers, each built
+from the example values of its members.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from service.tokens.managed.records import not_found
 _INSTANT = "2027-01-31T12:00:00Z"
 _ID = "0123456789abcdef"
 _SECRET = f"rtk_{'0' * 56}89abcdef"
-# By field, or by struct and field where that one differs. A field that is not here holds what its type says.
+# By field, or by struct and field where that one differs. Other fields get an example that fits their type.
 _HOLDS: Mapping[str, Any] = {
     **dict.fromkeys(("id", "target"), _ID),
     **dict.fromkeys(("DeliveryShown.id", "AuditShown.id"), "1799409600000-0.0"),
@@ -86,7 +86,7 @@ _NAMED = (
     "Token 0123456789abcdef (active, made by admin) is called orders: rename or revoke it to free the name, "
     "or choose another."
 )
-# By the struct of a body, or by the operation whose body is none.
+# By the struct of the body, or by operation if its body is not a struct.
 REQUESTS: Mapping[str, Any] = {
     "ChangeToken": {"id": _ID, "isActive": False},
     "ChangeWebhook": {"isActive": False},
@@ -110,7 +110,7 @@ REQUESTS: Mapping[str, Any] = {
     "form": {"token": "A" * 64},
     "importTokens": '{"name": "orders", "secret": "old-system-secret-1", "duration": "1year"}\n',
 }
-# Status to code and detail, each as the service says it.
+# Status to code and detail, exactly as the service answers them.
 PROBLEM_EXAMPLES: Mapping[int, tuple[str, str]] = {
     400: ("invalid_request", "The Authorization field is given twice."),
     401: ("unauthorized", "Send a token as Authorization: Bearer."),
@@ -127,22 +127,22 @@ PROBLEM_EXAMPLES: Mapping[int, tuple[str, str]] = {
     503: ("store_unavailable", NO_ANSWER),
 }
 _OF_PROXY = "believed from trusted proxies alone"
-# Of requests, and of answers.
+# Header fields of requests, then of answers.
 FIELDS: Mapping[str, str] = {
     **dict.fromkeys(("X-API-Key", "X-Token"), "the token, in place of Authorization"),
-    "X-Required-Scope": "scopes that are asked for, by blanks or commas; with those of the query all are required",
+    "X-Required-Scope": "scopes, separated by blanks or commas; these and those of the query are all required",
     "X-Forwarded-For": f"the client's address; {_OF_PROXY}",
     "X-Token-Cost": f"how much of each limit the request costs, 1 to 1000, else 403 `invalid_cost`; {_OF_PROXY}",
-    "X-Tokens-Retry-Key": f"an id of the request, by which it may be asked about again for 30 s; {_OF_PROXY}",
+    "X-Tokens-Retry-Key": f"an id of the request; with the same id it may be asked about again for 30 s; {_OF_PROXY}",
     **dict.fromkeys(("X-Original-URI", "X-Forwarded-Uri"), "what was asked of the gateway, perhaps with `token=`"),
-    "Idempotency-Key": "of your making: a repeat with the same one gets the same answer",
-    "X-Request-Id": "that of the request, if it is 1 to 64 of A-Za-z0-9._-, else one made here",
-    "WWW-Authenticate": "how to authenticate, and what was wrong (RFC 6750); of a 403 where a scope is missing",
-    "Retry-After": "in how many seconds to ask again; absent where that would not help",
-    "Content-Disposition": "what to call the file, if it is one",
+    "Idempotency-Key": "chosen by you; a repeat with the same key gets the same answer",
+    "X-Request-Id": "the request's own id, if it has 1 to 64 of A-Za-z0-9._-, else a new one",
+    "WWW-Authenticate": "how to authenticate, and what was wrong (RFC 6750); with a 403 only where a scope is missing",
+    "Retry-After": "in how many seconds to ask again; absent when a retry would not help",
+    "Content-Disposition": "the name for the file, when the answer is a file",
     "X-Token-Id": "the token's id",
-    **dict.fromkeys(("X-Token-Subject", "Remote-User", "X-Auth-Request-User"), "whom it speaks for, `-` for nobody"),
-    "X-Token-Scopes": "its scopes by blanks, `-` for none",
+    **dict.fromkeys(("X-Token-Subject", "Remote-User", "X-Auth-Request-User"), "its subject, `-` for nobody"),
+    "X-Token-Scopes": "the token's scopes, separated by blanks, `-` for none",
     "X-Token-Kind": "session, managed or one_time",
     "X-Token-Name": "the name of a managed token, percent-encoded",
     "RateLimit": "what is left of each limit, where there is one (IETF draft 11)",
@@ -153,11 +153,11 @@ _OF_TYPE: Mapping[str, Any] = {"string": "text", "integer": 1, "number": 1, "boo
 
 class Examples:
     def __init__(self, components: Mapping[str, Any]) -> None:
-        """`components`: the schemas that others refer to, by name."""
+        """`components`: the schemas by name, for references."""
         self._components = components
 
     def of(self, schema: Mapping[str, Any], field: str = "") -> Any:
-        """A value that the schema allows; `field`: what holds it, as `Struct.field`, or an operation's name."""
+        """A value that the schema allows. `field`: `Struct.field`, or the name of an operation."""
         if "$ref" in schema:
             return self.of(self._components[schema["$ref"].rpartition("/")[2]])
         if "allOf" in schema:
@@ -189,5 +189,5 @@ class Examples:
             for name, kind in schema.get("properties", {}).items()
             if name in needed
         }
-        # Its token is as any that is shown, except the secret.
+        # An issued token is an example token with its secret shown.
         return made | {"token": made["token"] | {"token": _SECRET}} if title == "TokenIssued" else made

@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document, made from the operations and the very types that decode and encode."""
+"""The OpenAPI 3.1 document, built from the operations and from the same types that decode and encode."""
 
 import json
 import re
@@ -35,20 +35,20 @@ _SECURITY = {
         "description": "an account, or id and secret of a managed token; at /validate the token as user or password",
     },
 }
-# What every operation may answer besides its own; what gateways ask says so itself.
+# Statuses that every operation may answer besides its own; /validate describes its statuses itself.
 _ALWAYS = (400, 431, 500, 503)
 _WITH_BODY = (408, 413, 415)
 _WITH_CALLER = (401, 403, 429)
-# Whatever a client lacks, it is 401 `invalid_client` (RFC 6749, 5.2).
+# Any failed client authentication is 401 `invalid_client` (RFC 6749, 5.2).
 _WITH_CLIENT = (401, 429)
-# Whose token has used up its limit may all the same ask about it, and end it.
+# A holder whose token has used up its limit may still ask about the token, and end it.
 _WITH_HOLDER, _WITH_SCOPE = (401,), (401, 403)
 
 _OF_FIELD = {
     "Idempotency-Key": {"type": "string", "pattern": f"^{REQUEST_KEY.pattern}$"},
     "Retry-After": {"type": "integer"},
 }
-# The fields that come with a refusal.
+# The header fields of each refusal.
 _OF_PROBLEM = {
     **dict.fromkeys((401, 403), ("WWW-Authenticate",)),
     **dict.fromkeys((429, 503), ("Retry-After",)),
@@ -59,13 +59,13 @@ _PROBLEM = "application/problem+json"
 
 
 def document(operations: Iterable[Operation]) -> dict[str, Any]:
-    """The whole document as JSON-ready data."""
+    """The whole document as data that can be encoded as JSON."""
     operations = [operation for operation in operations if not operation.hidden]
     description = _Description(operations)
     paths: dict[str, dict[str, Any]] = {}
     for operation in operations:
         path = name_of(operation.path)
-        # OpenAPI has no word for every method.
+        # OpenAPI cannot express "any method".
         for method in ("get", "post") if operation.method == "*" else (operation.method.lower(),):
             paths.setdefault(path, {})[method] = description.of(operation, method)
     return {
@@ -76,7 +76,7 @@ def document(operations: Iterable[Operation]) -> dict[str, Any]:
             "summary": "Issues, validates, consumes, rotates and revokes API tokens.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
-        # For whoever prints the document without a service, which puts its own address here (`OperationsApi.document`).
+        # For a document printed without a service. A service puts its own address here (`OperationsApi.document`).
         "servers": [{"url": "/"}],
         "tags": [{"name": name, "description": text} for name, text in _TAGS.items()],
         "paths": paths,
@@ -90,10 +90,10 @@ def document(operations: Iterable[Operation]) -> dict[str, Any]:
 
 
 def _portable(schema: Any) -> Any:
-    """The schema as other tools read JSON Schema.
+    """The schema in the form that other tools read JSON Schema.
 
-    In its patterns `$` is the very end, and no `\\Z` is known; generators pass over an enum without a type, and
-    take a field with a default for one that must be given.
+    In their patterns `$` means the very end, and `\\Z` is unknown. Generators ignore an enum without a type, and treat
+    a field with a default as required.
     """
     if isinstance(schema, list):
         return [_portable(item) for item in schema]
@@ -120,19 +120,19 @@ def _types(operations: list[Operation]) -> dict[str, Any]:
 
 
 def _of_caller(access: Access) -> tuple[int, ...]:
-    """How a caller is refused."""
+    """The statuses that refuse a caller."""
     if access.fields:
         return _WITH_SCOPE if access.scope else _WITH_HOLDER
     return _WITH_CLIENT if "basic" in access.credentials else _WITH_CALLER if access.credentials else ()
 
 
 def _alternatives(answer: Any) -> tuple[Any, ...]:
-    """The types of an answer's body: none, one, or several of which the request decides."""
+    """The types of an answer's body: none, one, or several from which the request selects."""
     return answer if isinstance(answer, tuple) else () if answer is None else (answer,)
 
 
 def _query_of(operation: Operation) -> list[tuple[str, Any, bool]]:
-    """Each query parameter, its type, and must it be given? From a mapping, or from the struct that reads the query."""
+    """Each query parameter, its type, and whether it is required; from a mapping or from the struct of the query."""
     if isinstance(operation.query, Mapping):
         return [(name, kind, False) for name, kind in operation.query.items()]
     fields = msgspec.structs.fields(operation.query) if operation.query else ()
@@ -140,7 +140,7 @@ def _query_of(operation: Operation) -> list[tuple[str, Any, bool]]:
 
 
 def _asked(name: str, schema: dict[str, Any], *, required: bool) -> dict[str, Any]:
-    """A query parameter; no text stands for null there."""
+    """A query parameter; no text means null there."""
     found = [one for one in schema.get("anyOf", ()) if one != {"type": "null"}]
     given = dict(found[0] if len(found) == 1 else schema)
     about = {"description": given.pop("description")} if "description" in given else {}
@@ -165,7 +165,7 @@ def _name(status: int) -> str:
 
 
 class _Description:
-    """Describes operations by the schemas of the types that they read and answer with."""
+    """Describes operations with the schemas of the types that they read and answer."""
 
     def __init__(self, operations: list[Operation]) -> None:
         types = _types(operations)
@@ -173,16 +173,16 @@ class _Description:
         self.components: dict[str, Any] = _portable(components)
         self._by_type = dict(zip(types, _portable(list(schemas)), strict=True))
         self._examples = Examples(self.components)
-        # The fields of answers.
+        # The header fields of answers, as an ordered set.
         self.told: dict[str, None] = {}
 
     def of(self, operation: Operation, method: str) -> dict[str, Any]:
-        """An operation, asked by this method."""
+        """The description of an operation under this method."""
         described: dict[str, Any] = {
             "tags": [operation.tag],
             "summary": operation.summary,
             "description": " ".join(part for part in (operation.description, f"For {operation.access.who}.") if part),
-            # An operation id may stand in a document once.
+            # An operation id may occur only once in a document.
             "operationId": f"{operation.name}ByPost" if (operation.method, method) == ("*", "post") else operation.name,
             "responses": self._responses(operation),
         }
@@ -196,13 +196,13 @@ class _Description:
             described["requestBody"] = _content(_FORM, _form(operation.form), REQUESTS["form"], required=True)
         if operation.access.credentials:
             scopes = [operation.access.scope] if operation.access.scope else []
-            # An empty name stands for nobody: the operation serves callers without a credential, too.
+            # An empty name means no credential: the operation also serves anonymous callers.
             described["security"] = [{name: scopes} if name else {} for name in operation.access.credentials]
         return described
 
     def problems(self) -> dict[str, Any]:
         """The refusals that operations share, by name."""
-        # Of a method that is wrong no operation tells.
+        # No operation answers 405 itself.
         return {_name(status): self._problem(status) for status in TITLES if status != 405}
 
     def _problem(self, status: int, *told: str) -> dict[str, Any]:
@@ -214,7 +214,7 @@ class _Description:
         }
 
     def _fields(self, *names: str) -> dict[str, Any]:
-        """Those of an answer, each of which has its request's id."""
+        """The header fields of an answer; every answer has its request's id."""
         named = ("X-Request-Id", *names)
         self.told |= dict.fromkeys(named)
         return {name: {"$ref": f"#/components/headers/{name}"} for name in named}
@@ -251,7 +251,7 @@ class _Description:
         told = operation.answer_headers.get(status, ())
         if kind is None and status >= 400:
             return self._problem(status, *told) if told else {"$ref": f"#/components/responses/{_name(status)}"}
-        # How to authenticate is told with every 401, whatever its body is.
+        # Every 401 says how to authenticate, whatever its body is.
         told = (*told, *(_OF_PROBLEM[status] if status == 401 else ()))
         response = {"description": TITLES.get(status) or HTTPStatus(status).phrase, "headers": self._fields(*told)}
         if kind is not None:
@@ -262,7 +262,7 @@ class _Description:
         told = self._by_type[str(kind)]
         if kind is not Pending:
             return [told]
-        # It is said beside all that is answered otherwise, such as a new secret.
+        # A pending change adds to the usual answer, such as a new secret.
         answer = operation.answers[operation.status]
         return [{"type": "object", "allOf": [self._by_type[str(one)], told]} for one in _alternatives(answer)]
 

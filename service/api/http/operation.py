@@ -1,6 +1,6 @@
-"""How an operation is declared: its route, who may call it, and, by the signature of its handler, what goes in and out.
+"""How an operation is declared: its route, who may call it, and its input and output by its handler's signature.
 
-Who may call an operation is in `access.py`; the document that describes all of them is in `openapi.py`.
+`access.py` lists who may call an operation; `openapi.py` makes the document that describes all operations.
 """
 
 import inspect
@@ -21,26 +21,25 @@ from service.errors import ServiceError
 Handler = Callable[[Call], Awaitable[Response]]
 # Finds one parameter of a handler, such as the caller or the body.
 Reader = Callable[[Call], Awaitable[Any]]
-# What stands in a path as {id}.
+# What a path has in the place of {id}.
 PathId = NewType("PathId", str)
 H = TypeVar("H", bound=Callable[..., Awaitable[object]])
 
 
 class Operation(msgspec.Struct, frozen=True):
-    """One method of one path: how it is routed, who may call it, how the OpenAPI document describes it.
+    """One method of one path: how it is routed, who may call it, and how the OpenAPI document describes it.
 
-    `name` is its operation id, the name that generated clients give their function. As a decorator it takes the summary
-    and the beginning of the description, if it has no summary, from the docstring of its handler, and from its
-    signature the types of a parameter `body`, of a parameter `query`, and of what it returns, which is answered with
-    `status`.
-    `method` "*" answers every method. `problems` are the statuses of its own refusals. With `pending` a change that is
-    not confirmed is 202. `answers` maps further statuses to the type of their body; a tuple for several of which the
-    request decides, None for none. `streams` names further media types of a 200, and `body_media_type` that of a body
-    which is text and no JSON. `header_names` are fields of requests, `answer_headers` those of answers by status. With
-    `body_optional` an empty body stands for one of defaults alone. Without `refuses_body` any body will do.
-    `refusal` answers what a protocol has an answer of its own to; where that is None it is a problem.
-    `retry_after`: may a 503 invite the client to ask again by itself? `takes` is what the handler is called with, by
-    name; with `is_plain` that is the call alone, and what it returns a response.
+    `name` is its operation id, which generated clients use as the name of their function. Used as a decorator it reads
+    from the handler's docstring the summary and the beginning of the description, unless a summary is given, and from
+    the signature the types of the parameters `body` and `query` and of the result, which is answered with `status`.
+    `method` "*" answers every method. `problems` are the statuses of its own refusals. With `pending` an unconfirmed
+    change is 202. `answers` maps further statuses to the type of their body: a tuple if the request selects one of
+    several, None for no body. `streams` names further media types of a 200; `body_media_type` is the media type of a
+    text body that is not JSON. `header_names` are header fields of requests, `answer_headers` those of answers by
+    status. With `body_optional` an empty body means all defaults. Without `refuses_body` any body is accepted.
+    `refusal` makes the answers of a protocol that has refusals of its own; where it returns None the answer is a
+    problem. `retry_after`: a 503 may tell the client to retry. `takes` maps the handler's parameters to their types;
+    with `is_plain` the handler takes only the call and returns a response.
     """
 
     method: str
@@ -72,10 +71,10 @@ class Operation(msgspec.Struct, frozen=True):
     is_plain: bool = False
 
     def __call__(self, handler: H) -> H:
-        """Note beside a handler that it answers this operation; several are listed in the order they are written."""
+        """Record on the handler that it answers this operation; several are listed in the order they are written."""
         first, _, rest = (inspect.getdoc(handler) or "").partition("\n")
-        # Once for the class and not for each service, of which tests make thousands.
-        # Types and not their names: no module of handlers may have `from __future__ import annotations`.
+        # Once per class and not per service, of which tests make thousands. These must be types and not strings, so no
+        # module of handlers may have `from __future__ import annotations`.
         takes = dict(handler.__annotations__)
         told = takes.pop("return")
         described = msgspec.structs.replace(
@@ -99,7 +98,7 @@ class Operation(msgspec.Struct, frozen=True):
 
 
 class Endpoint(NamedTuple):
-    """An operation and what answers it."""
+    """An operation and the handler that answers it."""
 
     operation: Operation
     handler: Handler
@@ -107,18 +106,18 @@ class Endpoint(NamedTuple):
 
 @dataclass_transform(eq_default=False)
 class OperationGroup:
-    """A class whose methods answer the operations they are decorated with, which the document lists under its `tag`.
+    """A class whose methods answer the operations that decorate them. The document lists them under its `tag`.
 
-    Its fields are the collaborators that it is made with, as those of a dataclass.
+    Its annotated fields are the collaborators that its constructor takes, in order, as in a dataclass.
 
-    A method takes any of these: the call, who calls, the id in its path, a `query` and a `body`. It finds them read and
-    checked, in the order in which it names them, and returns what is answered as JSON, or a response of its own making.
+    A method may take the call, the caller, the id in its path, a `query` and a `body`. They are read and checked in the
+    order of the parameters. It returns a struct that is answered as JSON, or a complete response.
     """
 
     _operations: ClassVar[list[tuple[str, Operation]]]
 
     def __init_subclass__(cls, *, tag: str = "") -> None:
-        # Not in the decorators: they run before the class, and with it the tag, exists.
+        # Not in the decorators: they run before the class, and so its tag, exists.
         cls._operations = [
             (name, msgspec.structs.replace(operation, tag=tag))
             for name, member in vars(cls).items()
@@ -126,11 +125,11 @@ class OperationGroup:
         ]
 
     def __init__(self, *collaborators: Any) -> None:
-        # No dataclass: to make one takes as long as all else of a module, and there are twenty.
+        # Not a dataclass: generating one takes as long as the rest of a module, and there are twenty.
         vars(self).update(zip(inspect.get_annotations(type(self)), collaborators, strict=True))
 
     def endpoints(self, callers: Mapping[type, Reader]) -> list[Endpoint]:
-        """The operations of this class, in the order of its methods. `callers` find who calls, by its type."""
+        """The operations of this class, in the order of its methods. `callers` finds a caller by its type."""
         return [
             Endpoint(operation, _handler(operation, getattr(self, name), callers))
             for name, operation in self._operations
@@ -138,7 +137,7 @@ class OperationGroup:
 
 
 def _answer(status: int, told: Any) -> dict[int, Any]:
-    """What a handler returns, beside responses, by its status."""
+    """What a handler returns, except responses, by its status."""
     kinds = [kind for kind in (get_args(told) if isinstance(told, UnionType) else (told,)) if not _is_response(kind)]
     return {status: kinds[0] if len(kinds) == 1 else tuple(kinds)} if kinds else {}
 
@@ -149,14 +148,14 @@ def _is_response(kind: Any) -> bool:
 
 def _handler(operation: Operation, method: Callable[..., Awaitable[Any]], callers: Mapping[type, Reader]) -> Handler:
     if operation.is_plain:
-        # As it is: the forms of /validate are among these.
+        # Unchanged: the forms of /validate are among these.
         return method
     readers = [_reader(operation, name, kind, callers) for name, kind in operation.takes.items()]
 
     async def answer(call: Call) -> Response:
         taken = []
-        # One after the other: whoever is not admitted has nothing of the request read. No comprehension, which would
-        # be a coroutine of its own.
+        # One after the other, so that nothing of the request is read for a caller who is not admitted. Not a
+        # comprehension, which would be one more coroutine.
         for read in readers:
             taken.append(await read(call) if read else call)  # noqa: PERF401
         told = await method(*taken)
@@ -166,7 +165,7 @@ def _handler(operation: Operation, method: Callable[..., Awaitable[Any]], caller
 
 
 def _reader(operation: Operation, name: str, kind: Any, callers: Mapping[type, Reader]) -> Reader | None:
-    """What finds it; None for the call itself."""
+    """What reads this parameter from a call; None for the call itself."""
     if name == "query":
         return partial(_query, kind)
     if name == "body":

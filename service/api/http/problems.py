@@ -32,7 +32,7 @@ _STATUS: tuple[tuple[type[ServiceError], int], ...] = (
     (StoreUnavailable, 503),
 )
 _STATUS_OF_CODE = {
-    # `auth_request` of nginx passes on 401 and 403 alone, and makes 500 of any other refusal.
+    # nginx's `auth_request` passes on only 401 and 403, and turns any other refusal into 500.
     "invalid_cost": 403,
     "payload_too_large": 413,
     "unsupported_media_type": 415,
@@ -40,7 +40,7 @@ _STATUS_OF_CODE = {
     "request_timeout": 408,
     "head_too_large": 431,
 }
-# What RFC 9110 calls each. Python's own word for 413 was that of an earlier one before 3.13.
+# The phrases of RFC 9110. Before 3.13 Python had an older phrase for 413.
 TITLES = {
     status: HTTPStatus(status).phrase for status in (400, 401, 403, 404, 405, 408, 409, 413, 415, 429, 431, 500, 503)
 } | {413: "Content Too Large"}
@@ -49,14 +49,14 @@ _OF_BODY = frozenset({b"content-type", b"content-length", NO_STORE[0]})
 
 
 class FieldError(msgspec.Struct, frozen=True):
-    """One wrong field: its path in the body or query, and what is wrong with it."""
+    """One wrong field: its path in the body or query, and the reason."""
 
     field: str
     message: str
 
 
 class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
-    """An error, RFC 9457. `code` is a stable word to decide by; `detail` is for people."""
+    """An error, RFC 9457. `code` is a stable word for programs; `detail` is for people."""
 
     type: str
     title: str
@@ -68,28 +68,28 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class _Told(Problem, frozen=True, omit_defaults=True):
-    """The same with what the dashboard's own routes say besides: could anybody sign in, and how many tries are left."""
+    """A problem with two more members for the dashboard's routes: can anybody sign in, and how many tries are left."""
 
     accounts: bool | None = None
     triesLeft: int | None = None  # noqa: N815 - as the dashboard's contract spells it
 
 
 class Pending(msgspec.Struct):
-    """What the answer says besides where nothing but memory holds the change yet: why. To send it again is harmless."""
+    """The extra member of an answer whose change is so far only in memory: the reason. A repeat is harmless."""
 
     pending: str
 
 
 def problem_body(status: int, code: str, detail: str, request_id: str, **more: Any) -> bytes:
-    """The JSON of a problem; `more` are members that few have."""
-    # With `about:blank` the title is the phrase of the status (RFC 9457, 4.2.1); what went wrong is in the code.
+    """The JSON of a problem; `more` are members that few problems have."""
+    # With `about:blank` the title is the phrase of the status (RFC 9457, 4.2.1); `code` says what went wrong.
     return msgspec.json.encode(_Told("about:blank", TITLES[status], status, detail, code, request_id, **more))
 
 
 def challenge(error: str = "", scope: Iterable[str] = (), *, basic: bool = False) -> bytes:
-    """The WWW-Authenticate value: bare where no credential came, with the error where one was refused.
+    """The WWW-Authenticate value: bare without a credential, with the error when a credential was refused.
 
-    `basic` offers Basic first, in one line: docker takes a line's first scheme alone, and cannot use our Bearer.
+    `basic` offers Basic first on the same line, because docker reads only a line's first scheme, and cannot use Bearer.
     """
     parts = [BASIC, BEARER] if basic else [BEARER]
     if error:
@@ -100,22 +100,22 @@ def challenge(error: str = "", scope: Iterable[str] = (), *, basic: bool = False
 
 
 def respond(error: ServiceError, request_id: str, *, retry_after: bool = True, doubts: Sequence[str] = ()) -> Response:
-    """The answer to an exception; `retry_after`: a 503 says when to ask again.
+    """The answer to an exception. `retry_after`: a 503 says when to retry.
 
-    `doubts`: why what was taken away before is not confirmed.
+    `doubts`: reasons why an earlier removal is not confirmed.
     """
-    # Gone, but not yet for certain: 404 would say that there is nothing to ask again for.
+    # The record is gone, but not yet for certain: a 404 would say that a retry is pointless.
     if doubts and isinstance(error, NotFound):
         return _unconfirmed(doubts[0], request_id)
     by_kind = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
     status = _STATUS_OF_CODE.get(error.code, by_kind)
     headers: list[tuple[bytes, bytes]] = []
-    # By name: exceptions that have these two are defined above this module, too (`api.pages.dashboard`).
+    # By name, because modules above this one define exceptions with these two fields too (`api.pages.dashboard`).
     more = {"accounts": getattr(error, "accounts", None), "triesLeft": getattr(error, "tries_left", None)}
     if isinstance(error, InvalidRequest):
         more["errors"] = [FieldError(field, message) for field, message in error.fields] or UNSET
         if status == 413:
-            # The rest of the body is still under way: it is not read, so nothing can follow it.
+            # The rest of the body is still on its way and is not read, so the connection must close.
             headers.append((b"connection", b"close"))
     elif isinstance(error, Unauthorized):
         headers.append((b"www-authenticate", challenge("invalid_token" if error.presented else "")))
@@ -130,9 +130,9 @@ def respond(error: ServiceError, request_id: str, *, retry_after: bool = True, d
 
 
 def pending(response: Response, reason: str, request_id: str, *, may_wait: bool) -> Response:
-    """An answer about a change that is in force but not confirmed: 202, with the reason as one more member.
+    """An answer about a change that is in force but not confirmed: 202, with the reason as an additional member.
 
-    Where a protocol has no such answer (not `may_wait`) it is 503: ask again.
+    Where a protocol has no such answer (not `may_wait`) it is 503, which asks for a retry.
     """
     if not may_wait:
         return _unconfirmed(reason, request_id)
@@ -142,19 +142,19 @@ def pending(response: Response, reason: str, request_id: str, *, may_wait: bool)
 
 
 def _unconfirmed(reason: str, request_id: str) -> Response:
-    """The answer where 202 cannot be: ask again."""
+    """The answer where 202 is impossible: it asks for a retry."""
     detail = f"The token is refused from now on, but {reason}. Send it again."
     return plain(503, "pending", detail, request_id, [(b"retry-after", b"1")])
 
 
 def plain(status: int, code: str, detail: str, request_id: str, headers: list[tuple[bytes, bytes]]) -> Response:
-    """A problem that no exception stands for: an unknown path, a wrong method, our own fault."""
+    """A problem without an exception: an unknown path, a wrong method, a failure of our own."""
     return raw(status, problem_body(status, code, detail, request_id), b"application/problem+json", headers)
 
 
 def raw(status: int, body: bytes, media_type: bytes, headers: Iterable[tuple[bytes, bytes]] = ()) -> Response:
-    """An answer with exactly these bytes and headers, not to be stored."""
-    # Starlette's constructor takes fields as text and encodes each one anew; these are bytes already.
+    """An answer with exactly these bytes and headers, never cached."""
+    # Starlette's constructor takes fields as text and encodes each one again; these are bytes already.
     response = Response(status_code=status)
     response.body = body
     response.raw_headers = [(b"content-type", media_type), (b"content-length", b"%d" % len(body)), NO_STORE, *headers]

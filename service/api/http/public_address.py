@@ -1,7 +1,7 @@
-"""Under which address a client reaches the service, as a URL: what absolute URLs, cookies and the origin check go by.
+"""The address under which a client reaches the service, for absolute URLs, cookies and the origin check.
 
-TOKENS_PUBLIC_URL says it. Without that, trusted proxies are believed, and from anyone else a name of this machine only:
-a Host that a client makes up gets into no URL.
+TOKENS_PUBLIC_URL sets it. Otherwise trusted proxies may report it, and any other Host counts only if it names this
+machine: a Host that a client makes up gets into no URL.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from service.api.http.proxies import TrustedProxies
 if TYPE_CHECKING:
     from service.api.http.call import Call
 
-# Where clients ask for the metadata of an issuer; its path, if it has one, follows (RFC 8414, 3.1).
+# Where clients ask for an issuer's metadata; the issuer's path, if any, follows (RFC 8414, 3.1).
 METADATA = "/.well-known/oauth-authorization-server"
 
 _PORTS = {"http": "80", "https": "443"}
@@ -28,7 +28,7 @@ _URL = rf"(?i)(?P<scheme>https?)://(?P<host>{_HOST})(?P<prefix>{_PREFIX})/?"
 
 
 class BaseUrl(msgspec.Struct, frozen=True):
-    """Scheme and host in small letters, the host without the scheme's usual port; `prefix` is a path without its last
+    """Scheme and host in lower case, the host without the scheme's default port; `prefix` is a path without its last
     slash, or empty.
     """
 
@@ -43,7 +43,7 @@ class BaseUrl(msgspec.Struct, frozen=True):
 
     @property
     def is_loopback(self) -> bool:
-        """Is this a name of the browser's own machine, to which plain http is safe?"""
+        """True for a name of the browser's own machine, to which plain http is safe."""
         return is_loopback(self.host)
 
     def __str__(self) -> str:
@@ -51,7 +51,7 @@ class BaseUrl(msgspec.Struct, frozen=True):
 
 
 def read_base_url(text: str) -> BaseUrl:
-    """`https://example.com/tokens`. Raises ValueError for anything else."""
+    """Reads a URL like `https://example.com/tokens`. Raises ValueError for anything else."""
     found = re.fullmatch(_URL, text)
     host = host_of(found["host"], found["scheme"].lower()) if found else None
     if found is None or host is None or not is_prefix(found["prefix"]):
@@ -60,7 +60,7 @@ def read_base_url(text: str) -> BaseUrl:
 
 
 def host_of(text: str, scheme: str) -> str | None:
-    """A host as `BaseUrl` has it, None for what is none."""
+    """A host in the form of `BaseUrl`, None if the text is not a host."""
     found = re.fullmatch(_HOST, text.lower())
     if found is None:
         return None
@@ -72,17 +72,17 @@ def host_of(text: str, scheme: str) -> str | None:
             IPv6Address(name[1:-1])
         except ValueError:
             return None
-    # Browsers leave the usual port of a scheme out, and a proxy may add it.
+    # Browsers leave out a scheme's default port, and a proxy may add it.
     return f"{name}:{port}" if port and port != _PORTS[scheme] else name
 
 
 def is_prefix(text: str) -> bool:
-    """Is this a path before ours? It stands in pages and cookies, so a segment has few signs, and none climbs."""
+    """True for a valid path prefix. It appears in pages and cookies, so few characters are allowed, and no `..`."""
     return bool(re.fullmatch(_PREFIX, text)) and not {".", ".."} & set(text.split("/"))
 
 
 def is_loopback(host: str) -> bool:
-    """`localhost`, a name below it, 127.0.0.0/8 or [::1], with a port or without."""
+    """True for `localhost`, a name below it, 127.0.0.0/8 or [::1], with or without a port."""
     name = host.rpartition("]")[0].removeprefix("[") if host.startswith("[") else host.partition(":")[0]
     address = read_address(name)
     # Names below `localhost` are loopback as well (RFC 6761, 6.3).
@@ -90,14 +90,14 @@ def is_loopback(host: str) -> bool:
 
 
 class PublicAddress:
-    """Finds the address of the service for a request."""
+    """Finds the service's address for a request."""
 
     def __init__(self, configured: BaseUrl | None, trusted: TrustedProxies) -> None:
         self.configured = configured
         self._trusted = trusted
 
     def of(self, call: Call) -> BaseUrl:
-        """The address that documents name."""
+        """The address for documents and absolute URLs."""
         if self.configured is not None:
             return self.configured
         scheme = self._scheme(call)
@@ -107,19 +107,19 @@ class PublicAddress:
         return BaseUrl(scheme, host, self.prefix(call))
 
     def prefix(self, call: Call) -> str:
-        """The path before ours, as links and cookies need it; often empty."""
+        """The path before this service's own, for links and cookies; often empty."""
         if self.configured is not None:
             return self.configured.prefix
         given = self._said(call, b"x-forwarded-prefix").rstrip("/")
         return given if is_prefix(given) else ""
 
     def seen(self, call: Call) -> BaseUrl:
-        """The address as the browser sees it, as far as this request tells: to compare with what else it says."""
+        """The address as the browser sees it, as far as this request shows; for comparison with its other fields."""
         scheme = self._scheme(call)
         return BaseUrl(scheme, self.host(call, scheme) or "", self.prefix(call))
 
     def host(self, call: Call, scheme: str) -> str | None:
-        """The host as the client names it, without the usual port of that scheme; None for what is none."""
+        """The host as the client names it, without the scheme's default port; None if it is invalid."""
         said = self._said(call, b"x-forwarded-host") or self._forwarded(call, "host") or call.text_header(b"host")
         return host_of(said, scheme)
 
@@ -132,14 +132,14 @@ class PublicAddress:
         return self._trusted.trusts(client[0] if client else "")
 
     def _said(self, call: Call, name: bytes) -> str:
-        """What the nearest proxy says: the last part of the last line, empty where no trusted one says anything."""
+        """What the nearest proxy says: the last part of the last line; empty unless the proxy is trusted."""
         if not self._is_proxied(call):
             return ""
         lines = [value for field, value in call.scope["headers"] if field == name]
         return lines[-1].rpartition(b",")[2].strip().decode("latin-1") if lines else ""
 
     def _forwarded(self, call: Call, name: str) -> str:
-        """The same out of `Forwarded` (RFC 7239)."""
+        """A parameter of the nearest proxy's `Forwarded` field (RFC 7239), empty without it."""
         for pair in self._said(call, b"forwarded").split(";"):
             key, _, value = pair.partition("=")
             if key.strip().lower() == name:
@@ -148,7 +148,7 @@ class PublicAddress:
 
 
 def _socket_of(call: Call, scheme: str) -> str:
-    """The address that the connection came to; a unix socket has none."""
+    """The address that the connection came to; `localhost` for a unix socket."""
     address, port = call.scope.get("server") or ("", None)
     if port is None:
         return "localhost"

@@ -1,4 +1,4 @@
-"""The router: finds the endpoints of a path, and of those the one for a method."""
+"""The router: finds the endpoints of a path, and among them the one for a method."""
 
 import re
 from collections.abc import Iterable
@@ -9,19 +9,19 @@ from service.api.http.operation import Endpoint
 from service.api.http.public_address import METADATA
 from service.api.http.validate_paths import form_of
 
-# A name in braces, and what may stand in its place as Starlette's templates say it.
+# A name in braces, with its converter, as in Starlette's templates.
 PARAMETER = re.compile(r"{(\w+):?(\w*)}")
 _CONVERTORS = {"": "[^/]+", "int": "[0-9]+", "path": ".*"}
 
 
 def name_of(template: str) -> str:
-    """A path's template as the metrics and the log have it."""
+    """A path's template as metrics and log name it."""
     return PARAMETER.sub(r"{\1}", template)
 
 
 def _pattern_of(template: str) -> re.Pattern[str]:
-    """What the paths of a template match, its parameters by their names."""
-    # Not by the library's own, which brings WebSockets and middleware into every process.
+    """A pattern for the paths of a template, with its parameters as named groups."""
+    # Not Starlette's own, which loads WebSockets and middleware into every process.
     literal, *rest = PARAMETER.split(template)
     pattern = re.escape(literal)
     for name, convertor, literal in zip(rest[::3], rest[1::3], rest[2::3], strict=True):
@@ -30,7 +30,7 @@ def _pattern_of(template: str) -> re.Pattern[str]:
 
 
 class Path:
-    """All endpoints of one path, whose template is as the metrics and the log have it."""
+    """All endpoints of one path; `template` is the path's name in metrics and log."""
 
     def __init__(self, template: str) -> None:
         self.template = name_of(template)
@@ -38,7 +38,7 @@ class Path:
         self.endpoints: dict[str, Endpoint] = {}
 
     def add(self, endpoint: Endpoint) -> None:
-        """Take an endpoint in; that of GET answers HEAD as well, unless HEAD has one of its own."""
+        """Add an endpoint. The one of GET also answers HEAD, unless HEAD has its own."""
         method = endpoint.operation.method
         self.endpoints[method] = endpoint
         if method == "GET":
@@ -49,13 +49,13 @@ class Path:
 
 
 class Router:
-    """Paths without parameters are found in a dictionary, the rest by a pattern of each template.
+    """Paths without parameters are found in a dictionary, the others by a pattern for each template.
 
-    The forms of /validate are found by what a path means: they are never 404 for a slash too many.
+    The forms of /validate are found by the meaning of a path: an extra slash never makes them 404.
     """
 
     def __init__(self, endpoints: Iterable[Endpoint], prefix: str) -> None:
-        """`prefix`: the path that the service lies below; a proxy may take it off or leave it."""
+        """`prefix`: the path that the service lies below; a proxy may remove it or leave it."""
         self._prefix = prefix
         self._metadata = METADATA + prefix
         paths: dict[str, Path] = {}
@@ -65,12 +65,12 @@ class Router:
         self._forms = {path.form: path for path in paths.values() if path.form}
         self._exact = {template: path for template, path in paths.items() if "{" not in template}
         routed = paths.keys() - self._exact.keys() - self._forms.keys()
-        # Not from `routed`, which has no order: of two patterns that fit, the one declared first is to answer.
+        # Not from `routed`, which has no order: if two patterns match, the one declared first must answer.
         self._patterns = [(_pattern_of(template), path) for template, path in paths.items() if template in routed]
 
     def find(self, scope: Scope) -> Path | None:
-        """What lies at a request's path; its parameters are put into the scope."""
-        # With its slash: a proxy may take /val off, and /validate does not lie below it.
+        """What lies at a request's path, None for nothing. Puts the path's parameters into the scope."""
+        # With its slash: a proxy may remove /val, and /validate does not lie below /val.
         if self._prefix and scope["path"].startswith(f"{self._prefix}/"):
             scope["path"] = scope["path"].removeprefix(self._prefix)
         elif scope["path"] == self._metadata:

@@ -3,8 +3,8 @@
 dashboard  its files, and the cookie that carries its session
 docs       Swagger UI over our own OpenAPI document
 csv_rows   rows for a spreadsheet
-files      a file of any length sent piece by piece, until the client leaves; one of the package, compressed
+files      a file of any length sent piece by piece until the client leaves; a compressed file of the package
 
-The dashboard's sources and their bundling are in service/dashboard/; it uses the same API as any other client.
-Swagger UI, vendored, is in service/docs/.
+service/dashboard/ has the dashboard's sources and bundles them; the dashboard uses the same API as any other client.
+service/docs/ has the vendored Swagger UI.
 """

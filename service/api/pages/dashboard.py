@@ -23,9 +23,9 @@ from service.settings import Settings
 from service.tokens.accounts.accounts import Accounts
 from service.tokens.sessions import Sessions
 
-# The dashboard is a client of the public API; its own routes are no part of that, nor of its document.
+# The dashboard is a client of the public API. Its own routes are not part of that API or its document.
 _SESSION = "/dashboard/session"
-# No script, style or address of others, and no text that becomes markup: Trusted Types refuse it.
+# No script, style or address of other origins, and Trusted Types keep any text from becoming markup.
 _POLICY = (
     b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     b"form-action 'self'; base-uri 'none'; frame-ancestors 'none'; "
@@ -39,7 +39,7 @@ _SECURITY = [
 
 
 class Account(msgspec.Struct, rename="camel"):
-    """Who is signed in, and what the page must know of this server."""
+    """The account that is signed in, and what the page must know about this server."""
 
     username: str
     role: str
@@ -53,7 +53,7 @@ class Account(msgspec.Struct, rename="camel"):
 
 
 class SignedOut(Unauthorized):
-    """Nobody is signed in; `accounts` tells the page whether anybody could be."""
+    """Nobody is signed in; `accounts` says whether there is any account that could sign in."""
 
     def __init__(self, *, presented: bool, accounts: bool) -> None:
         super().__init__("Sign in to continue.", presented=presented)
@@ -61,7 +61,7 @@ class SignedOut(Unauthorized):
 
 
 class DashboardApi(OperationGroup):
-    """Serves the page and signs it in. All else the page does is the public API, with the cookie as credential."""
+    """Serves the page and signs it in. For all else the page uses the public API, with the cookie as credential."""
 
     _sessions: Sessions
     _accounts: Accounts
@@ -71,32 +71,32 @@ class DashboardApi(OperationGroup):
 
     @Operation("GET", "/dashboard", ANYONE, hidden=True)
     async def redirect(self, call: Call) -> Response:
-        """The page lives under the slash, so that its addresses are its own."""
+        """Redirects to the path with a slash, so that the page's relative addresses are correct."""
         return Response(status_code=308, headers={"location": f"{self._cookies.address.prefix(call)}/dashboard/"})
 
     @Operation("GET", "/dashboard/", ANYONE, hidden=True)
     @Operation("GET", "/dashboard/{path:path}", ANYONE, hidden=True)
     async def page(self, call: Call) -> Response:
-        """A file under its checksum, for ever; for every other path the page itself, asked for anew each time."""
+        """A file whose name holds its checksum, cached forever; for any other path the page itself, never cached."""
         path = call.path_parameters.get("path", "")
         version, _, name = path.partition("/")
-        # Put together by the first who asks, beside the loop: most processes are never asked.
+        # Bundled at the first request, in a thread: most processes are never asked.
         packed, present = await asyncio.to_thread(load)
         cache, prefix = b"public, max-age=31536000, immutable", self._cookies.address.prefix(call)
-        # A screen has no dot in its name, a file always has one.
+        # A screen's path has no dot in its last part, a file's always has.
         if "." not in path.rpartition("/")[2]:
             name, cache = "index.html", b"no-cache"
         elif version != present or name not in packed:
             raise NotFound(NO_PATH)
         file = packed[name]
         if prefix and name == "index.html":
-            # The page alone names its files by whole addresses; scripts import each other by relative ones.
+            # Only the page names its files by absolute addresses; scripts import each other by relative ones.
             file = below(prefix, file)
         return static_file(call, file, MEDIA_TYPES[PurePath(name).suffix], (b"cache-control", cache), *_SECURITY)
 
     @Operation("GET", _SESSION, ANYONE, hidden=True)
     async def who(self, call: Call) -> Response:
-        """Who is signed in. Raises Unauthorized."""
+        """The signed-in account. Raises Unauthorized."""
         secret = self._cookies.read(call)
         verdict = await self._sessions.check(secret) if secret else None
         session = verdict.accepted if verdict else None
@@ -106,13 +106,13 @@ class DashboardApi(OperationGroup):
 
     @Operation("POST", _SESSION, ANYONE, hidden=True, pending=True)
     async def sign_in(self, call: Call) -> Response:
-        """Trade a password for the cookie."""
+        """Exchange a password for the cookie."""
         self._cookies.require_kept(call)
         wanted = await call.json(SignIn)
         origin = anonymous(call, "dashboard")
         signed_in = await self._sessions.sign_in(wanted.username, wanted.password, origin)
         if replaced := self._cookies.read(call):
-            # The browser forgets it with this answer, and whoever else has it is not to go on by it.
+            # The browser forgets the replaced session with this answer; nobody else may continue with it either.
             await self._sessions.end(replaced, origin)
         age = signed_in.expires_at - int(self._clock())
         account = self._account(wanted.username, signed_in.expires_at, signed_in.token_id)
@@ -120,13 +120,13 @@ class DashboardApi(OperationGroup):
 
     @Operation("DELETE", _SESSION, ANYONE, hidden=True, pending=True)
     async def sign_out(self, call: Call) -> Response:
-        """End the session and everything the browser kept of it."""
+        """End the session and clear what the browser cached of it."""
         self._cookies.require_same_origin(call)
         secret = self._cookies.read(call)
         if secret:
             await self._sessions.end(secret, anonymous(call, "dashboard"))
         response = Response(status_code=204)
-        # Not "cookies" and "storage": those of other applications of the domain, and the page's preferences, stay.
+        # Not "cookies" and "storage": other applications' cookies of the domain and the page's preferences must stay.
         forget = (b"clear-site-data", b'"cache"')
         response.raw_headers = [*self._cookies.keep(call, "", 0), forget, (b"cache-control", b"no-store")]
         return response

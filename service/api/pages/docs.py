@@ -11,7 +11,7 @@ from service.api.http.call import Call
 from service.api.http.operation import Operation, OperationGroup
 from service.api.pages.files import static_file
 
-# Swagger UI draws its icons from data: URLs, and breaks under Trusted Types.
+# Swagger UI draws its icons from data: URLs, and does not work under Trusted Types.
 _POLICY = (
     b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     b"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -25,22 +25,22 @@ _FILES = {
 
 
 class DocsApi(OperationGroup):
-    """Serves the reference's four files; the large ones lie compressed in the package."""
+    """Serves the reference's four files; the large ones are stored compressed in the package."""
 
     @Operation("GET", "/docs", ANYONE, hidden=True)
     @Operation("GET", "/docs/docs.js", ANYONE, hidden=True)
     @Operation("GET", "/docs/swagger-ui-bundle.js", ANYONE, hidden=True)
     @Operation("GET", "/docs/swagger-ui.css", ANYONE, hidden=True)
     async def file(self, call: Call) -> Response:
-        """A file of the reference."""
+        """A file of the API reference."""
         name, media_type = _FILES[call.scope["path"]]
-        # These addresses carry no checksum, so that the next build has the same.
+        # These addresses have no checksum, so the next build has the same ones.
         headers = ((b"cache-control", b"no-cache"), (b"content-security-policy", _POLICY))
         return static_file(call, _packed(name), media_type, *headers)
 
 
 @cache
 def _packed(name: str) -> bytes:
-    """A file, compressed: one for all who read it, however slowly."""
+    """A compressed file, shared by all who read it, however slowly."""
     body = files("service").joinpath("docs", name).read_bytes()
     return body if name.endswith(".gz") else gzip.compress(body)
