@@ -1,4 +1,4 @@
-"""`python -m service` and the command `token-service`, which a signal ends in a line, also while it still imports."""
+"""`python -m service` and the command `token-service`, which a signal ends without a traceback, even during imports."""
 
 import gc
 import os
@@ -6,25 +6,25 @@ import signal
 import sys
 from contextlib import suppress
 
-# More than a command makes before it begins: most are parts of modules, which stay.
+# More objects than a command makes before it begins; most are parts of modules and stay.
 _OBJECTS_BEFORE_COLLECTION = 50_000
 
 
 def open_what_is_closed() -> None:
-    """Let a standard stream that the caller closed (`>&-`) be empty: a connection must not take its number."""
+    """Open closed standard streams (`>&-`) on the null device, so that no connection gets their numbers."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - open to the end
 
 
 def prepare_for_signals() -> list[int]:
-    """Let one that ends a command undo what is half done, and none end a service that only starts.
+    """Let a signal end a command with its cleanup; hold SIGHUP back while a service starts.
 
-    Those that came stand in the list.
+    Returns a list to which each signal that comes is added.
     """
     came: list[int] = []
     if sys.argv[1:2] == ["serve"]:
-        # Before all that is imported: a reload while it starts must not end it, and is done as soon as it can be.
+        # Before all other imports: a reload during the start must not end the process, and runs as soon as it can.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
         return came
 
@@ -33,7 +33,7 @@ def prepare_for_signals() -> list[int]:
         raise KeyboardInterrupt
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        # What `nohup` has it pass over stays so.
+        # `nohup` ignores SIGHUP, and that must stay.
         if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
             signal.signal(number, interrupt)
     return came
@@ -44,7 +44,7 @@ def main() -> None:
     came = prepare_for_signals()
     gc.set_threshold(_OBJECTS_BEFORE_COLLECTION)
     try:
-        # click says the same of a Ctrl-C, but it has to be imported first.
+        # click prints the same for Ctrl-C, but it has to be imported first.
         from service.cli import main as run  # noqa: PLC0415
 
         run()
@@ -59,9 +59,9 @@ def main() -> None:
 
 
 def end_by(number: int) -> None:
-    """As if it had never been caught: a shell goes on with its loop after a command that ends by itself."""
+    """End by the signal as if it had not been caught: a shell's loop would go on after a command that just exits."""
     signal.signal(number, signal.SIG_DFL)
-    # A signal leaves unwritten what Python still buffers: the rest of a line, where a pipe was full.
+    # A signal discards what Python still buffers, such as the rest of a line when a pipe was full.
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError):
             stream.flush()

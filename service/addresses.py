@@ -1,6 +1,6 @@
-"""Addresses and networks: read, compared, and counted as one client's. No I/O.
+"""Addresses and networks: parse, compare, and group those of one client. No I/O.
 
-Where a request comes from is decided in `api/http/proxies.py`, where a webhook may go in `tokens/webhooks/ssrf.py`.
+`api/http/proxies.py` decides where a request comes from, `tokens/webhooks/ssrf.py` where a webhook may go.
 """
 
 from collections.abc import Iterable
@@ -11,19 +11,19 @@ from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 _REMEMBERED = 4096
-# By version: what one client has for sure, and what one site is given.
+# By IP version: the prefix that surely is one client, and the prefix that one site is given.
 _GROUP_LENGTHS = {4: (32, 24), 6: (64, 48)}
 
 
 def read_networks(texts: Iterable[str]) -> tuple[Network, ...]:
-    """The networks of these texts (CIDR or single addresses), IPv4 inside IPv6 as IPv4. Raises ValueError."""
+    """The networks of these texts (CIDR or single addresses); IPv4 inside IPv6 as IPv4. Raises ValueError."""
     return tuple(_read_network(text.strip()) for text in texts)
 
 
 def as_written(text: str) -> str | None:
-    """The normal form of a network or single address whose address is in its own already; None where one must be read.
+    """The normal form of a network or address whose address already is in its normal form; None if it must be parsed.
 
-    Told in a tenth of the time in which one is read and written: a line of an import may have fifty of them.
+    Ten times as fast as parsing and writing it: a line of an import may have fifty of them.
     """
     address, slash, length = text.partition("/")
     family, bits = (AF_INET6, 128) if ":" in address else (AF_INET, 32)
@@ -48,7 +48,7 @@ def _read_network(text: str) -> Network:
 
 
 def read_address(text: str) -> Address | None:
-    """The address, None for what is none: a proxy may forward anything."""
+    """The address, None for any other text: a proxy may forward anything."""
     try:
         return ip_address(text)
     except ValueError:
@@ -56,21 +56,21 @@ def read_address(text: str) -> Address | None:
 
 
 def read_hosts(text: str) -> list[str]:
-    """The hosts of a list with commas, as they are resolved: an IPv6 address may stand in brackets, as in a URL."""
+    """The hosts of a comma-separated list, ready to be resolved: IPv6 addresses without the brackets of a URL."""
     parts = [part for part in map(str.strip, text.split(",")) if part]
     return [part[1:-1] if part.startswith("[") and part.endswith("]") else part for part in parts]
 
 
 def is_host(text: str) -> bool:
-    """Can this be a host? A name with a part that is empty or too long is no OSError to those who resolve it."""
-    # A colon makes an IPv6 address, or a port, which is no part of a host.
+    """True if this can be a host. Resolving a name with an empty or too long label would not raise OSError."""
+    # A colon means an IPv6 address, or a port, which does not belong to a host.
     return bool(resolved_by(text)) and (":" not in text or read_address(text) is not None)
 
 
 def resolved_by(host: str) -> bytes:
-    """What a host is resolved by; nothing for what can be none."""
+    """The bytes to resolve a host by; empty if it cannot be a host."""
     if host.isascii():
-        # As IDNA has it (RFC 3490, 4.1): Python loads its tables for any text, which are 0.3 MiB of every process.
+        # The rule of IDNA (RFC 3490, 4.1). Python's codec loads tables of 0.3 MiB even for ASCII.
         return host.encode() if all(0 < len(label) < 64 for label in host.removesuffix(".").split(".")) else b""
     try:
         return host.encode("idna")
@@ -79,7 +79,7 @@ def resolved_by(host: str) -> bytes:
 
 
 def bracketed(host: str) -> str:
-    """The host as it stands in a URL."""
+    """The host in the form it has in a URL."""
     return f"[{host}]" if ":" in host else host
 
 
@@ -95,10 +95,10 @@ def is_in(address: Address, networks: Iterable[Network]) -> bool:
 
 
 def is_within(networks: tuple[Network, ...], allowed: tuple[Network, ...]) -> bool:
-    """Does every network lie wholly in one of those allowed? None at all means anywhere, on either side."""
+    """True if every network lies in one of the allowed ones. An empty tuple means anywhere, on either side."""
     if not allowed:
         return True
-    # No network is anywhere, which lies within nothing.
+    # An empty `networks` means anywhere, which lies within no network.
     return bool(networks) and all(any(_is_part(network, of) for of in allowed) for network in networks)
 
 
@@ -108,12 +108,12 @@ def _is_part(network: Network, of: Network) -> bool:
 
 @lru_cache(_REMEMBERED)
 def address_groups(address: str) -> tuple[str, str]:
-    """Who shares a counter with this address, from near and from farther.
+    """The near and the wider group of addresses that share a counter with this address.
 
-    An IPv4 address stands alone and in its /24. An IPv6 address is one of 2^64 that a single host may take, so it
-    counts by its /64, and in the /48 that a site is given. An IPv4 address inside IPv6 counts as IPv4.
+    An IPv4 address is alone in the near group and shares its /24. A host may use any of the 2^64 addresses of an IPv6
+    /64, so the groups are the /64 and the /48 that a site is given. An IPv4 address inside IPv6 counts as IPv4.
     """
-    # A zone belongs to this machine and is no part of who the client is.
+    # A zone has a meaning only on this machine and does not identify a client.
     parsed = read_address(address.partition("%")[0])
     if parsed is None:
         return address, address

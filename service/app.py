@@ -29,9 +29,9 @@ from service.tokens.audit.refusals import TELL_SECONDS
 
 
 class Service:
-    """Every object of one process, which goes by the clock of Redis; `clock` is this machine's.
+    """Every object of one process. It uses the clock of Redis; `clock` is this machine's.
 
-    `links` replaces the connections, one per shard; tests pass their own. `on_reload` is done on SIGHUP, too.
+    `links` replaces the connections, one per shard, for tests. `on_reload` also runs on SIGHUP.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class Service:
         on_reload: tuple[Work, ...] = (),
     ) -> None:
         self.settings = settings
-        # One for all processes: a sweep by a clock that was years ahead once took living tokens for ended ones.
+        # One clock for all processes: a sweep by a clock that was years ahead once ended living tokens.
         self.clock = clock = ServerClock(clock)
         self.metrics = metrics = Metrics()
         redis = None if links is not None else _redis_of(settings, clock, metrics)
@@ -97,35 +97,35 @@ def create_app(settings: Settings, *, on_reload: tuple[Work, ...] = ()) -> Appli
 
 def openapi_document() -> dict[str, Any]:
     """The OpenAPI document of this version; needs no Redis and no settings."""
-    # A service that only answers needs none of it.
+    # Imported here, because a service that only answers needs none of it.
     from service.api.http.openapi import document  # noqa: PLC0415
 
     return document(Service(Settings()).application.operations)
 
 
 def _background(on: Foundation, rule: Rules, *, reload: tuple[Work, ...], redis: Servers | None) -> Background:
-    """What every process does beside answering."""
+    """The work of every process besides answering requests."""
 
     async def flush_metrics() -> None:
         on.metrics.flush()
 
-    # A name, every how many seconds, and the work.
+    # Name, interval in seconds, and work.
     repeated: tuple[tuple[str, float, Work], ...] = (
-        # The operator's guide promises how much of it a crash loses at most.
+        # The operator's guide promises how much usage a crash loses at most.
         ("usage", 1.0, rule.usage.flush_due),
         ("sweep", 1.0, rule.managed.sweeper.sweep),
         ("refusals", TELL_SECONDS, rule.audit.refusals.tell),
-        # Until it is sealed an entry can be taken out unseen.
+        # Until an entry is sealed, its removal cannot be detected.
         ("seal", 1.0, rule.audit.checkpoints.seal),
         ("hygiene", 60.0, rule.hygiene.work),
         ("webhooks", 1.0, rule.webhooks.deliveries.work),
-        # Until it is done, secrets that another process took in by a new rule are unknown here.
+        # Until this is done, secrets that another process imported by a new rule are unknown here.
         ("imported", 1.0, rule.managed.imports.detect_imported),
-        # Until it is done, other processes may go by limits of before a change whose answer was an error.
+        # Until this is done, other processes may use the limits from before a change whose answer was an error.
         ("limits", 10.0, on.store.subjects.tell_again),
-        # Until it is done, a server that took over may accept what was ended just before.
+        # Until this is done, a server that took over may accept tokens that were ended just before.
         ("removals", 0.1, on.store.shards.send_removals_again),
-        # A scrape sees what other workers counted only once they have flushed it.
+        # A scrape sees the counts of other workers only after they are flushed.
         ("metrics", 0.1, flush_metrics),
     )
     return Background(
@@ -135,13 +135,13 @@ def _background(on: Foundation, rule: Rules, *, reload: tuple[Work, ...], redis:
         flush=(rule.usage.flush, rule.audit.refusals.tell),
         reload=(partial(rule.sessions.reload_accounts, on.settings.accounts_path), *reload),
         follow=redis.watch if redis else None,
-        # Redis last: the deliveries give the shards back through it.
+        # Redis last, because the deliveries use it to release the shards.
         close=(rule.accounts.passwords.aclose, rule.webhooks.deliveries.aclose, *([redis.aclose] if redis else [])),
     )
 
 
 def _redis_of(settings: Settings, clock: ServerClock, metrics: Metrics) -> Servers:
-    """The servers that the settings name; without a URL, none that is ever asked. Raises SettingsError."""
+    """The servers that the settings name; without a URL, servers that nothing ever asks. Raises SettingsError."""
     if not settings.redis_url:
         return no_servers()
     with naming("TOKENS_REDIS_URL"):

@@ -1,7 +1,7 @@
-"""Counts and times buffered as plain integers until they are flushed into prometheus-client's metrics, and those
-that the system and Python keep of the processes themselves.
+"""Counts and times, buffered as plain integers until they are flushed into prometheus-client's metrics; and the
+numbers that the system and Python keep about the processes.
 
-Its own counters, found by their labels and guarded by a lock, would cost more than the rest of a request's bookkeeping.
+prometheus-client's own counters, found by label under a lock, cost more than all other bookkeeping of a request.
 """
 
 import gc
@@ -18,7 +18,7 @@ from prometheus_client import Counter, Histogram
 from prometheus_client.core import CounterMetricFamily, Exemplar, GaugeMetricFamily, Metric
 
 BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
-# Beside the kinds: a managed token that was derived from another.
+# A value beside the kinds: a managed token derived from another one.
 DERIVED = "derived"
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -26,7 +26,7 @@ _PROC = Path("/proc")
 
 
 class BufferedCounter:
-    """A counter's increments. `counts` holds them by the values of its labels, so that hot code adds without a call."""
+    """A counter's increments. `counts` maps label values to them, so that hot code adds without a call."""
 
     __slots__ = ("_counter", "_parts", "counts")
 
@@ -39,7 +39,7 @@ class BufferedCounter:
         self.counts[labels] += by
 
     def part(self, firsts: Iterable[str], *others: str) -> dict[str, int]:
-        """Further counts, by the first label alone, where the others have these values: no key is made for each."""
+        """Further counts, by the first label, with fixed values of the others: an increment then makes no key."""
         part = dict.fromkeys(firsts, 0)
         self._parts.append((part, others))
         return part
@@ -55,8 +55,8 @@ class BufferedCounter:
 
 
 class Decisions(msgspec.Struct, frozen=True):
-    """What the rules count, each where it decides: tokens issued and revoked by kind, or `DERIVED`; tries to consume a
-    one-time token and to sign in by outcome.
+    """The counters of the rules, each counted where the rule decides: tokens issued and revoked by kind or `DERIVED`;
+    attempts to consume a one-time token and to sign in, by outcome.
     """
 
     issued: BufferedCounter
@@ -73,12 +73,12 @@ class BufferedHistogram:
     def __init__(self, child: Histogram) -> None:
         self._child = child
         self._times: list[float] = []
-        # As it comes: to sort a tenth of a second takes a third of what it takes to find the bucket of each.
+        # Unsorted: sorting a tenth of a second's values at once takes a third of finding the bucket of each.
         self.observe = self._times.append
         self._exemplar: Exemplar | None = None
 
     def show(self, trace_id: str, seconds: float) -> None:
-        """Of what was counted, let this be an example that can be followed; the last one before a flush is."""
+        """Make one counted observation the exemplar, which links to its trace; the last one before a flush is kept."""
         self._exemplar = Exemplar({"trace_id": trace_id}, seconds, time())
 
     def flush(self) -> None:
@@ -86,7 +86,7 @@ class BufferedHistogram:
         if not times:
             return
         times.sort()
-        # prometheus-client has no public way to add many observations at once; a contract test names these two.
+        # prometheus-client has no public way to add many observations at once; a contract test checks these two fields.
         for bucket, bound in zip(self._child._buckets, (*BUCKETS, inf), strict=True):
             within = bisect_right(times, bound)
             if within > counted:
@@ -100,11 +100,11 @@ class BufferedHistogram:
 
 
 def processes(pids: Sequence[int]) -> Iterator[Metric]:
-    """Time, memory and open files of a process and its children together, under the names that every client of
-    Prometheus has for them; nothing where there is no /proc.
+    """CPU time, memory and open files of a process and its children together, under the metric names that all
+    Prometheus clients use; nothing without /proc.
 
-    What children took that have ended stays in the time of their parent, so the seconds never fall when a worker is
-    replaced. Memory that workers share is counted in each.
+    The time of ended children stays in the time of their parent, so the seconds never fall when a worker is replaced.
+    Memory that workers share is counted for each of them.
     """
     read = [facts for facts in map(_Facts.read, pids) if facts is not None]
     if not read or read[0].pid != pids[0]:
@@ -132,11 +132,11 @@ class _Facts(msgspec.Struct, frozen=True):
 
     @classmethod
     def read(cls, pid: int) -> "_Facts | None":
-        """What /proc says of a process, by the numbers of its fields in proc(5); None for one that ended."""
+        """The facts of /proc about a process, by the field numbers of proc(5); None if it has ended."""
         folder = _PROC / str(pid)
         try:
-            # Numbered from 1 there; the name in parentheses may hold blanks and parentheses itself, so that what is
-            # behind the last one is counted on from 3.
+            # proc(5) numbers fields from 1. The name in parentheses may itself contain blanks and parentheses, so
+            # fields are counted from 3 after the last parenthesis.
             fields = ["", "", "", *(folder / "stat").read_text().rpartition(") ")[2].split()]
             files = len(list((folder / "fd").iterdir()))
         except OSError:
@@ -151,7 +151,7 @@ def _booted() -> float:
 
 
 class Collections:
-    """Brings Python's count of its own garbage collections into a counter."""
+    """Counts Python's own garbage collections in a counter."""
 
     def __init__(self, counter: Counter) -> None:
         self._counters = [counter.labels(str(generation)) for generation in range(3)]

@@ -1,6 +1,6 @@
-"""Requests that cannot be served, and starts, as exceptions. A refused token is not one: that is a `Verdict`.
+"""Exceptions: requests that cannot be served, and refused starts. A refused token is a `Verdict`, not an exception.
 
-Status codes live in `service.api.http.problems`, not here.
+`service.api.http.problems` has the status codes.
 """
 
 import re
@@ -18,7 +18,7 @@ def _write(found: re.Match[str]) -> str:
     return f"write {' or '.join(_WRITE.get(kind, kind) for kind in found[1].split(' | '))}"
 
 
-# Said in the words of whoever writes a request: msgspec speaks of its own types and of patterns.
+# In the words of whoever writes a request, because msgspec names its own types and patterns.
 _IN_WORDS: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r"Expected `([\w |]+)`", _write),
     (r", got `\w+`", ""),
@@ -43,7 +43,7 @@ class StartRefused(Exception):
 
 
 class ServiceError(Exception):
-    """Base of what ends requests. `code` is the stable word of the contract, the message safe to show to a caller."""
+    """Base of a request's errors. `code` is the contract's stable word; the message is safe to show to a caller."""
 
     code = "internal_error"
 
@@ -55,7 +55,7 @@ class ServiceError(Exception):
 
 
 class InvalidRequest(ServiceError):
-    """The request cannot be understood. `fields` pairs a field's path with what is wrong with it."""
+    """The request cannot be understood. `fields` pairs the path of each wrong field with the reason."""
 
     code = "invalid_request"
 
@@ -64,7 +64,7 @@ class InvalidRequest(ServiceError):
         self.fields = fields
 
 
-# Found out once: each time anew it would leave garbage in a cycle, of every refused request.
+# Cached: computing it for each refused request would leave cyclic garbage.
 _type_info = cache(inspect.type_info)
 
 
@@ -73,34 +73,34 @@ def wrong(field: str, reason: str) -> InvalidRequest:
 
 
 def place_and_reason(error: msgspec.ValidationError, kind: Any) -> tuple[str, str]:
-    """The path of the value that is not as `kind` has it, "" for the whole, and what to write there, in words."""
-    # msgspec puts the place behind the reason: "... - at `$.a.b`", of a wrong name "... - at `key` in `$.a`".
+    """The path of the value that does not fit `kind` ("" for the whole), and what to write there, in words."""
+    # msgspec adds the place to the reason: "... - at `$.a.b`", or for a wrong name "... - at `key` in `$.a`".
     reason, *place = re.split(r" - at (`key` in )?`\$", str(error), maxsplit=1)
     in_name, path = place or (None, "")
     path = path.rstrip("`").lstrip(".")
     if found := re.fullmatch(_ABSENT_OR_UNKNOWN, reason):
-        # msgspec's place is the object that lacks it, or has it.
+        # msgspec's place is the object that lacks the field, or has it.
         reason = "is missing" if found[1] == "missing required" else "is not known"
         return ".".join(filter(None, (path, found[2]))), reason
-    # msgspec names what it found, and not what it would take.
+    # msgspec names the value it found, but not the allowed ones.
     if reason.startswith("Invalid enum value"):
         choices = _choices(_type_info(kind), re.findall(r"\w+|\[", re.sub(r"\[[^]]*", "[", path)))
         reason = f"write {' or '.join(filter(None, (', '.join(choices[:-1]), *choices[-1:])))}"
     for pattern, words in _IN_WORDS:
-        # In their order: later patterns read what earlier ones wrote.
+        # In this order, because later patterns match what earlier ones wrote.
         reason = re.sub(pattern, words, reason)
     return path, f"{reason} as each name in it" if in_name else reason
 
 
 def _choices(kind: inspect.Type, steps: Sequence[str]) -> list[str]:
-    """The words that may stand at the end of a path: of a field by its name, of any item or value by a bracket."""
+    """The allowed words at the end of a path: a step is a field's name, or a bracket for any item or value."""
     match kind:
         case inspect.Metadata():
             return _choices(kind.type, steps)
         case inspect.UnionType():
             return [choice for one in kind.types for choice in _choices(one, steps)]
         case inspect.LiteralType() if not steps:
-            # As JSON has them.
+            # In the form JSON has.
             return [value if isinstance(value, str) else str(value).lower() for value in kind.values]
         case inspect.EnumType() if not steps:
             return [str(member.value) for member in kind.cls]
@@ -115,7 +115,7 @@ def _choices(kind: inspect.Type, steps: Sequence[str]) -> list[str]:
 
 
 class Unauthorized(ServiceError):
-    """The caller is not known. `presented` tells a bad credential from an absent one (RFC 6750 section 3)."""
+    """The caller is not known. `presented`: a credential came and was not valid (RFC 6750 section 3)."""
 
     code = "unauthorized"
 
@@ -125,12 +125,12 @@ class Unauthorized(ServiceError):
 
 
 def token_not_valid() -> Unauthorized:
-    """The refusal of a token that is presented: the same whatever is wrong with it."""
+    """The refusal of a presented token: the same for every defect."""
     return Unauthorized("The token is not valid.", presented=True)
 
 
 class Forbidden(ServiceError):
-    """The caller is known but may not. `scope` names the missing one, if a scope would help."""
+    """The caller is known but may not do this. `scope` names the missing scope, if one would help."""
 
     code = "forbidden"
 
@@ -140,19 +140,19 @@ class Forbidden(ServiceError):
 
 
 class NotFound(ServiceError):
-    """No such thing, or no longer."""
+    """The thing does not exist, or no longer."""
 
     code = "not_found"
 
 
 class Conflict(ServiceError):
-    """The request does not fit the present state: a name that is taken, a count that changed."""
+    """The request conflicts with the present state: a taken name, a changed count."""
 
     code = "conflict"
 
 
 class RateLimited(ServiceError):
-    """Too many requests of this caller; `retry_after` in whole seconds."""
+    """Too many requests by this caller; `retry_after` in whole seconds."""
 
     code = "rate_limited"
 
@@ -161,15 +161,15 @@ class RateLimited(ServiceError):
         self.retry_after = retry_after
 
 
-# What a caller is told, whichever way it asked.
+# The message for every caller, by whatever route it asks.
 NO_ANSWER = "The token store is not answering. Try again."
 
 
 class StoreUnavailable(ServiceError):
-    """Redis gave no usable answer in time. Neither yes nor no: the caller may try again.
+    """Redis gave no usable reply in time. This is neither yes nor no: the caller may try again.
 
-    `cause`: what an operator is told of it in the log, by readiness and by the doctor; callers get the detail alone.
-    `was_sent`: was Redis asked, so that it may have been done?
+    `cause`: the reason for operators, in the log, readiness and the doctor; callers get only the detail.
+    `was_sent`: a command was sent to Redis, so it may have been executed.
     """
 
     code = "store_unavailable"
@@ -181,6 +181,6 @@ class StoreUnavailable(ServiceError):
 
 
 class StoreFull(StoreUnavailable):
-    """Redis has no memory left for a write; reading, consuming and revoking go on."""
+    """Redis has no memory left for a write. Reading, consuming and revoking still work."""
 
     code = "store_full"

@@ -1,4 +1,4 @@
-"""All keys of the service, derived from the server keys: digests, seals and MACs. No I/O."""
+"""All keys of the service, derived from the server keys: for digests, seals and MACs. No I/O."""
 
 import hmac
 from binascii import a2b_base64, b2a_base64
@@ -9,13 +9,13 @@ from hmac import compare_digest
 from service.model import Kind
 
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
-# 128 bits, as RFC 2104, 5 lets an HMAC be cut; every record carries one.
+# 128 bits, to which RFC 2104, 5 lets an HMAC be cut; every record has one.
 SEAL_BYTES = 16
 
 
 def encode_digest(digest: bytes) -> str:
     """The text form of a digest: base64url without padding."""
-    # Takes six tenths of the time of `urlsafe_b64encode`, and each line of an export has one or two.
+    # Takes 60 % of the time of `urlsafe_b64encode`; each line of an export has one or two digests.
     return b2a_base64(digest, newline=False).translate(_URL_SAFE, b"=").decode()
 
 
@@ -24,58 +24,58 @@ def decode_digest(text: str) -> bytes:
 
 
 def id_of(digest: bytes) -> str:
-    """The public id of a token that has no record: a part of its digest, which leads to no secret."""
+    """The public id of a token without a stored record: a part of its digest, which does not lead to the secret."""
     return encode_digest(digest[:12])
 
 
 class DerivedKeys:
-    """All keys derived (HKDF, RFC 5869) from one server key, by label, so that none can stand in for another."""
+    """All keys derived (HKDF, RFC 5869) from one server key, each by its own label, so that no key replaces another."""
 
     def __init__(self, server_key: str) -> None:
-        # HKDF-Extract, with a salt that says whose keys these are.
+        # HKDF-Extract; the salt names this service.
         extracted = hmac.digest(b"token-service", server_key.encode(), "sha256")
         self._extracted = extracted
         key = self.derive(b"digest")
-        # With its kind in it, so that no secret of one kind is ever found as one of another.
+        # The digest covers the kind, so that a secret of one kind is never found as another kind.
         self._digests = {kind: _hmac(key, kind.value.encode() + b"\x00") for kind in Kind}
         self._seal = _hmac(self.derive(b"seal"))
         self._lookup_key = self.derive(b"lookup")
-        # What is stored of a secret that another system made: over a rule and the digest by it.
+        # The stored digest of a secret of another system covers a rule and the digest made by that rule.
         self.imported_digest = _hmac(self.derive(b"imported"))
 
     def derive(self, label: bytes) -> bytes:
-        """32 bytes for one purpose: one block of HKDF-Expand."""
-        # The 1 counts the block: no key here is longer than one (RFC 5869, 2.3).
+        """A key of 32 bytes for one purpose: one block of HKDF-Expand."""
+        # The byte 1 is the number of the block: no key here needs a second one (RFC 5869, 2.3).
         return hmac.digest(self._extracted, label + b"\x01", "sha256")
 
     def digest(self, kind: Kind, secret: bytes) -> bytes:
-        """What is stored of a secret: HMAC-SHA256 over kind, NUL and secret, 32 bytes."""
+        """The stored form of a secret: HMAC-SHA256 over kind, NUL and secret, 32 bytes."""
         return self._digests[kind](secret)
 
     def seal(self, digest: bytes, body: bytes) -> bytes:
-        """The body with a MAC before it that binds it to its digest; see `unseal`."""
+        """The body after a MAC that binds it to its digest; see `unseal`."""
         return self._seal(digest + body)[:SEAL_BYTES] + body
 
     def unseal(self, digest: bytes, sealed: bytes) -> bytes | None:
         """The body of a sealed record, or None if it was changed or belongs to another digest."""
-        # Of a record that is too short the body is empty, and no MAC fits.
+        # The body of a too short record is empty, and no MAC fits.
         body = sealed[SEAL_BYTES:]
         return body if compare_digest(self._seal(digest + body)[:SEAL_BYTES], sealed[:SEAL_BYTES]) else None
 
     def mac(self, label: str, body: bytes) -> str:
-        """A MAC over something that is no credential (metadata, an audit entry), 32 hex characters."""
+        """A MAC over something that is not a credential (metadata, an audit entry), 32 hex characters."""
         return self._seal(label.encode() + b"\x00" + body)[:SEAL_BYTES].hex()
 
     def pseudonym(self, *parts: str) -> bytes:
-        """A keyed digest of names and addresses, 32 bytes: a counter's key tells nobody whom it counts."""
+        """A keyed digest of names and addresses, 32 bytes: the key of a counter does not show whom it counts."""
         return hmac.digest(self._lookup_key, b"\x00".join(part.encode() for part in parts), "sha256")
 
 
 class Keyring:
-    """The present server key and, while it is still set, the previous one.
+    """The present server key and, while it is set, the previous one.
 
-    What is made is made with the present key; what either key made is accepted, and `each` are those, the present one
-    first. `import_suffix` is the key of another system, which it adds to its tokens.
+    Everything new is made with the present key; both keys are accepted. `each` has both, the present one first.
+    `import_suffix` is text that another system appends to its tokens before it makes their digests.
     """
 
     def __init__(self, server_key: str, previous: str = "", *, import_suffix: str = "") -> None:
@@ -83,18 +83,18 @@ class Keyring:
         self.present = present = DerivedKeys(server_key)
         self.previous = DerivedKeys(previous) if previous else None
         self.each = (present, self.previous) if self.previous else (present,)
-        # The present key's own methods: a validation saves the call in between.
+        # The present key's own method, which saves every validation a call.
         self.digest = present.digest
         self.imported_digest = present.imported_digest
         self.seal = present.seal
-        # Of either key, where there are two.
+        # Tries both keys, if there are two.
         self.unseal = self._unseal_by_each if self.previous else present.unseal
         self.mac = present.mac
         self.pseudonym = present.pseudonym
         self.derive = present.derive
 
     def pseudonyms(self, *parts: str) -> list[bytes]:
-        """What names and addresses may stand under, by each key."""
+        """The pseudonyms of names and addresses, by each key."""
         return [keys.pseudonym(*parts) for keys in self.each]
 
     def _unseal_by_each(self, digest: bytes, sealed: bytes) -> bytes | None:
@@ -106,7 +106,7 @@ class Keyring:
 
     def signer(self, label: str, body: bytes, mac: str) -> DerivedKeys | None:
         """The keys that made a MAC over this body, None if none did."""
-        # Of text `compare_digest` takes ASCII alone, and what somebody else wrote may be anything.
+        # `compare_digest` accepts only ASCII text, and a stored MAC may be anything.
         if mac.isascii():
             for keys in self.each:
                 if compare_digest(keys.mac(label, body), mac):
@@ -114,14 +114,14 @@ class Keyring:
         return None
 
     def marks(self, namespace: str) -> tuple[bytes, ...]:
-        """What tells these keys from any other in a namespace, the present one's first, and says nothing else; text."""
+        """Marks that identify these keys in a namespace and reveal nothing else, the present key's first; as text."""
         return tuple(encode_digest(keys.pseudonym("server key", namespace)).encode() for keys in self.each)
 
 
 def _hmac(key: bytes, opening: bytes = b"") -> Callable[[bytes], bytes]:
-    """HMAC-SHA256 (RFC 2104) under a key, over the opening and a message.
+    """A function for HMAC-SHA256 (RFC 2104) under a key, over `opening` and a message.
 
-    To go on from states that were hashed before takes half the time of `hmac.digest`, on every validation.
+    It copies hash states prepared in advance, which takes half the time of `hmac.digest` on every validation.
     """
     block = key.ljust(64, b"\x00")
     inner_begun = sha256(bytes(byte ^ 0x36 for byte in block) + opening)

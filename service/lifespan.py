@@ -1,4 +1,4 @@
-"""A process from its first check of Redis to its last flush, and what it does in the background between."""
+"""A process from its first check of Redis to its last flush, and its background work between these."""
 
 import asyncio
 import gc
@@ -19,21 +19,21 @@ from service.store.driver.replies import NotPrimary, WrongType
 from service.store.monitoring.monitor import Monitor
 
 log = logging.getLogger(__name__)
-# Next to nothing here is garbage in a cycle, and a pass through all objects stops every request meanwhile: one through
-# so many new ones for 0.2 to 1.1 ms, where twice as many take up to 2.3.
+# Almost nothing here becomes cyclic garbage, and a collection stops every request: one over this many new objects for
+# 0.2 to 1.1 ms, over twice as many for up to 2.3 ms.
 _OBJECTS_BEFORE_COLLECTION = 5_000
-# So long the loop waits for a thread that computes: Python's own five milliseconds would be felt.
+# The event loop waits at most this long for a computing thread; Python's own 5 ms would be noticed.
 _THREAD_TURN_SECONDS = 0.0005
 _BEGUN_AGAIN_AFTER_SECONDS = 1.0
 Work = Callable[[], Coroutine[Any, Any, object]]
 
 
 class Background(msgspec.Struct, frozen=True):
-    """What a process does beside answering.
+    """The work of a process besides answering requests.
 
-    `prepare` is done before traffic comes; `begin` beside it, once and as soon as Redis answers; `flush` once more at
-    the end, in order; and `reload` on SIGHUP. `repeated` pairs a name with what is done every so many seconds; `follow`
-    runs all the while. `close` is done last, in its order, also where the start was refused.
+    `prepare` runs before traffic comes. `begin` runs once in the background, as soon as Redis answers. `repeated` has
+    name, interval in seconds and work. `follow` runs all the time. `reload` runs on SIGHUP. `flush` runs once more at
+    the end, in order. `close` runs last, in order, also when the start was refused.
     """
 
     prepare: Work
@@ -49,20 +49,20 @@ class Background(msgspec.Struct, frozen=True):
 class Lifespan:
     _monitor: Monitor
     _metrics: Metrics
-    # What every connection gets, by the names that the edge has for it.
+    # The state of every connection, under the names that the edge uses.
     _edge: dict[str, Any]
     _background: Background
     _metrics_port: MetricsPort | None
 
     @asynccontextmanager
     async def __call__(self) -> AsyncIterator[dict[str, Any]]:
-        """Yields the state that every connection gets. Raises StartRefused for a Redis that must not be used."""
+        """Yields the state that every connection gets. Raises StartRefused if this Redis must not be used."""
         try:
             await self._first_check()
-            # Before the first request: which secrets of other systems there may be is read here.
+            # Before the first request, because it reads by which rules secrets of other systems were imported.
             await _once(self._background.prepare, "prepare")
             if self._metrics_port is not None:
-                # Here already, so that a port which somebody else has refuses the start.
+                # Before any traffic, so that a port in use refuses the start.
                 self._metrics_port.start()
         except StartRefused:
             await self._close()
@@ -78,18 +78,18 @@ class Lifespan:
         collect_rarely()
         sys.setswitchinterval(_THREAD_TURN_SECONDS)
         loop = asyncio.get_running_loop()
-        # Kept in the list, because the loop itself holds its tasks by weak references.
+        # Kept in the list, because the event loop itself holds tasks only by weak references.
         loop.add_signal_handler(
             signal.SIGHUP,
             lambda: tasks.extend(loop.create_task(_once(work, "reload")) for work in self._background.reload),
         )
-        # `serve` holds it back until somebody obeys it, and again from when nobody does.
+        # `serve` blocks SIGHUP until this handler exists, and it is blocked again when the handler goes.
         held = signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
         try:
             yield self._edge
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, held)
-            # In the reverse order of the start: whatever writes to Redis ends before the connections to it do.
+            # In the reverse order of the start: work that writes to Redis ends before the connections do.
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -110,7 +110,7 @@ class Lifespan:
         except NotPrimary as fault:
             raise StartRefused(fault.detail) from None
         except StoreUnavailable as error:
-            # A restart of both at once must not depend on which one is up first; readiness says what is missing.
+            # After a restart of both, the order must not matter; readiness says what is missing.
             log.warning("starting without Redis: %s", error.cause)
             return
         if faults := self._monitor.faults:
@@ -118,12 +118,12 @@ class Lifespan:
 
 
 def collect_rarely() -> None:
-    """Leave what was made at the start out of the garbage collector's reach, and let it run less often."""
-    # Off since the process began: see `make_without_collecting` in cli/serve/listener.py. Then a pass finds some
-    # hundreds of a hundred thousand objects to let go, and takes a seventh of the whole start.
+    """Exclude the objects of the start from garbage collection, and let it run less often."""
+    # Off since the process began: see `make_without_collecting` in cli/serve/listener.py. A collection at this point
+    # would free a few hundred of 100,000 objects, and take a seventh of the whole start.
     if gc.isenabled():
         gc.collect()
-    # What is alive now stays so: later passes leave it out.
+    # Everything alive now stays alive, so later collections leave it out.
     gc.freeze()
     gc.enable()
     gc.set_threshold(_OBJECTS_BEFORE_COLLECTION, 20, 20)
@@ -137,7 +137,7 @@ async def _every(seconds: float, work: Work, name: str) -> None:
 
 
 async def _until_done(work: Work, name: str) -> None:
-    """Once: this process may have begun before its Redis."""
+    """Run the work until it succeeds once, because this process may have started before its Redis."""
     told = ""
     while (standing := await _once(work, name, told)) is not None:
         told = standing
@@ -145,7 +145,7 @@ async def _until_done(work: Work, name: str) -> None:
 
 
 async def _always(work: Work, name: str) -> None:
-    """What ends by a fault alone, begun again: else readiness and the map of servers would stay as they were."""
+    """Restart work that ends only by a failure; otherwise readiness and the map of servers would go stale."""
     told = ""
     while True:
         told = await _once(work, name, told) or ""
@@ -153,10 +153,10 @@ async def _always(work: Work, name: str) -> None:
 
 
 async def _once(work: Work, name: str, told: str = "") -> str | None:
-    """Run it; a failure is logged and left for the next time: nobody would start this task again.
+    """Run the work. A failure is logged and left for the next run, because nobody else would restart the task.
 
-    Returns None when it is done; else why it stands still until somebody mends that, which is logged unless it was
-    `told` the time before, and is empty where nobody need.
+    Returns None if the work succeeded. Otherwise the cause that somebody has to remove, empty if nobody has to; a cause
+    is logged unless it is `told`, the cause of the run before.
     """
     try:
         await work()

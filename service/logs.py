@@ -8,13 +8,13 @@ from typing import Any
 
 from service.settings import Settings
 
-# What a terminal or a reader of lines would act on: names and paths from outside may hold it.
+# Characters that a terminal or a log reader would act on; names and paths from outside may contain them.
 _CONTROLS = {code: f"\\u{code:04x}" for code in (*range(32), *range(127, 160), 0x2028, 0x2029)}
 _LIBRARIES = ("uvicorn", "uvicorn.error", "uvicorn.access", "uvicorn.asgi")
 
 
 class JsonFormatter(logging.Formatter):
-    """A JSON object a line: at, level, logger, message and what the caller added under `facts`."""
+    """One JSON object per line: at, level, logger, message and what the caller added under `facts`."""
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {
@@ -26,12 +26,12 @@ class JsonFormatter(logging.Formatter):
         line.update(getattr(record, "facts", {}))
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        # Not msgspec: it refuses half a surrogate pair, as in a file name that is not UTF-8.
+        # Not msgspec: it refuses half a surrogate pair, which a file name that is not UTF-8 contains.
         return json.dumps(line, default=str)
 
 
 class TextFormatter(logging.Formatter):
-    """The same for people."""
+    """The same content for people: time, level, message, facts."""
 
     def format(self, record: logging.LogRecord) -> str:
         facts = " ".join(f"{name}={value}" for name, value in getattr(record, "facts", {}).items())
@@ -41,22 +41,22 @@ class TextFormatter(logging.Formatter):
 
 
 def configure(settings: Settings) -> None:
-    """Send all logging, uvicorn's too, to standard error in the chosen form."""
+    """Send all logging, including uvicorn's, to standard error in the chosen form."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if wants_json_logs(settings) else TextFormatter())
     root = logging.getLogger()
-    # In place of what a library or a test has put there: each line is written once.
+    # Replaces the handlers of libraries or tests, so that each line is written once.
     root.handlers[:] = [handler]
     root.setLevel(logging.INFO)
     for name in _LIBRARIES:
         logger = logging.getLogger(name)
         logger.handlers.clear()
-        # uvicorn writes a line for each request where this one, or one above it, has a handler.
+        # uvicorn writes a line per request if this logger, or one above it, has a handler.
         logger.propagate = name != "uvicorn.access"
-    # Start and stop are told by our own lines; uvicorn's say the same in more words.
+    # Our own lines report start and stop; uvicorn's would repeat them.
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
 
 
 def wants_json_logs(settings: Settings) -> bool:
-    """JSON lines unless a person watches."""
+    """True for JSON lines: chosen, or no person watches a terminal."""
     return settings.log_format == "json" or (settings.log_format == "auto" and not sys.stderr.isatty())

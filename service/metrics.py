@@ -1,4 +1,4 @@
-"""All metrics: names, labels from closed sets, and how they are exported, right across several workers.
+"""All metrics: names, labels from closed sets, and their export, correct across several workers.
 
 Counts are flushed into prometheus-client's metrics before a scrape and every tenth of a second.
 """
@@ -22,37 +22,37 @@ from service.counters import BUCKETS, BufferedCounter, BufferedHistogram, Collec
 from service.model import Statistics, Status
 
 EXPIRY_WINDOWS = {"1d": 86400, "7d": 7 * 86400, "14d": 14 * 86400, "30d": 30 * 86400}
-# Sweeping, sealing, delivering and counting. Each name costs a kilobyte of every scrape.
+# Commands of sweeps, seals, deliveries and counts, timed as one name, because each name adds a kilobyte to a scrape.
 _BACKGROUND = frozenset(
     (
-        # Commands on keys and the server, hashes, lists and streams, sorted sets.
+        # Commands on keys and the server, then on hashes, lists and streams, then on sorted sets.
         *("EXISTS", "EXPIRE", "INFO", "SET", "TIME", "UNLINK"),
         *("HDEL", "HGETALL", "HINCRBY", "HSET"),
         *("LPUSH", "LRANGE", "LTRIM", "XADD", "XRANGE", "XREVRANGE"),
         *("ZADD", "ZREM"),
-        # Scripts: of the sweep, the audit log and usage, webhooks, names.
+        # Scripts of the sweep, the audit log and usage, webhooks, and names.
         *("expire_tokens", "mend_token", "purge_token", "tell_expiries", "trim_index"),
         *("put_hours_away", "record_usage", "seal_events", "touch_sessions", "trim_events"),
         *("announce_expiries", "begin_webhook", "hold_lock", "put_webhook", "read_events", "write_notice"),
         *("announce_tokens", "free_name", "replace_holder", "void_reservation"),
     )
 )
-# Where several workers' counts meet: prometheus-client reads it when it is imported.
+# The folder where several workers' counts meet; prometheus-client reads it when it is imported.
 _SHARED = "PROMETHEUS_MULTIPROC_DIR"
-# What the folder is called that `serve` makes for them, and removes.
+# The name of the folder that `serve` makes for these counts, and removes.
 _FOLDER_PREFIX = "token-service-metrics-"
 NO_KIND = "none"
 _ZERO = re.compile(r"0(?:\.0*)?")
-# A client may send any word as a method, and each would become a time series.
+# Only these, because a client may send any word as a method, and each would become a time series.
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
-# prometheus-client misreads a quoted version and a q of 0, so it gets what was understood here.
+# prometheus-client misreads a quoted version and q=0, so it is given the media type that was chosen here.
 _OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 
 
 def _wants_openmetrics(accept: str) -> bool:
-    """Is OpenMetrics in this Accept field, not refused by q=0, and in a version that there is (RFC 9110, 12.5.1)?"""
+    """True if this Accept field has OpenMetrics, without q=0 and in an existing version (RFC 9110, 12.5.1)."""
     for offer in accept.lower().split(","):
         media_type, *parameters = (part.strip() for part in offer.split(";"))
         if media_type != "application/openmetrics-text":
@@ -65,7 +65,7 @@ def _wants_openmetrics(accept: str) -> bool:
 
 
 class _State(msgspec.Struct):
-    """Gauges read from Redis just before a scrape; the process that answers it reports them alone."""
+    """Gauges read from Redis just before a scrape; only the process that answers the scrape reports them."""
 
     statistics: Statistics | None = None
     expiring: dict[str, int] = {}
@@ -78,7 +78,7 @@ class _State(msgspec.Struct):
 
     def collect(self) -> Iterator[Metric]:
         yield GaugeMetricFamily("tokens_redis_up", "1 if Redis answers and may be used", self.up)
-        apart = "how much the clocks of Redis and of this machine differ"
+        apart = "difference between the clocks of Redis and of this machine"
         yield GaugeMetricFamily("tokens_clock_seconds_apart", apart, self.clock_seconds_apart)
         unknown = "checks of Redis that could not be made, because INFO is forbidden"
         yield GaugeMetricFamily("tokens_checks_unknown", unknown, self.unknown_checks)
@@ -91,7 +91,7 @@ class _State(msgspec.Struct):
         yield GaugeMetricFamily("tokens_sessions", "session tokens in force", counts.sessions)
         yield _gauges("tokens_expiring", "active tokens that expire within", "window", self.expiring)
         if self.sealed is not None:
-            sealed = "audit entries ever sealed; it never falls of itself"
+            sealed = "audit entries ever sealed; it falls only if the log was set back"
             yield GaugeMetricFamily("tokens_audit_sealed", sealed, self.sealed)
         if self.idle is not None:
             yield _gauges("tokens_idle", "active tokens neither created nor used within", "window", self.idle)
@@ -106,7 +106,7 @@ def _gauges(name: str, documentation: str, label: str, values: Mapping[str, int]
 
 
 class _Timings(dict[str, BufferedHistogram]):
-    """The observations of a histogram by its one label; those of a new value begin when it is asked for."""
+    """The observations of a histogram by its one label; made when a value first occurs."""
 
     def __init__(self, histogram: Histogram) -> None:
         self._histogram = histogram
@@ -118,13 +118,13 @@ class _Timings(dict[str, BufferedHistogram]):
 
 class Metrics:
     def __init__(self) -> None:
-        # Each counter would have a second series with the time of its creation.
+        # Otherwise each counter would have a second series with the time of its creation.
         disable_created_metrics()  # type: ignore[no-untyped-call]
-        # Not the library's own, in which a second service in one process would find its names taken.
+        # Not the library's global registry, in which a second service in one process would find its names taken.
         self._registry = registry = CollectorRegistry()
         self._buffered: list[BufferedCounter] = []
         self._timings: list[_Timings] = []
-        # Takes the kind, or NO_KIND where no secret of ours was presented, and the final outcome.
+        # Labels: the kind, or NO_KIND if no secret of ours was presented, and the final outcome.
         self.validations = self._counter_of(
             "tokens_validations", "validations by kind and final outcome", ["kind", "outcome"]
         )
@@ -145,13 +145,13 @@ class Metrics:
         self.audit_events = self._counter_of("tokens_audit_events", "audit entries written", ["action"])
         self.tampered = Counter("tokens_integrity_failures", "records whose seal was wrong", registry=registry)
         self.limits_paused = Counter(
-            "tokens_limits_paused", "requests admitted unlimited: Redis full", registry=registry
+            "tokens_limits_paused", "requests admitted without limits: Redis full", registry=registry
         )
         self.webhook_deliveries = self._counter_of(
             "tokens_webhook_deliveries", "attempts to deliver an event, and events dropped unread", ["outcome"]
         )
         self.usage_dropped = Counter("tokens_usage_dropped", "flushes of usage that failed", registry=registry)
-        # By default there would be one series for each process, with its pid as a label.
+        # Without this mode there would be one series per process, with its pid as a label.
         build = Gauge(
             "tokens_build_info", "the running version", ["version"], registry=registry, multiprocess_mode="max"
         )
@@ -171,11 +171,11 @@ class Metrics:
         return timings
 
     def validation_timing(self, path: str) -> BufferedHistogram:
-        """Where the seconds of validations on this path go: fast or ordinary."""
+        """The histogram for validations on this path: fast or ordinary."""
         return self._validation_timings[path]
 
     def requested(self, route: str, method: str, status: int, seconds: float, *, trace_id: str = "") -> None:
-        """Count a request by its route's template, never by its path; `trace_id` of one that can be followed."""
+        """Count a request by its route's template, never by its path. `trace_id`: a trace that can be followed."""
         self._http_requests.inc(route, method if method in _METHODS else "other", status)
         timing = self._http_timings[route]
         timing.observe(seconds)
@@ -183,15 +183,16 @@ class Metrics:
             timing.show(trace_id, seconds)
 
     def refused(self, status: int) -> None:
-        """Count a request that was refused before its route was known: too large, too slow, no HTTP, or too many."""
+        """Count a request refused before its route was known: too large, too slow, not HTTP, or too many."""
         self._http_requests.inc("refused", "other", status)
 
     def sealed(self, entries: int) -> None:
         self.state.sealed = entries
 
     def redis_took(self, operation: str, seconds: float) -> None:
-        """Time of one kind of Redis operation: a script's name, a command's, or `roundtrip` for all that
-        came back together; what no caller waits for is one kind."""
+        """Time one kind of Redis operation: a script's name, a command's, or `roundtrip` for all that came back
+        together. All operations that no caller waits for are one kind.
+        """
         kind = "background" if operation in _BACKGROUND else operation
         self._redis_timings[kind].observe(seconds)
 
@@ -204,7 +205,7 @@ class Metrics:
                 timing.flush()
 
     def close(self) -> None:
-        """Flush once more; a worker whose parent was killed removes the folder that the parent had made."""
+        """Flush once more. A worker whose parent was killed removes the folder that the parent made."""
         self.flush()
         parent, folder = multiprocessing.parent_process(), Path(os.environ.get(_SHARED, ""))
         if parent is not None and not parent.is_alive() and folder.name.startswith(_FOLDER_PREFIX):
@@ -214,12 +215,12 @@ class Metrics:
         """The exposition and its content type: OpenMetrics if asked for, else Prometheus text."""
         self.flush()
         encode, content_type = choose_encoder(_OPENMETRICS if _wants_openmetrics(accept) else "")
-        # Some milliseconds, and more with many workers: no request waits for them.
+        # In a thread, because it takes some milliseconds, and more with many workers.
         return await asyncio.to_thread(encode, _Gathered(self._registry, self.state)), content_type
 
 
 class _Gathered:
-    """What one scrape shows: this process's metrics or those of all workers, and the state of Redis."""
+    """The content of one scrape: this process's metrics, or those of all workers, and the state of Redis."""
 
     def __init__(self, own: CollectorRegistry, state: _State) -> None:
         self._own = own
@@ -227,7 +228,7 @@ class _Gathered:
 
     def collect(self) -> Iterable[Metric]:
         if _SHARED in os.environ:
-            # A single process has no files of others to read.
+            # Imported only with several workers: a single process has no files of others to read.
             from prometheus_client import multiprocess  # noqa: PLC0415
 
             collector: Any = multiprocess.MultiProcessCollector  # untyped in prometheus-client
@@ -239,9 +240,9 @@ class _Gathered:
 
 
 def _pids() -> list[int]:
-    """Whose metrics meet here: this process, or the parent of all workers and they."""
+    """The processes whose metrics meet here: this process, or the parent and all workers."""
     if _SHARED not in os.environ:
         return [os.getpid()]
-    # prometheus-client names its files `counter_PID.db`; those of workers that ended stay.
+    # prometheus-client names its files `counter_PID.db`; the files of ended workers stay.
     workers = {int(path.stem.rpartition("_")[2]) for path in Path(os.environ[_SHARED]).glob("counter_*.db")}
     return [os.getppid(), *sorted(workers)]

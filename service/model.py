@@ -1,6 +1,6 @@
 """The types that every layer shares: kinds, outcomes and the records they travel in. No behaviour.
 
-`gc=False` leaves what is alive by the thousand out of the garbage collector's passes: no circle can lead through it.
+`gc=False` leaves structs that exist by the thousand out of garbage collection: no reference cycle can include them.
 """
 
 from enum import StrEnum
@@ -9,23 +9,23 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-# `\Z`, because Python's `$` lets the end of a line behind the last character pass.
+# `\Z`, because Python's `$` also matches before a final line end.
 Scope = Annotated[
     str,
     Meta(
         pattern=r"^[a-z0-9:._*-]{1,64}\Z",
-        description="`orders:*` covers what begins with `orders:`, also that alone; `orders` it does not",
+        description="`orders:*` covers what begins with `orders:`, and `orders:` itself, but not `orders`",
     ),
 ]
 
-# All that a token permits, or that is asked of it.
+# Everything that a token permits, or that a request requires.
 Scopes = tuple[str, ...]
-# The name of a limit that was given none.
+# The name of a limit without a given name.
 DEFAULT_LIMIT = "default"
 
 
 class Kind(StrEnum):
-    """What a token is; fixed by the form of its secret and bound into its digest."""
+    """What a token is; determined by the form of its secret, and bound into its digest."""
 
     ONE_TIME = "one_time"
     SESSION = "session"
@@ -51,7 +51,7 @@ class Outcome(StrEnum):
 
 
 class Status(StrEnum):
-    """The state of a managed token as shown to people. Revoked wins over expired, expired over inactive."""
+    """The state of a managed token as people see it. Revoked wins over expired, expired over inactive."""
 
     ACTIVE = "active"
     INACTIVE = "inactive"
@@ -59,7 +59,7 @@ class Status(StrEnum):
     REVOKED = "revoked"
 
 
-# For hot code: to read a member off an enumeration takes as long as the comparison that it is read for.
+# For hot code: reading a member of an enumeration takes as long as the comparison it is read for.
 STATUS_ACTIVE, STATUS_INACTIVE, STATUS_EXPIRED, STATUS_REVOKED = Status
 KIND_SESSION, KIND_MANAGED, OUTCOME_ACTIVE = Kind.SESSION, Kind.MANAGED, Outcome.ACTIVE
 
@@ -73,7 +73,7 @@ class Role(StrEnum):
 
 
 class Calendar(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """When a quota is full again: with each hour, day or month; that from this day on, in a zone of an IANA name."""
+    """When a quota is full again: with each hour, day, or month from `day` on, in a time zone by its IANA name."""
 
     unit: str
     day: int = 1
@@ -81,10 +81,10 @@ class Calendar(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class RateLimit(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """`limit` requests in `period_seconds`, at most `burst` of them at once (0 stands for `limit`).
+    """`limit` requests in `period_seconds`, at most `burst` of them at once (0 means `limit`).
 
-    With a `calendar` it is a quota: `limit` requests in each of its windows, and neither a period nor a burst. By its
-    name its state is found, so that two limits of a token have different ones.
+    With a `calendar` it is a quota: `limit` requests in each window, without a period or burst. Its state is stored
+    under its name, so two limits of a token must have different names.
     """
 
     limit: int
@@ -100,21 +100,21 @@ class RateLimit(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     @property
     def interval(self) -> float:
-        """Milliseconds from one request to the next, once those are used up; 1 for a quota, which counts requests."""
+        """Milliseconds from one request to the next once the burst is used up; 1 for a quota, which counts requests."""
         return self.period_seconds * 1000 / self.limit if self.calendar is None else 1
 
 
 class Credential(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What Redis holds under a digest: everything a validation needs, in one GET.
+    """The record that Redis holds under a digest: everything a validation needs, in one GET.
 
-    What is said of few comes last, because defaults at the end are not written. Instants in epoch seconds; `expires_at`
+    Rarely used fields come last, because defaults at the end are not written. Instants are epoch seconds; `expires_at`
     0 means never. `password_mark` binds a session to its account's password. `max_uses` 0 means unlimited. `data` is
-    the JSON an issuer attached to a one-time token. `ancestors` are the ids of the tokens it is derived from, its
-    parent last; `pool` is that whose limits and uses it charges, empty for its own; `charged_as` is whose shared limits
-    it draws from, empty for its subject's.
+    the JSON that an issuer attached to a one-time token. `ancestors` are the ids of the tokens it is derived from, its
+    parent last. `pool` is the id of the token whose limits and uses it charges, empty for its own. `charged_as` is the
+    subject whose shared limits it charges, empty for its own subject.
     """
 
-    # An array in Redis: a new member goes behind the last and has a default, or what is stored could not be read.
+    # Stored as an array: a new field must be the last one and have a default, or stored records could not be read.
     token_id: str
     subject: str
     scopes: tuple[str, ...]
@@ -134,9 +134,9 @@ class Credential(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Quota(msgspec.Struct, frozen=True):
-    """What a rate limit left after one request, in the terms of the RateLimit header fields.
+    """What a rate limit has left after one request, in the terms of the RateLimit header fields.
 
-    `retry_after` is 0 unless this limit refused the request, and where one of them would refuse it at any time.
+    `retry_after` is 0 unless this limit refused the request, and also 0 if it would refuse such a request at any time.
     """
 
     limit: RateLimit
@@ -155,28 +155,28 @@ class Verdict(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def active(self) -> bool:
-        """May the secret be used now?"""
+        """True if the secret may be used now."""
         return self.outcome is Outcome.ACTIVE
 
     @property
     def accepted(self) -> Credential | None:
-        """The record of a secret that may be used now, None for any other."""
+        """The record of a secret that may be used now, else None."""
         return self.credential if self.active else None
 
     @property
     def retry_after(self) -> int:
-        """In how many seconds every limit that refused it has room again."""
+        """In how many seconds every limit that refused the request has room again."""
         return max((quota.retry_after for quota in self.quotas), default=0)
 
 
 class ManagedToken(msgspec.Struct, frozen=True, gc=False):
-    """The metadata of a managed token: all but its secret. Instants in epoch seconds, 0 means none or never.
+    """The metadata of a managed token: everything except its secret. Instants are epoch seconds, 0 means none or never.
 
-    Only the creation is kept in microseconds: lists are paged by it and one second may bring many tokens.
-    `last_hour`: the hour that it was used in last, with what was counted in it, as `store.usage` reads it; else empty.
-    `contests`: how often it was asked whether a name reserved for this one is void.
-    `imported`: the secret was made by another system, and is stored by this rule (`tokens.imported.rules`); else empty.
-    `predecessor`: the digest of the secret before, in its overlap; else empty.
+    Only the creation is in microseconds, because lists are paged by it, and one second may bring many tokens.
+    `last_hour`: the hour of the last use, with the counts of that hour, in the form of `store.usage`; else empty.
+    `contests`: how often somebody asked whether a name reserved for this token is void.
+    `imported`: another system made the secret, and it is stored by this rule (`tokens.imported.rules`); else empty.
+    `predecessor`: the digest of the previous secret during its overlap; else empty.
     """
 
     token_id: str
@@ -193,7 +193,7 @@ class ManagedToken(msgspec.Struct, frozen=True, gc=False):
     networks: tuple[str, ...] = ()
     max_uses: int = 0
     uses_left: int = 0
-    # Not shared: msgspec makes each struct an empty one of its own.
+    # Not shared: msgspec gives each struct its own empty dict.
     metadata: dict[str, str] = {}
     active: bool = True
     revoked_at: int = 0
@@ -221,7 +221,7 @@ class ManagedToken(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def shares_as(self) -> str:
-        """The subject whose shared limits a request charges, too."""
+        """The subject whose shared limits a request also charges."""
         return self.subject
 
     def status(self, now: float) -> Status:
@@ -233,13 +233,13 @@ class ManagedToken(msgspec.Struct, frozen=True, gc=False):
         return STATUS_ACTIVE if self.active else STATUS_INACTIVE
 
     def in_overlap(self, now: float) -> bool:
-        """Does the previous secret work beside the present one?"""
-        # What ends a token deletes that secret's credential and leaves these fields in the record.
+        """True while the previous secret works beside the present one."""
+        # What ends a token deletes that secret's credential, but leaves these fields in the record.
         return self.predecessor_until > now and self.status(now) is STATUS_ACTIVE
 
 
 class DerivedToken(ManagedToken, frozen=True, gc=False):
-    """The same of a derived token. `pool` and `charged_as` are its credential's."""
+    """The metadata of a derived token. `pool` and `charged_as` are those of its credential."""
 
     pool: str = ""
     charged_as: str = ""
@@ -254,7 +254,7 @@ class DerivedToken(ManagedToken, frozen=True, gc=False):
 
 
 class Statistics(msgspec.Struct, frozen=True, rename="camel"):
-    """How many tokens there are. `total` = active + expired + inactive; revoked stands beside it."""
+    """How many tokens there are. `total` is active + expired + inactive, without the revoked ones."""
 
     total: int
     active: int
@@ -267,10 +267,10 @@ class Statistics(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Origin(msgspec.Struct, frozen=True):
-    """Who asks and how, for the audit log: an account, a token's id or `anonymous`, and where from.
+    """Who acts and by what way, for the audit log: an account, a token's id or `anonymous`, and from which address.
 
-    `bound` is the managed token whose rights bound what is done; None for administrators, who hold everything, for
-    the holder of the very token that is changed, and for the service itself.
+    `bound` is the managed token whose rights limit the action. None for administrators, who have every right, for the
+    holder who changes the own token, and for the service itself.
     """
 
     actor: str

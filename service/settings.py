@@ -16,12 +16,12 @@ from service.user_files import expanded
 
 PREFIX = "TOKENS_"
 SECRETS = frozenset({"secret_key", "secret_key_previous", "admin_password", "admin_jwt_secret", "import_suffix"})
-# What may come as a file: the secrets, and the URL, which may hold a password.
+# Settings that may be given as a file: the secrets, and the URL, which may hold a password.
 BY_FILE = SECRETS | {"redis_url"}
 UNIX = "unix:"
-# The command line reads these two itself; they are no settings of the service.
+# Only the command line reads these two; they are not settings of the service.
 CLIENT_NAMES = frozenset({"TOKENS_URL", "TOKENS_TOKEN"})
-# What Kubernetes tells a pod about a Service called `tokens`: a form of name, and the form of its value.
+# What Kubernetes sets in a pod for a Service called `tokens`: a pattern for the name, and one for its value.
 _SERVICE_LINKS = (
     (r"PORT(_[0-9]+_(TCP|UDP|SCTP))?", r"(tcp|udp|sctp)://[0-9a-f.:\[\]]+:[0-9]{1,5}"),
     (r"(SERVICE_HOST|PORT_[0-9]+_(TCP|UDP|SCTP)_ADDR)", r"[0-9a-f.:]+"),
@@ -29,30 +29,30 @@ _SERVICE_LINKS = (
     (r"PORT_[0-9]+_(TCP|UDP|SCTP)_PROTO", r"tcp|udp|sctp"),
 )
 _SWITCH = {"on": True, "true": True, "yes": True, "1": True, "off": False, "false": False, "no": False, "0": False}
-# With greater ones, what is made of them would fail in Redis.
+# With greater values, numbers computed from them would fail in Redis.
 _Span = Annotated[int, Meta(le=10 * 366 * 86400)]
 _Days = Annotated[int, Meta(le=36_500)]
 _Count = Annotated[int, Meta(le=10**9)]
 
 
 def _says(meaning: str, **bounds: Any) -> Meta:
-    """What a setting means, in one line, and what its value may be."""
+    """A setting's meaning, in one line, and the bounds of its value."""
     return Meta(description=meaning, **bounds)
 
 
 class SettingsError(Exception):
-    """A setting that stops the start; the message is one line that names the variable and what to do."""
+    """A setting that stops the start; the message is one line with the variable's name and what to do."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """The effective settings. Environment names are these fields in capitals behind `TOKENS_`."""
+    """The effective settings. Environment names are these fields in capitals after `TOKENS_`."""
 
     host: Annotated[str, _says("addresses or unix:/paths to listen on, comma separated")] = "127.0.0.1"
     port: Annotated[int, _says("port to listen on; 0 takes a free one", ge=0, le=65535)] = 8080
-    tls_cert_file: Annotated[str, _says("certificate for TLS and those above it, PEM; re-read on SIGHUP")] = ""
+    tls_cert_file: Annotated[str, _says("TLS certificate with its intermediates, PEM; re-read on SIGHUP")] = ""
     tls_key_file: Annotated[str, _says("key of that certificate, PEM; empty: in the same file")] = ""
     workers: Annotated[int, _says("processes that share the port", ge=1, le=256)] = 1
-    # Empty would be whichever directory this is started in.
+    # Not empty: that would be the directory in which the service happens to be started.
     data_dir: Annotated[str, _says("where the embedded default keeps its data", min_length=1)] = (
         "~/.local/share/token-service"
     )
@@ -65,7 +65,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = 250
     durability: Annotated[
         Literal["memory", "replicated", "fsync", "both"],
-        _says("what a change that takes away is confirmed by: memory, replicated, fsync or both"),
+        _says("what confirms a change that removes rights: memory, replicated, fsync or both"),
     ] = "memory"
     redis_bin: Annotated[str, _says("server program for the embedded default")] = ""
     namespace: Annotated[str, _says("first part of every key", pattern=r"^[a-z0-9-]{1,32}\Z")] = "tokens"
@@ -85,9 +85,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     one_time_issue_per_minute: Annotated[
         _Count, _says("anonymous issues per client address; five times as many per network", ge=1)
     ] = 60
-    one_time_fence: Annotated[
-        bool, _says("a one-time token ends with a failover, so that none is spent twice across it")
-    ] = True
+    one_time_fence: Annotated[bool, _says("end one-time tokens at a failover, so that none is spent twice")] = True
     session_ttl_seconds: Annotated[_Span, _says("life of a session token", ge=1)] = 86400
     session_idle_seconds: Annotated[_Span, _says("idle time that ends a session; 0 disables it", ge=0)] = 0
     max_lifetime_days: Annotated[_Days, _says("longest life of a managed token; 0 allows never", ge=0)] = 365
@@ -100,29 +98,29 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         str, _says("address clients use, like https://example.com/tokens; empty: as trusted proxies say")
     ] = ""
     accept_basic: Annotated[bool, _says("let /validate take HTTP Basic with the token as user or password")] = False
-    accept_also: Annotated[str, _says("more that presents tokens: scheme:X, bare, header:X, cookie:X")] = ""
+    accept_also: Annotated[str, _says("further ways to present tokens: scheme:X, bare, header:X, cookie:X")] = ""
     kubernetes_audiences: Annotated[
-        str, _says("audiences of Kubernetes reviews that tokens are for, comma separated; empty: its own")
+        str, _says("Kubernetes audiences that tokens are for, comma separated; empty: the API server's own")
     ] = ""
     import_suffix: Annotated[
-        str, _says("what another system adds to its tokens before it makes their digests, for an import")
+        str, _says("for imports: text that another system appends to its tokens before it hashes them")
     ] = ""
     connections_per_address: Annotated[
-        _Count, _says("connections open at once from one address or IPv6 /64, per process; 0 for any", ge=0)
+        _Count, _says("connections open at once from one address or IPv6 /64, per process; 0 for no limit", ge=0)
     ] = 2048
     log_format: Annotated[Literal["auto", "text", "json"], _says("text or json; auto is text on a terminal")] = "auto"
     label: Annotated[
         str, _says("name of this environment in the dashboard's top bar", pattern=r"^[^\x00-\x1f\x7f]{0,24}\Z")
     ] = ""
     access_log: Annotated[bool, _says("a line per request, except validations, health and metrics")] = True
-    metrics_port: Annotated[int, _says("port of its own for /metrics; 0 disables it", ge=0, le=65535)] = 0
+    metrics_port: Annotated[int, _says("separate port for /metrics; 0 disables it", ge=0, le=65535)] = 0
     webhook_allow_private: Annotated[bool, _says("let webhooks go to private addresses")] = False
     docs: Annotated[bool, _says("serve the interactive API reference at /docs")] = True
     drain_seconds: Annotated[int, _says("time open requests get at a stop", ge=0, le=300)] = 5
 
     @property
     def hosts(self) -> list[str]:
-        """What `host` lists, one by one; a path of a socket begins with `unix:`."""
+        """The entries of `host`, one by one; the path of a socket begins with `unix:`."""
         return read_hosts(self.host)
 
     @property
@@ -143,7 +141,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read(environment: Mapping[str, str]) -> Settings:
-    """Make the settings from `TOKENS_*` names; a secret may come as a file by `..._FILE`.
+    """The settings from `TOKENS_*` names; a secret may be given as a file by `..._FILE`.
 
     Raises SettingsError for an unknown name (with the nearest known one), a bad value or an unreadable file.
     """
@@ -153,7 +151,7 @@ def read(environment: Mapping[str, str]) -> Settings:
         if not name.startswith(PREFIX) or name in CLIENT_NAMES or is_service_link(name, given):
             continue
         field, text = name.removeprefix(PREFIX).lower(), given
-        # The name of a setting of its own first, such as TOKENS_ACCOUNTS_FILE.
+        # First as a setting's own name, such as TOKENS_ACCOUNTS_FILE.
         if field not in hints and field.endswith("_file") and field.removesuffix("_file") in BY_FILE:
             field, text = field.removesuffix("_file"), _read_secret(name, text)
             if PREFIX + field.upper() in environment:
@@ -167,13 +165,13 @@ def read(environment: Mapping[str, str]) -> Settings:
 
 
 def is_service_link(name: str, value: str) -> bool:
-    """Did Kubernetes set this `TOKENS_*` variable, about a Service called `tokens`? A wrong setting is none."""
+    """True if Kubernetes set this `TOKENS_*` variable for a Service called `tokens`, so that it is no wrong setting."""
     rest = name.removeprefix(PREFIX)
     return any(re.fullmatch(names, rest) and re.fullmatch(values, value) for names, values in _SERVICE_LINKS)
 
 
 def masked(settings: Settings) -> dict[str, Any]:
-    """Environment name to effective value, secrets and the password of a URL as `***`."""
+    """Environment names with effective values; secrets and the password of a URL are `***`."""
     shown = {}
     for field in settings.__struct_fields__:
         value = getattr(settings, field)
@@ -190,7 +188,7 @@ def without_passwords(url: str) -> str:
 
 
 def described() -> list[tuple[str, Any, str]]:
-    """Environment name, default and meaning of every setting, in order: the README's table is checked against it."""
+    """Environment name, default and meaning of every setting, in order. The README's table is checked against it."""
     rows = []
     for field, hint in get_type_hints(Settings, include_extras=True).items():
         meaning = next(meta.description for meta in hint.__metadata__ if meta.description)
@@ -209,14 +207,14 @@ def _unknown(name: str, hints: Mapping[str, Any]) -> str:
 
 def _read_secret(name: str, path: str) -> str:
     try:
-        # What Windows puts before a text would be a part of the secret.
+        # Windows editors write a byte order mark first, which would become a part of the secret.
         text = Path(path).read_text(encoding="utf-8-sig").strip()
     except OSError as error:
         raise SettingsError(f"{name}: cannot read {path!r}: {os.strerror(error.errno or 0)}") from None
     except UnicodeDecodeError:
         raise SettingsError(f"{name}: {path} is not UTF-8 text") from None
     if not text:
-        # As if it were not set: with an empty URL a Redis of its own would be started, in which there is no token.
+        # An empty file must not count as unset: without a URL the service would start its own, empty Redis.
         raise SettingsError(f"{name}: {path} is empty: write the value into it, or unset {name}")
     return text
 
@@ -224,7 +222,7 @@ def _read_secret(name: str, path: str) -> str:
 def _convert(name: str, text: str, hint: Any) -> Any:
     text = text.strip()
     if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
-        # As docker takes them from a file of --env-file: compose and a shell have none, and so another secret.
+        # docker passes on the quotes of an --env-file; compose and a shell remove them, so the secret would differ.
         raise SettingsError(f"{name} stands in quotes, which would be a part of it: take them away")
     base = get_args(hint)[0]
     if base is bool:
@@ -249,13 +247,13 @@ def _listed(text: str) -> list[str]:
 def _check(settings: Settings) -> None:
     _check_places(settings)
     for name in ("trusted_proxies", "accept_also", "kubernetes_audiences"):
-        # Commas alone are what is left of variables that were not set.
+        # Only commas: what remains of variables that were not set.
         if (value := getattr(settings, name)) and not _listed(value):
             raise SettingsError(
                 f"{PREFIX}{name.upper()}={value!r} lists nothing: write what it is to hold, or unset it"
             )
     for name in ("SECRET_KEY", "SECRET_KEY_PREVIOUS", "ADMIN_JWT_SECRET"):
-        # 256 bits at least where it is a secret of HS256 (RFC 7518, 3.2); the server keys are held to the same.
+        # At least 256 bits, which HS256 requires (RFC 7518, 3.2); the server keys have the same bound.
         if 0 < len(getattr(settings, name.lower()).encode()) < 32:
             raise SettingsError(f"{PREFIX}{name} is shorter than 32 characters: make one with `openssl rand -hex 32`")
     if settings.redis_url and not settings.secret_key:

@@ -1,4 +1,4 @@
-"""Files of the user who runs this: below `~`, and those that are nobody else's business, written whole or not."""
+"""Files of the user who runs the service: paths below `~`, and private files, written atomically."""
 
 import os
 import tempfile
@@ -9,20 +9,20 @@ from pathlib import Path
 
 
 def expanded(path: str) -> Path:
-    """A path with `~` resolved. Raises RuntimeError where this user has no home directory.
+    """A path with `~` resolved. Raises RuntimeError if this user has no home directory.
 
-    An empty HOME is none: it would put files into the root of the machine, a relative one into any folder.
+    An empty or relative HOME counts as none: files would go into the root directory, or into any working directory.
     """
     whole = Path(path).expanduser()
-    # `expanduser` takes HOME as it is, empty or relative.
+    # `expanduser` uses HOME as it is, even empty or relative.
     if path.startswith("~") and not (whole.is_absolute() and os.environ.get("HOME", "/")):
         raise RuntimeError("this user has no home directory")
     return whole
 
 
 def is_missing(path: Path) -> bool:
-    """Is nothing of this name there, not even a link? No where that cannot be seen: whoever opens it is told why."""
-    # Not `exists`, which raises in somebody else's directory, or from Python 3.14 on takes what is there for missing.
+    """True if no file or link has this name. False if that cannot be seen: whoever opens the path gets the reason."""
+    # Not `exists`: in another user's directory it raises, and from Python 3.14 on reports an existing file as missing.
     try:
         path.lstat()
     except OSError as error:
@@ -31,11 +31,11 @@ def is_missing(path: Path) -> bool:
 
 
 def write_private(path: Path, content: str | Iterable[bytes]) -> None:
-    """Put this in the place of the file. Raises OSError, and what the pieces raise; then the file is as it was.
+    """Replace the file's content. Raises OSError, and what the pieces raise; then the file is unchanged.
 
-    Root leaves a file to the owner it had, or to the directory's: a service that runs as that user reads it.
+    When root writes, the file keeps its owner, or gets the directory's, so that a service of that user can read it.
     """
-    # A link stays one: what it leads to is replaced.
+    # A link stays: the file that it leads to is replaced.
     path = path.resolve()
     if path.exists() and not path.is_file():
         raise OSError(EINVAL, "it is no file", str(path))
@@ -44,10 +44,10 @@ def write_private(path: Path, content: str | Iterable[bytes]) -> None:
 
 
 def make_private(path: Path, content: str | Iterable[bytes]) -> bool:
-    """The same for a file that is not there yet; False, and nothing done, if another process was faster."""
+    """Write a file that must not exist yet. False, and no change, if another process was faster."""
     with _draft(path, content) as draft:
         try:
-            # A link is refused where the name is taken; a rename would replace the file of a faster process.
+            # A hard link fails if the name is taken; a rename would replace the file of a faster process.
             path.hardlink_to(draft)
         except FileExistsError:
             return False
@@ -56,7 +56,7 @@ def make_private(path: Path, content: str | Iterable[bytes]) -> bool:
 
 @contextmanager
 def _draft(path: Path, content: str | Iterable[bytes]) -> Iterator[Path]:
-    """A file beside `path` with this content, at mode 0600 as mkstemp makes it; gone afterwards, unless renamed."""
+    """A file beside `path` with this content, of mode 0600 as mkstemp makes it; removed afterwards, unless renamed."""
     # In the same directory, because a rename does not cross file systems.
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     draft = Path(name)
@@ -67,7 +67,7 @@ def _draft(path: Path, content: str | Iterable[bytes]) -> Iterator[Path]:
                 os.fchown(handle, owner.st_uid, owner.st_gid)
             file.writelines([content.encode()] if isinstance(content, str) else content)
             file.flush()
-            # Before the name is given: after a power cut the file is whole or the old one.
+            # Before the rename, so that after a power failure the file is either complete or the old one.
             os.fsync(handle)
         yield draft
     finally:

@@ -1,10 +1,10 @@
-"""The composition root in four steps, each a group of objects.
+"""The composition root in four steps; each step builds a group of objects.
 
-stores   what speaks to Redis
-rules    what decides, from the stores: audit log, accounts, webhooks, managed tokens, and the rest
-reading  how requests are read, as the settings say
-routes   what answers requests, from the rules
+stores   the objects that use Redis
+rules    the rules over the stores: audit log, accounts, webhooks, managed tokens, and the others
+reading  how requests are read, from the settings
+routes   the operations that answer requests, over the rules
 
-service/app.py takes them in this order, and says what runs in the background.
-Every object is built once, here; none finds another one by name.
+service/app.py runs these steps in this order, and lists the background work.
+Every object is built once, here; no object finds another one by name.
 """

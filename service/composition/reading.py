@@ -1,6 +1,6 @@
-"""What settings say of how requests are read, and of who may sign in: all of it that can be wrong, without Redis.
+"""What the settings say about reading requests and about accounts: everything that can be wrong without Redis.
 
-Imports little: the parent of several workers reads it, too, before anything starts.
+It imports little, because the parent of several workers reads it too, before anything starts.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Reading(NamedTuple):
-    """How requests are read: administrators' JWTs, proxies to believe, tokens where gateways ask, our own address."""
+    """How requests are read: administrators' JWTs, trusted proxies, further forms of tokens, the public address."""
 
     jwt: JwtReader | None
     trusted: TrustedProxies
@@ -41,14 +41,14 @@ def reading_of(settings: Settings, clock: Callable[[], float]) -> Reading:
 
 
 def accounts_of(settings: Settings) -> dict[str, Account]:
-    """Who may sign in. Raises SettingsError."""
+    """The accounts that may sign in. Raises SettingsError."""
     with naming("TOKENS_ACCOUNTS_FILE"):
         return read_accounts(settings.accounts_path) if settings.accounts_path else {}
 
 
 @contextmanager
 def naming(name: str, hint: str = "") -> Iterator[None]:
-    """Raises SettingsError, which names the setting, for a value that cannot be used."""
+    """Turns a ValueError inside the block into a SettingsError that names the setting."""
     try:
         yield
     except (AccountsError, ValueError) as error:
@@ -56,10 +56,10 @@ def naming(name: str, hint: str = "") -> Iterator[None]:
 
 
 def _jwt_reader_of(settings: Settings, clock: Callable[[], float]) -> JwtReader | None:
-    """Administrators' JWTs, if any are to be accepted; their library is loaded only then."""
+    """The reader of administrators' JWTs, None if none are accepted. Only a reader loads the JWT library."""
     if not (settings.admin_jwt_secret or settings.admin_jwt_jwks):
         return None
-    # A fifth of a second and 10 MB that most never need.
+    # The library takes 0.2 s and 10 MB, and most installations never need it.
     from service.tokens.accounts.jwt import administrators  # noqa: PLC0415
 
     return administrators(settings, clock).subject

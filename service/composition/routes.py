@@ -1,4 +1,4 @@
-"""The routes: what answers requests, each class over the rules it needs."""
+"""The routes: the classes that answer requests, each over the rules it needs."""
 
 from service.api.admin.audit import AuditApi
 from service.api.admin.bulk_revocation import BulkRevocationApi
@@ -30,7 +30,7 @@ from service.tokens.batch import Batch
 
 
 def routes(on: Foundation, rule: Rules, health: Health, reading: Reading) -> tuple[list[Endpoint], list[Endpoint]]:
-    """What the two ports answer over these rules: the service's own, and that of the metrics if they have one."""
+    """The endpoints of the two ports: the service's own port, and the metrics port if there is one."""
     settings, store, _, metrics, clock = on
     jwt, trusted, accepted, address = reading
     managed, audit, webhooks = rule.managed, rule.audit, rule.webhooks
@@ -39,7 +39,7 @@ def routes(on: Foundation, rule: Rules, health: Health, reading: Reading) -> tup
     views = TokenViews(store.usage, managed.derivation, rule.standings, rule.subject_limits, clock)
     clients = Clients(callers, rule.accounts.login, rule.accounts.known)
     operations = OperationsApi(health, store.monitor, audit.log, metrics, address)
-    # The reference lists the operations in this order.
+    # The API reference lists the operations in this order.
     groups: tuple[OperationGroup, ...] = (
         BatchApi(Batch(rule.authority, store.credentials), clients),
         GatewayApi(rule.authority, rule.one_time, metrics, trusted, accepted),
@@ -63,7 +63,7 @@ def routes(on: Foundation, rule: Rules, health: Health, reading: Reading) -> tup
     )
     known: dict[type, Reader] = {Caller: callers.admit, Holder: callers.holder}
     every = [endpoint for group in groups for endpoint in group.endpoints(known)]
-    # With a port of its own the metrics are not among what clients can ask.
+    # With a separate metrics port, clients of the service's port cannot ask for the metrics.
     # `==` and not `is`: each access to a bound method makes a new object.
     apart = [endpoint for endpoint in every if settings.metrics_port and endpoint.handler == operations.metrics]
     listed = [endpoint for endpoint in every if endpoint not in apart]

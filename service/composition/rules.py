@@ -1,4 +1,4 @@
-"""The rules: what may happen to a token, each over the stores it needs and no more."""
+"""The rules: what may happen to a token, each over exactly the stores it needs."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -48,14 +48,14 @@ from service.tokens.webhooks.registry import Webhooks
 from service.tokens.webhooks.sender import Sender
 from service.tokens.webhooks.ssrf import Destinations
 
-# How many times the entries that are kept may stand in the log while they are not sealed.
+# The log may hold this many times the kept entries while they wait to be sealed.
 _ROOM = 4
-# As many at least, because few may be kept, and sealed once a second: more than any server writes in that time.
+# At least this many, because few may be kept. Entries are sealed every second, and no server writes more in that time.
 _LEAST_ROOM = 50_000
 
 
 class Foundation(NamedTuple):
-    """What the rules of one process are built on."""
+    """What the rules of a process are built on."""
 
     settings: Settings
     store: Stores
@@ -65,13 +65,13 @@ class Foundation(NamedTuple):
 
 
 class AuditRules:
-    """The audit log: written, sealed, read and verified."""
+    """The audit log: write, seal, read and verify."""
 
     def __init__(self, on: Foundation) -> None:
         shards, store, keyring, counted = on.store.shards, on.store.audit, on.keyring, on.metrics.audit_events.inc
-        # The setting is about the log as a whole, which lies in all shards.
+        # The setting counts entries of the whole log, which is spread over all shards.
         keep = max(1, on.settings.audit_max_entries // len(shards))
-        # The room that removals have, which never wait for a seal; more would fill the server. Half of it is for all.
+        # The room for removals, which never wait for a seal; more would fill the server. Other entries use half.
         room = max(_ROOM * keep, _LEAST_ROOM // len(shards))
         self.checkpoints = Checkpoints(store, keyring, keep, room // 2, counted, on.metrics.sealed)
         self.log = AuditLog(keyring, shards, on.clock, room, self.checkpoints.is_behind)
@@ -81,7 +81,7 @@ class AuditRules:
 
 
 class AccountRules:
-    """Who may sign in: `known` are the accounts of the file."""
+    """Who may sign in. `known` are the accounts of the file."""
 
     def __init__(self, on: Foundation, audit: AuditRules, accounts: dict[str, Account]) -> None:
         attempts = Attempts(on.store.attempts, on.keyring)
@@ -90,14 +90,14 @@ class AccountRules:
 
 
 class WebhookRules:
-    """Who is told of events, what of them, and how that went."""
+    """Which receivers are sent events, which events, and with what result."""
 
     def __init__(self, on: Foundation, audit_log: AuditLog, repeats: Repeats) -> None:
         store, shards, keyring, clock = on.store, on.store.shards, on.keyring, on.clock
         self.destinations = Destinations(Lookups().resolve, allow_private=on.settings.webhook_allow_private)
         self.registry = Webhooks(store.webhooks, shards, keyring, audit_log, self.destinations, repeats, clock)
         self.notices = Notices(store.webhooks, self.registry, store.managed, audit_log, clock)
-        # How an event is written on the wire is decided in api/, a layer above: the rules get its function.
+        # api/, a layer above, decides how an event is written on the wire: the rules are given its function.
         sender, delivered = Sender(self.destinations), on.metrics.webhook_deliveries
         dispatcher = Dispatcher(shards, sender, clock, delivered, store.managed, keyring, message)
         self.deliveries = Deliveries(self.registry, self.notices, dispatcher)
@@ -105,7 +105,7 @@ class WebhookRules:
 
 
 class ManagedRules:
-    """The whole life of managed tokens; `revocation` ends sessions and one-time tokens, too."""
+    """The whole life of managed tokens. `revocation` also ends sessions and one-time tokens."""
 
     def __init__(
         self,
@@ -142,10 +142,10 @@ class ManagedRules:
 
 
 class Rules:
-    """Every rule of one process: what decides on secrets, and what is done with them."""
+    """Every rule of a process: those that decide on secrets, and those that act on tokens."""
 
     def __init__(self, on: Foundation, accounts: dict[str, Account]) -> None:
-        """`accounts`: who may sign in at first."""
+        """`accounts`: the accounts that may sign in at the start."""
         settings, store, keyring, metrics, clock = on
         minter = Minter(keyring, store.shards)
         repeats = Repeats(store.requests, keyring, minter, store.shards, on.clock)
@@ -171,7 +171,7 @@ class Rules:
             on_paused=metrics.limits_paused.inc,
         )
         self.one_time = OneTimeTokens(
-            # Made here and not among the stores, because it tells a rule.
+            # Made here and not among the stores, because it reports to a rule.
             OneTimeStore(store.shards, store.fence, on_spent_twice=noticed.consumed_twice),
             store.shards,
             self.authority,

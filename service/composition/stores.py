@@ -29,12 +29,12 @@ from service.store.webhooks import WebhookStore
 
 
 class Stores:
-    """Everything that speaks to Redis, over these links, one per shard."""
+    """Every object that uses Redis, over these links, one per shard."""
 
     def __init__(self, settings: Settings, links: Sequence[Link], keyring: Keyring, clock: ServerClock) -> None:
         confirmation = Confirmation.of(settings.durability, settings.redis_timeout_ms)
         retention = Retention(settings.retention_days * 86400)
-        # One confirmation for all: what is promised of a change does not depend on the kind of token.
+        # One confirmation for all kinds of tokens: the promise about a change is the same for each.
         self.shards = shards = Shards(settings.namespace, links, confirmation)
         self.monitor = Monitor(shards, clock, keyring.marks(settings.namespace), settings.durability)
         self.fence = Fence(stands=settings.one_time_fence)

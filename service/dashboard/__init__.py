@@ -2,8 +2,8 @@
 
 index.html app.css icon.svg  the page
 js/                          its modules, no framework, no build step
-bundle.py                    the files as they are served: compressed, named by checksum, once per process
-minifier.py                  the modules as two scripts, and what a browser needs of scripts and styles
+bundle.py                    makes the files that are served: compressed, named by checksum, once per process
+minifier.py                  joins the modules into two scripts, and makes scripts and styles smaller
 
-Served by api/pages/dashboard.py. Nothing here knows the service's layers.
+api/pages/dashboard.py serves it. The dashboard does not depend on any layer of the service.
 """

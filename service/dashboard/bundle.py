@@ -1,4 +1,4 @@
-"""The dashboard's files as they are served: two scripts of all modules, everything compressed, under a checksum."""
+"""The dashboard's files as they are served: all modules in two scripts, everything compressed and under a checksum."""
 
 import gzip
 import re
@@ -15,12 +15,12 @@ MEDIA_TYPES = {
     ".js": b"text/javascript; charset=utf-8",
     ".svg": b"image/svg+xml",
 }
-# Runs before the first paint, so it is no module and stays alone.
+# Runs before the first paint, so it is not a module and stays a separate file.
 _CLASSIC = "js/theme.js"
 
 
 class Files(NamedTuple):
-    """All files by their path, compressed, and the checksum that their addresses carry."""
+    """All files by path, compressed, and the checksum in their addresses."""
 
     packed: dict[str, bytes]
     version: str
@@ -28,8 +28,8 @@ class Files(NamedTuple):
 
 @cache
 def load() -> Files:
-    """Read, concatenate and compress the page's files, once in a process."""
-    # Patterns that take a millisecond to compile, and most processes are never asked for the page.
+    """Read, concatenate and compress the page's files, once per process."""
+    # Imported here: its patterns take a millisecond to compile, and most processes are never asked for the page.
     from service.dashboard.minifier import bundle, tight  # noqa: PLC0415
 
     texts = dict(_read(files("service").joinpath("dashboard")))
@@ -37,19 +37,19 @@ def load() -> Files:
     texts |= bundle(modules)
     texts["app.css"] = tight(texts["app.css"])
     texts["index.html"] = re.sub(r"\s*\n\s*", "\n", texts["index.html"])
-    # Before the page names it: a checksum cannot be over itself.
+    # Computed before the page names it, because a checksum cannot cover itself.
     version = sha256("".join(text for _, text in sorted(texts.items())).encode()).hexdigest()[:12]
     texts["index.html"] = texts["index.html"].replace("@VERSION@", version)
     return Files({path: pack(text.encode()) for path, text in texts.items()}, version)
 
 
 def pack(body: bytes) -> bytes:
-    """Compressed; without the time, so that every process makes the same bytes."""
+    """The body compressed, without a time, so that every process makes the same bytes."""
     return gzip.compress(body, 9, mtime=0)
 
 
 def below(prefix: str, page: bytes) -> bytes:
-    """The page, compressed, where the service lies below a path, which its links then begin with."""
+    """The compressed page for a service that lies below a path: its links begin with that path."""
     return pack(gzip.decompress(page).replace(b'="/dashboard/', f'="{prefix}/dashboard/'.encode()))
 
 

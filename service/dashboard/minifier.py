@@ -1,7 +1,7 @@
-"""The dashboard's modules as two scripts, and scripts and styles without what means nothing to a browser.
+"""Joins the dashboard's modules into two scripts, and removes from scripts and styles what browsers do not need.
 
-Small modules compressed one by one weigh half as much again as together, and take as many requests. The first script
-draws the list of tokens; the second holds the other screens and is fetched when one of them is first asked for.
+Small modules compressed one by one are half as large again as together, and need as many requests. The first script
+draws the list of tokens; the second has the other screens and is fetched when one of them is first shown.
 """
 
 import re
@@ -16,33 +16,33 @@ _STYLE_COMMENT = re.compile(r"/\*(?s:.*?)\*/")
 _STYLE_SIGN = re.compile(r"\s*([{}:;,>])\s+")
 _STYLE_NAME = re.compile(r"--[\w-]+")
 _COMMENT = "//", "/*"
-# A text, a pattern, a comment, the beginning of a text with values in it, a brace, or what stands between these.
+# A string, a regular expression, a comment, the start of a template literal, a brace, or code between these.
 _CODE = re.compile(
     r"""\"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|//.*|/\*(?s:.*?)\*/"""
     r"""|(?<=[(,=:[])/(?:[^/[\\\n]|\\.|\[(?:[^]\\\n]|\\.)*])+/|`|[{}]|[^"'`{}/]+|/"""
 )
 _TEXT = re.compile(r"`|\$\{|(?:[^`$\\]|\\(?s:.)|\$(?!\{))+")
 _LINE_END = re.compile(r"\s*\n\s*")
-# Not a plus or a minus beside another: two of them that meet are another sign.
+# Not a plus or minus beside another one: `+ +` without the space is a different operator.
 _SPACED = re.compile(r" ?(=>|[!=]==|&&|\|\||\?\?|\.\.\.|[<>]=|[,{}()[\]?:;=<>*]) ?|(?<![+-]) ([+-]=?) (?![+-])")
 _ENDED = ";", ","
-# Behind a space only where a word stands before it: async (problem) => …
+# After a space only if a word stands before it: async (problem) => …
 _ALONE = re.compile(r"(?<!\w)\((\w+)\)=>")
 _LET = re.compile(r"let\b")
 _CONSTANT = re.compile(r"\bconst\b")
-# Names of constants, and of functions that are made of several words: no member is called so.
+# Names of constants, and of functions with more than one word in their name: no member has such a name.
 _NAME = re.compile(r"\b(?:[A-Z][A-Z_]{2,}|[a-z]+[A-Z]\w*)\b")
 _DECLARED = re.compile(
     r"^(?:export )?(?:(?:async )?function|const|let) \[?([A-Z][A-Z_, ]{2,}|[a-z]+[A-Z]\w*)\b", re.MULTILINE
 )
-# A line that goes on with the next one, or goes on from the last one.
+# A line that continues on the next one, or continues the previous one.
 _CONTINUED = re.compile(r"(?<=[(\[,;])\n|\n(?=[:?.&|+])|,\n?(?=[\])])")
 
 
 def bundle(modules: dict[str, str]) -> dict[str, str]:
-    """Two scripts of all these modules: the main one with what it imports, and the rest behind that of the screens.
+    """All modules as two scripts: the main one with everything it imports, and one with the other screens.
 
-    No name means two things in the modules. What the second script needs of the first one, that exports.
+    Each name must mean the same in all modules. The first script exports what the second needs of it.
     """
     first, short = _in_order(modules, _MAIN), _short(modules)
     second = [path for path in _in_order(modules, _SCREENS) if path not in first]
@@ -59,14 +59,14 @@ def _screens(modules: dict[str, str]) -> set[str]:
 
 
 def _in_order(modules: dict[str, str], entry: str) -> list[str]:
-    """The entry and all that it imports, each behind what it needs itself."""
+    """The entry and everything that it imports, each module after those it needs."""
     order: list[str] = []
     visited: set[str] = set()
 
     def visit(path: str) -> None:
         if path in visited:
             return
-        # Before what it imports, so that modules which import each other end here.
+        # Added before its imports are visited, so that modules which import each other end the recursion here.
         visited.add(path)
         for _, name in _IMPORT.findall(modules[path]) + _REEXPORT.findall(modules[path]):
             visit(f"js/{name}")
@@ -83,7 +83,7 @@ def _names_from(module: str, others: list[str]) -> list[str]:
 
 
 def _short(modules: dict[str, str]) -> dict[str, str]:
-    """A sign for each of these names that a module declares, except those of screens, which are asked for by text."""
+    """A short name for each such name that a module declares, except for screens, which are found by their names."""
     names = ", ".join(found for text in modules.values() for found in _DECLARED.findall(text)).split(", ")
     return {name: f"${place:x}" for place, name in enumerate(names) if name not in _screens(modules)}
 
@@ -97,12 +97,12 @@ def _as_one(modules: dict[str, str], paths: list[str], short: Mapping[str, str],
 
 
 def squeeze(script: str, short: Mapping[str, str]) -> str:
-    """Without what means nothing outside of texts and patterns: comments, space around signs, the end of a line that
-    goes on, the sign before a closing brace; declarations that follow each other are one. Every statement ends in a
-    semicolon or a brace. Constants get short names.
+    """Removes what has no meaning outside strings and regular expressions: comments, spaces around operators, line ends
+    inside statements, the last semicolon in a block. Joins adjacent declarations and gives constants short names. Every
+    statement must end in a semicolon or a brace.
     """
     squeezed = ""
-    # Where we are: "`" in a text with values in it; between braces "let" in a declaration, "" in another statement.
+    # The nesting: "`" in a template literal; between braces "let" in a declaration, "" in another statement.
     inside = [""]
     at = 0
     while at < len(script):
@@ -130,7 +130,7 @@ def squeeze(script: str, short: Mapping[str, str]) -> str:
 
 
 def _plain(code: str, before: str, short: Mapping[str, str]) -> str:
-    """Code between texts, patterns and braces; `before`: the sign that it stands behind."""
+    """Minified code between strings, regular expressions and braces; `before`: the character before it."""
     code = _SPACED.sub(r"\1\2", _LINE_END.sub("\n", code)).strip(" ")
     code = _CONSTANT.sub("let", _ALONE.sub(r"\1=>", _CONTINUED.sub("", code)))
     if before in ("", "{", "}", "(", "[", *_ENDED):
@@ -139,7 +139,7 @@ def _plain(code: str, before: str, short: Mapping[str, str]) -> str:
 
 
 def _merged(code: str, within: str) -> tuple[str, str]:
-    """Declarations that follow each other as one; and what the code ends in, as `within` tells what it begins in."""
+    """Joins adjacent declarations. Also returns the kind of statement that the code ends in; it begins in `within`."""
     merged, *others = code.split(";")
     within = _kind(merged) or within
     for statement in others:
@@ -154,8 +154,8 @@ def _kind(statement: str) -> str:
 
 
 def tight(style: str) -> str:
-    """Without comments and space around signs that need none, names of values short. A space before a colon stays: it
-    means a descendant.
+    """Removes comments and spaces around characters that need none, and shortens the names of variables. A space before
+    a colon stays, because it means a descendant.
     """
     tightened = _STYLE_SIGN.sub(r"\1", _STYLE_COMMENT.sub("", style)).replace(";}", "}").lstrip()
     names = list(dict.fromkeys(_STYLE_NAME.findall(tightened)))

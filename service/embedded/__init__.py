@@ -1,7 +1,7 @@
-"""The managed Redis of a machine without one: start it or share it, wait for it, end it.
+"""The managed Redis of a machine without one: start or share it, wait until it answers, end it.
 
-`prerequisites` has what a server needs beforehand, `child` the process, `data_note` what is known of its data. No
-client library and no event loop here: `serve` waits for this before it imports anything heavy.
+`prerequisites` checks what a server needs before it starts, `child` runs the process, `data_note` records that there is
+data. No client library and no event loop here, because `serve` waits for this before it imports anything large.
 """
 
 import fcntl
@@ -33,10 +33,10 @@ LOCK_NAME = "redis.lock"
 
 
 class EmbeddedRedis(NamedTuple):
-    """The running server of a data directory: ours to end (`owner`), or shared with its owner.
+    """The running server of a data directory: owned by this process (`owner`), or shared with its owner.
 
-    url: unix://<percent-encoded socket path>; secret_key: 64 hex digits. `close` ends the server if it is ours, with
-    everything written flushed; a shared one runs on.
+    `url`: unix://<percent-encoded socket path>. `secret_key`: 64 hex digits. `close` ends an owned server and flushes
+    everything written; a shared server keeps running.
     """
 
     url: str
@@ -55,11 +55,11 @@ def start(
 ) -> EmbeddedRedis:
     """Start the server of `data_dir`, or share the one that another process runs there.
 
-    The server holds the directory's lock as long as it lives, so of several racing starts exactly one
-    owns it. `say` gets one line now, `lost` one from another thread should the server end before close().
-    Blocks until the server answers. Raises EmbeddedError.
+    The server holds the directory's lock as long as it lives, so exactly one of several concurrent starts owns it.
+    `say` gets one line now; `lost` gets one line, from another thread, if the server ends before close(). Blocks until
+    the server answers. Raises EmbeddedError.
     """
-    # Where nobody can have a server to share, one is needed: not found, it is told before anything is made.
+    # Without a data directory there is no server to share. Then a missing program is reported before anything is made.
     server = None if os.path.lexists(data_dir) else find_server(redis_bin)
     folder = private_folder(data_dir, group_may_write=group_may_write)
     lock = _open_lock(folder)
@@ -71,7 +71,7 @@ def start(
                 f"the Redis in {folder} does not answer: end process {_owner(lock)[0]}, or name another TOKENS_DATA_DIR"
             )
         return _own(folder, lock, server or find_server(redis_bin), say=say, lost=lost)
-    # The server holds the same open file, and with it the lock, until it ends.
+    # The server inherits the open file, and so keeps the lock, until it ends.
     finally:
         os.close(lock)
 
@@ -81,10 +81,10 @@ def _own(
 ) -> EmbeddedRedis:
     refuse_older_server(server, folder)
     refuse_lost_data(folder)
-    # Before the server runs: data under a key that is lost must not be served.
+    # Checked before the server runs, because data under a lost key must not be served.
     secret_key = server_key(folder)
     socket_path = socket_path_of(folder)
-    # Written before the server answers: whoever shares it reads here whom to ask.
+    # Written before the server answers: processes that share the server read here whom to ask.
     try:
         os.ftruncate(lock, 0)
         os.pwrite(lock, f"{os.getpid()}\n".encode() + os.fsencode(socket_path), 0)
@@ -94,12 +94,12 @@ def _own(
     child = Child(server.path, socket_path, folder=folder, lock=lock)
     try:
         if started := _answers(lambda: socket_path, gone=child.ended.is_set):
-            # A file that was cut inside its first change is passed over whole.
+            # Redis ignores a file that was cut inside its first change, and then starts empty.
             refuse_lost_data(folder, is_empty=_ask(socket_path, b"DBSIZE").startswith(b":0\r"))
             if began_before and not server.mends_its_file:
                 _rewrite(socket_path, gone=child.ended.is_set)
             child.report(lost)
-        # Asked behind that: of an end before it nobody was told.
+        # Checked after `report`, because an end before that was not reported.
         if not started or child.ended.is_set():
             raise EmbeddedError(f"{server.name} did not start in {folder}: {child.last_words()}")
     except BaseException:  # Ctrl-C too: an unfinished start leaves nothing running
@@ -122,7 +122,7 @@ def _share(
             lost(f"the Redis of process {process_id} has ended, and this service with it: its next start makes its own")
 
     say(f"sharing the Redis in {folder}, which ends with process {process_id}")
-    # A daemon, because what it waits for may never come, and this process is to end all the same.
+    # A daemon thread, because the server may never end while this process must be able to.
     threading.Thread(target=tell, name="shared-redis", daemon=True).start()
     return EmbeddedRedis(f"unix://{quote(socket_path)}", server_key(folder), owner=False, close=closed.set)
 
@@ -139,7 +139,7 @@ def _not_writable(folder: Path, error: OSError) -> EmbeddedError:
 
 
 def _take(lock: int) -> bool:
-    """Take the lock if nobody has it; True too when it is ours already."""
+    """Take the lock if it is free; True also if this process has it already."""
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -148,15 +148,15 @@ def _take(lock: int) -> bool:
 
 
 def _owner(lock: int) -> tuple[str, str]:
-    """The owner's process id and socket path, as it wrote them into the lock file; empty before."""
+    """The owner's process id and socket path from the lock file; empty strings before they are written."""
     owner, _, path = os.pread(lock, 8192, 0).partition(b"\n")
     return owner.decode("ascii", "replace"), os.fsdecode(path)
 
 
 def _answers(socket_path: Callable[[], str], *, gone: Callable[[], bool]) -> bool:
-    """True once the server answers PING; False when it is gone, or silent for READY_SECONDS.
+    """True once the server answers PING; False when it has ended, or is silent for READY_SECONDS.
 
-    A server that says LOADING is given as long as its data needs.
+    A server that answers LOADING is given as much time as its data needs.
     """
     deadline = time.monotonic() + READY_SECONDS
     while not gone() and time.monotonic() < deadline:
@@ -164,22 +164,22 @@ def _answers(socket_path: Callable[[], str], *, gone: Callable[[], bool]) -> boo
         if reply.startswith(b"+PONG"):
             return True
         if reply.startswith(b"-LOADING"):
-            # Its data may be large: it is alive and says so.
+            # It is alive and loading, perhaps a lot of data.
             deadline = time.monotonic() + READY_SECONDS
         time.sleep(0.005)
     return False
 
 
 def _rewrite(socket_path: str, *, gone: Callable[[], bool]) -> None:
-    """Have the append-only file written anew from what was read of it, before anything is written behind its end."""
+    """Rewrite the append-only file from the loaded data, so that nothing is appended after a torn end."""
     _ask(socket_path, b"BGREWRITEAOF")
-    # The reply to BGREWRITEAOF says no more than that it began.
+    # The reply to BGREWRITEAOF says only that the rewrite has begun.
     while not gone() and b"aof_rewrite_in_progress:1" in _ask(socket_path, b"INFO persistence"):
         time.sleep(0.005)
 
 
 def _ask(socket_path: str, command: bytes) -> bytes:
-    """The first bytes of the answer; empty when there is none within a second."""
+    """The first bytes of the reply; empty without a reply within a second."""
     with socket.socket(socket.AF_UNIX) as probe:
         probe.settimeout(1)
         try:

@@ -1,4 +1,4 @@
-"""The server process: its options, its log, its end with ours."""
+"""The server process: its options, its log, and its end together with this process."""
 
 import os
 import subprocess
@@ -14,17 +14,16 @@ END_SECONDS = 10.0
 LOG_BYTES = 1 << 20
 LAST_LINES = 4
 
-# Redis and Valkey often refuse each other's AOF with an RDB preamble; without it each reads the other's.
-# What expires by the hundred thousand is removed for a quarter of 1/hz of a second at a time, in which nobody is
-# answered: 2.5 ms, and 25 by default.
-# --save takes an empty argument: no snapshots beside the AOF.
+# Without an RDB preamble Redis and Valkey can read each other's AOF, which they often refuse with one. Removing
+# expired keys in bulk blocks all replies for a quarter of 1/hz of a second: 2.5 ms here, 25 by default. --save takes
+# an empty argument: no snapshots beside the AOF.
 OPTIONS = (
     "--port 0 --unixsocketperm 700 --daemonize no --appendonly yes --appendfsync everysec "
     "--aof-use-rdb-preamble no --maxmemory-policy noeviction --lazyfree-lazy-expire yes --hz 100 --save"
 )
 
-# prctl(PR_SET_PDEATHSIG, SIGTERM) and then the server in its own place, unless the parent died meanwhile.
-# A program of its own, for Python between fork and exec can deadlock in a process with threads.
+# prctl(PR_SET_PDEATHSIG, SIGTERM), then exec of the server, unless the parent has died meanwhile. A separate program,
+# because Python code between fork and exec can deadlock in a process with threads.
 LAUNCHER = (
     "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 15); "
     "os.getppid() == int(sys.argv[1]) and os.execv(sys.argv[2], sys.argv[2:])"
@@ -32,10 +31,10 @@ LAUNCHER = (
 
 
 class Child:
-    """A server, forked by a thread that lives exactly as long as the server does.
+    """A server process, forked by a thread that lives exactly as long as the server.
 
-    PR_SET_PDEATHSIG is about the *thread* that forked: the caller's own may end at any time.
-    `ended` is set when the server is gone. Raises EmbeddedError when no process can be made.
+    PR_SET_PDEATHSIG watches the *thread* that forked, and the caller's own thread may end at any time. `ended` is set
+    when the server has ended. Raises EmbeddedError if no process can be made.
     """
 
     def __init__(self, program: str, socket_path: str, *, folder: Path, lock: int) -> None:
@@ -53,20 +52,20 @@ class Child:
         self._process = process
 
     def report(self, say: Callable[[str], None]) -> None:
-        """From now on say so when the server ends and end() has not been called."""
+        """From now on call `say` if the server ends without a call of end()."""
         self._say = say
 
     def end(self) -> None:
-        """SIGTERM, upon which the server flushes its AOF; SIGKILL when that takes too long."""
+        """Send SIGTERM, on which the server flushes its AOF; SIGKILL if that takes too long."""
         self._say = None
-        # Not killed at once: what came in the last second may not be on the disk yet.
+        # Not SIGKILL at once, because changes of the last second may not be on disk yet.
         self._process.terminate()
         if not self.ended.wait(END_SECONDS):
             self._process.kill()
             self.ended.wait()
 
     def last_words(self) -> str:
-        """The last lines the server wrote, in one, and where to read the rest."""
+        """The last lines that the server wrote, as one, and where its log is."""
         with self._log.open("rb") as log:
             log.seek(self._log_start)
             lines = [line.strip() for line in log.read().decode(errors="replace").splitlines()]
@@ -90,7 +89,7 @@ class Child:
             command = [sys.executable, "-I", "-S", "-c", LAUNCHER, str(os.getpid()), *command]
         with self._log.open("ab") as log:
             os.fchmod(log.fileno(), 0o600)
-            # Only at a start, as the server itself writes to this file until it ends.
+            # Only at the start, because the server itself writes to this file until it ends.
             if log.tell() > LOG_BYTES:
                 log.truncate(0)
             self._log_start = os.fstat(log.fileno()).st_size
@@ -101,9 +100,9 @@ class Child:
                 stdout=log,
                 stderr=log,
                 pass_fds=(lock,),
-                # The settings' secrets are none of its business.
+                # The server must not see the secrets in the settings.
                 env={name: value for name, value in os.environ.items() if not name.startswith("TOKENS_")},
-                # Ctrl-C in a terminal reaches the service alone, which drains before it ends the server.
+                # Ctrl-C in a terminal must reach only the service, which drains before it ends the server.
                 start_new_session=True,
                 umask=0o077,
             )

