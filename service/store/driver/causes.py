@@ -1,4 +1,4 @@
-"""Why Redis gives no answer, in one line for operators. Holds nothing of a URL's password."""
+"""Why Redis does not answer, in one line for operators. Never repeats a URL's password."""
 
 import asyncio
 import logging
@@ -13,23 +13,23 @@ from service.addresses import bracketed
 from service.errors import StoreUnavailable
 
 log = logging.getLogger(__name__)
-# A server may take a connection, answer what is asked there first, and then be silent again, twice a second.
+# A server may accept a connection, answer the first commands, and then be silent again, twice a second.
 _WELL_AFTER_SECONDS = 1.0
-# What redis-py raises where no connection can be made; the last two where a peer answers nonsense.
+# What redis-py raises if no connection can be made; the last two if the peer is no Redis.
 NO_CONNECTION = (RedisError, OSError, TypeError, AttributeError)
 _CLOSED = (
     "it closed the connection: does it want TLS (rediss://), or a certificate of the client's (ssl_certfile), or has "
     "it as many clients as it may (maxclients)?"
 )
 _NO_REDIS = "what answers at its address is no Redis, but a web server or the like: check host and port"
-# How the texts of redis-py's own begin. The last one is of a reply that it can read and does not want, as a mail
-# server's greeting, `+OK`, may be.
+# By how redis-py's own texts begin. "Invalid Database" is its error for a reply that it can parse but does not expect,
+# such as a mail server's greeting, `+OK`.
 _TOLD = {
     "Connection closed": _CLOSED,
     "Invalid Database": _NO_REDIS,
     "max number of clients": "it has as many clients as it may: raise its maxclients, or end those that nobody needs",
 }
-# By the code that the error of a server begins with, behind which a cluster says more.
+# By the code that a server's error begins with; a cluster's error says more after it.
 _REFUSALS = {
     "CLUSTERDOWN": "bring the lost node back; `cluster-require-full-coverage no` keeps the others answering",
     "MISCONF": "it cannot write to its disk (MISCONF): make room, or mend what its log names",
@@ -53,17 +53,17 @@ _CAUSES = {
 
 
 def cause_of(error: BaseException) -> str:
-    """What kept a connection from being made, and where, as it is noted with the error."""
+    """What prevented a connection, and where, if a note of the error says that."""
     return placed(_cause(error), *getattr(error, "__notes__", ()))
 
 
 def placed(text: str, *places: str) -> str:
-    """The text with the places that are known: of several nodes an operator has to mend that one."""
+    """The text with the places that are known: an operator has to know which of several nodes to repair."""
     return "".join([text, *[f" ({place})" for place in places if place]])
 
 
 def place_of(connection: AbstractConnection) -> str:
-    """Where a connection leads; empty for a socket, because there is one."""
+    """The host and port of a connection; empty for a unix socket, because there is only one."""
     host = getattr(connection, "host", "")
     return f"{bracketed(host)}:{getattr(connection, 'port', '')}" if host else ""
 
@@ -90,42 +90,40 @@ def _cause(error: BaseException) -> str:
 
 
 def tls_reason(error: ssl.SSLError) -> str:
-    """What OpenSSL says, as words; what Python raises by itself has its own."""
+    """OpenSSL's reason as words, or Python's text for errors of its own."""
     told = str(error.args[-1]).removeprefix("[SSL] ").partition(" (_ssl.c")[0]
     return (getattr(error, "reason", None) or told).lower().replace("_", " ")
 
 
 def not_permitted(text: str) -> str:
-    """What is said of a command that Redis' access list forbids; `text` as Redis has it."""
+    """The cause for a command that Redis' access list forbids; `text` is the error of Redis."""
     return f"its access list forbids what the service needs: {text.removeprefix('NOPERM ').rstrip('.')}"
 
 
 def reason_of(text: str) -> str:
-    """What is said of an error that a server answers, by its text; empty where that says nothing to operators."""
+    """The cause by the text of a server's error; empty for an error that tells operators nothing."""
     if text.startswith("NOPERM") or "ACL failure in script" in text:
         return not_permitted(text)
     for code, reason in _REFUSALS.items():
-        # Servers before 7.0 put where a script failed before it.
+        # Servers before 7.0 put the place where a script failed before the code.
         if text.startswith(code) or f"-{code} " in text:
             return f"its cluster is down ({text.rstrip('.')}): {reason}" if code == "CLUSTERDOWN" else reason
     return ""
 
 
 class Outage:
-    """Tells the log of a server that is away: each reason once, and once that it answers again, when it has for a
-    second.
-    """
+    """Logs that a server is away: each reason once; and once that it answers again, when it has for a second."""
 
     def __init__(self) -> None:
         self._told: set[str] = set()
         self._end: asyncio.TimerHandle | None = None
 
     def tell(self, reason: str, error: Exception | None = None) -> None:
-        """It is away. Where an `error` is no server's and no network's, the log says where it was raised, too."""
+        """Log that it is away. For an `error` that comes from neither server nor network, with its traceback."""
         self.forget_end()
         if reason not in self._told:
             self._told.add(reason)
-            # Not of a server's: it may repeat the password that it was sent.
+            # No traceback of a server's error: that may repeat the password it was sent.
             log.warning(reason, exc_info=None if isinstance(error, RedisError | OSError | StoreUnavailable) else error)
 
     def ends(self, place: str) -> None:
@@ -135,7 +133,7 @@ class Outage:
             self._end = asyncio.get_running_loop().call_later(_WELL_AFTER_SECONDS, self._over, place)
 
     def forget_end(self) -> None:
-        """It was away again before it was well, or nobody asks any more."""
+        """Do not log the end: the server is away again, or the connection is no longer used."""
         if self._end is not None:
             self._end.cancel()
 
@@ -145,7 +143,7 @@ class Outage:
 
 
 def _with_its_causes(error: BaseException) -> Iterator[BaseException]:
-    """An error and what it was raised for: redis-py wraps most in an error of its own."""
+    """An error and its causes: redis-py wraps most errors in one of its own."""
     found: BaseException | None = error
     while found is not None:
         yield found

@@ -1,4 +1,4 @@
-"""What confirms a write beyond the memory of the server that made it, and where a doubt is told."""
+"""Confirms that a write has left the memory of the server that made it, and reports a missing confirmation."""
 
 import logging
 from contextvars import ContextVar
@@ -10,9 +10,9 @@ from service.store.driver.replies import Reply
 
 log = logging.getLogger(__name__)
 _doubts: ContextVar[list[str] | None] = ContextVar("doubts", default=None)
-# The part of a command's time-out that the confirmation may take, so that its reply still comes within it.
+# The part of a command's time-out that the confirmation may take, so that the reply still arrives in time.
 _SHARE = 0.6
-# One replica for WAIT; for WAITAOF the disk of the primary, and that of no replica.
+# WAIT for one replica; WAITAOF for the disk of the primary, and of no replica.
 _WAIT, _WAITAOF = ("WAIT", 1), ("WAITAOF", 1, 0)
 _COMMANDS: dict[str, tuple[tuple[str | int, ...], ...]] = {
     "memory": (),
@@ -23,20 +23,20 @@ _COMMANDS: dict[str, tuple[tuple[str | int, ...], ...]] = {
 
 
 class Confirmation(msgspec.Struct, frozen=True):
-    """The commands that follow a write on its connection, each waiting so many milliseconds at most."""
+    """The commands that follow a write on its connection; each waits at most so many milliseconds."""
 
     commands: tuple[tuple[str | int, ...], ...]
     milliseconds: int
 
     @classmethod
     def of(cls, durability: str, timeout_ms: int) -> Self:
-        """What `TOKENS_DURABILITY` asks for, where Redis has `timeout_ms` for a command."""
+        """What `TOKENS_DURABILITY` asks for, if Redis has `timeout_ms` for a command."""
         commands = _COMMANDS[durability]
-        # 0 milliseconds would have Redis wait without end.
+        # With 0 milliseconds Redis would wait forever.
         return cls(commands, max(1, int(timeout_ms * _SHARE / max(1, len(commands)))))
 
     def doubt(self, marked: Reply, replies: list[Reply]) -> str:
-        """Why a write is not confirmed by what a mark behind it and these commands are answered; empty if it is."""
+        """Why a write is not confirmed, by the replies to the mark behind it and to these commands; empty if it is."""
         if isinstance(marked, BaseException):
             return "Redis was lost before it confirmed it"
         said = {command[0]: reply for command, reply in zip(self.commands, replies, strict=True)}
@@ -51,9 +51,9 @@ MEMORY = Confirmation.of("memory", 0)
 
 
 class Doubts:
-    """Gathers why what is taken away inside is not confirmed, one reason each; nothing if all is.
+    """Collects why removals made inside are not confirmed, each reason once; empty if all are confirmed.
 
-    No generator with `contextmanager`: that takes three times as long, and every request is inside one of these.
+    Not a generator with `contextmanager`, which takes three times as long: every request enters one of these.
     """
 
     __slots__ = ("_before",)
@@ -68,7 +68,7 @@ class Doubts:
 
 
 def doubt(reason: str) -> None:
-    """Tell whoever answers for what is being done; the log where nobody does."""
+    """Add a reason to the `Doubts` around the caller; log it if there are none."""
     found = _doubts.get()
     if found is None:
         log.warning("what was ended is not confirmed yet: %s", reason)

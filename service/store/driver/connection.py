@@ -1,4 +1,4 @@
-"""How the store asks a server."""
+"""The interface by which the store asks a server."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from service.store.driver.replies import OnReply, Reply, Waiting
 
 
 class Asked(Protocol):
-    """Whatever takes a command and brings its reply."""
+    """Anything that takes a command and returns its reply."""
 
     def execute(
         self, *args: bytes | str | int | float, retry: bool = False, operation: str = ""
@@ -22,9 +22,9 @@ class Asked(Protocol):
 class Link(Asked, Protocol):
     """How the store asks one Redis node; `Node` is the one in production.
 
-    `replication_id` is that of the data its last reply came from, 20 bytes, empty while none is known; `sent_elsewhere`
-    counts the commands that another node answered for this once. `beside` is a second connection to the same node, for
-    what holds up everything behind it. `turn` is what is about to be sent together, another list each time.
+    `replication_id` belongs to the data that the last reply came from: 20 bytes, empty while unknown. `sent_elsewhere`
+    counts the commands that another node answered because of an ASK. `beside` is a second connection to the same node,
+    for commands that block the ones behind them. `turn` lists what will be sent together, a new list each time.
     """
 
     def submit(self, command: bytes, answer: OnReply, *, retry: bool = False) -> None: ...
@@ -43,15 +43,15 @@ class Link(Asked, Protocol):
 
 
 async def ask(connection: AbstractConnection, *command: str | int) -> Reply:
-    """One command on a connection that nobody else uses. Raises RedisError or OSError."""
+    """The reply to one command, on a connection that nothing else uses. Raises RedisError or OSError."""
     await send(connection, *command)
     return await connection.read_response()
 
 
 async def send(connection: AbstractConnection, *command: str | int) -> None:
-    """Send one, whose reply is read apart. Raises RedisError or OSError."""
+    """Send a command; the caller reads its reply. Raises RedisError or OSError."""
     await connection.send_command(*command)
-    # The driver sends by `wait_for`, which before Python 3.12 drops a cancellation that comes in the turn in which all
-    # is sent: whoever was told to end would go on, and open a connection that nobody closes.
+    # The driver sends by `wait_for`, which before Python 3.12 drops a cancellation that comes in the turn of the event
+    # loop in which the sending ends: a cancelled task would go on, and open a connection that nobody closes.
     if (task := asyncio.current_task()) is not None and task.cancelling():
         raise asyncio.CancelledError

@@ -1,50 +1,50 @@
 """Every key family, built here and nowhere else.
 
 All keys of a shard share one hash tag, `<namespace>:{<tag>}:`, so that a script touches one slot.
-`<h>` is a digest, 32 bytes as they are, which takes less room than a text of them; `<id>` a public token id.
+`<h>` is a digest as 32 raw bytes, which take less room than their text; `<id>` is a public token id.
 
 family            type    content                                                  expiry
 c:<h>             string  the credential, sealed; it exists while the token is valid  PXAT
 x:<h>             string  why a managed credential is gone, and its token's id:       PXAT, with the retention
-                          expired inactive revoked; by it a secret is found whose
-                          credential is gone. Written by what ends it, and by the
-                          sweep a day before its date: one that lives on has none
-x:<id>            string  the same of a revoked token that was rotated, once its      PXAT, as that of its
-                          record is purged: an export may have a secret of before   secret
-r:<id>:<limit>    string  rate-limit state, GCRA: of a token's limit; or, with the    PX until full again
-                          end of a window behind it, what is used of a quota
-r:<h>:<limit>     string  the same of a limit that all tokens of a subject share       the same
+                          expired inactive revoked; it still finds a secret whose
+                          credential is gone. Written by what ends the credential,
+                          and by the sweep a day before its date; else absent
+x:<id>            string  the same for a revoked token that was rotated, once its     PXAT, as that of its
+                          record is purged: an export may have an earlier secret    secret
+r:<id>:<limit>    string  rate-limit state (GCRA) of a token's limit; or, with the    PX until full again
+                          end of a window in the key, what is used of a quota
+r:<h>:<limit>     string  the same for a limit that all tokens of a subject share      the same
 sl:<h>            string  these limits of a subject, JSON; in the shard of its name  -
-sli               zset    subjects that have some, score 0                         -
-sv                string  how often these changed, in any shard, and whose         -
-slt               zset    changes of these limits, each the seal of its entry and a  -
-                          subject, score 0, until every process can have heard
-r:<h>             string  the same of issuers of one-time tokens, and of an account   PX until full again
-                          and an address that it signed in from
+sli               zset    subjects that have such limits, score 0                  -
+sv                string  how often such limits changed, in any shard, and whose   -
+slt               zset    changes of such limits, each the seal of its entry and a   -
+                          subject, score 0, until every process can know of it
+r:<h>             string  GCRA state of an issuer of one-time tokens; or a mark for   PX until full again
+                          an account and an address that it signed in from
                   zset    tries at passwords: id -> until when it counts, ms          PX with the last of them
 i:<h>             string  a request with an Idempotency-Key: the nonce its secret is  PX 10 min
                           derived with, and a MAC of what was asked; in the shard
-                          of the key: a repeat may ask for another name
-m:<id>            hash    metadata of a managed token; of a derived one that counts  at the purge; with a
-                          its own uses these alone                                 derived one
+                          of the key, because a repeat may ask for another name
+m:<id>            hash    metadata of a managed token; of a derived token only its   at the purge; with a
+                          uses, if it counts its own                               derived one
 de:<id>           zset    credentials derived from a token -> their expiry, negative  with the last of them
-                          where they are not its children but further below
-on off dead       zset    id -> created, epoch microseconds: active; inactive and   -
-                          revoked, these with a negative score; expired. The first
-                          use takes FIRST_USE from it, which a token had more before;
-                          so the score of a revoked one is further below 0 then
+                          if they are not its children but further descendants
+on off dead       zset    id -> created, epoch microseconds: active; inactive, and  -
+                          revoked with a negative score; expired. A token that was
+                          never used has FIRST_USE more than after its first use:
+                          `created + FIRST_USE`, or `-created` if it is revoked
 exp               zset    id -> expiry of tokens in `on`; negative for those in `off`;  -
-                          created, epoch microseconds, where there is none
+                          created, epoch microseconds, if they never expire
 gc                zset    id -> when an ended token is purged                      -
 names             zset    `name NUL id`, score 0; `~` before a revoked token's id;  -
-                          `!` and a number behind it while the token is asked
-                          whether it bears the name
+                          `!` and a number behind it while its record is asked
+                          whether the token has this name
 nb:<block>        string  rows `name NUL last-characters id created LF`, folded, of  -
                           the tokens with these digits in their id, and LF alone
                           where rows were removed
 lu                zset    id -> last use, epoch seconds, of tokens that had one      -
 imported          zset    id -> created, epoch microseconds: tokens whose secret     -
-                          another system made
+                          was made by another system
 imr               set     rules by which these secrets are found; in the first shard  -
 by:<owner>        zset    id -> created, epoch microseconds, by creator            -
 o:<h>             string  a one-time token, sealed                                 PXAT
@@ -52,18 +52,18 @@ oix               zset    digest -> expiry of outstanding one-time tokens       
 od:<h>            string  the answer to a consumption, for a retry of the same request  PX 30 s
 su:<h>            zset    digest -> expiry of a user's sessions                    swept: in slices, and
                                                                                    none expires whole
-sus               zset    the user, a digest -> when the last of them ends         swept
-six               zset    digest -> expiry of all sessions, less a part of a       swept
-                          second that says when one was used; whole without use
+sus               zset    a user's digest -> when the last of its sessions ends    swept
+six               zset    digest -> expiry of all sessions, less a fraction of a   swept
+                          second that encodes the last use; whole if never used
 sg:<h>            int     generation of a user's sessions                          -
-sin               hash    the user, a digest -> when they signed in last           -
+sin               hash    a user's digest -> when the user signed in last          -
 ev evo evr        stream  audit log, `e` JSON and `s` its MAC: changes; sign-ins  trimmed when sealed;
-                          and what time ended; refused sign-ins                    MAXLEN ~ 4 times that
+                          and expiries; refused sign-ins                           MAXLEN ~ 4 times that
 evc evco evcr     stream  checkpoints that seal one of these; the id is that of    when all they cover is trimmed
                           the last entry covered. `f` the id before the first,
                           `n` entries sealed before, `k` how many are kept, `p`
-                          MAC of the previous one, `l` eight bytes for each
-                          entry, `m` MAC over all this
+                          MAC of the previous checkpoint, `l` eight bytes for
+                          each entry, `m` MAC over all this
 wh                hash    webhook id -> its sealed record; in the first shard alone  -
 we:<id>           string  such a webhook was deleted                               PX 10 min
 wn                stream  notices for webhooks that are no audit entries: `e`, `s`  MAXLEN ~
@@ -76,23 +76,23 @@ wc:<id>           hash    how far a webhook has read each stream of events: id o
 wd:<id> wq:<id>   hash, zset  a webhook's deliveries that wait: event -> sealed    -
                           record, event -> when due, epoch milliseconds
 wf:<id> wz:<id>   list    sealed records of deliveries made, and given up          30 days
-ut:<id>           hash    usage of a token but in the last hour that it was used   100 days after it was
-                          in, which is in its record: `a` (allowed) or `d`         written to
-                          (denied) and a seventh of an hour since the epoch ->
-                          counts of seven hours, `A` or `D` and a seventh of a
-                          day -> of seven days; `t` how many hours came here
+ut:<id>           hash    usage of a token, except in its last hour of use, which  100 days after it was
+                          is in its record: `a` (allowed) or `d` (denied) and the  written to
+                          number of a list -> a list: counts of seven hours; `A`
+                          or `D` the same for seven days; `t` how many hours came
+                          here. Numbers repeat: see `store/usage.py`
 uh:<hour>         hash    usage of the service in an hour: `allowed`, and the      100 days
                           refused by outcome
 wm                string  written before a wait until a write is confirmed         PX 1 s
-hy                string  tokens that nobody uses, counted; in the first shard     1 h
+hy                string  the counts of unused tokens; in the first shard          1 h
 hl                string  the process that counts them                             PX 2 min
 meta              string  how many shards this namespace was first started with    -
-meta:key          string  what tells its server key from any other                 -
-meta:id           string  what tells its data from what comes after it was lost    -
+meta:key          string  a mark that identifies its server key                    -
+meta:id           string  a random id of its data; after a loss there is another   -
 meta:reset        string  a note that the data was lost, until somebody confirms   -
-                          that it may be. These four in the first shard alone
+                          the loss. These four are only in the first shard
 meta:probe        string  for trying out what the server of a shard can do         PX 5 s
-meta:none         string  none: to remove it takes the right to remove keys        -
+meta:none         string  never written: removing it tests the right to do so      -
 """
 
 import re
@@ -111,10 +111,10 @@ DIGEST_BYTES = 32
 
 
 class Stream(StrEnum):
-    """The audit streams of a shard; the value stands behind the shard in an entry's public id.
+    """The audit streams of a shard; the value follows the shard in an entry's public id.
 
-    Each has a bound of its own, so that what a crowd or the calendar does pushes no change by a person out, and
-    what strangers do nothing at all.
+    Each has its own bound: sign-ins and expiries must not push changes out, and the refused sign-ins of strangers must
+    push out nothing else.
     """
 
     CHANGES = ""
@@ -122,10 +122,10 @@ class Stream(StrEnum):
     REFUSALS = "r"
 
 
-# What sets tokens that were never used apart in the lists of their status: a score, less than this, that was used. On
-# both sides is room for every microsecond until the year 2096, in what a sorted set keeps of a number.
+# Separates used from unused tokens in the lists of their status (`on off dead` above). On both sides of it is room for
+# every microsecond until the year 2096, within the integers that a sorted set keeps exactly.
 FIRST_USE = 5 * 10**15
-# By what an id begins with; a walk through a million asks for each.
+# By the first two characters of an id: a table, because a walk through a million tokens asks for each.
 _SHARDS = {f"{shard:02x}": shard for shard in range(len(TAGS))}
 _is_token_id = TOKEN_ID.fullmatch
 _ID_AND_SPACE = 17
@@ -150,8 +150,8 @@ def shard_of_id(token_id: str, shards: int) -> int | None:
 
 
 def shards_of_ids(token_ids: Sequence[str], shards: int) -> list[int | None]:
-    """The same of many in order."""
-    # Of the only shard they are held against one pattern together: that takes a fifth of the time.
+    """`shard_of_id` of each id, in order."""
+    # With one shard, one pattern checks all ids together, which takes a fifth of the time.
     text = " ".join((*token_ids, ""))
     if shards == 1 and len(text) == _ID_AND_SPACE * len(token_ids) and _are_of_first(text):
         return [0] * len(token_ids)
@@ -173,7 +173,7 @@ def _by_id(family: bytes) -> Callable[["Keys", str], bytes]:
 
 
 def _by_name(family: bytes) -> Callable[["Keys", str], bytes]:
-    """Of what people choose: in base64url, because it may hold anything."""
+    """The key of a name that people choose: in base64url, because it may hold any character."""
     return lambda keys, name: keys.prefix + family + _encode_name(name)
 
 
@@ -191,7 +191,7 @@ class Keys:
         self.purge = prefix + b"gc"
         self.names = prefix + b"names"
         self.last_uses = prefix + b"lu"
-        # Those that a managed token may move between, as scripts take them.
+        # The indexes that a managed token may move between, in the order in which scripts take them.
         self.lists = (self.on, self.off, self.dead, self.expiry, self.purge, self.last_uses)
         self.one_time_index = prefix + b"oix"
         self.session_index = prefix + b"six"
@@ -214,7 +214,7 @@ class Keys:
         self.meta, self.key_mark = prefix + b"meta", prefix + b"meta:key"
         self.store_id, self.reset_note = prefix + b"meta:id", prefix + b"meta:reset"
         self.probe, self.none = prefix + b"meta:probe", prefix + b"meta:none"
-        # What webhooks are told of, by the name under which each remembers how far it has read.
+        # The streams that webhooks read, by the name under which each webhook stores how far it has read.
         self.event_streams = {"changes": self.changes, "occurrences": self.occurrences, "notices": self.notices}
 
     reason = _by_digest(b"x:")
@@ -247,7 +247,7 @@ class Keys:
         return self.credential_prefix + digest
 
     def credentials(self, digests: Sequence[bytes]) -> list[bytes]:
-        """The same of many: to call it for each takes four times as long."""
+        """`credential` of each digest: calling that for each takes four times as long."""
         prefix = self.credential_prefix
         return [prefix + digest for digest in digests]
 
@@ -255,11 +255,11 @@ class Keys:
         return self.credential_prefix + digest, self.prefix + b"x:" + digest
 
     def record_and_usage(self, token_id: str) -> tuple[bytes, bytes]:
-        """The metadata of a managed token, and its usage: of each token that a second brings."""
+        """The keys of a managed token's metadata and of its usage, for every token used in a second."""
         prefix, name = self.prefix, token_id.encode()
         return prefix + b"m:" + name, prefix + b"ut:" + name
 
-    # By its id and not by a digest: in the overlap of a rotation both secrets draw from the same.
+    # By id, not by digest: in the overlap of a rotation both secrets share the limit.
     def rate_of_token(self, token_id: str, limit: str) -> bytes:
         return self.prefix + f"r:{token_id}:{limit}".encode()
 

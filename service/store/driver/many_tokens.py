@@ -1,4 +1,4 @@
-"""What belongs to many tokens, each in its shard, read together."""
+"""Reads about many tokens at once, each in its shard."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Sequence
@@ -20,18 +20,18 @@ KeyOf = Callable[[Keys, str], bytes]
 
 
 class Ahead:
-    """A hash that is asked for before anybody needs it: to be taken once, where it is here by then."""
+    """A hash that is read before it is needed. It can be taken once, if it has arrived by then."""
 
     def __init__(self, token_id: str) -> None:
         self._token_id = token_id
         self._row: list[bytes] | None = None
 
     def answer(self, reply: Reply) -> None:
-        """What is not here by then, or no hash, is read when it is needed, which also tells why."""
+        """Keep the reply. After an error the hash is read again when it is needed, and that raises the error."""
         self._row = reply if isinstance(reply, list) else None
 
     def take(self, token_id: str) -> list[bytes] | None:
-        """Its values, or fields and values in turn; None if it did not come, was taken, or is another token's."""
+        """The values, or fields and values in turn; None if they did not come, were taken, or are another token's."""
         row, self._row = self._row, None
         return row if token_id == self._token_id else None
 
@@ -43,9 +43,9 @@ class ManyTokens:
         self._shards = shards
 
     def begin(self, token_id: str, key_of: KeyOf, fields: Sequence[bytes] = ()) -> Ahead:
-        """Ask for these fields of one id, or all and their names, in the write of what is asked next, without waiting.
+        """Ask for these fields of one id, or for all with their names, in the same write as the next command.
 
-        By a plain command: a script takes Redis several times as long to begin with.
+        A plain command, because merely starting a script takes Redis several times as long. Does not wait.
         """
         ahead, shard = Ahead(token_id), self._shards.of_id(token_id)
         if shard is not None:
@@ -54,34 +54,34 @@ class ManyTokens:
         return ahead
 
     async def read_whole(self, token_ids: Sequence[str], key_of: KeyOf) -> list[Sequence[bytes]]:
-        """All fields and values in turn for each id in order; nothing where there is no hash or no id of ours.
+        """All fields and values in turn for each id in order; empty if there is no hash, or the id cannot be ours.
 
-        By a command for each: a script takes Redis three times as long, to make its own tables of what it found.
+        One command for each id: a script takes Redis three times as long, because it copies all values into Lua tables.
         """
         return await self._each_by(token_ids, key_of, "HGETALL", absent=())
 
     async def fields(self, token_ids: Sequence[str], key_of: KeyOf, fields: Sequence[bytes]) -> list[Sequence[Reply]]:
-        """The values of the fields for each id in order; all None where there is no hash or the id is none of ours.
+        """The values of the fields for each id in order; all None if there is no hash, or the id cannot be ours.
 
-        By a command for each, which takes Redis half as long as a script where the hashes are mostly there.
+        One command for each id, which takes Redis half as long as a script if most of the hashes exist.
         """
         return await self._each_by(token_ids, key_of, "HMGET", *fields, absent=[None] * len(fields))
 
     async def _each_by(
         self, token_ids: Sequence[str], key_of: KeyOf, command: str, *words: bytes, absent: Reply
     ) -> list[Any]:
-        """The reply of a command, harmless when repeated, about each key."""
+        """The reply to an idempotent command for each key."""
         if len(token_ids) == 1:
             return [await self._one(token_ids[0], key_of, command, *words) or absent]
         slices, asked = self._slices(token_ids), []
         for shard, wanted in slices:
-            # All of them are the same except the id.
+            # The commands differ only in the id.
             opening, _, end = packed(command, key_of(shard.keys, _NO_ID), *words).partition(_NO_ID.encode())
             asked.append(_each(shard.link, [b"%b%b%b" % (opening, token_ids[place].encode(), end) for place in wanted]))
         return _in_places(len(token_ids), slices, await all_of(asked), absent)
 
     async def _one(self, token_id: str, key_of: KeyOf, command: str, *fields: bytes) -> Reply:
-        """The same of one hash, by a plain command: a script takes Redis several times as long to begin with."""
+        """The reply for one id; empty if there is none."""
         shard = self._shards.of_id(token_id)
         if shard is None:
             return ()
@@ -89,9 +89,9 @@ class ManyTokens:
         return reply or ()
 
     async def count(self, token_ids: Sequence[str], key_of: KeyOf, least: str, greatest: str) -> list[int]:
-        """How many members of the sorted set of each id in order have a score between these; 0 for no id of ours.
+        """How many members of each id's sorted set, in order, have a score between these.
 
-        Where somebody else keeps something else under the key, there are none.
+        0 for an id that cannot be ours, and if somebody else keeps another type under the key.
         """
         return await self._each_by(token_ids, key_of, "ZCOUNT", least.encode(), greatest.encode(), absent=0)
 
@@ -111,7 +111,7 @@ class ManyTokens:
 def _in_places(
     count: int, slices: Sequence[tuple[Shard, list[int]]], replies: Sequence[Sequence[Reply]], absent: Reply
 ) -> list[Any]:
-    """What each slice was told of its ids, in the order of all; `absent` where that is nothing."""
+    """The replies to all slices, in the order of all ids; `absent` for an empty reply."""
     if len(slices) == 1 and len(replies[0]) == count:
         return [row or absent for row in replies[0]]
     rows = [absent] * count
@@ -124,7 +124,7 @@ def _in_places(
 async def by_group(
     items: Sequence[T], group_of: Callable[[T], G], ask: Callable[[G, list[T]], Awaitable[list[R]]]
 ) -> list[R]:
-    """What one call for each group of items says of each of them, in the order of the items."""
+    """One result for each item, in the order of the items; `ask` is called once for each group of them."""
     if len(items) == 1:
         return await ask(group_of(items[0]), [items[0]])
     places: dict[G, list[int]] = {}
@@ -137,14 +137,14 @@ async def by_group(
 
 
 async def all_of(asked: Sequence[Awaitable[T]]) -> Sequence[T]:
-    """What was asked together. Gathered they are tasks and cost a turn of the loop, which one or none need not."""
+    """Await all. `gather` makes tasks and costs a turn of the event loop, which is saved for a single awaitable."""
     return [await one for one in asked] if len(asked) < 2 else await asyncio.gather(*asked)
 
 
 def _each(link: Link, commands: Sequence[bytes]) -> asyncio.Future[list[Reply]]:
-    """The replies to packed commands, harmless when repeated; None where the key holds another type.
+    """The replies to packed, idempotent commands; None if the key holds another type.
 
-    One future for all of them. It raises what one of them failed with.
+    One future for all commands. It raises the first failure of one of them.
     """
     asked: asyncio.Future[list[Reply]] = asyncio.get_running_loop().create_future()
     replies: list[Reply] = [None] * len(commands)
@@ -155,7 +155,7 @@ def _each(link: Link, commands: Sequence[bytes]) -> asyncio.Future[list[Reply]]:
         waiting -= 1
         if asked.done():
             return
-        # Somebody else may keep something under a key of ours; a whole list must not fail for that.
+        # Somebody else may keep something under a key of ours, and a whole list must not fail because of that.
         if isinstance(reply, Exception) and not isinstance(reply, WrongType):
             asked.set_exception(reply)
             return

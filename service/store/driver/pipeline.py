@@ -1,4 +1,4 @@
-"""One pipelined connection to one Redis: what is asked in a turn of the loop travels together.
+"""One pipelined connection to one Redis: all commands of one turn of the event loop are sent in one write.
 
 redis-py opens the connection (TLS, AUTH, unix sockets); then its transport is handed to `Replies`, which feeds
 hiredis and calls back, in order. Knows nothing of tokens; errors leave it as `ServiceError`s, or as `NoScriptError`
@@ -18,8 +18,8 @@ from service.store.driver.replies import OnReply, Redirect, Refused, Replies, Re
 from service.store.driver.role_check import RoleCheck
 
 _TICK_SECONDS = 0.02
-# This many commands are sent before the turn ends: Redis begins with them while the rest is still being made.
-# Lookups of the fast path wait all the same: one costs Redis less than a write of its own would cost here.
+# So many commands are sent before the turn ends, so that Redis begins with them while the rest is still being made.
+# Lookups of the fast path wait for the end: each costs Redis less than a separate write would cost here.
 _ENOUGH = 16
 _REPRIEVE_SECONDS = 0.005
 
@@ -29,8 +29,8 @@ class Pipeline:
 
     `connect` opens a redis-py connection. A command not answered within `timeout_seconds` fails with
     StoreUnavailable and the connection is closed, because a late reply must never meet another request. Commands
-    marked `retry` (idempotent ones) are asked once more on the next connection if theirs is lost. While the node cannot
-    be reached every command fails at once. Only a primary is asked: `connect` refuses others, `RoleCheck` asks again.
+    marked `retry` (idempotent ones) are sent once more on the next connection if theirs is lost. While the node cannot
+    be reached every command fails at once. Only a primary is asked: `connect` refuses others, `RoleCheck` checks again.
     """
 
     sent_elsewhere = 0
@@ -48,7 +48,7 @@ class Pipeline:
         on_seconds: Callable[[str, float], None] = lambda _name, _seconds: None,
         redirected: Callable[[Redirect, Waiting], None] | None = None,
     ) -> None:
-        """`on_error` is told a failure's name, `on_seconds` an operation's time, `redirected` what was not executed."""
+        """`on_error` gets an error's name, `on_seconds` an operation's time, `redirected` commands of another node."""
         self._redirected = redirected
         self._on_seconds = on_seconds
         self._connect = connect
@@ -58,9 +58,9 @@ class Pipeline:
         self._outage = Outage()
         self._on_error = on_error
         self._replies: Replies | None = None
-        # Held because a writer that nobody holds closes its transport.
+        # Held because a writer closes its transport when it is garbage collected.
         self._writer: asyncio.StreamWriter | None = None
-        # What will be sent together; another list as soon as they are on their way.
+        # The commands that will be sent together; a new list once they are sent.
         self.turn: list[Waiting] = []
         self._asked_at = 0.0
         self._reachable, self._closed = True, False
@@ -69,7 +69,7 @@ class Pipeline:
 
     @property
     def up(self) -> bool:
-        """Is there a connection now?"""
+        """True while there is a connection."""
         return self._replies is not None
 
     @property
@@ -79,11 +79,11 @@ class Pipeline:
 
     @property
     def idle(self) -> bool:
-        """Does nobody wait for an answer?"""
+        """True when no command is queued or awaits its reply."""
         return not self.turn and not (self._replies is not None and self._replies.waiting)
 
     def submit(self, command: bytes, answer: OnReply, *, retry: bool = False) -> None:
-        """Ask with packed bytes; `answer` is called once, later, with the reply or an exception."""
+        """Send a packed command; `answer` is called once, later, with the reply or an exception."""
         queue = self.turn
         if len(queue) >= self._limit if queue else self._refuses():
             asyncio.get_running_loop().call_soon(answer, self._unavailable())
@@ -93,14 +93,14 @@ class Pipeline:
         queue.append((command, answer, retry, self._asked_at))
 
     def _begin_turn(self) -> None:
-        """Read the clock once and flush once for all that is asked in this turn of the loop."""
-        # Python 3.11 makes a system call to find the running one.
+        """Read the clock once and flush once for all commands of this turn of the event loop."""
+        # Not always asked for: Python 3.11 makes a system call to find the running loop.
         loop = self._replies.loop if self._replies is not None else asyncio.get_running_loop()
         self._asked_at = loop.time()
         loop.call_soon(self._flush)
 
     def resume(self, *waiting: Waiting) -> None:
-        """Ask what another node did not execute, next to each other, as of when it was first asked."""
+        """Send commands that another node did not execute, next to each other, with their old deadlines."""
         if self._refuses():
             self._fail(list(waiting))
             return
@@ -109,7 +109,7 @@ class Pipeline:
         self.turn += waiting
 
     def find_again(self) -> None:
-        """Leave the present server for the one that `connect` finds now; an attempt under way begins anew."""
+        """Leave the present server for the one that `connect` finds now; an attempt under way is restarted."""
         if self._replies is not None:
             self._give_up(self._replies, "Moved")
         else:
@@ -123,9 +123,9 @@ class Pipeline:
     def execute(
         self, *args: bytes | str | int | float, retry: bool = False, operation: str = ""
     ) -> asyncio.Future[Reply]:
-        """Ask now, await the reply when it is needed; many that are gathered take no tasks.
+        """Send a command at once; its future can be awaited later, and gathering many futures makes no tasks.
 
-        `operation` is the name its time is counted under, the command's if there is none. The future raises
+        `operation` is the name under which its time is counted, by default the command's. The future raises
         StoreUnavailable, StoreFull or NoScriptError.
         """
         future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
@@ -160,9 +160,9 @@ class Pipeline:
         replies.transport.write(queue[0][0] if len(queue) == 1 else b"".join([waiting[0] for waiting in queue]))
 
     def _refuse(self, replies: Replies, fault: Refused) -> None:
-        """Give the connection up before another reply is read from it; what waits fails at once."""
+        """Give the connection up before another reply is read from it; waiting commands fail at once."""
         if replies is not self._replies:
-            return  # It was lost, which answers what waits by an exception, too.
+            return  # This connection was lost, so its waiting commands fail in `_lost`.
         self._outage.tell(f"Redis must not be asked: {fault.detail}")
         self._refusal = fault
         self._give_up(replies, type(fault).__name__)
@@ -172,19 +172,19 @@ class Pipeline:
             self._reconnection.start()
 
     async def _try_to_open(self) -> bool:
-        """True once there is nothing left to try."""
+        """True once no further attempt is needed."""
         if self._closed:
             return True
         try:
             await self._open()
-        # Whatever it is: while there is no connection, nobody else would make another try.
+        # Any exception: otherwise no further attempt would be made.
         except Exception as error:  # noqa: BLE001
             self._cannot_connect(error)
             return False
         return True
 
     def _cannot_connect(self, error: Exception) -> None:
-        """Fail what waits."""
+        """Fail the commands that wait."""
         refusal = error if isinstance(error, Refused) else unavailable(cause_of(error))
         self._outage.tell(f"Redis must not be asked: {refusal.cause}" if refusal is error else refusal.cause, error)
         self._reachable, self._refusal = False, refusal
@@ -198,7 +198,7 @@ class Pipeline:
         if connection._writer is None:
             raise ConnectionResetError("the connection was closed while it was being made")
         await self._role.begin(connection, asked_at)
-        # The private names we lean on; a contract test names them. The connection forgets what it connected.
+        # Private names of redis-py; a contract test names them. The connection gives its writer and reader away.
         writer, connection._writer, connection._reader = connection._writer, None, None
         reader = Replies(writer.transport, self._lost, self._on_error, self._on_seconds, self._refuse, self._redirected)
         writer.transport.set_protocol(reader)
@@ -208,7 +208,7 @@ class Pipeline:
         self._flush()
 
     def _lost(self, replies: Replies) -> None:
-        """A connection ended by itself: what is idempotent is asked once more, ahead of what waits."""
+        """A connection ended by itself: idempotent commands are sent once more, before those that wait."""
         if replies is self._replies:
             self._replies = self._writer = None
             self._outage.forget_end()
@@ -216,7 +216,7 @@ class Pipeline:
         replies.waiting.clear()
         if lost:
             self._on_error("ConnectionLost")
-        # Once more only: a command that brings a server down must not be sent to whatever comes after it without end.
+        # Only once more: a command that crashes a server must not be sent to each of its successors.
         again = [(command, answer, False, at) for command, answer, retry, at in lost if retry and not self._closed]
         self._fail([waiting for waiting in lost if self._closed or not waiting[2]], was_sent=True)
         self.turn = again + self._take_turn()
@@ -234,7 +234,7 @@ class Pipeline:
     def _take_turn(self) -> list[Waiting]:
         turn, self.turn = self.turn, []
         taken = turn.copy()
-        # Whoever still knows the turn by its list must not hold those who asked in it.
+        # An object that still refers to this list must not keep the callbacks of its commands alive.
         turn.clear()
         return taken
 
@@ -243,18 +243,18 @@ class Pipeline:
             self._watch = asyncio.get_running_loop().call_later(seconds, self._check_deadlines)
 
     def _check_deadlines(self) -> None:
-        """Give up on what is overdue. One timer for all: the oldest command is always the first to be due."""
+        """Give up on overdue commands. One timer for all: the oldest command is always due first."""
         self._watch = None
         replies = self._replies
         overdue = asyncio.get_running_loop().time() - self._timeout
         if replies is None:
-            # Of a connection they leave with this turn of the loop: late, if at all, by a stall of our own.
+            # With a connection the turn is sent at once: only a stall of our own process could delay it.
             if self.turn and self.turn[0][3] <= overdue:
                 self._is_late()
                 self._fail(self._take_turn())
         elif replies.waiting and replies.waiting[0][3] <= overdue:
             if not replies.reprieved:
-                # After a stall of our own the replies may lie unread in the socket: let the loop read once more.
+                # After a stall of our own process the replies may be in the socket: let the event loop read once more.
                 replies.reprieved = True
                 self._arm(_REPRIEVE_SECONDS)
                 return
@@ -272,7 +272,7 @@ class Pipeline:
         self._on_error(error)
         overdue = list(replies.waiting)
         replies.waiting.clear()
-        # First, because a writer released while its connection is open warns of it.
+        # First, because a writer that is freed while its connection is open logs a warning.
         replies.transport.abort()
         self._replies = self._writer = None
         self._reachable = False
@@ -280,7 +280,7 @@ class Pipeline:
         self._start_connecting()
 
     async def aclose(self) -> None:
-        """Fail what waits and close the connection."""
+        """Fail all waiting commands and close the connection."""
         self._closed = True
         self._reconnection.stop()
         self._outage.forget_end()

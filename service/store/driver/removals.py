@@ -1,4 +1,4 @@
-"""The link of a shard for what takes away: confirmed as the settings ask, and sent once more to another primary."""
+"""The link of a shard for removals: confirmed as the settings ask, and sent once more to a new primary."""
 
 import asyncio
 from collections import deque
@@ -15,7 +15,7 @@ from service.store.driver.scripts import Script, source_of
 
 REMEMBERED_SECONDS = 600
 _MARK = Script("mark_write")
-# Nobody reads the mark: it is there to be replicated.
+# Nothing reads the mark: it is written to be replicated.
 _MARK_MILLISECONDS = 1000
 _AT_ONCE = 20
 _Words = tuple[Argument | float, ...]
@@ -25,7 +25,7 @@ _unpack = msgspec.msgpack.Decoder().decode
 
 
 class _Round:
-    """Writes that are confirmed together, on one connection."""
+    """Writes that are confirmed together on one connection."""
 
     def __init__(self, link: Link) -> None:
         self.link = link
@@ -35,41 +35,41 @@ class _Round:
 
 
 class Removals:
-    """Sends what ends, narrows or switches off. What it sends must do no harm when it is sent twice.
+    """Sends commands that end, narrow or switch off something. They must be harmless when they are sent twice.
 
-    WAIT holds up all that follows it on its connection. So writes that are to be confirmed have a connection of their
-    own, and those that come while it is held up wait here and are confirmed together. A write of one turn goes out
-    with its confirmation behind it. What may not be confirmed is told by `doubt`; the write stands all the same.
+    WAIT blocks everything behind it on its connection. So writes to be confirmed have a connection of their own, and
+    those that come while it is blocked wait here and are confirmed together. The writes of one turn are sent together
+    with the confirmation behind them. If it is missing, `doubt` is told; the write stands all the same.
     """
 
     def __init__(self, link: Link, mark: bytes, confirmation: Confirmation, *, remembered: int) -> None:
-        """`mark` is a key to write: WAIT says nothing of a change that another connection made.
+        """`mark` is a key to write, because WAIT does not cover writes of another connection.
 
-        `remembered`: so many removals at most are sent again to another primary.
+        `remembered`: at most so many removals are sent again to a new primary.
         """
         self._link = link
         self._mark = mark
         self._confirmation = confirmation
         self._round: _Round | None = None
-        # Held because the loop keeps its tasks by weak references.
+        # Held because the event loop has only weak references to its tasks.
         self._ending: asyncio.Task[None] | None = None
-        # When, how many and what, in MessagePack: the garbage collector visits every word of thousands of tuples, and
-        # no bytes.
+        # When, how many and the command in MessagePack, because the garbage collector visits every word of thousands of
+        # tuples, but not the inside of bytes.
         self._removed: deque[bytes] = deque()
         self._remembered, self._most = 0, remembered
         self._replication_id = b""
 
     async def execute(self, *args: Argument | float, retry: bool = False, operation: str = "") -> Reply:
-        """As a link's. Raises StoreUnavailable or NoScriptError."""
+        """Like `Link.execute`. Raises StoreUnavailable or NoScriptError."""
         try:
             reply = await self._ask(args, operation)
         except StoreUnavailable as fault:
             if not (retry and fault.was_sent):
                 raise
-            # It may have been done, and whoever asks once more finds nothing left to do.
+            # It may have been executed; then the second attempt finds nothing left to do.
             self._remember(args, 1)
             reply = await self._ask(args, operation)
-        # Of a script about several, what it did to each.
+        # A script about several tokens replies with a list: what it did to each.
         done = sum(isinstance(each, int) and each > 0 for each in (reply if isinstance(reply, list) else (reply,)))
         if done:
             self._remember(args, done)
@@ -81,18 +81,18 @@ class Removals:
         return await self._link.execute(*args, operation=operation)
 
     async def confirm(self) -> None:
-        """Have what ended here before confirmed: a request that finds its work done is answered as if it did it."""
+        """Have earlier removals confirmed: a request that finds its work done is answered as if it had done that."""
         if self._confirmation.commands:
             await self._confirmed(("EXISTS", self._mark), retry=True)
 
     async def _confirmed(self, args: _Words, *, retry: bool = False, operation: str = "") -> Reply:
-        # Two tries, because a slot that moves mostly moves once. Better ended without a confirmation than not at all.
+        # Two attempts, because a slot mostly moves only once. Then without confirmation: better than no removal at all.
         for _ in range(2):
             current = await self._join()
             try:
                 reply = await current.link.execute(*args, retry=retry, operation=operation)
             except Redirect:
-                # Sent on by a link that follows, from which the next round learns where the shard is now.
+                # This link follows redirections; the next round goes to the node that it has found.
                 await self._link.execute("EXISTS", self._mark, retry=True)
                 continue
             await current.over.wait()
@@ -112,7 +112,7 @@ class Removals:
         return self._round
 
     def _send(self) -> None:
-        """Behind the writes, and before the turn's commands leave."""
+        """Called when the writes of a turn are queued and not sent yet: queue the mark and the confirmation."""
         current = self._round
         if current is not None:
             current.sent = True
@@ -131,19 +131,19 @@ class Removals:
         now = asyncio.get_running_loop().time()
         self._removed.append(_WHEN.pack(now, count) + _pack(args))
         self._remembered += count
-        # The oldest go first: they are the likeliest to have reached a replica.
+        # The oldest are dropped first, because they are the likeliest to have reached a replica.
         while self._remembered > self._most or _when(self._removed[0])[0] < now - REMEMBERED_SECONDS:
             self._remembered -= _when(self._removed.popleft())[1]
 
     @property
     def is_due_again(self) -> bool:
-        """Is there another primary than that of the last `send_again`?"""
+        """True if the primary is another one than at the last `send_again`."""
         return self._link.replication_id not in (b"", self._replication_id)
 
     async def send_again(self) -> int:
-        """Send what was removed in the last ten minutes to another primary than that of the last call; how much.
+        """Send the removals of the last ten minutes to a primary that is new since the last call. Returns how many.
 
-        What it has already is left as it is there. Raises StoreUnavailable; then the next call sends it.
+        A removal that the new primary has already changes nothing. Raises StoreUnavailable; the next call repeats it.
         """
         if not self.is_due_again:
             return 0
@@ -157,12 +157,12 @@ class Removals:
 
 
 def _when(removed: bytes) -> tuple[float, int]:
-    """When it was, and how many it ended."""
+    """When a removal was made, in seconds of the event loop's clock, and how many things it ended."""
     instant, count = _WHEN.unpack_from(removed)
     return instant, count
 
 
 def _words(removed: bytes) -> _Words:
-    """The command again, with the source of its script: another server may not know it."""
+    """The words of a removal's command; with the script's source, because another server may not know the script."""
     words = tuple(_unpack(memoryview(removed)[_WHEN.size :]))
     return ("EVAL", source_of(str(words[1])), *words[2:]) if words[0] == "EVALSHA" else words

@@ -22,44 +22,44 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 _HANDLER_FAILED = "a reply handler failed"
-# For so long replies are handed over in one step of the loop; those that are left wait until others had a turn. Behind
-# a server that was late there is one for each connection, and each takes as long as to write an answer.
+# The longest time for handing over replies in one turn of the event loop; the rest wait for another turn. After a delay
+# of the server there may be a reply for each connection, and each takes as long as writing an answer.
 _STEP_SECONDS = 0.0007
 Argument = bytes | str | int
 Reply = Any  # bytes, int, list or None as RESP2 has them, or an exception
 OnReply = Callable[[Reply], None]
-# A command in flight: its bytes for a retry, who waits for it, whether it may be asked twice, when it was asked.
+# A command in flight: its bytes for a retry, the callback, whether it may be sent twice, when it was queued.
 Waiting = tuple[bytes, OnReply, bool, float]
 
 
 def packed(*words: Argument | float) -> bytes:
-    """A command as it is sent."""
+    """A command as bytes on the wire."""
     command: bytes = hiredis.pack_command(words)  # type: ignore[arg-type]  # its stub says one word
     return command
 
 
 def packed_up_to(command: bytes, prefix: bytes) -> bytes:
-    """A packed command without its end, the digest that its only key ends in."""
+    """A packed command up to the digest at the end of its only key; the digest and CR LF follow."""
     return b"*2\r\n$%d\r\n%b\r\n$%d\r\n%b" % (len(command), command, len(prefix) + DIGEST_BYTES, prefix)
 
 
 def decoded(decode: Callable[[bytes], T], text: bytes) -> T | None:
-    """What a decoder of msgspec's reads in a reply, None for what it cannot: somebody else wrote it."""
+    """A reply decoded by msgspec; None if it cannot be decoded, because somebody else wrote it."""
     try:
         return decode(text)
-    # A text that is no UTF-8 is no DecodeError of msgspec's.
+    # msgspec raises UnicodeDecodeError, not DecodeError, for invalid UTF-8.
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
 
 
 def translate(error: BaseException) -> Exception:
-    """What a failed command means to the layers above: full, or unavailable. NOSCRIPT stays as it is."""
+    """The exception for the layers above: StoreFull or StoreUnavailable, with its subclasses. NOSCRIPT is kept."""
     text = str(error)
     if isinstance(error, NoScriptError) or text.startswith("NOSCRIPT"):
         return NoScriptError(text)
     if isinstance(error, StoreUnavailable):
         return error
-    # Anywhere in it: the error of a script may begin with where the script failed.
+    # Anywhere in the text: a script's error may begin with the place where the script failed.
     if text.startswith("MASTERDOWN") or "READONLY" in text:
         return NotPrimary("This Redis is a replica: connect to the master.")
     if text.startswith("LOADING"):
@@ -76,9 +76,9 @@ def translate(error: BaseException) -> Exception:
 
 
 class Redirect(StoreUnavailable):
-    """Not executed, for another node of the cluster holds the slot; `host` is empty where it is that of this node.
+    """Not executed, because another node of the cluster holds the slot; `host` is empty if it is this node's host.
 
-    `for_once`: the slot is on its way, and only what asks for this key now belongs there.
+    `for_once`: the slot is moving, and only this command belongs to the other node.
     """
 
     def __init__(self, text: str) -> None:
@@ -96,7 +96,7 @@ class WrongType(StoreUnavailable):
     """Somebody else keeps something of another type under a key of ours."""
 
     def name_key(self, command: bytes) -> None:
-        """Tell whoever has to mend it which key that is, where the command, as it was sent, has but one."""
+        """Name the key for the operator, if the packed command has only one."""
         _, _, name, _, key, *_ = command.split(b"\r\n", 5)
         # The digest in a key is binary.
         shown = key.decode("ascii", "backslashreplace")
@@ -105,34 +105,34 @@ class WrongType(StoreUnavailable):
 
 
 def unavailable(cause: str = "") -> StoreUnavailable:
-    """No usable answer came, and none is made up; `cause` is what is known of Redis."""
+    """The exception for a missing or unusable reply; `cause` is the known reason."""
     told = f"Redis cannot be used: {cause}" if cause else ""
     return StoreUnavailable(NO_ANSWER, cause=told)
 
 
 class Refused(StoreUnavailable):
-    """There is a Redis, but it must not be asked now; the message says why."""
+    """A Redis that must not be asked now; the message says why."""
 
 
 class NotPrimary(Refused):
-    """This node is a replica, or was made one: what it says may be out of date, and counts as no answer."""
+    """This node is a replica, or was made one: its replies may be out of date and do not count."""
 
 
 class Loading(Refused):
-    """This node has just started and reads its data."""
+    """This node has just started and is loading its data."""
 
 
 class Busy(Refused):
-    """A script that somebody runs on this node has taken too long, and until it ends nothing else is done."""
+    """A script on this node has taken too long; the node does nothing else until it ends."""
 
 
 def loading() -> Loading:
-    """What is said of a server that reads its data."""
+    """The exception for a server that is loading its data."""
     return Loading("Redis is loading its data and answers when that is done.")
 
 
 def role_fault(role: Reply) -> Refused | None:
-    """Check the reply to ROLE: None for a primary; a server that does not tell is none, whatever it says instead."""
+    """Check the reply to ROLE: None for a primary. A server that does not tell its role counts as none."""
     match role:
         case [b"master", *_]:
             return None
@@ -146,7 +146,7 @@ def role_fault(role: Reply) -> Refused | None:
 
 
 class Replies(asyncio.Protocol):
-    """Feeds what Redis sends to hiredis and gives each reply to the one who waits longest."""
+    """Feeds what Redis sends to hiredis, and gives each reply to the oldest waiting command."""
 
     def __init__(
         self,
@@ -157,10 +157,10 @@ class Replies(asyncio.Protocol):
         refused: Callable[[Replies, Refused], None],
         redirected: Callable[[Redirect, Waiting], None] | None,
     ) -> None:
-        """`lost` is told of the connection's end, `failed` the name of an error, `took` how long what was waited for,
-        `refused` why no more is asked.
+        """`lost` is called at the connection's end, `failed` with an error's name, `took` with a name and its seconds,
+        `refused` with the reason why the server must not be asked any more.
 
-        `redirected` gets what belongs to another node; without it whoever asked is told so.
+        `redirected` gets commands that belong to another node; without it their callers get the Redirect.
         """
         self.waiting: deque[Waiting] = deque()
         self.transport = transport
@@ -172,25 +172,25 @@ class Replies(asyncio.Protocol):
         self._refused = refused
         self._redirected = redirected
         self._reader = hiredis.Reader(replyError=ResponseError)
-        # Are there replies left, for the next turn of the loop?
+        # True while replies are left for the next turn of the event loop.
         self._goes_on = False
 
     def data_received(self, data: bytes) -> None:
         self._reader.feed(data)
-        # Else this is behind replies that wait for their turn.
+        # Otherwise these replies come after others that wait for the next turn.
         if not self._goes_on:
             if self.waiting:
-                # Once for all the replies that come together, not once for each.
+                # Once for all replies that arrive together, not once for each.
                 self._took("roundtrip", self.loop.time() - self.waiting[0][3])
             self._hand_over()
 
     def _hand_over(self) -> None:
-        """Hand the replies that came over, in order: all, or as many as one step of the loop has time for."""
+        """Hand over the replies that have arrived, in order, in one turn of the event loop only as many as it can."""
         waiting, gets, now = self.waiting, self._reader.gets, monotonic
         self.reprieved = self._goes_on = False
         until = now() + _STEP_SECONDS
         try:
-            # False alone is no reply yet: None, 0 and what is empty are replies.
+            # Only False means that there is no reply yet: None, 0 and empty values are replies.
             while (reply := gets()) is not False:
                 if reply.__class__ is ResponseError:
                     reply = self._checked(reply)
@@ -198,7 +198,7 @@ class Replies(asyncio.Protocol):
                         self._redirected(reply, waiting.popleft())
                         continue
                 answer = waiting.popleft()[1]
-                # As `give`, without its call for each reply.
+                # Like `give`, but without a call for each reply.
                 try:
                     answer(reply)
                 except Exception:
@@ -209,9 +209,9 @@ class Replies(asyncio.Protocol):
                     return
         except (hiredis.ProtocolError, IndexError):
             if self.transport.is_closing():
-                # Given up by a reply before these, which count no more.
+                # An earlier reply has closed the connection, so these do not count.
                 return
-            # Bytes that are no reply, or a reply that nobody asked for: nothing after them can be trusted.
+            # Bytes that are no reply, or a reply without a command: nothing after them can be trusted.
             log.error("the reply of Redis cannot be read; dropping the connection")
             self.transport.abort()
 
@@ -219,7 +219,7 @@ class Replies(asyncio.Protocol):
         meaning = translate(error)
         if isinstance(meaning, Refused):
             self._refused(self, meaning)
-        # These two are no failures: the command is sent again, with its script or to another node.
+        # Two that are no failures: the command is sent again, with its script or to another node.
         elif not isinstance(meaning, NoScriptError | Redirect):
             if isinstance(meaning, WrongType):
                 meaning.name_key(self.waiting[0][0])
@@ -227,14 +227,14 @@ class Replies(asyncio.Protocol):
         return meaning
 
     def connection_lost(self, exc: Exception | None) -> None:
-        # What came before the end counts.
+        # Replies that arrived before the end count.
         while self._goes_on:
             self._hand_over()
         self._lost(self)
 
 
 def give(answer: OnReply, reply: Reply) -> None:
-    """Hand a reply over; what the handler raises harms its own request alone."""
+    """Hand a reply over. An exception of the handler is logged, and affects only its own request."""
     try:
         answer(reply)
     except Exception:
@@ -242,7 +242,7 @@ def give(answer: OnReply, reply: Reply) -> None:
 
 
 def give_each(replies: Iterator[tuple[OnReply, Reply]]) -> None:
-    """Hand many over in order, as many in one step of the loop as it has time for."""
+    """Hand over many replies in order, in one turn of the event loop only as many as it has time for."""
     until = monotonic() + _STEP_SECONDS
     for answer, reply in replies:
         give(answer, reply)
@@ -252,5 +252,5 @@ def give_each(replies: Iterator[tuple[OnReply, Reply]]) -> None:
 
 
 def fail(waiting: Iterable[Waiting], fault: StoreUnavailable) -> None:
-    """Answer all with a fault: each with its own, because whoever raises it adds to it where that was."""
+    """Answer all commands with a fault: each with a copy, because raising an exception adds to its traceback."""
     give_each((answer, copy(fault)) for _, answer, _, _ in waiting)

@@ -1,4 +1,4 @@
-"""Asking what a server is again and again: one that was demoted goes on answering, and with what is no longer true."""
+"""Checks a server's role again and again: a demoted primary goes on answering, with data that is out of date."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -16,16 +16,16 @@ _ID_CHARACTERS = 40
 
 
 class RoleCheck:
-    """Puts ROLE and INFO before what is sent `seconds` or more after the last time, so that no older answer counts.
+    """Puts ROLE and INFO before the first command that is sent `seconds` or more after the last check.
 
-    `replication_id` is that of the data the server answers from: another one after every failover and restart. Empty
-    where the server does not tell.
+    So no reply counts whose role check is older. `replication_id` is that of the server's data: another one after every
+    failover and restart, empty if the server does not tell it.
     """
 
     def __init__(
         self, refuse: Callable[[Replies, Refused], None], *, seconds: float = 0.25, any_role: bool = False
     ) -> None:
-        """With `any_role` the server need be no primary: in a cluster a replica sends every command on by itself."""
+        """With `any_role` the server may be a replica: in a cluster a replica redirects every command."""
         self._refuse = refuse
         self._seconds = seconds
         self._any_role = any_role
@@ -33,9 +33,9 @@ class RoleCheck:
         self.due = 0.0
 
     async def begin(self, connection: AbstractConnection, asked_at: float) -> None:
-        """On a new connection that nobody else uses yet, to a server whose role was asked for at `asked_at` or later.
+        """Start on a new connection, which nothing else uses yet; its role was checked at `asked_at` or later.
 
-        Raises RedisError or OSError, the connection closed.
+        Closes the connection and raises RedisError or OSError if that fails.
         """
         try:
             self._learn(await ask(connection, "INFO", "replication"))
@@ -44,11 +44,11 @@ class RoleCheck:
         except BaseException:
             await connection.disconnect(nowait=True)
             raise
-        # From before the question: by the time of the reply the role may be another.
+        # Counted from before the check: by the time of its reply the role may have changed.
         self.due = asked_at + self._seconds
 
     def put_before(self, queue: list[Waiting], replies: Replies) -> None:
-        """Ask ahead of what is about to be sent: if it is a replica, no reply behind it counts."""
+        """Put the check before commands that are about to be sent: if it finds a replica, no later reply counts."""
 
         def answer(role: Reply) -> None:
             if (fault := role_fault(role)) is not None:

@@ -1,7 +1,7 @@
-"""The Lua scripts: one file each in lua/, called by their digest, sent whole when Redis does not know them.
+"""The Lua scripts: one file each in lua/, called by their digest, sent whole if Redis does not know them.
 
-In them `'@name'` stands for the field of a record, which has but a letter for it (`LETTERS`), and `'@name1'` for
-the second piece of a long value.
+In a script `'@name'` stands for a field of a record, which is stored under one letter (see `LETTERS`), and `'@name1'`
+for the second piece of a long value.
 """
 
 import re
@@ -16,7 +16,7 @@ from redis.exceptions import NoScriptError
 from service.store.driver.connection import Asked
 from service.store.driver.replies import Argument, Reply, packed
 
-# The letter that stands in the hash for each field but the id, which the key has: every record would repeat the names.
+# One letter for each field of a record's hash, because every record would repeat the full names. The id is in the key.
 LETTERS = {
     "name": "n",
     "last_eight": "t",
@@ -53,9 +53,9 @@ _LUA = files("service.store").joinpath("lua")
 _FIELD = re.compile(r"'@([a-z_]+)(\d?)'")
 
 
-# No functions of Redis 7: the service runs on 6.2, and a primary that is new in a cluster has none.
+# Not the functions of Redis 7: the service runs on 6.2, and a new primary of a cluster would not have them.
 class Script:
-    """One script: its source and the SHA-1 that Redis knows it by. `retry` says that running it twice is harmless."""
+    """One script: its source, and the SHA-1 by which Redis knows it. `retry`: running it twice is harmless."""
 
     def __init__(self, name: str, *, retry: bool = False) -> None:
         self.name = name
@@ -63,13 +63,13 @@ class Script:
         self._retry = retry
 
     def packed(self, keys: tuple[bytes, ...], *args: Argument) -> bytes:
-        """The call as bytes for `Link.submit`; whoever is answered NoScriptError asks again by `run`."""
+        """The call as bytes for `Link.submit`. After a NoScriptError the caller has to use `run`."""
         return packed("EVALSHA", self._sha, len(keys), *keys, *args)
 
     def run(self, link: Asked, keys: tuple[bytes, ...], *args: Argument) -> Coroutine[Any, Any, Reply]:
-        """Run it in one round trip, two the first time a server sees it. It is asked at once, and the reply awaited.
+        """Run the script in one round trip, or in two if the server does not know it. The call is sent at once.
 
-        Raises StoreUnavailable or StoreFull. After a lost reply it is asked again only if that is harmless.
+        Raises StoreUnavailable or StoreFull. After a lost reply it is sent again only with `retry`.
         """
         call = (len(keys), *keys, *args)
         asked = link.execute("EVALSHA", self._sha, *call, retry=self._retry, operation=self.name)
@@ -78,9 +78,9 @@ class Script:
     async def _reply(self, link: Asked, call: tuple[Argument, ...], asked: Awaitable[Reply]) -> Reply:
         try:
             return await asked
-        # Also of a script that was known: servers keep some hundreds, and drop the least used.
+        # Possible for a script that was known, too: servers keep a few hundred and drop the least used.
         except NoScriptError:
-            # Whole, after which this server knows it by its digest.
+            # After EVAL this server knows the script by its digest.
             return await link.execute("EVAL", self.source, *call, retry=self._retry, operation=self.name)
 
 
@@ -93,8 +93,8 @@ def source_of(sha: str) -> str:
 
 @cache
 def _read(name: str) -> tuple[str, str]:
-    """A script and its SHA-1, read once however many stores use it."""
+    """A script's source and SHA-1, read once for all stores."""
     source = _LUA.joinpath(f"{name}.lua").read_text(encoding="utf-8")
     source = _FIELD.sub(lambda field: f"'{LETTERS[field[1]]}{field[2]}'", source)
-    # SHA-1 because Redis names scripts by it; nothing is kept safe by it here.
+    # SHA-1 because Redis names scripts by it; it protects nothing here.
     return source, sha1(source.encode(), usedforsecurity=False).hexdigest()

@@ -16,7 +16,7 @@ _REMEMBERED = 10_000
 
 
 class Shard:
-    """One hash slot of ours: its key names, the link to the node that holds it, and how what takes away is sent."""
+    """One shard, which is one hash slot: its key names, the link to its node, and the link for removals."""
 
     def __init__(self, index: int, keys: Keys, link: Link, removals: Removals) -> None:
         self.index = index
@@ -29,7 +29,7 @@ class Shards:
     """All shards of a namespace. `links` holds one link per shard; on one node they are the same object."""
 
     def __init__(self, namespace: str, links: Sequence[Link], confirmation: Confirmation = MEMORY) -> None:
-        """`confirmation`: of what takes away."""
+        """`confirmation`: how removals are confirmed."""
         if len(links) not in SHARDS:
             raise ValueError(f"{len(links)} shards; a namespace has one of {SHARDS}")
         self.namespace = namespace
@@ -50,9 +50,9 @@ class Shards:
         return self._shards[index]
 
     async def send_removals_again(self) -> None:
-        """To every node that is another primary than before. Raises StoreUnavailable when one did not take them."""
+        """Send recent removals to each new primary. Raises StoreUnavailable if one of them did not take them."""
         due = [one.removals for one in self._shards if one.removals.is_due_again]
-        # Once for all the shards that went together.
+        # One line in the log for all shards.
         if any(await asyncio.gather(*[removals.send_again() for removals in due])):
             log.warning("another primary: what was ended in the last ten minutes was sent to it once more")
 

@@ -1,4 +1,4 @@
-"""What a limit is counted under, and what the script that charges it has to know."""
+"""The key under which a limit is counted, and its parameters for the script that charges it."""
 
 from service.errors import StoreUnavailable
 from service.keyring import encode_digest
@@ -13,7 +13,7 @@ from service.store.limits.windows import NoSuchZone, window_of
 def add_limits(
     shard: Shard, owner: str, limits: tuple[RateLimit, ...], now: float, keys: list[bytes], args: list[Argument]
 ) -> None:
-    """Add to the keys and arguments of lua/validate_limited.lua what it has to know of an owner's limits."""
+    """Add an owner's limits to the keys and arguments of lua/validate_limited.lua."""
     for limit in limits:
         key, sizes = counted(shard.keys, owner, limit, now)
         keys.append(key)
@@ -21,15 +21,15 @@ def add_limits(
 
 
 def pool_of(subject: str) -> str:
-    """In the place of a token's id, which has no such length."""
+    """The owner of a subject's shared limits, in the place of a token's id, whose length differs."""
     return encode_digest(digest_of(subject))
 
 
 def counted(keys: Keys, token_id: str, limit: RateLimit, now: float) -> tuple[bytes, list[Argument]]:
-    """The key under which a limit is counted at this time, and what the script has to know of it.
+    """The key under which a limit is counted at this time, and its arguments for the script.
 
-    Raises StoreUnavailable where this process has no data of a quota's time zone: what it counts by itself would
-    come to more than the quota.
+    Raises StoreUnavailable if this process lacks the data of a quota's time zone: counting by itself, it would admit
+    more than the quota.
     """
     if limit.calendar is None:
         return keys.rate_of_token(token_id, limit.name), [repr(limit.interval), limit.at_once]
@@ -37,6 +37,6 @@ def counted(keys: Keys, token_id: str, limit: RateLimit, now: float) -> tuple[by
         start, end = window_of(limit.calendar, now)
     except NoSuchZone as error:
         raise StoreUnavailable(f"A quota in the zone {limit.calendar.time_zone} cannot be counted: {error}.") from None
-    # The end is part of the key: a new window begins with a key that is not there.
+    # The end is part of the key, so that a new window begins with a new key.
     window = f"{limit.calendar.unit}:{end}"
     return keys.rate_of_token(token_id, f"{limit.name}:{window}"), [0, limit.limit, start, end]

@@ -1,7 +1,7 @@
 """The limits that all tokens of a subject share: kept and counted in the shard of its name.
 
-Changes are heard of with the lookups of every turn, by the question how often limits changed. The answer comes before
-those of the lookups behind it, so what is remembered of subjects is never older than what is decided by it.
+Every turn with lookups begins with a GET of how often limits changed. Its reply comes before those of the lookups, so
+the cached limits of subjects are never older than the decisions that use them.
 """
 
 import asyncio
@@ -24,12 +24,12 @@ from service.store.driver.shards import Shard, Shards
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(tuple[RateLimit, ...]).decode
 _UNHEARD = b"?"
-# So many lookups of one turn need not ask the link whether it takes more.
+# Up to so many lookups of one turn are appended without asking the link whether its queue has room.
 _TAKEN_UNASKED = 1000
 
 
 class Shared(NamedTuple):
-    """Limits of a subject, none if it has none, and the bytes that say so."""
+    """The limits of a subject, and their stored bytes; both empty if it has none."""
 
     limits: tuple[RateLimit, ...] = ()
     record: bytes = b""
@@ -40,12 +40,12 @@ class SubjectStore:
 
     def __init__(self, shards: Shards) -> None:
         self._shards = shards
-        # Without `retry`: after a lost reply one would write a second audit entry, and the other count twice.
+        # Without `retry`: after a lost reply the first would write a second audit entry, and the second count twice.
         self._put = Script("put_limits")
         self._count = Script("count_change")
 
     async def get(self, subject: str) -> Shared:
-        """Those of a subject. One round trip. Raises StoreUnavailable where others wrote what is none."""
+        """The limits of a subject. One round trip. Raises StoreUnavailable if others wrote something unreadable."""
         shard = self._shards.of_name(subject)
         record = await shard.link.execute("GET", shard.keys.limits(digest_of(subject)), retry=True)
         if not record:
@@ -55,39 +55,39 @@ class SubjectStore:
         return Shared(limits, record)
 
     async def put(self, subject: str, limits: tuple[RateLimit, ...], entry: tuple[int, bytes, str]) -> bool:
-        """Write them, or take them away where there are to be none; False if there were none to take away.
+        """Write a subject's limits, or remove them if `limits` is empty; False if there were none to remove.
 
-        `entry` as the audit store has it.
+        `entry` is an `Entry` of the audit store.
 
-        From when this returns every process goes by it. Three round trips.
+        Once this returns, every process uses the new limits. Three round trips.
         """
         shard = self._shards.of_name(subject)
         keys = shard.keys.limits(digest_of(subject)), shard.keys.limited_subjects
         streams = shard.keys.changes, shard.keys.limits_untold
         written = _encode(limits) if limits else b""
         done: int = await self._put.run(shard.link, (*keys, *streams), subject, written, *entry)
-        # Also after one that found nothing: the try before it may have been cut off here.
+        # Even if nothing was removed: an earlier attempt may have been cut off at this point.
         await self._tell_change(shard, f"{entry[2]} {subject}".encode())
         return done == 1
 
     async def tell_again(self) -> None:
-        """Have every process hear of changes that were cut off before it could. One round trip where none was."""
+        """Announce changes whose announcement was cut off, to every process. One round trip if there are none."""
         untold = [shard.link.execute("ZRANGE", shard.keys.limits_untold, 0, -1, retry=True) for shard in self._shards]
         for shard, changes in zip(self._shards, await all_of(untold), strict=True):
             for change in changes:
                 await self._tell_change(shard, change)
 
     async def _tell_change(self, shard: Shard, change: bytes) -> None:
-        """A change as put_limits.lua notes it: by itself, so that another one meanwhile stays to be told."""
+        """Announce one change, noted by put_limits.lua, and remove its note; a note of another change stays."""
         await self._tell(change.partition(b" ")[2].decode(errors="replace"))
         await shard.link.execute("ZREM", shard.keys.limits_untold, change, retry=True)
 
     async def _tell(self, subject: str) -> None:
-        """Have every process hear of a change: of the first shard first, where it is counted."""
+        """Announce a change to every process: in the first shard first, which counts all changes."""
         first, *others = self._shards
         count = await self._count_in(first, subject, 0)
         counts = await asyncio.gather(*[self._count_in(shard, subject, count) for shard in others])
-        # Where a failover has set the first one back, or another change went ahead of this one.
+        # If a failover has set the first shard's count back, or another change has overtaken this one.
         while (most := max(counts, default=0)) > count:
             count = most + 1
             counts = await asyncio.gather(*[self._count_in(shard, subject, count) for shard in self._shards])
@@ -97,16 +97,16 @@ class SubjectStore:
         return counted
 
     async def page(self, after: str, size: int) -> list[str]:
-        """Subjects that have some, in order, behind `after`. One round trip."""
+        """Subjects that have limits, in order, after `after`. One round trip."""
         start = b"(" + after.encode() if after else b"-"
-        # A page of each shard holds whatever the page of all has.
+        # The pages of all shards contain the page of the whole.
         found = await asyncio.gather(
             *[
                 shard.link.execute("ZRANGEBYLEX", shard.keys.limited_subjects, start, "+", "LIMIT", 0, size, retry=True)
                 for shard in self._shards
             ]
         )
-        # What stands in another shard than that of its name was not written by us.
+        # A name in another shard than its own was not written by this service.
         ours = [
             name
             for index, names in enumerate(found)
@@ -117,18 +117,18 @@ class SubjectStore:
 
 
 def digest_of(subject: str) -> bytes:
-    """What stands for a subject in keys."""
+    """The digest that stands for a subject in keys."""
     return sha256(subject.encode()).digest()
 
 
 class Changes:
-    """What one link hears.
+    """Sends the lookups of one link, each turn with the question for changes before them.
 
-    When the last turn began, for all lookups in it: `asked_at` in epoch seconds, `began` by a clock for durations.
+    `asked_at` (epoch seconds) and `began` (a clock for durations) are the beginning of the last turn with lookups.
     """
 
     def __init__(self, shard: Shard, heard: Callable[[str | None], None], clock: Callable[[], float]) -> None:
-        """`heard` is told whose limits changed; None where it may be anybody's."""
+        """`heard` is called with the subject whose limits changed, or with None if it may be any subject."""
         self.known = _UNHEARD
         self._link: Link = shard.link
         self._command = packed("GET", shard.keys.limits_changed)
@@ -140,28 +140,28 @@ class Changes:
 
     @property
     def count(self) -> bytes:
-        """How often limits changed, as far as it was heard."""
+        """How often limits had changed by the last reply."""
         return self.known.partition(b" ")[0].strip(b"?") or b"0"
 
     def ask(self) -> None:
-        """Once for all that is sent in this turn."""
+        """Ask for changes, once for all commands of this turn."""
         link = self._link
         if link.turn is not self._turn:
             self.began, self.asked_at = perf_counter(), self._clock()
             link.submit(self._command, self._learn, retry=True)
-            # Where the link refused it, it is asked again with the next lookup.
+            # If the link refused the question, the next lookup asks again.
             self._turn = turn = link.turn or None
             self._due_from = turn[-1][3] if turn else 0.0
 
     def submit(self, command: bytes, answer: OnReply) -> None:
-        """As `Link.submit`, behind the question."""
+        """Like `Link.submit`, after the question for changes."""
         self.ask()
         self._link.submit(command, answer)
 
     def find(self, command: bytes, answer: OnReply) -> None:
-        """The same of what may be asked twice."""
+        """The same for a command that may be sent twice."""
         turn = self._link.turn
-        # Nearly every lookup finds the question in its turn, and saves the call.
+        # Nearly always the question is in this turn already, and the calls below are saved.
         if turn is self._turn and len(turn) < _TAKEN_UNASKED:
             turn.append((command, answer, True, self._due_from))
         else:
@@ -169,7 +169,7 @@ class Changes:
             self._link.submit(command, answer, retry=True)
 
     def _learn(self, reply: Reply) -> None:
-        # Not heard: the next lookup asks again, also in the same turn.
+        # No reply: the next lookup asks again, even in the same turn.
         if isinstance(reply, Exception):
             self._turn = None
             return
@@ -180,17 +180,17 @@ class Changes:
 
 
 def _whose(before: bytes, now: bytes) -> str | None:
-    """The only subject whose limits changed between the two; None if there may be others."""
+    """The only subject whose limits changed between the two replies; None if there may be others."""
     count, _, subject = now.partition(b" ")
     last = before.partition(b" ")[0] or b"0"
-    # Counted on by exactly one: a message that was missed may have named somebody else.
+    # Only if the count grew by exactly one: a reply that was missed may have named another subject.
     if count.isdigit() and last.isdigit() and int(count) == int(last) + 1:
         return subject.decode(errors="replace")
     return None
 
 
 class ChangesByShard:
-    """Those of every shard. Shards that one link leads to are heard of by the first, where each is counted first."""
+    """The `Changes` of every shard. Shards on one link share those of the first, where changes are counted first."""
 
     def __init__(self, shards: Shards, clock: Callable[[], float]) -> None:
         self.heard: Callable[[str | None], None] = lambda _: None
@@ -203,5 +203,5 @@ class ChangesByShard:
         self.heard(subject)
 
     def of(self, shard: Shard) -> Changes:
-        """Those that lookups in this shard go with."""
+        """The `Changes` for lookups in this shard."""
         return self._each[shard.index]

@@ -1,4 +1,4 @@
-"""Windows of a calendar: when the hour, the day or the month of a place began, and when it ends."""
+"""Calendar windows: when the current hour, day or month of a time zone began, and when it ends."""
 
 from calendar import monthrange
 from datetime import UTC, date, datetime, timedelta, tzinfo
@@ -18,7 +18,7 @@ def zone_of(name: str) -> tzinfo:
     """The zone of an IANA name; UTC needs no data. Raises NoSuchZone."""
     if name == "UTC":
         return UTC
-    # Most processes meet no other one, and loading this also loads how Python was built.
+    # Imported here because most processes need only UTC, and this import also loads Python's build configuration.
     from zoneinfo import ZoneInfo, ZoneInfoNotFoundError  # noqa: PLC0415
 
     try:
@@ -34,11 +34,11 @@ def zone_of(name: str) -> tzinfo:
 
 
 def window_of(calendar: Calendar, now: float) -> tuple[int, int]:
-    """The window that `now` lies in: its first second, and that of the next one; both epoch seconds.
+    """The window that contains `now`: its first second and that of the next window, both epoch seconds.
 
-    A day begins at the first second that bears its date, so that one with a clock change has 23 or 25 hours. A month
-    begins on its day, or on its last day where it has fewer. Hours are those of the clock on the wall. Raises
-    NoSuchZone.
+    A day begins at the first second that has its date, so a day with a clock change has 23 or 25 hours. A monthly
+    window begins on the calendar's day, or on the last day of a shorter month. Hours are those of local time.
+    Raises NoSuchZone.
     """
     zone = zone_of(calendar.time_zone)
     local = datetime.fromtimestamp(now, zone)
@@ -59,11 +59,11 @@ def window_of(calendar: Calendar, now: float) -> tuple[int, int]:
 
 
 def _on_day(year: int, month: int, day: int) -> date:
-    """That day of a month, or its last."""
+    """This day of a month, or the last day of a shorter month."""
     _, last = monthrange(year, month)
     return date(year, month, min(day, last))
 
 
 def _beginning(day: date, zone: tzinfo) -> int:
-    """The first second that bears this date: of a midnight that comes twice the first, of none what comes instead."""
+    """The first second of this date: of two midnights the first; without a midnight, the instant that replaces it."""
     return int(datetime(day.year, day.month, day.day, tzinfo=zone).timestamp())

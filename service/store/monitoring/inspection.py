@@ -1,4 +1,4 @@
-"""What a server must be, to be asked at all, and what it is set to promises of a change that was answered."""
+"""What a server must fulfil to be used, and what its settings promise about a change that was acknowledged."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -12,17 +12,17 @@ from service.store.driver.connection import Link
 from service.store.driver.replies import Argument, Redirect
 from service.store.driver.scripts import Script
 
-# GETDEL, which spends a one-time token, came with it.
+# The first version with GETDEL, which spends a one-time token.
 MINIMUM_VERSION = (6, 2)
 _WAITAOF_VERSION = (7, 2)
 _HARMLESS = "return redis.call('EXISTS', KEYS[1])"
 _HARMLESS_SHA = sha1(_HARMLESS.encode(), usedforsecurity=False).hexdigest()
 _try_commands = Script("try_commands", retry=True)
-# What is said of a server that does not tell.
+# Stands for a value that the server does not tell.
 UNKNOWN = "unknown"
 _FULL = "Redis is at its maxmemory: nothing is issued, and limits admit whatever comes, until there is more room"
 _CONFIGURED = ("min-replicas-to-write", "appendfsync")
-# By appendfsync: what a power failure takes with it.
+# By appendfsync: what a power failure loses.
 _POWER = {
     "always": "a power failure loses nothing",
     "everysec": "a power failure loses a second or two",
@@ -35,11 +35,11 @@ _POWER = {
 async def _promise_of(
     link: Link, facts: dict[str, str], durability: str, *, by_configuration: bool
 ) -> tuple[str, list[str], bool]:
-    """What a node is set to and what that means, in one line; what about it does not fit `TOKENS_DURABILITY`; and
-    whether it told all of it. From the `facts` of INFO, and two CONFIG GET where they are allowed.
+    """A node's settings and their meaning, in one line; what in them contradicts `TOKENS_DURABILITY`; and whether the
+    node told all of them. From the `facts` of INFO, and two CONFIG GET if they are allowed.
     """
     least, fsync = [await _configured(link, name) if by_configuration else UNKNOWN for name in _CONFIGURED]
-    # INFO tells it only where it is above 0.
+    # INFO has this field only if the setting is above 0.
     if least == UNKNOWN and "min_slaves_good_slaves" not in facts:
         least = "0"
     fsync = fsync if facts.get("aof_enabled") == "1" else "off"
@@ -50,7 +50,7 @@ async def _promise_of(
     if replicas and least == "0":
         text += ", and an old primary that is cut off goes on taking writes"
     warnings = _warnings(durability, replicas, fsync)
-    # Valkey tells 7.2 as the version of Redis that it is like.
+    # Valkey reports 7.2 as the version of Redis that it is compatible with.
     if durability in ("fsync", "both") and _release(facts) < _WAITAOF_VERSION:
         warnings.append(f"TOKENS_DURABILITY={durability} needs Redis 7.2 or Valkey: what is ended is answered 202")
     return text, warnings, UNKNOWN not in (least, fsync)
@@ -77,16 +77,16 @@ async def _configured(link: Link, name: str) -> str:
 
 
 def told_away(away: Mapping[int, BaseException]) -> str:
-    """What there is to say of the shards whose nodes do not answer, of each why; empty for none."""
+    """The text about shards whose nodes do not answer, and why; empty if there are none."""
     why = dict.fromkeys(one.cause for one in away.values() if isinstance(one, StoreUnavailable))
     return f"the nodes of shards {', '.join(map(str, sorted(away)))} do not answer: {'; '.join(why)}" if away else ""
 
 
 class Inspection(msgspec.Struct, frozen=True):
-    """What a check of the server found. `faults` (check to reason) stop readiness; `warnings` are only said.
+    """What a check of the server found. `faults` (check to reason) stop readiness; `warnings` are only logged.
 
-    `unknown` are the checks that could not be made; `promise` says what the node is set to and what that
-    means, empty where INFO is forbidden; `by_configuration`: CONFIG GET is not.
+    `unknown` are the checks that could not be made; `promise` is the line about the node's settings and their meaning,
+    empty if INFO is forbidden; `by_configuration`: CONFIG GET is allowed.
     """
 
     version: str
@@ -106,27 +106,26 @@ async def inspect(
     durability: str = "memory",
     by_configuration: bool = True,
 ) -> Inspection:
-    """One INFO, checked: too old, an eviction policy that deletes tokens, or a cluster unless `in_cluster` are faults.
+    """Check the reply to INFO: faults are an old version, an eviction policy that deletes tokens, and a cluster unless
+    `in_cluster`. So are forbidden commands and a disk that cannot be written to, which takes four more commands.
+    `durability`: the value of `TOKENS_DURABILITY`. Without `by_configuration` CONFIG, refused before, is not sent.
 
-    So are commands that are forbidden, and a disk that cannot be written to, in four commands more.
-    `durability`: what `TOKENS_DURABILITY` says. Not `by_configuration`: CONFIG is not asked, as it was refused before.
-
-    Where INFO is forbidden the server is tried by what it can do with `scratch_key`, four commands more.
-    Raises StoreUnavailable when it does not answer.
+    If INFO is forbidden, the server is tested with four more commands on `scratch_key`.
+    Raises StoreUnavailable if it does not answer.
     """
     if in_cluster:
-        # Sent on to the node that has this key now. One that is away refuses nothing: what follows would be taken so.
+        # Makes the link follow a moved key, and raises if its node is away: below, that would count as a refusal.
         await link.execute("EXISTS", scratch_key, retry=True)
     try:
         info: bytes = await link.execute("INFO", retry=True)
     except StoreUnavailable:
-        # Forbidden, or no answer at all: the probe gets through in the first case and raises in the second.
+        # INFO is forbidden, or the server does not answer: the probe works in the first case and raises in the second.
         return await _probe(link, scratch_key)
     facts = dict(line.partition(":")[::2] for line in info.decode("utf-8", "replace").splitlines())
     faults = _faults(facts, in_cluster=in_cluster)
-    # A removal of nothing is refused where the disk fails, and not where memory is full; nobody keeps it.
+    # A DEL is refused if the disk fails, but not if the memory is full. Of a key that is not there it changes nothing.
     faults |= await _refused(link, "writes", "DEL", scratch_key)
-    # A script is called by its digest, and by its source where the server does not know it: each is a right.
+    # A script is called by its digest, or by its source if the server does not know it: two separate rights.
     faults |= await _refused(link, "scripts", "EVALSHA", _HARMLESS_SHA, 1, scratch_key)
     faults |= await _refused(link, "scripts", "EVAL", _HARMLESS, 1, scratch_key)
     faults = await _forbidden(link, scratch_key) | faults
@@ -144,7 +143,7 @@ async def inspect(
 
 
 def _faults(facts: dict[str, str], *, in_cluster: bool) -> dict[str, str]:
-    """Why a server that says this of itself must not be used, by the checks."""
+    """Why a server with these facts must not be used, by check."""
     faults = {}
     if _release(facts) < MINIMUM_VERSION:
         faults["version"] = f"Redis {facts.get('redis_version', '0')} is too old: 6.2 or later is needed"
@@ -176,8 +175,8 @@ def _mends_its_file(facts: dict[str, str]) -> bool:
 
 
 async def _probe(link: Link, scratch_key: bytes) -> Inspection:
-    """SET PX, GETDEL, EVALSHA and EVAL on a key of our own: what the service cannot live without."""
-    # Full, it still answers whoever validates.
+    """SET PX, GETDEL, EVALSHA and EVAL on a key of our own: commands that the service cannot do without."""
+    # A full server still answers validations.
     with suppress(StoreFull):
         await link.execute("SET", scratch_key, "1", "PX", 5000)
     await link.execute("GETDEL", scratch_key)
@@ -189,7 +188,7 @@ async def _probe(link: Link, scratch_key: bytes) -> Inspection:
 
 
 async def _forbidden(link: Link, scratch_key: bytes) -> dict[str, str]:
-    """The fault, if any command is forbidden that the service calls: a script that meets one ends half done."""
+    """The fault if a command that the service calls is forbidden: a script that calls it would stop half done."""
     with suppress(Redirect, StoreUnavailable):
         forbidden: list[bytes] = await _try_commands.run(link, (scratch_key,))
         if forbidden:
@@ -199,7 +198,7 @@ async def _forbidden(link: Link, scratch_key: bytes) -> dict[str, str]:
 
 
 async def _refused(link: Link, check: str, *command: Argument) -> dict[str, str]:
-    """The fault by its check if the server refuses a command; a redirection or an unknown script is no refusal."""
+    """The fault, by check, if the server refuses a command. A redirection or an unknown script is no refusal."""
     try:
         await link.execute(*command, retry=True)
     except (Redirect, NoScriptError):

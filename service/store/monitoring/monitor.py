@@ -33,24 +33,24 @@ _WATCH_SECONDS = 0.25
 
 
 class Monitor:
-    """Knows whether this Redis may be used: a master, new enough, not evicting, with our shard count and key."""
+    """Knows whether this Redis may be used: a primary, new enough, not evicting, with our number of shards and key."""
 
     def __init__(
         self, shards: Shards, clock: ServerClock, key_marks: tuple[bytes, ...], durability: str = "memory"
     ) -> None:
-        """`clock` is kept at that of the first shard's node; `key_marks` are those of `Namespace`.
+        """`clock` follows the clock of the first shard's node; `key_marks` are those of `Namespace`.
 
-        `durability`: what `TOKENS_DURABILITY` says.
+        `durability`: the value of `TOKENS_DURABILITY`.
         """
         self._durability = durability
-        # What the nodes are set to and what that promises, in one line each; empty where they do not tell.
+        # One line for each node about its settings and what they promise; empty if the nodes do not tell them.
         self.promises: tuple[str, ...] = ()
         # Checks that could not be made, because INFO is forbidden.
         self.unknown: tuple[str, ...] = ()
-        # Is CONFIG GET allowed, as far as it is known?
+        # False once CONFIG GET was refused.
         self._by_configuration = True
         self.namespace = Namespace(shards, key_marks)
-        # Each link once, by the first of its shards.
+        # The first shard of each link.
         by_link: dict[Link, Shard] = {}
         for shard in shards:
             by_link.setdefault(shard.link, shard)
@@ -67,15 +67,15 @@ class Monitor:
 
     @property
     def faults(self) -> str:
-        """What forbids this Redis, in one line. One that takes no writes for a while may be read all the same."""
+        """Why this Redis must not be used, in one line. One that takes no writes for a while may still be read."""
         inspected = self._inspection.faults if self._inspection else {}
         found = [text for name, text in inspected.items() if name != "writes"]
         return "; ".join(text for text in (*found, self.namespace.shard_fault, self.namespace.key_fault) if text)
 
     async def check(self) -> Inspection:
-        """Inspect the servers and what the namespace was started with; says when a fault or warning comes and goes.
+        """Inspect the servers and the namespace; log when a fault or warning comes and goes.
 
-        Raises StoreUnavailable when none answers.
+        Raises StoreUnavailable if no server answers.
         """
         await self.clocks.check()
         inspection = self._inspection = await self._inspect()
@@ -87,7 +87,7 @@ class Monitor:
         return inspection
 
     async def _check_namespace(self) -> None:
-        """What was found last stands while the node of the first shard, where that is kept, is away and others answer.
+        """What this compares is in the first shard. While its node is away and others answer, the last result stands.
 
         Raises StoreUnavailable.
         """
@@ -99,21 +99,21 @@ class Monitor:
 
     @property
     def partial(self) -> set[str]:
-        """The checks whose faults leave questions that are answered: to turn traffic away would end those, too."""
+        """Checks whose faults prevent only a part of the answers: turning traffic away would prevent the rest, too."""
         return {"writes", "redis"} if self._away else {"writes"}
 
     def _say(self, texts: dict[str, None]) -> None:
         for text in texts:
             if text not in self._said:
                 log.warning(text)
-        # And forgotten, so that it is told again when it comes back.
+        # Forgotten, so that it is logged again when it comes back.
         for text in self._said:
             if text not in texts:
                 log.info("no longer so: %s", text)
         self._said = texts
 
     async def _inspect(self) -> Inspection:
-        """What is found at any link is found of all; a link that does not answer is told by its shards."""
+        """A fault or warning of any node counts for all; nodes that do not answer are reported by their shards."""
         one_node = partial(
             inspect,
             in_cluster=len(self._shards) > 1,
@@ -124,7 +124,7 @@ class Monitor:
         found: list[Any] = await asyncio.gather(*asked, return_exceptions=True)
         inspections = [one for one in found if isinstance(one, Inspection)]
         if not inspections:
-            # Taken out, as in `ClockWatch.check`.
+            # Taken out of the list, as in `ClockWatch.check`.
             raise found.pop(0)
         away = {
             shard.index: one for shard, one in zip(self._nodes, found, strict=True) if isinstance(one, BaseException)
@@ -138,14 +138,14 @@ class Monitor:
         return msgspec.structs.replace(inspections[0], faults=faults, warnings=warnings)
 
     async def checks(self) -> dict[str, str]:
-        """Each check's name and its fault, empty where all is well.
+        """The fault of each check by its name, empty if all is well.
 
-        Clocks that differ and lost data forbid traffic, but not this Redis: the service goes by it all the same. One
-        check answers all who asked before it began: anybody may ask, and it takes Redis as long as fifty validations.
+        Different clocks and lost data make the service unready, but it goes on using this Redis. One check answers all
+        who asked before it began, because anybody may ask, and it takes Redis as long as fifty validations.
         """
         asked = self._begun
         async with self._checking:
-            # Else another one began behind the question, and found what this one would.
+            # Otherwise another check began after this call and has found what this one would find.
             if self._checked[0] <= asked:
                 self._begun += 1
                 self._checked = (self._begun, await self._check_each())
@@ -167,14 +167,13 @@ class Monitor:
         return found
 
     async def watch(self) -> None:
-        """Check the clock, and with it the role, four times a second; all else every minute.
-
-        Every second while Redis may not be used. Until cancelled.
+        """Until cancelled, check the clock, and with it the role, four times a second; everything else every minute,
+        or every second while Redis may not be used.
         """
         due, loop = 0.0, asyncio.get_running_loop()
         while True:
             try:
-                # Set before the check, too: one that fails is tried again after a second.
+                # Set before the check, too, so that a failed check is repeated after a second.
                 if loop.time() >= due:
                     due = loop.time() + 1
                     await self.check()
@@ -188,7 +187,7 @@ class Monitor:
 
 
 class ClockWatch:
-    """The clocks of all nodes, each by a shard that it has. The service goes by that of the first, `clock`."""
+    """The clocks of all nodes, each read by one of its shards. The service uses `clock`, that of the first node."""
 
     def __init__(self, nodes: Sequence[Shard], clock: ServerClock) -> None:
         first, *others = nodes
@@ -196,13 +195,13 @@ class ClockWatch:
         self._told = 0
 
     async def check(self) -> None:
-        """Ask every node once, and warn when clocks came to differ. Raises StoreUnavailable when none answers."""
+        """Ask every node once; log if the clocks differ more than before. Raises StoreUnavailable if none answers."""
         asked = [clock.check(partial(shard.link.execute, "TIME")) for shard, clock in self._nodes]
         errors = [error for error in await asyncio.gather(*asked, return_exceptions=True) if error is not None]
         if len(errors) == len(self._nodes):
-            # Taken out: it has this frame, and held by it would be garbage, four times a second.
+            # Taken out of the list: its traceback refers to this frame, which would make a reference cycle each time.
             raise errors.pop(0)
-        # Told once when it becomes worse, not four times a second.
+        # Logged once when it becomes worse, not four times a second.
         seriousness = sum(self.seconds_apart >= bound for bound in (SECONDS_APART, SECONDS_TOO_FAR_APART))
         if seriousness > self._told:
             log.warning(self._difference())
@@ -210,13 +209,13 @@ class ClockWatch:
 
     @property
     def seconds_apart(self) -> float:
-        """The greatest difference between any two of this machine and the nodes."""
+        """The greatest difference between any two clocks of this machine and the nodes."""
         ahead = (0.0, *(clock.seconds_ahead for _, clock in self._nodes))
         return max(ahead) - min(ahead)
 
     @property
     def fault(self) -> str:
-        """What to say of clocks that are too far apart for traffic, else empty."""
+        """The fault if the clocks are too far apart for traffic, else empty."""
         return self._difference() if self.seconds_apart >= SECONDS_TOO_FAR_APART else ""
 
     def _difference(self) -> str:

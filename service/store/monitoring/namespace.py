@@ -1,4 +1,4 @@
-"""What a namespace was first started with, and every process of it must share: its shards and its server key."""
+"""What a namespace was first started with and all its processes must share: the number of shards and the server key."""
 
 import logging
 
@@ -12,11 +12,11 @@ log = logging.getLogger(__name__)
 class Namespace:
     """Compares this process with the first one. `shard_fault` and `key_fault` say what differs, in one line each.
 
-    `reset_fault`: the data that some process knew is gone, and nobody has said yet that this is meant.
+    `reset_fault`: the data that some process knew is gone, and nobody has confirmed that this is intended.
     """
 
     def __init__(self, shards: Shards, key_marks: tuple[bytes, ...]) -> None:
-        """`key_marks`: what tells the present server key, then the previous one if there is one, from any other."""
+        """`key_marks` identify the present server key, then the previous one if there is one."""
         self._link = shards[0].link
         self._keys = shards[0].keys
         self._name = shards.namespace
@@ -29,7 +29,7 @@ class Namespace:
         self._store_id: bytes | None = None
 
     async def check(self) -> None:
-        """Compare; what nobody has settled yet is settled. Raises StoreUnavailable."""
+        """Compare with Redis; write what is not there yet. Raises StoreUnavailable."""
         shards = await self._settle(self._keys.meta, self._shards, "NX")
         self.shard_fault = ""
         if shards not in (None, self._shards):
@@ -41,16 +41,16 @@ class Namespace:
         await self._check_data()
 
     async def _check_data(self) -> None:
-        """A store that was emptied has lost its id; whoever knew that one leaves a note for the others."""
+        """An emptied store has lost its id; a process that knew the id leaves a note for the others."""
         found = await self._settle(self._keys.store_id, random_id().encode(), "NX")
-        # This process has seen another id here: everything that was written with it is gone.
+        # This process has seen another id here, so everything that was written with that id is gone.
         if found is not None and self._store_id not in (None, found):
             await self._settle(self._keys.reset_note, found)
         self._store_id = found or self._store_id
         self.reset_fault = reset_fault(await self._link.execute("GET", self._keys.reset_note, retry=True))
 
     async def confirm_reset(self) -> None:
-        """Somebody says that the store may be as empty as it is. Raises StoreUnavailable."""
+        """Accept that the data was lost. Raises StoreUnavailable."""
         await self._link.execute("DEL", self._keys.reset_note, retry=True)
         self.reset_fault = ""
 
@@ -58,25 +58,25 @@ class Namespace:
         place, ours = self._keys.key_mark, self._key_marks[0]
         mark = await self._settle(place, ours, "NX")
         if mark in self._key_marks[1:] and not self._settled:
-            # At the start alone: while keys are changed, processes that have them in both orders run side by side,
-            # and would take it from each other for ever.
+            # Only at the start: during a change of keys, processes with both orders of keys run side by side, and would
+            # overwrite each other's mark forever.
             mark = await self._settle(place, ours)
         self._settled = self._settled or mark == ours
         self.key_fault = key_fault(self._name, mark, self._key_marks)
 
     async def _settle(self, key: bytes, value: bytes, *condition: str) -> bytes | None:
         try:
-            # Not SET with NX and GET in one: Redis takes them together since 7.0, and the service runs on 6.2.
+            # Not one SET with NX and GET: Redis allows both together since 7.0, and the service runs on 6.2.
             await self._link.execute("SET", key, value, *condition, retry=True)
         except StoreUnavailable:
-            # A full server refuses the write; what was settled before counts.
+            # A full server refuses the write; what was written before counts.
             log.debug("what this namespace was started with could not be written")
         stored: bytes | None = await self._link.execute("GET", key, retry=True)
         return stored
 
 
 def reset_fault(note: bytes | None) -> str:
-    """What to say where there is a note of lost data."""
+    """The fault if there is a note of lost data, else empty."""
     if note is None:
         return ""
     return (
@@ -86,7 +86,7 @@ def reset_fault(note: bytes | None) -> str:
 
 
 def key_fault(namespace: str, mark: bytes | None, ours: tuple[bytes, ...]) -> str:
-    """What to say of the mark that a namespace has, beside those of our server keys; empty if it is one of them."""
+    """The fault if a namespace has a `mark` that belongs to none of our server keys, else empty."""
     if mark is None or mark in ours:
         return ""
     return (

@@ -1,4 +1,4 @@
-"""A cluster: its map as far as our slots go, one pipeline a node, and for each shard a link to the node that has it."""
+"""A cluster: the map of our slots, one pipeline for each node, and for each shard a link to the node that holds it."""
 
 import asyncio
 import logging
@@ -21,7 +21,7 @@ from service.store.servers.url import Address
 
 log = logging.getLogger(__name__)
 _ASKING = b"*1\r\n$6\r\nASKING\r\n"
-# Nodes that name each other in turn would pass a command on for ever.
+# Nodes that redirect to each other would pass a command on forever.
 _MOST_HOPS = 5
 _REFRESH_SECONDS = 0.5
 _REFRESH_SECONDS_WHILE_AWAY = 0.2
@@ -31,7 +31,7 @@ SHARD_OF_SLOT = {slot: shard for shard, slot in enumerate(SLOTS)}
 
 
 class ClusterMap(msgspec.Struct, frozen=True):
-    """What one node says. `epoch` grows with every failover; maps are compared by it, the whole ones first."""
+    """The map as one node reports it. `epoch` grows with every failover: whole maps with the highest epoch win."""
 
     whole: bool
     epoch: int
@@ -42,12 +42,12 @@ class ClusterMap(msgspec.Struct, frozen=True):
 def map_of(slots: Reply, info: bytes, asked: str) -> ClusterMap:
     """The map in the replies to CLUSTER SLOTS and CLUSTER INFO of a node at the host `asked`.
 
-    `owners` are by shard; a shard without one is left out. A node that tells no host of its own is where it was asked.
+    `owners` are by shard; a shard without an owner is left out. A node that reports no host of its own is at `asked`.
     """
     facts = dict(line.partition(":")[::2] for line in info.decode("ascii", "replace").splitlines())
     owners: dict[int, Address] = {}
     nodes: dict[Address, None] = {}
-    # The primary is the first of them, its replicas follow.
+    # The first holder of a slot is the primary; its replicas follow.
     for first, last, *holders in slots:
         places = [address for holder in holders if (address := _address(holder[0], holder[1], asked)) is not None]
         nodes |= dict.fromkeys(places)
@@ -59,14 +59,14 @@ def map_of(slots: Reply, info: bytes, asked: str) -> ClusterMap:
 
 
 def _address(host: bytes | None, port: int, asked: str) -> Address | None:
-    """None for a node whose host nobody knows, which is told as `?`."""
+    """None for a node whose host is unknown, which Redis reports as `?`."""
     if host == b"?":
         return None
     return Address(host.decode() if host else asked, port)
 
 
 class ShardLink:
-    """The link of one shard, as `Link` has it. `node` is replaced when the shard moves."""
+    """The `Link` of one shard. `node` is replaced when the shard moves."""
 
     def __init__(self, node: Node) -> None:
         self.node = node
@@ -94,7 +94,7 @@ class ShardLink:
 
 
 class _Again:
-    """Who waits for a command that was sent on, and how often it was."""
+    """The callback of a command that was sent on, and how often that happened."""
 
     def __init__(self, answer: OnReply) -> None:
         self._answer = answer
@@ -104,25 +104,25 @@ class _Again:
         self._answer(reply)
 
 
-# Not redis-py's client of a cluster, which breaks ASK where it has more than one connection.
+# Not redis-py's cluster client, whose handling of ASK fails with more than one connection.
 class Cluster:
-    """All nodes that hold shards of ours.
+    """All nodes that hold our shards.
 
-    A command goes to the node its shard was last seen at. MOVED and ASK say that it was not executed, so it is sent on
-    whatever it was, within its old deadline. Asking for the map twice a second, more often while a node is away, finds
-    what no reply tells: where the shards of a dead node went.
+    A command goes to the node where its shard was seen last. MOVED and ASK mean that it was not executed, so any
+    command can be sent on, with its old deadline. The map is read twice a second, more often while a node is away:
+    no reply tells where the shards of a dead node went.
     """
 
     def __init__(self, addresses: Sequence[Address], opener: Opener, make_node: MakeNode) -> None:
-        """`addresses` are where to begin; `make_node` makes one of a connect function and what sends on."""
+        """`addresses` are the nodes to ask first; `make_node` makes a Node from a connect function and `redirected`."""
         self._seeds = tuple(addresses)
         self._opener = opener
         self._make = make_node
         self._known: tuple[Address, ...] = ()
         self._nodes: dict[Address, Node] = {}
-        # Until a reply has told better, any node is asked.
+        # Any node is asked until a reply has told where a shard is.
         self._any_host = self._seeds[0].host
-        # A lambda and no `partial`: `_any_host` changes with each connection.
+        # A lambda instead of `partial`, because `_any_host` changes with each connection.
         self._any = make_node(self.open_any, redirected=lambda *told: self._send_on(self._any_host, *told))
         self.links = tuple(ShardLink(self._any) for _ in TAGS)
 
@@ -130,7 +130,7 @@ class Cluster:
         connection = await self._opener.open(self._seeds + self._known)
         async with closed_on_failure(connection):
             try:
-                # A Redis that is no node of a cluster answers all other commands as if it were one.
+                # A Redis without cluster support answers all other commands like a node of a cluster.
                 await ask(connection, "CLUSTER", "INFO")
             except ResponseError as error:
                 raise _refusal(error) from None
@@ -146,7 +146,7 @@ class Cluster:
         return node
 
     def _send_on(self, asked: str, redirected: Redirect, waiting: Waiting) -> None:
-        """Ask the node that a node at the host `asked` names. An ASK is for this once, a MOVED for good."""
+        """Send a command to the node that a node at the host `asked` named. ASK is for this command, MOVED for all."""
         command, answer, retry, asked_at = waiting
         again = answer if isinstance(answer, _Again) else _Again(answer)
         again.hops += 1
@@ -156,23 +156,23 @@ class Cluster:
         node = self._node(Address(redirected.host or asked, redirected.port))
         if (shard := SHARD_OF_SLOT.get(redirected.slot)) is not None:
             if redirected.for_once:
-                # What another node answers says nothing of the data that this link's replication id stands for.
+                # The other node's reply does not come from the data that this link's replication id stands for.
                 self.links[shard].sent_elsewhere += 1
             else:
                 self.links[shard].node = node
         sent_on = (command, again, retry, asked_at)
-        # ASKING holds for the very next command alone.
+        # ASKING applies only to the next command.
         node.resume(*([(_ASKING, _ignore, False, asked_at)] if redirected.for_once else []), sent_on)
 
     async def watch(self) -> None:
-        """Keep the map true. Until cancelled."""
+        """Keep the map up to date until cancelled."""
         while True:
             await self.refresh()
             well = all(link.node.up for link in self.links)
             await asyncio.sleep(_REFRESH_SECONDS if well else _REFRESH_SECONDS_WHILE_AWAY)
 
     async def refresh(self) -> None:
-        """Ask every node for the map and go by the latest; where none answers, all stays as it is."""
+        """Ask every node for the map and use the latest. If none answers, nothing changes."""
         held = [_ask_map(address.host, node.execute) for address, node in self._nodes.items() if node.up]
         found = [said for said in await asyncio.gather(*held, return_exceptions=True) if isinstance(said, ClusterMap)]
         if not any(said.whole for said in found):
@@ -182,7 +182,7 @@ class Cluster:
             await self._follow(max(found, key=lambda said: (said.whole, said.epoch)))
 
     async def _ask_anew(self, address: Address) -> ClusterMap | None:
-        """By a connection for this once: that of a node without a shard, or before anything is known."""
+        """The map over a temporary connection: for nodes without a shard, and before any map is known."""
         with suppress(*NO_CONNECTION):
             connection = await self._opener.open([address])
             try:
@@ -197,7 +197,7 @@ class Cluster:
         self._known = now.nodes or self._known
         needed = {link.node for link in self.links}
         for address, node in list(self._nodes.items()):
-            # One that still owes answers is closed by a later pass.
+            # A node that still owes replies is closed by a later pass.
             if node not in needed and node.idle:
                 del self._nodes[address]
                 await node.aclose()
@@ -208,7 +208,7 @@ class Cluster:
 
 
 def _ignore(reply: Reply) -> None:
-    """What ASKING is answered shows in the reply behind it."""
+    """The reply to ASKING: if it failed, so does the command behind it."""
 
 
 async def _ask_map(host: str, execute: Callable[..., Awaitable[Reply]]) -> ClusterMap:
@@ -216,7 +216,7 @@ async def _ask_map(host: str, execute: Callable[..., Awaitable[Reply]]) -> Clust
 
 
 def _refusal(error: ResponseError) -> Exception:
-    """What it means that a server tells nothing of its cluster."""
+    """The meaning of a server's refusal of CLUSTER INFO."""
     text = str(error).lower()
     if "cluster support disabled" in text or "unknown command" in text:
         return NotPrimary("This is no node of a cluster: write redis://host:port, or addresses of a cluster's nodes.")

@@ -1,4 +1,4 @@
-"""What stands behind a URL: one Redis, the primary that sentinels name, or a cluster. The rest asks its links alone."""
+"""The servers of a URL: one Redis, the primary that sentinels name, or a cluster. Other modules use only the links."""
 
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
@@ -20,10 +20,10 @@ Work = Callable[[], Coroutine[Any, Any, None]]
 
 
 class Servers(msgspec.Struct, frozen=True):
-    """One link for each shard, and what keeps them leading to the right node.
+    """One link for each shard, and what keeps the links on the right nodes.
 
-    `connect` opens a connection of its own to where a first command goes. `watch` follows the servers until it is
-    cancelled, `aclose` fails what waits and closes every connection.
+    `connect` makes a separate connection to a server that commands would go to first. `watch` follows the servers until
+    it is cancelled. `aclose` fails all waiting commands and closes every connection.
     """
 
     links: Sequence[Link]
@@ -35,18 +35,18 @@ class Servers(msgspec.Struct, frozen=True):
 def servers_of(
     url: str,
     *,
-    # Never redis-py's own, by which a call waits 4.6 s for a dead Redis, and over 40 s for one that stands still.
+    # Never redis-py's defaults, with which a call waits 4.6 s for a dead Redis and over 40 s for one that hangs.
     timeout_seconds: float,
     clock: ServerClock | None = None,
     on_error: Callable[[str], None] = lambda _: None,
     on_seconds: Callable[[str, float], None] = lambda _name, _seconds: None,
 ) -> Servers:
-    """Everything it takes to ask the servers of a URL; opens nothing yet. `clock` follows that of a primary.
+    """The servers of a URL; nothing is connected yet. `clock` follows the clock of a primary.
 
     Raises ValueError for a URL that cannot be used, with a line that says what to write.
     """
     place = place_of(url)
-    # One for all nodes, so that the certificates of TLS are read once.
+    # One opener for all nodes, so that TLS certificates are read once.
     opener = Opener(place.options, timeout_seconds=timeout_seconds)
     make = partial(Node, timeout_seconds=timeout_seconds, on_error=on_error, on_seconds=on_seconds)
     if place.topology is Topology.CLUSTER:
@@ -60,7 +60,7 @@ def servers_of(
 
 
 def no_servers() -> Servers:
-    """Where no Redis is named: for what is built to be described or checked, and never asks."""
+    """Without a Redis: for a service that is only built to be described or checked, and never asks."""
     pipeline = Node(_refuse)
     return Servers([pipeline], _refuse, _nothing, pipeline.aclose)
 
@@ -68,7 +68,7 @@ def no_servers() -> Servers:
 def _by_sentinels(
     place: Place, opener: Opener, make: Callable[..., Node], clock: ServerClock | None, timeout_seconds: float
 ) -> Servers:
-    # With an opener of their own: they have other users and passwords than the primary.
+    # The sentinels have their own opener, because their users and passwords differ from the primary's.
     sentinels = Sentinels(
         place.addresses, place.primary_name, Opener(place.sentinel_options, timeout_seconds=timeout_seconds)
     )

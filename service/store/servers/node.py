@@ -1,4 +1,4 @@
-"""One node: a pipeline, and beside it another one for what holds up everything behind it."""
+"""One node: a pipeline, and a second one for commands that block everything behind them."""
 
 from functools import partial
 from typing import Any
@@ -9,13 +9,13 @@ from service.store.servers.opening import Connect
 
 
 class Node(Pipeline):
-    """A pipeline with another one of its own kind, connected by its first use, on a second connection to the same node.
+    """A pipeline with a second one `beside` it to the same node, which is connected at its first use.
 
-    A command that this one should send on to another node of a cluster fails there: who asks must know where it went.
+    A command that belongs to another node of a cluster fails on the second one: its caller must know who executed it.
     """
 
     def __init__(self, connect: Connect, *, redirected: Any = None, **how: Any) -> None:
-        # Left out rather than None, which would take the place of the pipeline's own way.
+        # Left out rather than None, which would override the pipeline's default.
         super().__init__(connect, **how, **({"redirected": redirected} if redirected else {}))
         self._make = partial(Node, connect, **how)
         self._beside: Node | None = None
@@ -27,11 +27,11 @@ class Node(Pipeline):
 
     @property
     def idle(self) -> bool:
-        """Does nobody wait for an answer on either?"""
+        """True when no command is queued or awaits its reply on either connection."""
         return super().idle and (self._beside is None or self._beside.idle)
 
     def find_again(self) -> None:
-        """Leave the present server on both."""
+        """Leave the present server on both connections."""
         super().find_again()
         if self._beside is not None:
             self._beside.find_again()

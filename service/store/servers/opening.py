@@ -1,4 +1,4 @@
-"""Opening connections: an explicit policy, TLS settings read once, several addresses side by side, a primary's role."""
+"""Opening connections: explicit time-outs, TLS settings read once, several addresses in parallel, a primary's role."""
 
 import asyncio
 import os
@@ -27,8 +27,8 @@ from service.store.driver.replies import Refused, Reply, loading, role_fault, tr
 from service.store.driver.server_clock import ServerClock
 from service.store.servers.url import Address
 
-# The next address is tried when this much has passed and the one before has not answered, or as soon as it has failed.
-# RFC 8305 recommends 0.25 s for any host of the Internet and 0.01 s at least; Redis is near.
+# The next address is tried after this time, or as soon as the one before has failed. RFC 8305 recommends 0.25 s for
+# hosts on the Internet and at least 0.01 s; Redis is near.
 _HEAD_START_SECONDS = 0.05
 _SHORTEST_CONNECT_SECONDS = 1.0
 _FILES = ("ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile")
@@ -38,7 +38,7 @@ _Attempt = asyncio.Future[AbstractConnection]
 
 
 class _Tcp(Connection):
-    """To one of the addresses that a name stands for."""
+    """A connection to one of the addresses that a host name resolves to."""
 
     number = ""
 
@@ -47,7 +47,7 @@ class _Tcp(Connection):
 
 
 class _Tls(SSLConnection):
-    """The same by TLS, whose certificate is held against the name."""
+    """The same with TLS; the certificate is verified against the host name."""
 
     number = ""
 
@@ -56,55 +56,55 @@ class _Tls(SSLConnection):
 
 
 class Opener:
-    """Opens connections that differ in their address alone.
+    """Opens connections that differ only in their address.
 
-    No retries, RESP2, no push messages. To connect takes `timeout_seconds` four times, a second at least: a handshake
-    by TLS is more than a command.
+    No retries, RESP2, no push messages. Connecting may take four times `timeout_seconds`, at least a second, because a
+    TLS handshake takes longer than a command.
     """
 
     def __init__(self, options: Mapping[str, Any], *, timeout_seconds: float) -> None:
-        """`options` are a URL's, by the driver's names. Raises ValueError for those of TLS that cannot be used."""
+        """`options` are a URL's, by redis-py's names. Raises ValueError for TLS options that cannot be used."""
         self._path = options.get("path", "")
         self._make = _Tls if options.get("connection_class") is SSLConnection else _Tcp
         self.connect_seconds = max(4 * timeout_seconds, _SHORTEST_CONNECT_SECONDS)
         given = {name: value for name, value in options.items() if name not in ("connection_class", "path")}
         if self._make is _Tls:
-            # Without one OpenSSL would ask for that of an encrypted key on the terminal.
+            # Without a password OpenSSL would ask on the terminal for that of an encrypted key.
             given.setdefault("ssl_password", "")
         self._options = given | {
             "socket_connect_timeout": self.connect_seconds,
             "socket_timeout": self.connect_seconds,
-            # Whether a command may be sent again is known to the pipeline alone, and RESP3 would let a server send what
-            # nobody asked for.
+            # Only the pipeline knows whether a command may be sent again, and RESP3 would let a server send messages
+            # that are no replies.
             "retry": Retry(NoBackoff(), 0),
             "protocol": 2,
             "decode_responses": False,
             "health_check_interval": 0,
-            # CLIENT SETINFO, which servers before 7.2 count as errors.
+            # No CLIENT SETINFO, which servers before 7.2 count as an error.
             "driver_info": None,
-            # Where it was on, it handed out connections that the server had closed.
+            # When it was enabled, redis-py handed out connections that the server had closed.
             "maint_notifications_config": MaintNotificationsConfig(enabled=False),
         }
-        # Once, because to load the system's certificates takes up to 0.2 s, and here: a file that is not there is a
-        # wrong setting, and no Redis that is away.
+        # Once, because loading the system's certificates takes up to 0.2 s; and here, because a missing file is a wrong
+        # setting and not an outage of Redis.
         self._tls = _tls_of(self._options) if self._make is _Tls else None
 
     async def open(self, addresses: Sequence[Address]) -> AbstractConnection:
-        """A connection to the first that answers. Raises RedisError or OSError: that of the address tried first."""
+        """A connection to the first address that answers. Raises the RedisError or OSError of the first address."""
         if self._path:
             return await _connected(UnixDomainSocketConnection(path=self._path, **self._options))
         return await first_of([partial(self._reach, address) for address in addresses])
 
     async def _reach(self, address: Address) -> AbstractConnection:
-        """One by its name, which may stand for several numbers."""
+        """A connection to a host name, which may resolve to several addresses."""
         loop = asyncio.get_running_loop()
         try:
             found = await loop.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
-            # In the order of the system, which puts the likeliest to be reached first (RFC 6724), and each once.
+            # Each once, in the system's order, which puts the likeliest to be reachable first (RFC 6724).
             numbers = dict.fromkeys(str(place[0]) for *_, place in found)
             return await first_of([partial(self._reach_number, address, number) for number in numbers])
         except NO_CONNECTION as error:
-            # Of several nodes it is this one that an operator has to mend.
+            # Of several nodes this is the one that an operator has to repair.
             error.add_note(str(address))
             raise
 
@@ -119,7 +119,7 @@ class Opener:
 def _tls_of(options: Mapping[str, Any]) -> RedisSSLContext:
     for name in _FILES:
         try:
-            # Asked one by one: OpenSSL does not say which of them it cannot read, and of no directory that it is none.
+            # One by one: OpenSSL does not say which file it cannot read, nor that a directory does not exist.
             if path := options.get(name):
                 os.scandir(path).close() if name == "ssl_ca_path" else open(path, "rb").close()
         except OSError as error:
@@ -137,7 +137,7 @@ def _tls_of(options: Mapping[str, Any]) -> RedisSSLContext:
 
 @asynccontextmanager
 async def closed_on_failure(connection: AbstractConnection) -> AsyncIterator[None]:
-    """Closes it where what is done with it fails."""
+    """Closes the connection if the body of the `with` statement fails."""
     try:
         yield
     # BaseException, because an attempt that lost the race is cancelled and must not leave its socket open.
@@ -149,7 +149,7 @@ async def closed_on_failure(connection: AbstractConnection) -> AsyncIterator[Non
 async def _connected(connection: AbstractConnection) -> AbstractConnection:
     async with closed_on_failure(connection):
         await connection.connect()  # type: ignore[no-untyped-call]
-        # Not by the driver, which fails where an access list forbids it: it is for people who list clients.
+        # Not by redis-py, which fails if an access list forbids this: the name is only for people who list clients.
         with suppress(ResponseError):
             if (told := await ask(connection, "CLIENT", "SETNAME", "token-service")) != b"OK":
                 raise InvalidResponse(f"{told!r} to CLIENT SETNAME")
@@ -159,8 +159,8 @@ async def _connected(connection: AbstractConnection) -> AbstractConnection:
 async def first_of(attempts: Sequence[Connect]) -> AbstractConnection:
     """The connection of the first attempt that succeeds; others that succeed at the same time are closed.
 
-    None is left running, also when whoever waits is cancelled.
-    Raises what the first one raised if all fail.
+    No attempt is left running, even if the caller is cancelled.
+    If all fail, raises the error of the first attempt.
     """
     waiting, running, failed = list(attempts), set[_Attempt](), dict[_Attempt, BaseException]()
     tasks: list[_Attempt] = []
@@ -184,7 +184,7 @@ async def first_of(attempts: Sequence[Connect]) -> AbstractConnection:
         for task in tasks:
             task.cancel()
         try:
-            # One may have succeeded just before it was cancelled, and its connection would stay open.
+            # An attempt may have succeeded just before it was cancelled; its connection would stay open.
             for brought in await asyncio.gather(*tasks, return_exceptions=True):
                 if not isinstance(brought, BaseException):
                     await brought.disconnect(nowait=True)
@@ -195,9 +195,9 @@ async def first_of(attempts: Sequence[Connect]) -> AbstractConnection:
 
 
 async def open_primary(opener: Opener, addresses: Sequence[Address], clock: ServerClock | None) -> AbstractConnection:
-    """A connection to a primary that answers; `clock` follows that of the server before it is used.
+    """A connection to a primary that answers; `clock` is set by the server's before the connection is used.
 
-    Raises RedisError or OSError, and Refused where a replica, a sentinel, a loading or a busy server answers.
+    Raises RedisError or OSError, and Refused for a replica, a sentinel, and a loading or busy server.
     """
     connection = await opener.open(addresses)
     async with closed_on_failure(connection):
@@ -210,7 +210,7 @@ async def open_primary(opener: Opener, addresses: Sequence[Address], clock: Serv
 
 
 async def open_node(opener: Opener, address: Address) -> AbstractConnection:
-    """The same to a node of a cluster, which need be no primary."""
+    """A connection to a node of a cluster, which may be a replica. Raises the same errors."""
     connection = await opener.open([address])
     async with closed_on_failure(connection):
         await _ping(connection)
@@ -218,7 +218,7 @@ async def open_node(opener: Opener, address: Address) -> AbstractConnection:
 
 
 async def _ping(connection: AbstractConnection) -> None:
-    """Refused by a server that is still loading, unlike ROLE, and by a busy one; one that takes no writes is read."""
+    """Unlike ROLE, PING is refused by a server that is loading or busy; one that takes no writes may still be read."""
     try:
         await ask(connection, "PING")
     except BusyLoadingError:

@@ -1,6 +1,6 @@
-"""The primary that sentinels name: asked for at every connect, and left at once when they name another.
+"""The primary that sentinels name: asked for at every connect, and left at once when they name another one.
 
-The sentinels themselves come and go, too: each tells of the others.
+The sentinels themselves come and go, too: each names the others.
 """
 
 import asyncio
@@ -22,18 +22,18 @@ from service.store.servers.url import Address
 
 log = logging.getLogger(__name__)
 _SWITCHED, _ANOTHER_SENTINEL = "+switch-master", "+sentinel"
-# Told when the replica that most sentinels agreed on was ordered to take over. They call it the primary up to a second
-# later, when they have asked it how it is; if they do not within this time, it is not waited for.
+# Published when the chosen replica was ordered to take over. The sentinels report it as the primary up to a second
+# later, after their next INFO to it; it is not waited for longer than this time.
 _ORDERED, _ORDERED_SECONDS = "+failover-state-wait-promotion", 2.0
-# A sentinel that says nothing for so long is asked whether it still lives; for as long again, and it is left.
+# A sentinel that is silent for so long is sent a PING; if it stays silent for as long again, the connection is closed.
 _SILENCE_SECONDS = 1.0
 _PAUSE_SECONDS = 0.25
-# Sentinels hear of a failover one after another: when most have answered, the others get this long.
+# Sentinels learn of a failover one after another: when most have answered, the others get so much time.
 _LAST_SECONDS = 0.05
 
 
 class Named(NamedTuple):
-    """Whom one sentinel holds for the primary, as of which failover (`epoch`), and which other sentinels it knows."""
+    """The primary's address by one sentinel, the `epoch` of its last failover, and the other sentinels it knows."""
 
     epoch: int
     address: Address
@@ -41,7 +41,7 @@ class Named(NamedTuple):
 
 
 class Sentinels:
-    """All sentinels of one primary. Whom the latest failover chose is it, whoever says so."""
+    """All sentinels of one primary. The address with the highest epoch counts, whichever sentinel reports it."""
 
     def __init__(self, addresses: Sequence[Address], name: str, opener: Opener) -> None:
         """`opener` opens connections to sentinels."""
@@ -49,17 +49,17 @@ class Sentinels:
         self._name = name
         self._opener = opener
         self._primary: Address | None = None
-        # The replica that takes over now, and until when that is believed.
+        # The replica that is taking over, and the instant until which that is believed.
         self._promoted: tuple[Address, float] | None = None
-        # Of each that answered when it was asked last: the others it told of.
+        # The sentinels that answered when they were asked last, each with the others that it named.
         self._told: dict[Address, tuple[Address, ...]] = {}
         self._known = self._seeds
         self._changed = asyncio.Event()
 
     async def primary(self) -> Address:
-        """Where the primary is by what they say now; a replica that is to take over is asked itself whether it has.
+        """The primary's address by the sentinels, or that of a replica that is to take over: its role is checked later.
 
-        Raises NotPrimary when those who answer know none of this name, RedisError or OSError when none answers.
+        Raises NotPrimary if the sentinels that answer know no primary of this name, RedisError or OSError if none does.
         """
         if self._promoted is not None and asyncio.get_running_loop().time() < self._promoted[1]:
             self._primary = self._promoted[0]
@@ -72,11 +72,11 @@ class Sentinels:
             for task in asked:
                 task.cancel()
         if named := [one for one in said if isinstance(one, Named)]:
-            # By the epoch, which stands first in each.
+            # By the epoch, which is the first member.
             self._primary = max(named).address
             return self._primary
         errors = [one for one in said if isinstance(one, Exception)]
-        # Beside the address, which is none of those that an operator knows of Redis.
+        # Because the noted address is not one that the operator knows as an address of Redis.
         errors[0].add_note("a sentinel")
         raise next((error for error in errors if isinstance(error, NotPrimary)), errors[0])
 
@@ -100,13 +100,13 @@ class Sentinels:
         try:
             others = await ask(connection, "SENTINEL", "SENTINELS", self._name)
         except ResponseError:
-            # A user that may not ask this knows those that the URL names.
+            # Without the right to ask this, only the sentinels of the URL are known.
             others = []
         epoch = int(dict(in_pairs(state))[b"config-epoch"])
         return Named(epoch, _place(state), tuple(map(_place, others)))
 
     def _learn(self, address: Address, others: tuple[Address, ...] | None) -> None:
-        """None: it did not answer. When none does, those that were known last are known still."""
+        """Note the sentinels that one of them named, None if it did not answer. If none answers, the list stays."""
         if others is None:
             self._told.pop(address, None)
         else:
@@ -118,7 +118,7 @@ class Sentinels:
                 self._changed.set()
 
     async def listen(self, moved: Callable[[], None]) -> None:
-        """Call `moved` when a sentinel tells of another primary than the one found last. Until cancelled."""
+        """Until cancelled, call `moved` when a sentinel reports another primary than the one found last."""
         heard: dict[Address, asyncio.Task[None]] = {}
         async with asyncio.TaskGroup() as group:
             while True:
@@ -146,7 +146,7 @@ class Sentinels:
             await asyncio.sleep(_PAUSE_SECONDS)
 
     async def _compare(self, address: Address, moved: Callable[[], None]) -> None:
-        """What was told while nobody listened: ask once whether all is as it was."""
+        """Ask once whether the primary has changed while there was no subscription."""
         known = self._primary
         said = await self._ask_one(address)
         if known is not None and isinstance(said, Named) and said.address != known and await self.primary() != known:
@@ -161,16 +161,16 @@ class Sentinels:
                     raise NoConnection("the sentinel is silent")
                 await send(connection, "PING")
             silent = message is None
-            # No message tells that a replica which was ordered to take over did not, so it is asked.
+            # No message says that a replica failed to take over as ordered, so the sentinel is asked.
             if message is None and self._promoted is not None:
                 await self._compare(heard, moved)
             elif message and message[0] == b"message":
                 self._told_of(message[1].decode(), message[2].decode(), heard, moved)
 
     def _told_of(self, event: str, text: str, heard: Address, moved: Callable[[], None]) -> None:
-        """Go by a message, if it is of our primary and news."""
-        # A switch has the name of the primary first and its new address last. The others begin with the kind, the name
-        # and the address of an instance, and have the name of its primary behind an @.
+        """Act on a message, if it is about our primary and new."""
+        # A +switch-master has the name of the primary first and its new address last. The others begin with the kind,
+        # name and address of an instance, and have the name of its primary behind an @.
         if event == _SWITCHED:
             name, _, _, host, port = text.split(" ")
         else:
@@ -189,7 +189,7 @@ class Sentinels:
 
 
 async def _most_of(asked: Sequence[asyncio.Future[Named | Exception]], alive: int) -> list[Named | Exception]:
-    """What most of those `alive` say, and the others if they are quick; all of them, where most know no primary."""
+    """The answers of most `alive` sentinels and of quick others; all answers, if fewer than most know a primary."""
     waiting, said = set(asked), list[Named | Exception]()
     while waiting:
         most = sum(isinstance(one, Named) for one in said) > alive // 2
@@ -208,7 +208,7 @@ def _place(state: list[bytes]) -> Address:
 
 
 def _refusal(error: ResponseError) -> Exception:
-    """What an answer that is none means: it is no sentinel, or watches over no such primary."""
+    """The meaning of an error: the server is no sentinel, or watches no primary of this name."""
     text = str(error)
     if text.startswith("No such master"):
         return NotPrimary("The sentinels watch over no primary of this name: see `SENTINEL MASTERS`.")

@@ -1,4 +1,4 @@
-"""The URL of Redis: what of it the driver would pass over, or stumble on later, is refused at once."""
+"""The URL of Redis: parts that redis-py would ignore, or fail on later, are refused at once."""
 
 import re
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from redis.asyncio.connection import parse_url
 
 from service.addresses import bracketed, is_host
 
-# What may stand behind the question mark; the rest of what the driver knows is the service's own affair.
+# Options that a URL may have; the service itself sets the other options of redis-py.
 _OPTIONS = ("db", "username", "password", "socket_keepalive")
 _TLS_OPTIONS = (
     "ssl_ca_certs",
@@ -28,7 +28,7 @@ _TLS_OPTIONS = (
 )
 _SENTINEL_OPTIONS = ("sentinel_username", "sentinel_password")
 _CERTIFICATES_ASKED_FOR = ("none", "optional", "required")
-# RFC 8996 forbids the versions before.
+# RFC 8996 forbids earlier versions.
 _TLS_VERSIONS = {TLSVersion.TLSv1_2.value: "TLS 1.2", TLSVersion.TLSv1_3.value: "TLS 1.3"}
 _URL = re.compile(r"(?P<scheme>(?:redis|valkey)s?(?:\+(?P<topology>sentinel|cluster))?|unix)://(?P<rest>.*)", re.DOTALL)
 _AUTHORITY = re.compile(r"(?:(?P<user>[^/?#]*)@)?(?P<hosts>[^/?#@]*)(?P<path>/[^?#]*)?(?P<query>\?.*)?", re.DOTALL)
@@ -37,7 +37,7 @@ _ESCAPES = "write @ : / ? # [ ] in a password as %40 %3A %2F %3F %23 %5B %5D"
 
 
 class Topology(StrEnum):
-    """How many servers stand behind a URL, and who says which of them to ask."""
+    """What a URL names: one server, the sentinels of a primary, or a cluster."""
 
     ONE = "one"
     SENTINEL = "sentinel"
@@ -55,7 +55,7 @@ class Address(NamedTuple):
 
 
 class Place(NamedTuple):
-    """What a URL says. `options` are those of a connection, by the driver's names; a unix socket has no address."""
+    """A parsed URL. `options` are those of a connection, by redis-py's names; a unix socket has no address."""
 
     topology: Topology
     addresses: tuple[Address, ...]
@@ -66,23 +66,23 @@ class Place(NamedTuple):
 
 
 def place_of(url: str) -> Place:
-    """Take a URL apart.
+    """Parse a URL.
 
-    Raises ValueError with a line that says what to write, and repeats no value: one may be a password.
+    Raises ValueError with a line that says what to write. It repeats no value, because that may be a password.
     """
     if (whole := _URL.fullmatch(url)) is None:
         raise ValueError("begin with redis://, rediss://, redis+sentinel://, redis+cluster:// or unix://")
     topology = Topology(whole["topology"] or "one")
-    # The driver knows the schemes of Redis alone.
+    # redis-py knows only the schemes of Redis.
     scheme = whole["scheme"].partition("+")[0].replace("valkey", "redis")
     if (parts := _AUTHORITY.fullmatch(whole["rest"])) is None:
         raise ValueError(f"its password holds characters that end it; {_ESCAPES}")
-    # First: where a password was cut off, what follows is a part of it, and the driver would repeat it.
+    # Before redis-py sees the URL: if a password is cut off at one of its characters, redis-py would repeat the rest.
     addresses = _addresses(topology, scheme, parts["hosts"])
     name, path = _name_and_path(topology, parts["path"] or "")
     options, of_sentinels = _query(topology, scheme, (parts["query"] or "?")[1:])
     user = f"{parts['user']}@" if parts["user"] else ""
-    # The driver reads one host: several are read here, and it gets a name that stands for them.
+    # redis-py reads one host: several are read here, and it gets a name that stands for them.
     host = parts["hosts"] if topology is Topology.ONE else "several"
     known: dict[str, Any] = dict(parse_url(f"{scheme}://{user}{host}{path}?{urlencode(options)}"))
     _check_place(scheme, path, known)
@@ -107,10 +107,10 @@ def _name_and_path(topology: Topology, path: str) -> tuple[str, str]:
 
 
 def _query(topology: Topology, scheme: str, query: str) -> tuple[dict[str, str], dict[str, str]]:
-    """The options of the servers, and those of the sentinels without their first word."""
+    """The options of the servers, and those of the sentinels without the prefix `sentinel_`."""
     known = _OPTIONS + (_TLS_OPTIONS if scheme == "rediss" else ())
     known += _SENTINEL_OPTIONS if topology is Topology.SENTINEL else ()
-    # With blank values, or a misspelled option without a value would go unnoticed.
+    # Blank values are kept: otherwise a misspelled option without a value would go unnoticed.
     given = {name: values[0] for name, values in parse_qs(query, keep_blank_values=True).items()}
     for name in given:
         if name in known:
@@ -134,10 +134,10 @@ def _addresses(topology: Topology, scheme: str, hosts: str) -> tuple[Address, ..
 def _address(text: str, default: int) -> Address:
     try:
         parts = urlsplit(f"//{text}")
-        # One that is left out is this machine, as the driver has it.
+        # A missing host means this machine, as in redis-py.
         found = Address(unquote(parts.hostname or "localhost"), parts.port or default)
     except ValueError:
-        # The reason would repeat a part of the URL, which may be one of its password.
+        # The reason would repeat a part of the URL, which may be a part of its password.
         raise ValueError(f"its port is no number up to 65535, or an address in [ ] is wrong; {_ESCAPES}") from None
     if not is_host(found.host):
         raise ValueError("its host is none: a part of it is empty, or longer than 63 characters")
