@@ -96,6 +96,11 @@ class Table:
         self.clock.forward(OVERLAP + 1)
         return Case(old.secret, old.token_id, lives=new)
 
+    async def after_an_overlap_that_was_switched_off(self) -> Case:
+        old = await self.active()
+        new = await self._rotate(old)
+        return await self._off(Case(old.secret, old.token_id, lives=new))
+
     async def rotated_and_switched_off(self) -> Case:
         return await self._off(await self.rotated())
 
