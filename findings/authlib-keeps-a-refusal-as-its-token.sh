@@ -2,8 +2,9 @@
 # Authlib 1.9.10, over requests and over httpx: a token endpoint's refusal is one to it if the body has a member `error`
 # or the status is 500 and more. A 429 of the gateway before it, a problem document of RFC 9457, is taken for the new
 # token: update_token() gets it to store in place of the old one, and as it names no expiry the session never refreshes
-# again. The call fails for want of a token_type, and so does every later one, long after the limit has passed.
-# requests-oauthlib 2.0.0 raises, keeps the token that it has, and is served by the next call.
+# again. The call fails for want of a token_type, and so does every later one, long after the limit has passed. A change
+# that raises for every status from 400 on was turned down in 2026. requests-oauthlib 2.0.0 raises, keeps the token that
+# it has, and is served by the next call.
 set -euo pipefail
 folder=$(mktemp -d) && trap 'rm -rf "$folder"' EXIT
 cd "$folder"

@@ -5,7 +5,8 @@
 # all else is as before. Caddy makes a GET of its question and hands on Upgrade and Connection, which are the client's
 # affair with Caddy itself (RFC 9110, 7.6.1). uvicorn has passed them over for want of a package that speaks WebSocket;
 # now it asks the application for a WebSocket at /validate, which has a route for requests only. Under Hypercorn 0.18.0
-# the same application refuses every WebSocket from the first day; an authorizer of Express 5.3.0 refuses none.
+# the same application refuses every WebSocket from the first day; an authorizer of Express 5.3.0 refuses none. Caddy's
+# list has had the question that is one for a WebSocket since 2023, closed without a change.
 set -euo pipefail
 folder=$(mktemp -d) && trap 'rm -rf "$folder"' EXIT
 cd "$folder"

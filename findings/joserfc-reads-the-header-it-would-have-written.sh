@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # One JWE in both of its forms, from jwcrypto 1.6.1 with a header as json.dumps() writes it, a blank behind each colon.
-# joserfc 1.8.0 reads the five parts with dots between them, and refuses the same five as members of a JSON object. RFC
-# 7516, 5.2 has the header authenticated by the octets that came; in the JSON form joserfc writes the header anew from
-# what it has understood and takes the octets of that. What it writes itself has no blanks and comes back, and so does
-# what jwcrypto writes of a dict. So a partner's messages are read until the partner lays out its header in another
-# way, and the key is what everybody looks at. jwcrypto and jose 6.2.18 read all of them.
+# joserfc 1.8.0 reads the five parts with dots between them, since its list was told in 2026 that it did not, and
+# refuses the same five as members of a JSON object. RFC 7516, 5.2 has the header authenticated by the octets that came;
+# in the JSON form joserfc writes the header anew from what it has understood and takes the octets of that. What it
+# writes itself has no blanks and comes back, and so does what jwcrypto writes of a dict. So a partner's messages are
+# read until the partner lays out its header in another way, and the key is what everybody looks at. jwcrypto and jose
+# 6.2.18 read all of them.
 set -euo pipefail
 folder=$(mktemp -d) && trap 'rm -rf "$folder"' EXIT
 cd "$folder"

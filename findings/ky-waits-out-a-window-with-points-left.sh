@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # ky 2.1.0 and express-rate-limit 8.7.5, each with its defaults but for a window of 15 minutes: the limiter tells on
-# every answer when the window ends, an application's own 503 included, and ky takes that field for the Retry-After that
-# the 503 lacks. One hiccup at the first of 100 requests, with 99 left, and the retry that comes at once without a
-# limiter comes after a quarter of an hour, for ky's time-out of ten seconds does not count such a wait. The one field
-# RateLimit of draft-7 and draft-8 is not read: without X-RateLimit-Reset beside it the retry comes at once again.
+# every answer when the window ends, an application's own 503 included, and ky takes that field, as its documentation
+# has it, for the Retry-After that the 503 lacks. One hiccup at the first of 100 requests, with 99 left, and the retry
+# that comes at once without a limiter comes after a quarter of an hour, for ky's time-out of ten seconds does not count
+# such a wait. The one field RateLimit of draft-7 and draft-8 is not read: without X-RateLimit-Reset beside it the retry
+# comes at once again.
 set -euo pipefail
 folder=$(mktemp -d) && trap 'rm -rf "$folder"' EXIT
 cd "$folder"

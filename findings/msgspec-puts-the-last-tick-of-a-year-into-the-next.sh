@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # The last moment of a day has seven nines in .NET and nine in Java (LocalTime.MAX), and Python's datetime holds six
-# digits. Pydantic 2.14.4 and Django 5.2.19 cut the rest off; msgspec 0.23.0 rounds, so "until
-# 2026-12-31T23:59:59.9999999Z" is the first moment of 2027 to it: another day, month and year than to a service beside
-# it that reads the same message. .NET's DateTime.MaxValue, which stands for "never" in many a record, would be in the
-# year 10000: msgspec calls this well-formed moment "Invalid RFC3339 encoded datetime", and takes it with one digit
-# less.
+# digits. Pydantic 2.14.4 and Django 5.2.19 cut the rest off; msgspec 0.23.0 rounds, as it was made to on purpose, so
+# "until 2026-12-31T23:59:59.9999999Z" is the first moment of 2027 to it: another day, month and year than to a service
+# beside it that reads the same message. .NET's DateTime.MaxValue, which stands for "never" in many a record, would be
+# in the year 10000: msgspec calls this well-formed moment "Invalid RFC3339 encoded datetime", and takes it with one
+# digit less.
 set -euo pipefail
 folder=$(mktemp -d) && trap 'rm -rf "$folder"' EXIT
 cd "$folder"
