@@ -17,9 +17,10 @@ from service.store.driver.keys import shard_of_name
 from service.store.driver.pipeline import Pipeline
 from service.store.limits.subjects import Shared, digest_of
 from service.tokens.managed.derivation import Narrowed
-from tests.builders import ADMIN, all_keys, create, month_day, outcome, peeked
+from tests.builders import ADMIN, actions, all_keys, create, month_day, outcome, peeked
 from tests.conftest import Clock, MakeService
 from tests.links import AWAY, Interrupted, connector
+from tests.tokens.test_limits import full
 
 
 def month(size: int) -> RateLimit:
@@ -123,6 +124,21 @@ async def test_a_change_that_was_cut_off_is_heard_of_without_another(
     link.after.clear()
     await here.stores.subjects.tell_again()
     assert sorted([await outcome(here, secret) for secret in secrets]) == ["active", "rate_limited"]
+    assert [key for key in await all_keys(here) if key.endswith(b":slt")] == []
+
+
+@pytest.mark.parametrize("shards", [1, 16])
+async def test_on_a_full_server_limits_are_taken_away_and_every_process_hears_of_it(
+    make_service: MakeService, shards: int
+) -> None:
+    here, there = [await make_service(shards=shards, background=False) for _ in range(2)]
+    await limit(here, month(1))
+    (secret,) = await of_acme(here, 1)
+    assert [await outcome(one, secret) for one in (there, there)] == ["active", "rate_limited"]
+    async with full(here):
+        await here.rules.subject_limits.remove("acme", ADMIN)
+        assert await outcome(there, secret) == "active"
+    assert "subject.unlimited" in await actions(here)
     assert [key for key in await all_keys(here) if key.endswith(b":slt")] == []
 
 

@@ -18,6 +18,7 @@ from service.tokens.managed.tokens import NewToken
 from tests.builders import ADDRESS, ADMIN, DAY, actions, all_keys, audit, create, create_many, outcome, peeked, sign_in
 from tests.conftest import SHARDS, Clock, MakeService, TurnTime
 from tests.links import Wrapped
+from tests.tokens.test_limits import full
 
 # What has ended is decided by the clock of Redis.
 pytestmark = pytest.mark.usefixtures("fake_clock")
@@ -122,6 +123,22 @@ async def test_a_token_that_cannot_be_moved_or_told_is_swept_the_next_time(
     await still.rules.managed.sweeper.sweep()
     assert (await still.rules.managed.queries.statistics()).expired == 1
     assert "token.expired" in await actions(still)
+
+
+async def test_on_a_full_server_what_is_over_goes_and_who_revokes_what_nobody_knows_is_answered(
+    make_service: MakeService, clock: Clock
+) -> None:
+    service, now = await make_service(background=False), clock.now
+    clock.now = now - 60 * DAY
+    over = await create(service, "over", days=1)
+    clock.now = now - 10 * DAY
+    # It ends within the day, and why is not written yet.
+    await create(service, "soon", days=10.5)
+    clock.now = now
+    async with full(service):
+        assert not await service.rules.managed.revocation.revoke(over.secret.encode(), ADMIN)
+        await service.rules.managed.sweeper.sweep()
+    assert await listed(service) == [("soon", Status.ACTIVE)]
 
 
 async def test_why_a_token_is_gone_is_written_before_its_date_and_not_at_its_creation(
