@@ -78,8 +78,8 @@ class Wrapped:
         found: int = self.link.sent_elsewhere
         return found
 
-    async def execute(self, *args: Any, **how: Any) -> Any:
-        return await self.link.execute(*args, **how)
+    def execute(self, *args: Any, **how: Any) -> Any:
+        return self.link.execute(*args, **how)
 
     def submit(self, command: bytes, answer: Callable[[Any], None], *, retry: bool = False) -> None:
         self.link.submit(command, answer, retry=retry)
