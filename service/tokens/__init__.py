@@ -1,17 +1,17 @@
 """The rules: what may happen to a token. No HTTP, no key names.
 
-authority   decides whether a secret may be used now; every decision asks Redis; batch: of many
+authority   decides whether a secret may be used now; every decision asks Redis; batch: decides on many
 credential  one record, decoded and authenticated, and the checks on it
-secret      minting, parsing and checksums of secrets
-one_time sessions  the two other kinds of token
-managed     managed tokens: their whole life; imported: what other systems kept of their secrets
+secret      mint and parse secrets, with their checksums
+one_time sessions  the other two kinds of token
+managed     managed tokens: their whole life; imported: secrets that other systems made
 explanation  why a secret is accepted or refused, check by check
 audit       the audit log and its checkpoints
-webhooks    events sent to others
+webhooks    events sent to other services
 accounts    who may sign in: accounts file, passwords, JWTs
-rights      how much the holder of a managed token may hand on
-usage charging limits  counting use and reading it back, charging it, how much of limits is left
-hygiene idempotency lifetime  finding unused tokens, safe repetition, policy
+rights      how much of its own rights a managed token may hand on
+usage charging limits  count uses and read them, charge limits, and how much of the limits is left
+hygiene idempotency lifetime  find unused tokens, safe repetition, policy of lifetimes
 
 Rooms import this folder; nothing here imports managed or webhooks.
 """

@@ -33,7 +33,7 @@ NETWORK_DENIED = Verdict(Outcome.NETWORK_DENIED)
 
 
 class Authority:
-    """Verifies secrets. Decoding and checking a record is remembered under the very bytes Redis returned."""
+    """Verifies secrets. The decoded record is cached under the exact bytes that Redis returned."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class Authority:
         on_tampered: Callable[[], None],
         on_paused: Callable[[], None],
     ) -> None:
-        """`on_tampered` is called on a record that somebody else wrote, `on_paused` when a limit could not be kept."""
+        """`on_tampered` is called for a record that others wrote, `on_paused` when a limit could not be charged."""
         self.usage = usage
         self.count = usage.count
         self.clock = usage.clock
@@ -57,17 +57,17 @@ class Authority:
         self._on_tampered = on_tampered
         # Secrets of other systems, whose form `parse` does not know.
         self.imported = ImportedSecrets(keyring)
-        # Not as a decorator: one cache would serve all instances and keep them alive.
+        # Not a decorator: that would share one cache among all instances, and keep them alive.
         self.open = lru_cache(_REMEMBERED)(self.open_once)
-        # Stands for what is known of subjects' limits. It is replaced as soon as any of them changes, and whatever was
-        # decoded under the old one is no longer used.
+        # A token for the known state of subjects' limits. It is replaced as soon as any limit changes, and records
+        # decoded before that are no longer used.
         self.known = object()
         self.charging = Charging(store, subjects, self.open, on_paused)
         self._subjects = subjects
         store.changes.heard = self._forget
 
     def _forget(self, subject: str | None) -> None:
-        """Forget a subject's limits, or those of all subjects for None, and every record decoded by them."""
+        """Forget the limits of a subject, or of all subjects for None, and every record decoded with them."""
         self._subjects.forget(subject)
         self.open.cache_clear()
         self.known = object()
@@ -75,19 +75,19 @@ class Authority:
 
     @property
     def may_lie_elsewhere(self) -> bool:
-        """May a secret that its first digest does not find be found by another?"""
+        """True if a secret not found by its first digest may be found by another one."""
         return bool(self.imported.rules) or self.imported.unread or self._keyring.previous is not None
 
     def seal(self, digest: bytes, credential: Credential) -> bytes:
-        """The bytes under which a credential is stored."""
+        """The bytes that are stored for a credential."""
         return self._keyring.seal(digest, _written(credential))
 
     def is_sealed(self, digest: bytes, credential: Credential, sealed: bytes) -> bool:
-        """Does a record carry the seal of this credential, by either server key?"""
+        """True if the record has the seal of this credential, by either server key."""
         return self._keyring.unseal(digest, sealed[:SEAL_BYTES] + _written(credential)) is not None
 
     def unsealed(self, digest: bytes, sealed: bytes) -> Credential | None:
-        """The credential in a record whose seal is right; None for another, which is counted."""
+        """The credential in a record with a valid seal; None for any other record, which is counted."""
         body = self._keyring.unseal(digest, sealed)
         if body is None:
             self._on_tampered()
@@ -95,12 +95,12 @@ class Authority:
         return _decode(body)
 
     def open_once(self, digest: bytes, sealed: bytes) -> DecodedCredential | None:
-        """The same, ready to be evaluated. `open` remembers it, too."""
+        """The record, decoded and ready to be evaluated, None for an invalid seal. `open` also caches it."""
         credential = self.unsealed(digest, sealed)
         if credential is None:
             return None
         decoded = DecodedCredential(digest, credential, sealed[:SEAL_BYTES])
-        # Done here, or each record that has left the cache would be read a second time, in a task.
+        # Done here, because otherwise each record that left the cache would be read a second time, in a task.
         if decoded.shared is None:
             decoded.share(self._subjects.known(decoded.subject))
         return decoded
@@ -108,19 +108,19 @@ class Authority:
     def digests(self, kind: Kind, secret: bytes) -> list[bytes]:
         """The digests a secret may be stored under: by the present key, then by the previous one.
 
-        A managed token's may have been made by another system; those follow.
+        For managed tokens the digests of other systems' rules follow.
         """
         own = [keys.digest(kind, secret) for keys in self._keyring.each]
         return own + self.imported.digests(secret) if kind is Kind.MANAGED else own
 
     def first_digest(self, kind: Kind | None, secret: bytes) -> bytes | None:
-        """Of a session or managed token, or by the first rule for secrets of other systems; `kind` is by its form."""
+        """The digest of a session or managed token, else by the first import rule; `kind` is that of its form."""
         if kind is KIND_MANAGED or kind is KIND_SESSION:
             return self.digest(kind, secret)
         return next(iter(self.imported.digests(secret)), None)
 
     def candidates(self, secret: bytes, kinds: Iterable[Kind]) -> list[tuple[Kind, bytes]]:
-        """What a secret may stand for, and the digest to find it by. Those of another system have any form."""
+        """The kinds a secret may be of, each with a digest to find it by. An imported secret may have any form."""
         kind = parse(secret)
         if kind is not None and kind in kinds and not self.may_lie_elsewhere:
             return [(kind, self.digest(kind, secret))]
@@ -135,14 +135,14 @@ class Authority:
         return UNKNOWN
 
     def evaluate(self, decoded: DecodedCredential | None, required: Scopes, address: str, now: float) -> Verdict:
-        """May this record be used now, for these scopes, from this address? Limits are not its business."""
+        """The verdict on this record, for these scopes, from this address. Does not consider limits."""
         if decoded is None:
             return UNKNOWN
         credential = decoded.credential
-        # Though Redis drops it then: a server whose clock was set back still has it, and the date in it is sealed.
+        # Redis drops it by then, but a server whose clock was set back may still have it; the expiry is sealed.
         if credential.expires_at and credential.expires_at <= now:
             return EXPIRED
-        # A session ends with a change of the password, and nobody has to find it for that.
+        # A session ends with a change of the password, without a search for it.
         if (
             credential.kind is KIND_SESSION
             and self.accounts.password_mark(credential.subject) != credential.password_mark
@@ -150,17 +150,17 @@ class Authority:
             return UNKNOWN
         if required and (missing := missing_scopes(credential.scopes, required)):
             return Verdict(Outcome.INSUFFICIENT_SCOPE, credential, missing)
-        # Most tokens have no networks: to ask it of each of a batch takes as long as all else about it.
+        # Most tokens have no networks, and for each token of a batch this call would take as long as all the rest.
         return decoded.active if not credential.networks or decoded.admits(address) else NETWORK_DENIED
 
     def lasts_until(self, decoded: DecodedCredential) -> float:
-        """Until when a record that was found allowed stays allowed for the same scopes, while Redis returns the same
-        bytes and `known` is the same object; 0 where more than the record decides.
+        """Until when an allowed record stays allowed for the same scopes, as long as Redis returns the same bytes and
+        `known` is the same object; 0 if more than the record decides.
         """
         credential = decoded.credential
         if credential.networks or credential.kind is KIND_SESSION:
             return 0
-        # Always a float: Python compares two of them faster than a float and an int.
+        # Always a float, because Python compares two floats faster than a float and an int.
         return float(credential.expires_at) or math.inf
 
     async def verify(
@@ -173,8 +173,8 @@ class Authority:
         agent: bytes = b"",
         cost: int = 1,
     ) -> Verdict:
-        """Decide, count the use, and charge `cost` to each limit. One round trip, none for a malformed secret,
-        two for each digest more that a secret may lie under.
+        """Decide, count the use, and charge `cost` to each limit. One round trip, none for a malformed secret, and two
+        for each further digest that a secret may be stored under.
 
         A secret of another kind is MALFORMED here. Never ask for one-time tokens: see `OneTimeTokens.consume`.
         Raises StoreUnavailable.
@@ -197,20 +197,20 @@ class Authority:
             if decoded is not None:
                 self.count(decoded, verdict, now, address, agent)
                 return verdict
-            # Asked only where another candidate follows, which could make a secret that has ended good again.
+            # Asked only if another candidate follows, which could make an ended secret valid again.
             if kind is Kind.MANAGED and len(candidates) > 1 and await self._is_gone(digest):
                 return UNKNOWN
         return self._unfound()
 
     async def _is_gone(self, digest: bytes) -> bool:
-        """Did a token end under this digest? Then its secret is no other system's, though it was taken in again."""
+        """True if a token ended under this digest. An import of the same secret must then not make it valid again."""
         _, reason = await self._store.find_with_reason(digest)
         return reason is not None
 
     async def peek(self, secret: bytes, kinds: Iterable[Kind], *, required: Scopes = ()) -> Verdict:
-        """Decide without using: nothing is spent, charged or counted. One round trip, two for a limited token.
+        """Decide without using: nothing is spent, charged or counted. One round trip, two for a token with limits.
 
-        One-time tokens are peeked at, not spent. Managed tokens that are gone say why.
+        A one-time token is not spent. For a managed token that is gone the verdict says why.
         """
         candidates = self.candidates(secret, kinds)
         if not candidates:
@@ -231,24 +231,24 @@ class Authority:
         return self._unfound()
 
     def evaluate_anywhere(self, decoded: DecodedCredential | None, required: Scopes, now: float) -> Verdict:
-        """For a third party, whose own address says nothing about the holder's."""
+        """The verdict for a third party, whose own address says nothing about the holder's."""
         verdict = self.evaluate(decoded, required, "", now)
         return decoded.active if decoded is not None and verdict is NETWORK_DENIED else verdict
 
     async def read(self, digest: bytes) -> DecodedCredential | None:
-        """The record of a session or managed token as it stands, in whatever state: nothing is evaluated."""
+        """The record of a session or managed token in its present state, without evaluating it."""
         sealed = await self._store.find(digest)
         return None if sealed is None else self.open(digest, sealed)
 
     async def _verify_limited(
         self, remembered: DecodedCredential, required: Scopes, address: str, now: float, cost: int
     ) -> tuple[Verdict, DecodedCredential | None]:
-        """Read and charge in one script, by the record last seen; again if another one has taken its place."""
+        """Read and charge in one script, by the record last seen; again if another record has replaced it."""
         digest = remembered.digest
         while True:
             verdict = self.evaluate(remembered, required, address, now)
             if not verdict.active:
-                # Whatever forbids it now, it must not cost a use: read the record as it stands.
+                # The new record forbids the use, so the use must not cost anything: only read the record.
                 decoded = await self.read(digest)
                 verdict = self.evaluate(decoded, required, address, now)
                 if decoded is None or not verdict.active:
@@ -261,7 +261,7 @@ class Authority:
 
 
 def _written(credential: Credential) -> bytes:
-    """A credential without the defaults that it ends with: of most tokens that is a fourth."""
+    """A credential encoded without the defaults at its end, which for most tokens are a fourth of it."""
     values = astuple(credential)
     count = len(values)
     while values[count - 1] == _DEFAULTS[count - 1]:

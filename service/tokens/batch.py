@@ -1,4 +1,4 @@
-"""The question about many secrets at once, which spends and counts nothing."""
+"""Checks many secrets at once, without spending or counting any use."""
 
 import asyncio
 
@@ -9,19 +9,19 @@ from service.tokens.credential import DecodedCredential
 from service.tokens.secret import parse
 
 _KINDS = tuple(Kind)
-# How many digests are remembered for a moment, because whoever asks in batches asks about the same secrets again.
-# What a secret is good for is asked of Redis each time.
+# Digests cached for a moment, because clients that ask in batches ask about the same secrets again. Redis is asked
+# each time whether a secret is valid.
 _MOST_KEPT = 4096
 _KEPT_SECONDS = 0.25
-# Stands for a digest where there is none to ask by, or where there may be several.
+# Stands in place of a digest for a secret that has none, or may have several.
 _ELSEWHERE = b""
 
-# What is said of a secret: its record where it is active without a limit, else what `Authority.peek` says.
+# The result for a secret: its record if it is active and has no limit, else the verdict of `Authority.peek`.
 Known = DecodedCredential | Verdict
 
 
 class Batch:
-    """Asks about sessions and managed tokens together, and behind them about each of the rest."""
+    """Checks sessions and managed tokens together, and after that each of the other secrets."""
 
     def __init__(self, authority: Authority, store: CredentialStore) -> None:
         self._authority = authority
@@ -29,10 +29,10 @@ class Batch:
         self._digests: dict[str, bytes] = {}
 
     async def peek(self, secrets: list[str], required: Scopes) -> list[Known]:
-        """The answers in the order of the secrets. One round trip, another for those that are gone, and one for the
-        rest and those with a limit.
+        """The results in the order of the secrets. One round trip, another one for secrets that are not found, and one
+        for the others and those with a limit.
         """
-        # What was kept before the first secret of another system came may lie elsewhere, too.
+        # A digest cached before the first import may no longer be the only one.
         kept = {} if self._authority.may_lie_elsewhere else self._digests
         digests = [kept.get(secret) or self._digest(secret) for secret in secrets]
         known = await self._together([digest for digest in dict.fromkeys(digests) if digest], required)
@@ -46,7 +46,7 @@ class Batch:
         return [answer for answer in answers if answer is not None]
 
     def _digest(self, secret: str) -> bytes:
-        """Where the record of a session or managed token lies, _ELSEWHERE for the rest."""
+        """The digest of a session or managed token, _ELSEWHERE for other secrets."""
         if self._authority.may_lie_elsewhere:
             return _ELSEWHERE
         asked = secret.encode()
@@ -56,13 +56,13 @@ class Batch:
         digest = self._authority.digest(kind, asked)
         if not self._digests:
             asyncio.get_running_loop().call_later(_KEPT_SECONDS, self._digests.clear)
-        # A full memory takes no more: with more secrets than fit, each would only push out one that is asked for next.
+        # A full cache takes no more: with more secrets than fit, each new one would evict one that is needed next.
         if len(self._digests) < _MOST_KEPT:
             self._digests[secret] = digest
         return digest
 
     async def _together(self, digests: list[bytes], required: Scopes) -> dict[bytes, Known]:
-        """What is known of these; nothing of those that must be asked about by themselves."""
+        """The results for these digests, without those that must be asked about separately."""
         found = await self._store.find_all(digests)
         authority, now = self._authority, self._authority.clock()
         open_, evaluate = authority.open, authority.evaluate
@@ -73,7 +73,7 @@ class Batch:
                 gone.append(digest)
                 continue
             decoded = open_(digest, sealed)
-            # From no address: where from it may be used is not asked.
+            # Without an address, because networks are not evaluated here.
             verdict = evaluate(decoded, required, "", now)
             if decoded is None or (verdict is not decoded.active and verdict is not NETWORK_DENIED):
                 known[digest] = verdict
@@ -81,7 +81,7 @@ class Batch:
                 known[digest] = decoded
         if gone:
             reasons = await self._store.find_all_with_reasons(gone)
-            # One of which there is a record now was made, or switched on, between the two.
+            # A secret with a record now was created, or activated, between the two reads.
             known |= {
                 digest: UNKNOWN if reason is None else Verdict(reason.outcome(now))
                 for digest, (sealed, reason) in reasons.items()

@@ -1,4 +1,4 @@
-"""Charging: what a request takes of a token's limits and uses, in one script with the lookup, and what that leaves."""
+"""Charging: takes a request's cost from a token's limits and uses, in one script with the lookup; and what is left."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -13,14 +13,14 @@ from service.tokens.credential import DecodedCredential
 from service.tokens.limits import KnownSubjects, forecast, quotas_of, refusal_of_one, shares_of
 
 _REMEMBERED = 16_384
-# Verdicts that say how the limits stand: refused, admitted, and that with a limit paused.
+# Verdicts with the state of the limits: refused, admitted, and admitted with a paused limit.
 _COUNTED = (0, 1, 2)
 USES_EXHAUSTED = Verdict(Outcome.USES_EXHAUSTED)
 
 
 def _elsewhere(_: bytes, answer: OnReply) -> None:
-    """Stands for `submit` where one command cannot charge it all: answers None, after which `charge` is asked."""
-    # Later, as a link does: whoever asks has not returned from asking yet.
+    """Used as `submit` if one command cannot charge everything: it answers None, so that the caller uses `charge`."""
+    # Later, as a link does, because the caller is not yet ready for an answer.
     asyncio.get_running_loop().call_soon(answer, None)
 
 
@@ -28,12 +28,12 @@ _ELSEWHERE = (b"", _elsewhere)
 
 
 class Limited:
-    """A record on which a limit was seen. What is asked of it in one turn of the loop is charged by one script."""
+    """A record with limits. All requests of one turn of the event loop are charged by one script."""
 
     __slots__ = ("_alone", "_asked", "_command", "_prepare", "_submit", "decoded")
 
     def __init__(self, decoded: DecodedCredential, prepare: Callable[[int], Lookup]) -> None:
-        """`prepare` packs the command that reads the record and charges so many requests."""
+        """`prepare` packs the command that reads the record and charges this many requests."""
         self.decoded = decoded
         self._prepare = prepare
         self._command, self._submit = prepare(1)
@@ -41,9 +41,9 @@ class Limited:
         self._asked: list[OnReply] = []
 
     def ask(self, answer: OnReply) -> None:
-        """Read and charge; `answer` gets the `Charge` of its own request, whatever was charged with it, or an error."""
+        """Read and charge. `answer` gets the `Charge` of its own request, however many are charged, or an error."""
         if self._alone:
-            # Each spends a use, or goes by what was known of its subject when its command was made.
+            # Charged alone: it spends a use, or its command holds the subject's limits as known when it was made.
             self._charge([answer])
             return
         if not self._asked:
@@ -59,7 +59,7 @@ class Limited:
         self._submit(command, lambda reply: self._divide(asked, reply))
 
     def _divide(self, asked: list[OnReply], reply: Reply) -> None:
-        """Requests charged together are all admitted or all refused; refused, as many as fit are charged once more."""
+        """Splits a charge. Requests are admitted or refused together; if refused, as many as fit are charged again."""
         limits, count = self.decoded.limits, len(asked)
         charge = Charge.read(reply) if reply.__class__ is list else None
         if charge is None or count == 1 or charge.verdict not in _COUNTED:
@@ -69,7 +69,7 @@ class Limited:
         elif (refusal := refusal_of_one(limits, charge, count)) is not None:
             shares = [refusal] * count
         else:
-            # At least one goes on alone, so that this ends though no limit says that there is room.
+            # At least one is charged alone, so that this ends even if no limit reports room.
             room = max(1, min(charge.states[::3]))
             self._charge(asked[:room])
             self._charge(asked[room:])
@@ -84,33 +84,33 @@ class Charging:
     _store: CredentialStore
     _subjects: KnownSubjects
     _open: Callable[[bytes, bytes], DecodedCredential | None]
-    # Called when a limit could not be kept.
+    # Called when a limit could not be charged.
     _on_paused: Callable[[], None]
-    # Records on which a limit was seen: their lookup must be the one that counts.
+    # Records on which a limit was seen: their lookup must also charge.
     limited: dict[bytes, Limited] = field(default_factory=dict, init=False)
 
     async def charge(
         self, remembered: DecodedCredential, verdict: Verdict, cost: int, now: float
     ) -> tuple[Verdict | None, DecodedCredential | None]:
-        """Read and charge in one script where `verdict` was evaluated of the record last seen.
+        """Read and charge in one script. `verdict` is the verdict on the record last seen.
 
-        The record as it is now, if there is one; without a verdict it is another one, and nothing was charged. One
-        round trip, two in the moment when a quota's window ends; one more where the limits of its subject lie apart,
-        or are not known. Raises StoreUnavailable.
+        Returns the record as it is now, if there is one. No verdict means that another record was found and nothing was
+        charged. One round trip, two at the end of a quota's window; one more if the limits of its subject are in
+        another shard or not known. Raises StoreUnavailable.
         """
         digest = remembered.digest
         if remembered.shared is None:
             await self.learn(remembered)
         asked, terms, pool, record = cost, remembered.terms, None, (remembered.shared or Shared()).record
         if self._store.lie_apart(digest, terms):
-            # First, because uses are for good: what is given back here comes back with time in any case.
+            # The shared limits first: spent uses cannot be given back, while limits refill with time in any case.
             pool = await self._in_window(lambda at: self._store.charge_shared(terms, record, cost, at), now)
             if pool.verdict == ANOTHER_RECORD:
                 self._subjects.forget(remembered.subject)
                 remembered.share(None)
                 return None, remembered
             if pool.verdict == 0:
-                # Nothing is charged, but the record is read as it stands, and its own limits and uses with it.
+                # Nothing is charged to the token, but its record, limits and uses are read as they stand.
                 cost = 0
         charge = await self._in_window(lambda at: self._store.charge(digest, terms, cost, at), now)
         if pool is not None and pool.verdict and charge.verdict not in (1, 2):
@@ -126,11 +126,11 @@ class Charging:
         return self._verdict(remembered, verdict, _together(charge, pool), asked), remembered
 
     async def learn(self, decoded: DecodedCredential) -> None:
-        """What its subject shares. No round trip while that is known."""
+        """Learn the shared limits of its subject. No round trip if they are known."""
         decoded.share(await self._subjects.of(decoded.subject))
 
     async def _in_window(self, charge: Callable[[float], Awaitable[Charge]], now: float) -> Charge:
-        """Charge in the window of `now`, or else in that of Redis' own time."""
+        """Charge in the window of `now`; if that has ended, in the window of Redis' own time."""
         done = await charge(now)
         while done.verdict == ANOTHER_WINDOW:
             (now,) = done.states
@@ -140,13 +140,13 @@ class Charging:
     def charged(
         self, remembered: DecodedCredential, verdict: Verdict, charge: Charge, now: float
     ) -> tuple[Verdict, DecodedCredential] | None:
-        """What the answer of `Limited.ask` means where `verdict` was evaluated of the record at `now`.
+        """The meaning of a charge from `Limited.ask`, where `verdict` is the verdict on the record at `now`.
 
-        None if nothing was charged: the record has gone, another one has taken its place, or the window of a quota is
-        another one.
+        None if nothing was charged: the record is gone, another one has replaced it, or a new window of a quota has
+        begun.
         """
         if charge.verdict == ANOTHER_WINDOW:
-            # The command was packed for the window that has ended: whoever asks next packs another one.
+            # Its command belongs to the window that has ended; the next request packs a new one.
             self.limited.pop(remembered.digest, None)
             return None
         if charge.sealed is None or charge.verdict == ANOTHER_RECORD:
@@ -159,7 +159,7 @@ class Charging:
         return self._verdict(remembered, verdict, charge), remembered
 
     def _verdict(self, decoded: DecodedCredential, verdict: Verdict, charge: Charge, cost: int = 1) -> Verdict:
-        """By the limits that were charged, which may have changed since."""
+        """The verdict after the charge, by the limits that were charged, which may differ from the earlier ones."""
         if charge.verdict == -1:
             return USES_EXHAUSTED
         if charge.verdict == 2:
@@ -171,7 +171,7 @@ class Charging:
         return Verdict(outcome, decoded.credential, (), quotas_of(limits, charge, cost))
 
     def _remember(self, decoded: DecodedCredential, now: float) -> None:
-        """`decoded` as it was read just now: what is kept of it is not older than what was heard of its subject."""
+        """`decoded` was read just now, so that what is kept is not older than any change reported for its subject."""
         digest = decoded.digest
         if decoded.shared is None:
             decoded.share(self._subjects.known(decoded.subject))
@@ -180,7 +180,7 @@ class Charging:
             return
         remembered = self.limited.get(digest)
         if remembered is None and len(self.limited) >= _REMEMBERED:
-            # The one that was seen first: a dictionary keeps its order.
+            # Evicts the record that was added first: a dict keeps its order.
             self.limited.pop(next(iter(self.limited)))
         if remembered is None or remembered.decoded is not decoded:
             apart = self._store.lie_apart(digest, decoded.terms)
@@ -190,9 +190,9 @@ class Charging:
     async def forecast(
         self, verdict: Verdict, decoded: DecodedCredential, now: float, cost: int = 1
     ) -> tuple[Verdict, int]:
-        """What limits would make of the verdict on one more request at this time, and the uses left; charges nothing.
+        """The verdict that limits would give one more request at this time, and the uses left. Charges nothing.
 
-        One round trip for a limited token, none for another.
+        One round trip for a token with limits, none for any other.
         """
         if decoded.shared is None:
             await self.learn(decoded)
@@ -216,7 +216,7 @@ class Charging:
 
 
 def _together(own: Charge, pool: Charge | None) -> Charge:
-    """One charge of both: refused if either was, paused if either is."""
+    """One charge from both: refused if either was, paused if either is."""
     if pool is None or own.verdict == -1:
         return own
     verdict = 0 if 0 in (own.verdict, pool.verdict) else max(own.verdict, pool.verdict)

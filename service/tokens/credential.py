@@ -1,4 +1,4 @@
-"""A credential whose MAC was checked: decoded once and evaluated again while Redis returns the same bytes."""
+"""A credential whose MAC was checked: decoded once, and evaluated again while Redis returns the same bytes."""
 
 from functools import lru_cache
 
@@ -13,27 +13,27 @@ _REMEMBERED = 1024
 _NOTHING_SHARED = Shared()
 
 
-# Worked out once for all tokens that hold the same: a batch asks it of a hundred.
+# Cached for all tokens with the same scopes, because a batch asks this for a hundred tokens.
 @lru_cache(_REMEMBERED)
 def missing_scopes(held: Scopes, required: Scopes) -> Scopes:
-    """The required scopes that those held do not cover; `orders:*` covers `orders:read`."""
+    """The required scopes that the held ones do not cover; `orders:*` covers `orders:read`."""
     whole = frozenset(held)
     if whole.issuperset(required):
         return ()
     prefixes = tuple(scope[:-1] for scope in held if scope.endswith("*"))
-    # Without a wildcard the prefixes are an empty tuple, with which no scope begins; an empty text begins all.
+    # Without a wildcard `prefixes` is an empty tuple, with which no scope starts; with an empty text every one does.
     return tuple(scope for scope in required if scope not in whole and not scope.startswith(prefixes))
 
 
 _networks_of = lru_cache(_REMEMBERED)(read_networks)
 
 
-# What only few requests need is worked out by them: an object like this is made for every token of a second. The
-# garbage collector leaves it out: a pass through the sixteen thousand that are remembered would take six milliseconds.
+# Rarely needed values are computed on demand: an object like this is made for every token in each second. Garbage
+# collection leaves it out: a pass through the 16,000 cached objects would take six milliseconds.
 class DecodedCredential(msgspec.Struct, eq=False, gc=False):
-    """One record as Redis returned it, decoded. `seal` tells it from any other that may take its place.
+    """One record as Redis returned it, decoded. `seal` distinguishes it from any other record under the same digest.
 
-    `lines` are those of the answer that allows it, kept here by whoever writes it: they go when the record goes.
+    `lines` are cached header lines of the answer that allows it. Their writer keeps them here, so they go with it.
     """
 
     digest: bytes
@@ -50,12 +50,12 @@ class DecodedCredential(msgspec.Struct, eq=False, gc=False):
 
     @property
     def subject(self) -> str:
-        """Whose shared limits it draws from; a session is a person's and draws from none."""
+        """The subject whose shared limits it charges; empty for a session, which is a person's and charges none."""
         credential = self.credential
         return (credential.charged_as or credential.subject) if credential.kind is KIND_MANAGED else ""
 
     def share(self, shared: Shared | None) -> None:
-        """Take in the limits that its subject's tokens share; None for not known yet, which may be a limit."""
+        """Set the limits that tokens of its subject share; None if they are not known yet, and may exist."""
         self.shared = shared
         self.lines = b""
         credential = self.credential
@@ -63,19 +63,19 @@ class DecodedCredential(msgspec.Struct, eq=False, gc=False):
 
     @property
     def limits(self) -> tuple[RateLimit, ...]:
-        """Its own, then those that it shares."""
+        """Its own limits, then the shared ones."""
         return self.credential.rate_limits + (self.shared or _NOTHING_SHARED).limits
 
     @property
     def terms(self) -> Terms:
-        """What a request is charged."""
+        """What a request is charged to."""
         credential = self.credential
         charged, shared = credential.pool or credential.token_id, self.shared or _NOTHING_SHARED
         spends = credential.max_uses > 0
         return Terms(charged, self.seal, credential.rate_limits, spends, self.subject, shared.limits)
 
     def admits(self, address: str) -> bool:
-        """May the token be used from this address? An unknown address is outside every network."""
+        """True if the token may be used from this address. An unknown address is outside every network."""
         networks = self.credential.networks
         if not networks:
             return True

@@ -1,4 +1,4 @@
-"""Hygiene: active tokens that nobody seems to need, counted every ten minutes by one process for all; what expired."""
+"""Hygiene: counts active tokens that seem unneeded, every ten minutes in one process; and those that expired."""
 
 import asyncio
 from collections.abc import Callable
@@ -13,12 +13,12 @@ IDLE_WINDOWS = {"30d": 30 * 86400, "90d": 90 * 86400}
 EXPIRED_WINDOWS = {"7d": 7 * 86400}
 _EVERY_SECONDS = 600
 _KEPT_SECONDS = 3600
-# Between two slices: what is counted in the background must not be felt by anyone.
+# A pause between two slices, so that counting in the background slows nobody down.
 _PAUSE_SECONDS = 0.01
 
 
 class Idleness(msgspec.Struct, frozen=True):
-    """Active tokens neither created nor used within each window, and those never used at all."""
+    """Active tokens neither created nor used within each window, and those never used."""
 
     idle: dict[str, int]
     never_used: int
@@ -30,7 +30,7 @@ _encode = msgspec.msgpack.Encoder().encode
 
 
 class Hygiene:
-    """Counts in the background, and at once for whoever asks before that."""
+    """Counts in the background, and at once for a caller who asks before the first count."""
 
     def __init__(self, store: HygieneStore, clock: Callable[[], float]) -> None:
         self._store = store
@@ -38,12 +38,12 @@ class Hygiene:
         self._holder = random_id()
 
     async def known(self) -> Idleness | None:
-        """The last count; what is none is counted anew. Raises StoreUnavailable."""
+        """The last count, None if there is none. Raises StoreUnavailable."""
         stored = await self._store.read()
         return decoded(_decode, stored) if stored else None
 
     async def work(self) -> None:
-        """Count if that is due and no other process does. Raises StoreUnavailable."""
+        """Count if a count is due and no other process counts. Raises StoreUnavailable."""
         known = await self.known()
         if known is not None and self._clock() - known.counted_at < _EVERY_SECONDS:
             return
@@ -52,7 +52,7 @@ class Hygiene:
             await self._store.let_go(self._holder)
 
     async def count(self, *, pause_seconds: float = 0.0) -> Idleness:
-        """Read every active token and keep the result."""
+        """Read every active token and store the result."""
         now = int(self._clock())
         idle, never_used = dict.fromkeys(IDLE_WINDOWS, 0), 0
         async for ages in self._store.ages():
@@ -62,7 +62,7 @@ class Hygiene:
                     idle[window] += max(created_at, used_at) <= now - seconds
             if pause_seconds:
                 await asyncio.sleep(pause_seconds)
-                # The lock ends by its time: a long count takes it again to stay the only one.
+                # The lock expires, so a long count renews it to stay the only one.
                 await self._store.hold(self._holder)
         counted = Idleness(idle, never_used, now)
         await self._store.write(_encode(counted), _KEPT_SECONDS)
@@ -72,7 +72,7 @@ class Hygiene:
         return await self._store.without_end()
 
     async def expired(self) -> dict[str, int]:
-        """How many tokens expired within each window up to now, of those that are kept still."""
+        """How many tokens expired within each window up to now, among those still kept."""
         now = int(self._clock())
         return {
             window: await self._store.expired_since(now - seconds, now) for window, seconds in EXPIRED_WINDOWS.items()

@@ -10,21 +10,21 @@ _DAY = 86400
 
 
 class Lifetime:
-    """The policy of this service; `max_days` 0 means that a token may live for ever."""
+    """The policy of this service; `max_days` 0 means that a token may live forever."""
 
     def __init__(self, max_days: int, clock: Callable[[], float]) -> None:
         self.max_days = max_days
         self._clock = clock
-        # Nothing begins before 1970-01-03: microseconds that could be seconds would be taken for the date of an end.
+        # Nothing begins before 1970-01-03: smaller numbers of microseconds would be taken as the seconds of an expiry.
         self._last_micros = LAST_SECOND
 
     def begin(self) -> int:
-        """Now in epoch microseconds, later than the last one given, so that lists have one order."""
+        """Now in epoch microseconds, always later than the last result, so that lists have one order."""
         self._last_micros = max(int(self._clock() * 1_000_000), self._last_micros + 1)
         return self._last_micros
 
     def latest_end(self) -> int:
-        """The latest end of a token that begins now, epoch seconds; 0 if it may live for ever."""
+        """The latest end of a token that begins now, in epoch seconds; 0 if it may live forever."""
         return int(self._clock()) + self.max_days * _DAY if self.max_days else 0
 
     def check(self, expires_at: int) -> None:

@@ -1,6 +1,6 @@
-"""Rate limits (GCRA) and quotas: how they stand, by the arithmetic of lua/validate_limited.lua; those of a subject.
+"""Rate limits (GCRA) and quotas: their state, by the arithmetic of lua/validate_limited.lua; limits of a subject.
 
-What a request takes of them is charged in `charging.py`.
+`charging.py` charges requests to them.
 """
 
 import math
@@ -19,24 +19,24 @@ from service.tokens.audit.log import AuditLog
 
 MOST_LIMITS = 4
 RATE, QUOTA = "rateLimit", "quota"
-# The members of the API that hold one limit alone, a rate or a quota, and what that one is called.
+# The API's members for a single limit, a rate or a quota, and the name of that limit.
 CALLED = {RATE: DEFAULT_LIMIT, QUOTA: "quota"}
-# How far the clock here may lag behind that of Redis, by which the script goes.
+# How far this clock may be behind the clock of Redis, which the script uses.
 _CLOCKS_APART_MILLISECONDS = 1000
 _REMEMBERED = 65_536
-# Put before the name of a shared limit where it is listed with a token's own limits, whose names have no colon.
+# Precedes the name of a shared limit in a list with a token's own limits, whose names have no colon.
 _MARK = "subject:"
 
 
 def member_of(limit: RateLimit) -> str:
-    """The member that holds it alone; empty for the others, among them one of that name and of the other kind."""
+    """The member for this limit alone; empty for others, also for one of that name but the other kind."""
     member = RATE if limit.calendar is None else QUOTA
     return member if limit.name == CALLED[member] else ""
 
 
 def with_alone(limits: tuple[RateLimit, ...], given: dict[str, RateLimit | None]) -> tuple[RateLimit, ...]:
-    """These limits with others for those members; None takes away. Raises InvalidRequest where they are too many, and
-    for one whose name another kind of limit has, which would be gone without a word.
+    """The limits with those of the given members replaced; None removes. Raises InvalidRequest for too many, and for a
+    name that a limit of the other kind has, which would disappear silently.
     """
     others = {limit.name for limit in limits if not member_of(limit)}
     for member, limit in given.items():
@@ -50,12 +50,12 @@ def with_alone(limits: tuple[RateLimit, ...], given: dict[str, RateLimit | None]
 
 
 def forecast(limits: tuple[RateLimit, ...], dues: list[float], now: float, cost: int = 1) -> Charge:
-    """The charge of a request at `now`, epoch seconds; `dues` as `CredentialStore.dues` reads them at that time.
+    """The charge of a request at `now`, in epoch seconds; `dues` as `CredentialStore.dues` reads them at that time.
 
-    One that costs nothing tells how they stand.
+    With a cost of 0 it shows the present state.
     """
     debts = [_debt(limit, due, now) for limit, due in zip(limits, dues, strict=True)]
-    # Half a millisecond is let pass, as in the script.
+    # Half a millisecond is tolerated, as in the script.
     overs = [debt - (limit.at_once - cost) * limit.interval - 0.5 for limit, debt in zip(limits, debts, strict=True)]
     admitted = all(over <= 0 for over in overs)
     states: list[int] = []
@@ -65,7 +65,7 @@ def forecast(limits: tuple[RateLimit, ...], dues: list[float], now: float, cost:
         if limit.calendar is not None:
             full = (window_of(limit.calendar, now)[1] - now) * 1000
             wait = full if over > 0 else 0
-        # As in the script: a division that should come out even may fall just short of it.
+        # As in the script: a division that should be exact may result in slightly less.
         remaining = int(limit.at_once - owed / limit.interval + 0.001)
         states += (max(min(remaining, cost - 1) if wait else remaining, 0), math.ceil(full), math.ceil(wait))
     return Charge(None, int(admitted), states)
@@ -75,31 +75,31 @@ def _debt(limit: RateLimit, due: float, now: float) -> float:
     if limit.calendar is not None:
         return max(due, 0)
     debt = due - now * 1000
-    # What lies farther ahead was counted under another limit, or by somebody else.
+    # A later due time was counted under another limit, or written by somebody else.
     return debt if 0 <= debt <= limit.at_once * limit.interval + _CLOCKS_APART_MILLISECONDS else 0
 
 
 def quotas_of(limits: tuple[RateLimit, ...], charge: Charge, cost: int = 1) -> tuple[Quota, ...]:
-    """What a charge of `cost` left of each limit, in the whole seconds of the header fields."""
+    """What a charge of `cost` left of each limit, in whole seconds as in the header fields."""
     quotas, states, place = [], charge.states, 0
     never = cost > 1 and any(cost > limit.at_once for limit in limits)
     for limit in limits:
         full_in, next_in = states[place + 1], states[place + 2]
-        # Rounded up: whoever comes again at the second that was told is not refused once more.
+        # Rounded up, so that a client that retries at the announced second is not refused again.
         quotas.append(Quota(limit, states[place], -(-full_in // 1000), 0 if never else -(-next_in // 1000)))
         place += 3
     return tuple(quotas)
 
 
 class Standings:
-    """Reads how much is left of the limits of tokens; charges nothing."""
+    """Reads how much of the limits of tokens is left; charges nothing."""
 
     def __init__(self, store: CredentialStore, clock: Callable[[], float]) -> None:
         self._store = store
         self._clock = clock
 
     async def of(self, tokens: Iterable[ManagedToken]) -> dict[str, tuple[Quota, ...]]:
-        """The limits of those tokens that have any, by id; one round trip for all, none where no token has any."""
+        """The limits of those tokens that have any, by id; one round trip for all, none if no token has a limit."""
         limited = [token for token in tokens if token.rate_limits]
         if not limited:
             return {}
@@ -112,9 +112,9 @@ class Standings:
 
 
 def shares_of(limits: tuple[RateLimit, ...], charge: Charge, count: int) -> list[Charge]:
-    """The charges of `count` requests that were admitted together, as if they had come one after the other."""
+    """The charges of `count` requests admitted together, as if they had come one after the other."""
     sealed, verdict, states = charge
-    # A quota is full when its window ends, whatever is used of it.
+    # A quota is full again when its window ends, however much of it is used.
     intervals = [0 if limit.calendar else limit.interval for limit in limits]
     shares = []
     for later in range(count - 1, -1, -1):
@@ -126,13 +126,13 @@ def shares_of(limits: tuple[RateLimit, ...], charge: Charge, count: int) -> list
 
 
 def refusal_of_one(limits: tuple[RateLimit, ...], charge: Charge, count: int) -> Charge | None:
-    """The refusal of each of `count` requests that were refused together; None where one alone may be admitted."""
+    """The refusal of each of `count` requests refused together; None if a single one might be admitted."""
     told: list[int] = []
     for place, limit in enumerate(limits):
         remaining, full_in, wait = charge.states[3 * place : 3 * place + 3]
         if wait:
             sooner = (count - 1) * limit.interval
-            # The script rounds up: what is less than a millisecond over may be none.
+            # The script rounds up, so less than a millisecond may mean none.
             is_over = remaining == 0 if limit.calendar else wait - 1 >= sooner
             wait = (full_in if limit.calendar else math.ceil(wait - sooner)) if is_over else 0
         told += remaining, full_in, wait
@@ -140,7 +140,7 @@ def refusal_of_one(limits: tuple[RateLimit, ...], charge: Charge, count: int) ->
 
 
 class KnownSubjects:
-    """What is known of the shared limits of subjects. What changed is forgotten before anything is decided by it."""
+    """A cache of subjects' shared limits. A changed limit is removed before any decision could use it."""
 
     def __init__(self, store: SubjectStore) -> None:
         self._store = store
@@ -148,24 +148,24 @@ class KnownSubjects:
         self._forgotten = 0
 
     async def of(self, subject: str) -> Shared:
-        """Its limits, named as they are told. No round trip while they are known. Raises StoreUnavailable."""
+        """The shared limits of a subject, under public names. No round trip if cached. Raises StoreUnavailable."""
         while (found := self._known.get(subject)) is None:
             forgotten = self._forgotten
             limits, record = await self._store.get(subject)
-            # Else it was read before a change that has been heard of since.
+            # Otherwise a change was reported after it was read.
             if forgotten == self._forgotten:
                 if len(self._known) >= _REMEMBERED:
-                    # The one that was read first: a dictionary keeps its order.
+                    # Evicts the one that was added first: a dict keeps its order.
                     self._known.pop(next(iter(self._known)))
                 self._known[subject] = Shared(tuple(map(_marked, limits)), record)
         return found
 
     def known(self, subject: str) -> Shared | None:
-        """The same, as far as they are known."""
+        """The shared limits of a subject if they are cached, else None."""
         return self._known.get(subject)
 
     def forget(self, subject: str | None) -> None:
-        """Those of one, or of all."""
+        """Remove the limits of one subject from the cache, or of all for None."""
         self._forgotten += 1
         if subject is None:
             self._known.clear()
@@ -181,7 +181,7 @@ class Standing(NamedTuple):
 
 
 class SubjectLimits:
-    """Sets, shows and removes shared limits."""
+    """Sets, shows and removes the shared limits of subjects."""
 
     def __init__(
         self, store: SubjectStore, credentials: CredentialStore, audit_log: AuditLog, clock: Callable[[], float]
@@ -192,7 +192,7 @@ class SubjectLimits:
         self._clock = clock
 
     async def set(self, subject: str, limits: tuple[RateLimit, ...], origin: Origin) -> Standing:
-        """Give a subject these limits in place of any it has; every token of it draws on them from now on."""
+        """Replace a subject's limits; every token of it charges them from now on."""
         before = (await self._store.get(subject)).limits
         entry = self._audit_log.entry(
             "subject.limited", origin, subject, before={"rate_limits": before}, after={"rate_limits": limits}
@@ -201,30 +201,30 @@ class SubjectLimits:
         return await self._standing(subject, limits)
 
     async def remove(self, subject: str, origin: Origin) -> None:
-        """Take them away. Raises NotFound where there are none."""
+        """Remove a subject's limits. Raises NotFound if it has none."""
         before = (await self._store.get(subject)).limits
         entry = self._audit_log.entry("subject.unlimited", origin, subject, before={"rate_limits": before})
         if not await self._store.put(subject, (), entry):
             raise NotFound("This subject has no limits of its own.")
 
     async def show(self, subject: str) -> Standing:
-        """How they stand. Raises NotFound where there are none."""
+        """The state of a subject's limits. Raises NotFound if it has none."""
         limits = (await self._store.get(subject)).limits
         if not limits:
             raise NotFound("This subject has no limits of its own.")
         return await self._standing(subject, limits)
 
     async def page(self, after: str, size: int) -> list[Standing]:
-        """Subjects with limits in order, behind `after`; fewer than `size` at the end alone."""
+        """Subjects with limits, sorted, after `after`; fewer than `size` only at the end."""
         found: list[Standing] = []
-        # Some that are listed may have none: they were taken away since, or by somebody else.
+        # A listed subject may have no limits: they were removed since, or the list was changed by somebody else.
         while len(found) < size and (names := await self._store.page(after, size)):
             found += [Standing(name, quotas) for name, quotas in (await self.of(names)).items()]
             after = names[-1]
         return found[:size]
 
     async def of(self, subjects: Iterable[str]) -> dict[str, tuple[Quota, ...]]:
-        """How the limits of those stand that have any. Two round trips for all, none for nobody."""
+        """The state of the limits of those subjects that have any. Two round trips for all, none without subjects."""
         names = sorted(set(subjects) - {""})
         if not names:
             return {}

@@ -20,24 +20,24 @@ from service.store.one_time import RETRY_MILLISECONDS, IssueLimit, OneTimeStore
 from service.tokens.authority import EXPIRED, MALFORMED, UNKNOWN, VOIDED, Authority
 from service.tokens.secret import Minter, parse
 
-# How many addresses' worth of anonymous tokens a network may have, and everybody together.
+# Anonymous tokens for a network, as a multiple of one address's share, and for everybody together.
 NETWORK_SHARE = 5
 GLOBAL_LIMIT = 100
 _REMEMBERED = 4096
-# More tokens by one script would hold Redis up.
+# More tokens in one script would delay Redis' other commands.
 _TOGETHER = 128
 
 
 class Issued(msgspec.Struct, frozen=True):
-    """A token just issued: its secret, shown this once, and when it expires in epoch seconds."""
+    """A new token: its secret, shown only this once, and when it expires in epoch seconds."""
 
     secret: str
     expires_at: int
 
 
 class OneTimePolicy(msgspec.Struct, frozen=True):
-    """How long a token lives that says nothing of its own, how many an address may be issued a minute, and whether
-    those who are not known are issued any.
+    """The default life of a token, how many tokens an address may get per minute, and whether anonymous callers may get
+    any.
     """
 
     ttl_seconds: int
@@ -54,20 +54,20 @@ class OneTimeTokens:
     _minter: Minter
     policy: OneTimePolicy
     _decisions: Decisions
-    # Who asks for a token in this turn of the loop, by address.
+    # Anonymous requests of this turn of the event loop, by address.
     _asked: dict[str, list[Callable[[Issued | None], None]]] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         self._clock = self._authority.clock
-        # Not as a decorator: one cache would serve all instances, and keep them alive.
+        # Not a decorator: that would share one cache among all instances, and keep them alive.
         self._issuer = lru_cache(_REMEMBERED)(self._issuer_of)
 
     async def issue(
         self, *, address: str, anonymous: bool, ttl_seconds: int = 0, subject: str = "", data: str = ""
     ) -> Issued:
-        """Issue a token; `data` is JSON text to hand to its consumer. One round trip.
+        """Issue a token; `data` is JSON text for its consumer. One round trip.
 
-        Raises RateLimited when an anonymous issuer asks more often than allowed from one address or network.
+        Raises RateLimited if an anonymous issuer asks more often than allowed from one address or network.
         """
         network, limits = self._issuer(address, anonymous=anonymous)
         now = int(self._clock())
@@ -76,15 +76,15 @@ class OneTimeTokens:
         sealed = self._seal(digest, now, expires_at, subject, data)
         wait = await self._store.issue(digest, sealed, expires_at=expires_at, limits=limits)
         if wait:
-            # In whole seconds, rounded up: a client that keeps to it is not refused again.
+            # In whole seconds, rounded up, so that a client that waits this long is not refused again.
             raise RateLimited("Too many one-time tokens for this address.", retry_after=math.ceil(wait / 1000))
         self._decisions.issued.inc(Kind.ONE_TIME)
         return Issued(secret, expires_at)
 
     def begin_issue(self, address: str, answer: Callable[[Issued | None], None]) -> None:
-        """`issue` to somebody anonymous, for the fast path; `answer` gets None where `issue` is to be asked.
+        """`issue` to an anonymous caller, for the fast path; `answer` gets None if `issue` must be called instead.
 
-        What an address asks for in one turn of the loop is recorded by one script.
+        All requests of an address in one turn of the event loop are recorded by one script.
         """
         asked = self._asked.get(address)
         if asked is None or len(asked) == _TOGETHER:
@@ -93,13 +93,13 @@ class OneTimeTokens:
         asked.append(answer)
 
     def _issue_together(self, address: str, asked: list[Callable[[Issued | None], None]]) -> None:
-        # Another list may have begun since, when this one was full.
+        # A new list may have begun when this one was full.
         if self._asked.get(address) is asked:
             del self._asked[address]
         network, limits = self._issuer(address, anonymous=True)
         now = int(self._clock())
         expires_at = now + self.policy.ttl_seconds
-        # In the shard where its network is counted: one script may touch keys of one hash slot alone.
+        # In the shard where its network is counted, because a script may use keys of only one hash slot.
         minted = self._minter.mint_one_time(network, len(asked))
 
         def recorded(count: int) -> None:
@@ -116,11 +116,11 @@ class OneTimeTokens:
         return self._authority.seal(digest, credential)
 
     def _issuer_of(self, address: str, *, anonymous: bool) -> tuple[bytes, tuple[IssueLimit, ...]]:
-        """The digest of an issuer's network, and what it is counted under: its address, its network, and everybody."""
+        """The digest of an issuer's network, and its counters: for its address, its network, and everybody."""
         near, far = address_groups(address)
         pseudonym, per_minute = self._keyring.pseudonym, self.policy.per_minute if anonymous else 0
         network = pseudonym("issue-network", far)
-        # Each shard bears its part of the global limit.
+        # Each shard has its part of the global limit.
         shared = max(NETWORK_SHARE, GLOBAL_LIMIT // len(self._shards))
         counters = (pseudonym("issue", near), network, pseudonym("issue-global"))
         limit = partial(self._store.limit, beside=network)
@@ -130,16 +130,16 @@ class OneTimeTokens:
     async def consume(self, secret: bytes, *, request: str = "", required: Scopes = ()) -> Verdict:
         """Verify and burn a token in one atomic step: exactly one caller sees ACTIVE.
 
-        The same `request` (an idempotency key) gets the same answer for 30 s. One round trip. A token of another
-        kind is MALFORMED here and stays usable. Where scopes are required it stays unspent, too, because it has none.
+        The same `request` (an idempotency key) gets the same answer for 30 s. One round trip. A token of another kind
+        is MALFORMED here and stays usable. If scopes are required it is not spent, because a one-time token has none.
         """
-        # Before Redis is asked: GETDEL takes whatever it is given, and must not be given what is no one-time token.
+        # Checked before Redis is asked, because GETDEL would remove any record, not only a one-time token's.
         if parse(secret) is not Kind.ONE_TIME:
             return self._counted(MALFORMED)
         if required:
             return self._counted(await self._authority.peek(secret, (Kind.ONE_TIME,), required=required))
         digests = self._authority.digests(Kind.ONE_TIME, secret)
-        # Each by the key of its digest, so that a process with another present key finds the answer that is kept.
+        # One mark by each digest's key, so that a process with another present key finds the stored answer.
         marks = self._keyring.pseudonyms("request", request) if request else [b""] * len(digests)
         for digest, mark in zip(digests, marks, strict=True):
             sealed = await self._store.consume(digest, mark)
@@ -150,7 +150,7 @@ class OneTimeTokens:
     def spend(self, secret: bytes, request: str, answer: Callable[[bytes, Reply], None]) -> None:
         """The first step of `consume` for the fast path: `answer` gets the digest and the reply.
 
-        A reply that is a record is `spent`; about any other but a failure `consume` is to be asked.
+        Pass a reply that is a record to `spent`; for any other reply except a failure call `consume`.
         """
         mark = self._keyring.pseudonym("request", request) if request else b""
         digest = self._keyring.digest(Kind.ONE_TIME, secret)
@@ -159,14 +159,14 @@ class OneTimeTokens:
     def spent(self, digest: bytes, sealed: bytes, *, may_be_kept: bool = False) -> Verdict:
         """The verdict on a record that was just burnt, or on VOID.
 
-        `may_be_kept`: it may be that of an earlier try of the same request, when the token had not ended yet.
+        `may_be_kept`: it may be the answer to an earlier try of the same request, made before the token expired.
         """
         if sealed == VOID:
             return self._counted(VOIDED)
         credential = self._authority.unsealed(digest, sealed)
         if credential is None:
             return self._counted(UNKNOWN)
-        # Though Redis drops it then: a server whose clock was set back still has it.
+        # Redis drops it by then, but a server whose clock was set back may still have it.
         kept_seconds = RETRY_MILLISECONDS / 1000 if may_be_kept else 0
         is_over = 0 < credential.expires_at <= self._clock() - kept_seconds
         return self._counted(EXPIRED if is_over else Verdict(Outcome.ACTIVE, credential))
@@ -176,8 +176,8 @@ class OneTimeTokens:
         return verdict
 
     async def revoke(self, secret: bytes) -> bool:
-        """End a token before its use; False if there is none. The answer kept for a retry of its use goes as well."""
-        # A list: `any` over a generator would stop at the first.
+        """End a token before its use; False if there is none. Also removes the answer kept for a retry of its use."""
+        # A list, because `any` over a generator would stop at the first.
         ended = [await self._store.revoke(digest) for digest in self._authority.digests(Kind.ONE_TIME, secret)]
         self._decisions.revoked.inc(Kind.ONE_TIME, by=any(ended))
         return any(ended)

@@ -1,4 +1,4 @@
-"""Session tokens: a username and password traded for a day's access, which a changed accounts file ends."""
+"""Session tokens: a day's access for a username and password; a changed accounts file may end them."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -25,7 +25,7 @@ _AT_START = Origin(actor="operator", address="", channel="start", request_id="")
 
 
 class SignedIn(msgspec.Struct, frozen=True):
-    """A session just made: its secret, shown this once, when it expires in epoch seconds, and its id."""
+    """A new session: its secret, shown only this once, when it expires in epoch seconds, and its id."""
 
     secret: str
     expires_at: int
@@ -34,7 +34,7 @@ class SignedIn(msgspec.Struct, frozen=True):
 
 
 class SessionLifetime(msgspec.Struct, frozen=True):
-    """How long a session lasts by this clock: in all, and without use."""
+    """How long a session lasts by this clock: in total, and without use."""
 
     ttl_seconds: int
     idle_seconds: int
@@ -54,11 +54,11 @@ class Sessions:
     _decisions: Decisions
 
     async def sign_in(self, username: str, password: str, origin: Origin) -> SignedIn:
-        """Trade a password for a session. Five round trips and one password check.
+        """Exchange a password for a session. Five round trips and one password check.
 
         Raises InvalidCredentials; Throttled after too many wrong passwords, see `Attempts`; Busy for a moment.
         """
-        # Read before the password is checked: who is logged out everywhere meanwhile gets no session.
+        # Read before the password is checked: if all the user's sessions are ended meanwhile, none is created.
         generation = await self._store.generation(self._authority.accounts.pseudonym(username))
         try:
             account = await self._login.check_password(username, password, origin)
@@ -83,7 +83,7 @@ class Sessions:
             now,
             expires_at,
             kind=Kind.SESSION,
-            # That of the password that was given: another one may be in force by now.
+            # The mark of the given password, because another one may be in force by now.
             password_mark=self._authority.accounts.mark_of(username, account),
         )
         created = await self._store.create(
@@ -96,13 +96,13 @@ class Sessions:
             generation=generation,
             entry=self._audit_log.entry("session.created", msgspec.structs.replace(origin, actor=username), token_id),
         )
-        # Logged out everywhere meanwhile: to the client the same as a wrong password.
+        # All sessions were ended meanwhile. The client gets the answer for a wrong password.
         if not created:
             raise InvalidCredentials(0)
         return SignedIn(secret, expires_at, account, token_id)
 
     async def check(self, secret: bytes) -> Verdict:
-        """Is this session token valid now? Counts as use, so an idle time starts anew."""
+        """The verdict on a session token. Counts as use, so the idle time starts again."""
         return await self._authority.verify(secret, (Kind.SESSION,))
 
     async def end(self, secret: bytes, origin: Origin) -> bool:
@@ -114,7 +114,7 @@ class Sessions:
                 subject = decoded.credential.subject
                 session_origin = msgspec.structs.replace(origin, actor=subject)
                 entry = self._audit_log.entry("session.revoked", session_origin, decoded.credential.token_id)
-                # By the same server key as its digest, beside which it was made.
+                # By the same server key as the digest, with which it was made.
                 user = self._authority.accounts.pseudonyms(subject)[place]
                 ended |= await self._store.end(user, digest, entry)
             else:
@@ -123,8 +123,8 @@ class Sessions:
         return ended
 
     async def listed(self, username: str, limit: int) -> list[tuple[Credential, int]]:
-        """Sessions that are good now, of one user or of everybody (""), the last to sign in first, and with each when
-        it was used last, in epoch seconds, 0 for not yet.
+        """Valid sessions of one user or of everybody (""), the latest sign-in first, each with its last use in epoch
+        seconds, 0 for not used yet.
         """
         user = self._authority.accounts.pseudonym(username) if username else None
         now, found = self._lifetime.clock(), []
@@ -134,8 +134,8 @@ class Sessions:
         return list(zip([session for _, session in last], await self._store.last_uses(last), strict=True))
 
     async def last_sign_ins(self, names: Sequence[str]) -> list[int]:
-        """When each of these accounts signed in last, in epoch seconds, 0 where that is not known."""
-        # While the server key changes, a process that has the other one knows them by another pseudonym.
+        """When each of these accounts last signed in, in epoch seconds, 0 if that is not known."""
+        # While the server key changes, a process with the other key uses other pseudonyms.
         known = [self._authority.accounts.pseudonyms(name) for name in names]
         each = [await self._store.last_sign_ins(users) for users in zip(*known, strict=True)]
         return [max(found) for found in zip(*each, strict=True)]
@@ -151,7 +151,7 @@ class Sessions:
         digest = await self._digest_of(user, token_id)
         entry = self._audit_log.entry("session.revoked", origin, token_id, after={"username": username})
         if digest is None or not await self._store.end(user, digest, entry):
-            # An earlier try of the same may have ended it.
+            # An earlier try of the same request may have ended it.
             await self._store.confirm_gone(user)
             raise NotFound("This user has no session with this ID now.")
         self._decisions.revoked.inc(Kind.SESSION)
@@ -165,7 +165,7 @@ class Sessions:
         return None
 
     async def end_all(self, username: str, origin: Origin) -> int:
-        """Log a user out everywhere, also where signing in is under way; how many sessions were ended."""
+        """End all sessions of a user, also those being created. Returns how many were ended."""
         entry = self._audit_log.entry("session.revoked", origin, username, after={"sessions": "all"})
         ended = 0
         for user in self._authority.accounts.pseudonyms(username):
@@ -174,11 +174,11 @@ class Sessions:
         return ended
 
     async def end_outdated(self) -> None:
-        """End what an accounts file of an earlier start let in: the account is gone, or has another password.
+        """End sessions from an earlier accounts file whose account is gone or has another password.
 
-        They are refused in any case, and would be counted until they expire. Three round trips a user, then one each.
+        They are refused anyway, but would be counted until they expire. Three round trips a user, then one each.
         """
-        # A process that nobody signs in at may serve beside others that know the accounts.
+        # A process without accounts may run beside others that have them.
         if not len(self._authority.accounts):
             return
         ended = 0
@@ -196,14 +196,14 @@ class Sessions:
         self._decisions.revoked.inc(Kind.SESSION, by=ended)
 
     async def reload_accounts(self, path: Path | None) -> None:
-        """Put a changed accounts file in force; one that cannot be read changes nothing.
+        """Put a changed accounts file in force; a file that cannot be read changes nothing.
 
-        Sessions of accounts that went or changed are over at once, also those whose sign-in is under way.
+        Sessions of removed or changed accounts end at once, also those whose sign-in is under way.
         """
         try:
             found = read_accounts(path) if path else {}
         except AccountsError as error:
-            # A mistake in the file must not lock everybody out: the accounts before stay in force.
+            # A mistake in the file must not lock everybody out: the previous accounts stay in force.
             log.error("accounts were not reloaded, those read before stay in force: %s", error)
             return
         ended = self._authority.accounts.replace(found)
@@ -211,10 +211,10 @@ class Sessions:
         if path and (lack := lack_of(path, found)):
             log.warning(lack)
         try:
-            # Before the entry, which a full server does not take.
+            # Before the entry, which a full server may refuse.
             for name in ended:
                 await self.end_all(name, _BY_SIGNAL)
             await self._audit_log.write("account.reloaded", _BY_SIGNAL, "accounts", after={"accounts": len(found)})
         except StoreUnavailable:
-            # They are refused already, because their password mark is wrong; only the count of sessions lags behind.
+            # They are refused already, because their password mark is wrong; only the count of sessions is too high.
             log.warning("ended sessions will be counted until they expire")

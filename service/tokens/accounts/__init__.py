@@ -1,10 +1,10 @@
-"""Who may sign in, and how that is proven.
+"""Who may sign in, and how they prove it.
 
 accounts   the accounts of the TOML file, with their roles
 passwords  argon2id in threads
-login      checks a password, within the limits on guessing: by account, address, network and in all
-jwt        administrators' JWTs of an identity provider
-jwks       the keys those are verified with
+login      checks a password, with limits on guessing: per account, address, network and in total
+jwt        administrators' JWTs from an identity provider
+jwks       the keys that verify these JWTs
 
-The sessions that a password is traded for are in tokens/sessions.py; so is reading the file again, which ends some.
+tokens/sessions.py makes the sessions that a password is exchanged for, and reloads the file, which may end some.
 """

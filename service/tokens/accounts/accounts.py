@@ -14,7 +14,7 @@ from service.tokens.accounts.passwords import is_verifiable
 
 
 class AccountsError(Exception):
-    """The accounts file cannot be used; one line that names the file and what to do."""
+    """The accounts file cannot be used; the message is one line that names the file and what to do."""
 
 
 class Account(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -35,7 +35,7 @@ def read_accounts(path: Path) -> dict[str, Account]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise AccountsError(f"{path}: not a TOML file: {error}") from None
     tables = document.get("accounts", {})
-    # Anything else is refused, because a misspelled table would leave an account out in silence.
+    # Anything else is refused, because a misspelled table would silently leave an account out.
     if not isinstance(tables, dict) or set(document) - {"accounts"}:
         raise AccountsError(f"{path}: write one table [accounts.NAME] for each account and nothing else")
     accounts = {name: _read_account(path, name, table) for name, table in tables.items()}
@@ -49,15 +49,15 @@ def read_accounts(path: Path) -> dict[str, Account]:
 
 
 def lack_of(path: Path, accounts: Mapping[str, Account]) -> str:
-    """What to say of a file in which nobody may administer, as one that was cut short on a full disk; else empty."""
+    """A warning about a file without an administrator, such as one cut short on a full disk; empty if it has one."""
     if any(account.role is Role.ADMIN and not account.disabled for account in accounts.values()):
         return ""
     return f"{path} has no administrator: token-service accounts add NAME --role admin"
 
 
 def _line_of(text: str, name: str, value: str) -> int:
-    """The number of the line with an account's value, else of the first with its name."""
-    # Searched, because tomllib tells the place of no value.
+    """The number of the line with an account's value, else of the first line with its name."""
+    # Searched in the text, because tomllib does not report positions of values.
     lines = text.splitlines()
     named = next((place for place, line in enumerate(lines) if name in line), 0)
     return next((place for place, line in enumerate(lines) if place >= named and value in line), named) + 1
@@ -79,7 +79,7 @@ def _read_account(path: Path, name: str, table: object) -> Account:
 
 
 class Accounts:
-    """The accounts in force. Sessions carry a mark of the password they were made with, so a change ends them."""
+    """The accounts in force. A session carries a mark of the password it was made with, so a new password ends it."""
 
     def __init__(self, accounts: Mapping[str, Account], keyring: Keyring) -> None:
         self._keyring = keyring
@@ -92,41 +92,41 @@ class Accounts:
         return len(self._accounts)
 
     def get(self, name: str) -> Account | None:
-        """An account that may sign in."""
+        """The account of this name if it may sign in, else None."""
         account = self._accounts.get(name)
         return None if account is None or account.disabled else account
 
     def items(self) -> list[tuple[str, Account]]:
-        """All accounts by name, those that are disabled too."""
+        """All accounts by name, including disabled ones."""
         return sorted(self._accounts.items())
 
     def shown(self, username: str) -> str:
-        """An account's name as the file has it; any other by a digest: it may be a secret in the wrong field."""
+        """A name for the log: an account's name as in the file; others, maybe mistyped secrets, as a digest."""
         normal = normalise(username)
         return self._spellings.get(normal) or f"unknown:{self._keyring.pseudonym('unknown', normal)[:6].hex()}"
 
     def mark_of(self, name: str, account: Account) -> str:
-        """The mark of an account's password, whether or not it is in force."""
+        """The mark of an account's password, whether the account is in force or not."""
         return self._keyring.pseudonym("account", name, account.password_hash)[:8].hex()
 
     def password_mark(self, name: str) -> str | None:
-        """What a session of this account must carry now; None if it may have none."""
+        """The mark that a session of this account must carry now; None if it may have no session."""
         return self._password_marks.get(name)
 
     def pseudonym(self, username: str) -> bytes:
-        """What Redis knows a user by; their name is not in its keys."""
+        """The user's key in Redis, which does not contain the name."""
         return self.pseudonyms(username)[0]
 
     def pseudonyms(self, username: str) -> list[bytes]:
-        """What Redis may know a user by, the present name first: while the server key changes, a process that still
-        has the other one as its present key knows them by another.
+        """The user's possible keys in Redis, the present one first. While the server key changes, a process that has
+        the other key as its present one uses another pseudonym.
         """
         return self._keyring.pseudonyms("user", normalise(username))
 
     def replace(self, accounts: Mapping[str, Account]) -> list[str]:
-        """Put new accounts in force; the names whose sessions are over with it."""
+        """Put new accounts in force. Returns the names whose sessions end by this."""
         self._accounts = dict(accounts)
-        # Whoever guesses writes a name in any way: the log shows how the file has it.
+        # A client may write a name in any way; the log shows it as the file has it.
         self._spellings = {normalise(name): name for name in accounts}
         password_marks = {
             name: self.mark_of(name, account) for name, account in accounts.items() if not account.disabled
@@ -138,11 +138,11 @@ class Accounts:
         return ended
 
     def any_hash(self) -> str | None:
-        """A password hash of the file: the decoy of a name that is unknown has to cost as much."""
+        """Any password hash of the file, because the decoy for an unknown name must cost as much to check."""
         return next((account.password_hash for account in self._accounts.values()), None)
 
 
 def normalise(username: str) -> str:
-    """The form under which a name is counted: case, width, spaces and invisible signs make no new name."""
+    """The form under which a name is counted: case, width, spaces and invisible characters make no new name."""
     folded = unicodedata.normalize("NFKC", username).casefold()
     return "".join(sign for sign in folded if not sign.isspace() and unicodedata.category(sign)[0] != "C")[:128]

@@ -1,7 +1,7 @@
-"""Administrators' JWTs: RFC 7519 signed tokens of an identity provider, checked by RFC 8725's rules. No Redis.
+"""Administrators' JWTs: signed tokens of an identity provider (RFC 7519), checked by the rules of RFC 8725. No Redis.
 
-joserfc checks signatures and registered claims. Stricter than it: no member given twice, no header that brings a key
-or rules along, and a `typ` that says JWT.
+joserfc checks signatures and registered claims. This module is stricter: no member given twice, no header that brings
+its own key or rules, and a `typ` that says JWT.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from service.settings import Settings, SettingsError
 from service.tokens.accounts.jwks import Jwks, SharedSecret, read_keys, url_reader
 from service.user_files import expanded
 
-# For clocks that differ: RFC 7519, 4.1.4 allows a few minutes at most.
+# Tolerance for different clocks: RFC 7519, 4.1.4 allows at most a few minutes.
 LEEWAY_SECONDS = 30
-# RFC 7519, 5.1, and RFC 9068, 2.1, in both spellings of a media type.
+# RFC 7519, 5.1, and RFC 9068, 2.1, each in both spellings of a media type.
 _TYPES = ("jwt", "at+jwt", "application/jwt", "application/at+jwt")
-# What would have the verifier take a key, or rules, from the token itself.
+# Headers by which the token itself would bring the verifier a key, or rules.
 _REFUSED = frozenset({"crit", "jku", "jwk", "x5u", "x5c", "b64", "zip", "enc"})
 _LONGEST_NAME = 256
 
 
 def administrators(settings: Settings, clock: Callable[[], float]) -> AdministratorJwts:
-    """The reader for these settings. Raises SettingsError for a JWKS that cannot be used."""
+    """The reader for these settings. Raises SettingsError for an unusable JWKS."""
     secret, place = settings.admin_jwt_secret, settings.admin_jwt_jwks
     keys = _secret(secret) if secret else _jwks(place)
     return AdministratorJwts(
@@ -46,13 +46,13 @@ def administrators(settings: Settings, clock: Callable[[], float]) -> Administra
 def _secret(secret: str) -> SharedSecret:
     try:
         return SharedSecret(secret)
-    # joserfc takes no public key for a secret: whoever has it could sign with it (RFC 8725, 2.1).
+    # joserfc refuses a public key as a secret: anyone who has it could sign with it (RFC 8725, 2.1).
     except ValueError:
         raise SettingsError("TOKENS_ADMIN_JWT_SECRET is a public key: set TOKENS_ADMIN_JWT_JWKS instead") from None
 
 
 def _jwks(place: str) -> Jwks:
-    # Their age is no matter of the date: a clock that is set must neither keep old keys nor drop good ones.
+    # Their age is measured by a monotonic clock: setting the date must neither keep old keys nor drop good ones.
     try:
         if place.startswith("https://"):
             _check_host(urlsplit(place).netloc)
@@ -81,7 +81,7 @@ class AdministratorJwts:
     def __init__(
         self, keys: Jwks | SharedSecret, clock: Callable[[], float], *, issuer: str, audience: str, claim: str
     ) -> None:
-        """`claim` is `name=value`; dots in the name lead into nested claims, a list counts if the value is in it."""
+        """`claim` is `name=value`. Dots in the name lead into nested claims; a list matches if the value is in it."""
         self._keys = keys
         self._registered = JWTClaimsRegistry(
             lambda: int(clock()),
@@ -94,10 +94,10 @@ class AdministratorJwts:
         self._claim, _, self._wanted = claim.partition("=")
 
     async def subject(self, token: bytes) -> str:
-        """Who the administrator is.
+        """The name of the administrator.
 
-        Raises Unauthorized whatever the defect, Forbidden for a good token without the administrator's claim,
-        StoreUnavailable when there are no keys to check it with.
+        Raises Unauthorized for every defect alike, Forbidden for a valid token without the administrator's claim,
+        StoreUnavailable if there are no keys to verify it with.
         """
         parts = token.split(b".")
         if len(parts) != 3:
@@ -107,7 +107,7 @@ class AdministratorJwts:
         if not isinstance(algorithm, str) or not isinstance(kid, str | None) or not _is_plain(header):
             raise token_not_valid()
         key = await self._keys.find(algorithm, kid)
-        # The signature first: nothing that a stranger may have written is read as a claim.
+        # The signature first, so that nothing a stranger may have written is read as a claim.
         if key is None or not key.verifies(parts[0] + b"." + parts[1], signature):
             raise token_not_valid()
         return self._subject(_members(_decode(parts[1])))
@@ -134,10 +134,10 @@ def _decode(part: bytes) -> bytes:
 
 
 def _members(text: bytes) -> dict[str, Any]:
-    """A JSON object in which no member comes twice: two readers might take different ones."""
+    """A JSON object without repeated members, because two readers may take different ones."""
     try:
         read = json.loads(text, object_pairs_hook=_refuse_twice)
-    # RecursionError: brackets alone can nest deeper than the stack allows.
+    # RecursionError: nested brackets can go deeper than the stack allows.
     except (ValueError, RecursionError):
         raise token_not_valid() from None
     if not isinstance(read, dict):
@@ -158,7 +158,7 @@ def _is_plain(header: dict[str, Any]) -> bool:
 
 
 def _claim(claims: dict[str, Any], name: str) -> object:
-    """The claim of this name, or what its dots lead to."""
+    """The claim of this name, or the nested claim that its dots lead to."""
     if name in claims:
         return claims[name]
     found: object = claims
@@ -169,5 +169,5 @@ def _claim(claims: dict[str, Any], name: str) -> object:
 
 def _holds(value: object, wanted: str) -> bool:
     values = value if isinstance(value, list) else [value]
-    # A claim may be the JSON true, which `name=true` in a setting means.
+    # A claim may be the JSON value true, which a setting writes as `name=true`.
     return any(one == wanted or (isinstance(one, bool) and str(one).lower() == wanted) for one in values)

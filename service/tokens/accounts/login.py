@@ -1,8 +1,8 @@
-"""Logging in: the one place where a password is checked, within the limits on guessing.
+"""Sign-in: the only place where a password is checked, with limits on guessing.
 
-Wrong passwords are bounded for an account, an address, its network and in all. A try is reserved before its password is
-checked, so that guesses side by side pass no bound, and given back after a right one. A reservation whose process or
-Redis went lapses by itself. Wrong ones count for a quarter of an hour.
+Wrong passwords are limited per account, address, network and in total. Each attempt is reserved before its
+check, so that concurrent guesses cannot exceed a limit, and given back if the password was right. A reservation expires
+by itself if its process or Redis goes away. Wrong attempts count for a quarter of an hour.
 """
 
 import asyncio
@@ -31,25 +31,25 @@ GLOBAL_LIMIT = 1000
 _KNOWN_MILLISECONDS = 90 * 86400 * 1000
 _RETRIES = 20
 _PAUSE_SECONDS = 0.1
-# In one process, for all accounts together.
+# Per process, for all accounts together.
 _MOST_WAITING = 64
 
 
 class Throttled(RateLimited):
-    """Too many passwords were wrong."""
+    """Too many wrong passwords."""
 
 
 class Bound(msgspec.Struct, frozen=True):
-    """What a try is counted under, and how many wrong ones there may be."""
+    """What an attempt counts under, and how many wrong ones are allowed."""
 
     digest: bytes
     allowed: int
 
 
 class Attempt(msgspec.Struct, frozen=True):
-    """A try that was reserved, the account's own bounds first. `pairs`: this account from this address.
+    """A reserved attempt, with the account's own bounds first. `pairs`: this account from this address.
 
-    Each is there once, or while the server key changes by each of the two, so that both kinds of processes count it.
+    Each bound is there once, or while the server key changes once per key, so that all processes count alike.
     """
 
     attempt_id: str
@@ -58,10 +58,10 @@ class Attempt(msgspec.Struct, frozen=True):
 
 
 class Attempts:
-    """Admits tries at passwords.
+    """Admits attempts at passwords.
 
-    An address from which an account has signed in before has tries of its own there and meets no other bound: whoever
-    guesses elsewhere, or beside it in the same network, locks nobody out who is at home.
+    An address from which an account has signed in before has a count of its own there and no other bound: guesses from
+    elsewhere, or from its own network, cannot lock out its owner.
     """
 
     def __init__(self, store: AttemptStore, keyring: Keyring) -> None:
@@ -70,14 +70,14 @@ class Attempts:
         self._waiting = 0
 
     async def reserve(self, name: str, address: str) -> Attempt:
-        """Reserve a try at an account. Two round trips, more where others are being checked.
+        """Reserve an attempt at an account. Two round trips, more while others are being checked.
 
-        Raises Throttled, or Busy when no others end within two seconds or too many wait for that.
+        Raises Throttled, or Busy if no other attempt ends within two seconds or too many wait for that.
         """
         attempt = await self._attempt(name, address)
         if await self._reserved(attempt):
             return attempt
-        # Each of these holds a request open.
+        # Each waiting attempt keeps a request open.
         if self._waiting >= _MOST_WAITING:
             raise Busy
         self._waiting += 1
@@ -91,31 +91,31 @@ class Attempts:
         raise Busy
 
     async def wrong(self, attempt: Attempt) -> int:
-        """The password was wrong; how many tries are left."""
+        """Count a wrong password. Returns how many attempts are left."""
         counted = await asyncio.gather(
             *[
                 self._store.count(bound.digest, attempt.attempt_id, window_milliseconds=WINDOW_SECONDS * 1000)
                 for bound in attempt.bounds
             ]
         )
-        # Of the account alone: how many an address or a network has left is no business of one caller.
+        # Only of the account: a caller must not learn what an address or a network has left.
         return max(0, attempt.bounds[0].allowed - max(counted[: len(attempt.pairs)]))
 
     async def right(self, attempt: Attempt) -> None:
-        """The password was right: no try was used. Wrong ones before it still count, maybe somebody else's."""
+        """The password was right: the attempt is not counted. Earlier wrong ones, maybe somebody else's, still are."""
         known = [self._store.remember(pair, _KNOWN_MILLISECONDS) for pair in attempt.pairs]
         await asyncio.gather(*known, self.give_back(attempt))
 
     async def give_back(self, attempt: Attempt) -> None:
-        """The password was not checked."""
+        """The password was not checked: give the attempt back."""
         await asyncio.gather(*[self._store.give_back(bound.digest, attempt.attempt_id) for bound in attempt.bounds])
 
     async def _attempt(self, name: str, address: str) -> Attempt:
-        # An IPv6 host has a whole /64 to try from.
+        # An IPv6 host can use a whole /64.
         near, far = address_groups(address)
         digests = self._keyring.pseudonyms
         pairs = digests("login-known", name, near)
-        # Guesses from elsewhere must not keep the owner out: an address that signed in to this account before has a
+        # Guesses from elsewhere must not lock out the owner: an address that has signed in to this account before has a
         # count of its own.
         if any(await asyncio.gather(*map(self._store.is_known, pairs))):
             counted = [(digests("login-own", name, near), PER_ACCOUNT)]
@@ -130,8 +130,8 @@ class Attempts:
         return Attempt(random_id(), bounds, pairs)
 
     async def _reserved(self, attempt: Attempt) -> bool:
-        """Is it reserved under all its bounds? If not, it is under none."""
-        # Side by side, because the bounds lie in several shards.
+        """Reserve under all bounds. True if all admit it; otherwise it is reserved under none."""
+        # Concurrently, because the bounds lie in several shards.
         waits = await asyncio.gather(
             *[
                 self._store.reserve(
@@ -144,14 +144,14 @@ class Attempts:
             return True
         await self.give_back(attempt)
         seconds = math.ceil(max(waits) / 1000)
-        # A shorter wait is for a try that is under way now, and gives its place back when it ends.
+        # A shorter wait is for an attempt that is being checked now, and gives its place back when it ends.
         if seconds > HOLD_SECONDS:
             raise Throttled("Too many tries. Wait before the next one.", retry_after=seconds)
         return False
 
 
 class InvalidCredentials(Unauthorized):
-    """The name and password do not match; `tries_left` before a pause, the same for names that do not exist."""
+    """The name and password do not match. `tries_left` before a pause, the same for names that do not exist."""
 
     def __init__(self, tries_left: int) -> None:
         super().__init__("That name and password do not match.", presented=True, code="invalid_credentials")
@@ -169,13 +169,13 @@ class Login:
     _refusals: Refusals
 
     async def check_password(self, username: str, password: str, origin: Origin) -> Account:
-        """The account of a name and password, under the same rate limits as signing in, without a session.
+        """The account of a name and password, under the same rate limits as a sign-in, but without a session.
 
-        The same steps are taken for a name that does not exist.
+        Takes the same steps for a name that does not exist.
         """
         attempt = await self._reserve(username, origin)
         account = self._accounts.get(username)
-        # The decoy takes as long to check as a real hash, so the time of the answer does not tell which names exist.
+        # The decoy takes as long to check as a real hash, so the time of the answer does not show which names exist.
         password_hash = account.password_hash if account else decoy_hash(self._accounts.any_hash())
         try:
             right = await self._passwords.matches(password_hash, password)

@@ -1,6 +1,6 @@
-"""Passwords: argon2id, checked in threads so that the loop goes on, at most two at once and few waiting.
+"""Passwords: argon2id, checked in threads so that the event loop runs on; at most two at once, and few waiting.
 
-Its library comes with the first password: many processes never check one, and it is half a MiB of each.
+Its library is loaded with the first password, because many processes never check one, and it takes half a MiB.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 # OWASP's second choice: 19 MiB and two passes, about 50 ms here.
 _MEMORY_KIB, _PASSES, _LANES = 19456, 2, 1
-# Each takes 19 MiB and a core as long as it lasts.
+# Each check takes 19 MiB and a core.
 _AT_ONCE = 2
 _WAITING = 32
 SHORTEST = 12
@@ -34,14 +34,14 @@ _SALT_BYTES, _DIGEST_BYTES = 8, 16
 
 
 class Busy(RateLimited):
-    """Too many passwords are being checked: a second later there may be room."""
+    """Too many passwords are being checked; a second later there may be room."""
 
     def __init__(self) -> None:
         super().__init__("Too many sign-ins at once. Try again in a moment.", retry_after=1)
 
 
 def is_short(password: str) -> bool:
-    """Has it fewer characters than an account's password needs?"""
+    """True if it has fewer characters than an account's password needs."""
     return len(_composed(password)) < SHORTEST
 
 
@@ -51,12 +51,12 @@ def hash_password(password: str) -> str:
 
 
 def is_verifiable(password_hash: str) -> bool:
-    """Can a password be checked against this? One with a blank behind it or its parts in another order never fits."""
+    """True if a password can match this hash. None matches with a blank at its end, or parts in another order."""
     found = _ENCODED.fullmatch(password_hash)
     if found is None:
         return False
     memory, _, lanes, salt, digest = found.groups()
-    # RFC 9106, 3.1: 8 KiB for each lane at least.
+    # RFC 9106, 3.1: at least 8 KiB for each lane.
     return int(memory) >= 8 * int(lanes) and _size(salt) >= _SALT_BYTES and _size(digest) >= _DIGEST_BYTES
 
 
@@ -64,20 +64,20 @@ def decoy_hash(password_hash: str | None) -> str:
     """A hash that no password matches and that costs as much to check as the given one."""
     found = _ENCODED.fullmatch(password_hash or "")
     memory, passes, lanes = found.groups()[:3] if found else (_MEMORY_KIB, _PASSES, _LANES)
-    # Of the sizes that `hash_password` makes.
+    # The sizes that `hash_password` makes.
     salt, digest = (base64.b64encode(os.urandom(size)).decode().rstrip("=") for size in (16, 32))
     return f"$argon2id$v=19$m={memory},t={passes},p={lanes}${salt}${digest}"
 
 
 class PasswordChecker:
-    """Checks passwords off the loop."""
+    """Checks passwords in threads."""
 
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="argon2")
         self._waiting = 0
 
     async def matches(self, password_hash: str, password: str) -> bool:
-        """Is this the password? Raises Busy when too many checks wait already."""
+        """True if this is the password. Raises Busy if too many checks wait already."""
         if self._waiting >= _AT_ONCE + _WAITING:
             raise Busy
         self._waiting += 1
@@ -91,8 +91,8 @@ class PasswordChecker:
 
 
 def _verify(password_hash: str, password: str) -> bool:
-    """Composed, as `hash_password` does it, as it came and decomposed: a hash from elsewhere may be of any form."""
-    # Each form once: a check takes tens of milliseconds, and of most passwords all three are the same.
+    """Tries the password composed (as `hash_password` does), as given, and decomposed, for hashes made elsewhere."""
+    # Each form once: a check takes tens of milliseconds, and for most passwords all three are the same.
     forms = dict.fromkeys((_composed(password), password, unicodedata.normalize("NFD", password)))
     return any(_fits(password_hash, form) for form in forms)
 
@@ -114,12 +114,12 @@ def _fits(password_hash: str, password: str) -> bool:
 
 
 def _composed(password: str) -> str:
-    """One form (NFC) for what reads the same: keyboards and systems write an accent in one sign or in two."""
+    """One form (NFC) for texts that read the same: an accent may be typed as one character or as two."""
     return unicodedata.normalize("NFC", password)
 
 
 def _size(text: str) -> int:
-    """How many bytes a text in base64 without padding stands for, -1 if none or in another way than ours."""
+    """How many bytes a base64 text without padding encodes; -1 if it is invalid or not in canonical form."""
     try:
         decoded = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
     except binascii.Error:

@@ -1,12 +1,12 @@
-"""The audit log: who changed what, and proof that nobody changed the log.
+"""The audit log: who changed what, and evidence of any change to the log itself.
 
-entries       what an entry holds, and what it can say was done
+entries       what an entry holds, and the actions it can name
 log           makes entries, each with a MAC
-refusals      paused sign-ins, told a minute at a time
-checkpoints   every second a checkpoint over the entries since the last one
+refusals      sign-ins refused for a pause, logged once a minute
+checkpoints   makes a checkpoint every second over the entries since the last one
 macs          the MACs of entries and checkpoints; no I/O
-verification  walks the log and names what does not fit
+verification  reads the whole log and names what does not fit
 reader        entries of all shards merged, newest first
 
-Entries are written by the scripts that make the change; the streams themselves are in store/audit.py.
+The scripts that make a change also write its entry; the streams themselves are in store/audit.py.
 """

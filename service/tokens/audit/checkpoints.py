@@ -1,7 +1,7 @@
-"""Seals the audit log: every second a checkpoint over what was written to a stream since the last one.
+"""Seals the audit log: every second a checkpoint over the entries of a stream since the last checkpoint.
 
-Whoever seals also trims, so that an entry which no checkpoint covers is pushed out only where the log's room is full:
-by removals alone, several times what is kept, while no process seals.
+The process that seals also trims. An entry without a checkpoint is trimmed only if the log's room is full: by removals
+alone, several times the kept number, while no process seals.
 """
 
 import asyncio
@@ -19,8 +19,8 @@ from service.store.pacing import Part, give_way, paced
 from service.tokens.audit import macs
 
 log = logging.getLogger(__name__)
-# How many entries are read at once, enough for a few checkpoints: where thousands wait, one checkpoint for each turn of
-# a busy loop is too slow.
+# How many entries are read at once, enough for a few checkpoints: when thousands wait, one checkpoint per turn of a
+# busy event loop is too slow.
 _MANY = 4 * macs.LONGEST
 
 
@@ -33,35 +33,35 @@ _decode = msgspec.json.Decoder(_Counted).decode
 
 @dataclass(eq=False, repr=False)
 class Checkpoints:
-    """Seals stream after stream. Of two processes that seal at once one is refused, which does no harm."""
+    """Seals one stream after the other. If two processes seal at once, one of them is refused, which does no harm."""
 
     _store: AuditStore
     _keyring: Keyring
-    # Entries kept in a stream of a shard, and with how many the log is behind: it takes nothing new then that can wait.
+    # Entries kept in a stream of a shard, and the backlog from which on changes that can wait are refused.
     _keep: int
     _most: int
-    # Gets the action of each entry, once, in one process.
+    # Called with the action of each entry, once, in one process.
     _count: Callable[[str], None]
-    # Told how many entries were ever sealed; a number that falls tells of a log that was set back.
+    # Called with the number of entries ever sealed; if it falls, the log was set back.
     _head: Callable[[int], None]
     _heads: dict[AuditStream, Checkpoint] = field(default_factory=dict, init=False)
     _behind: set[AuditStream] = field(default_factory=set, init=False)
     rolled_back: dict[AuditStream, str] = field(default_factory=dict, init=False)
 
     async def seal(self) -> int:
-        """One pass over all streams; how many entries were sealed. Raises StoreUnavailable."""
+        """Seal all streams once. Returns how many entries were sealed. Raises StoreUnavailable."""
         sealed = sum(await asyncio.gather(*[Part(self._seal(stream)) for stream in self._store.streams]))
-        # Of all streams, those of other processes too, because `head` reads what Redis has.
+        # Of all streams, including those that other processes sealed, because `head` reads what Redis has.
         self._head(sum(macs.sealed_with(head) for head in self._heads.values()))
         return sealed
 
     def is_behind(self) -> bool:
-        """Was more written than this process, and all others, could seal?"""
+        """True if more was written than all processes together could seal."""
         return bool(self._behind)
 
     async def _seal(self, stream: AuditStream) -> int:
         read, sealed, last = 0, 0, await self.head(stream)
-        # Anew each time: behind thousands of short entries the first of the longest would come four hundred at once.
+        # A new one each time: after thousands of short entries, 400 of the longest would be read at once.
         batch = BatchSize(_MANY)
         while True:
             asked = batch.count
@@ -76,14 +76,14 @@ class Checkpoints:
                 self._behind.discard(stream)
                 return sealed
             if not taken and stream not in self._behind:
-                # Another process was faster, and goes on from there.
+                # Another process was faster, and continues from there.
                 return sealed
             last = self._heads.get(stream) if taken == len(entries) else await self.head(stream)
 
     async def _append(
         self, stream: AuditStream, entries: list[Stored], last: Checkpoint | None, *, are_many: bool
     ) -> int:
-        """Seal the entries behind a checkpoint; of how many it was done here, because others do the same."""
+        """Seal the entries after a checkpoint. Returns how many this process sealed, because others do the same."""
         parts = [entries[start : start + macs.LONGEST] for start in range(0, len(entries), macs.LONGEST)]
         made: list[Checkpoint] = []
         for part in parts:
@@ -92,7 +92,7 @@ class Checkpoints:
             made.append(last)
         appended = await asyncio.gather(*[self._store.seal(stream, checkpoint) for checkpoint in made])
         left = await self._store.trim(stream, self._keep)
-        # Where few entries were read the rest was written since. Only this stream takes changes, which have to wait.
+        # If few entries were read, the rest is newer. Only this stream has changes that can wait.
         if are_many and left > self._most and stream.stream is Stream.CHANGES:
             self._behind.add(stream)
         taken = 0
@@ -104,7 +104,7 @@ class Checkpoints:
         return taken
 
     async def head(self, stream: AuditStream) -> Checkpoint | None:
-        """The newest checkpoint, kept in mind: if it goes, somebody put an older log in its place."""
+        """The newest checkpoint. It is remembered: if it disappears, somebody put back an older log."""
         known = self._heads.get(stream)
         last = await self._store.last_checkpoint(stream)
         if known is not None and macs.sealed_with(last) < macs.sealed_with(known):
@@ -112,14 +112,14 @@ class Checkpoints:
             text = "the audit log was set back behind %s: what was ended since may work again, so end it anew"
             log.error(text, stream.public_id(known.entry_id))
         if last is None:
-            # Told of above, if there was one: kept in mind it would be told of, and counted, each second again.
+            # Forgotten now, because otherwise it would be reported, and counted, again every second.
             self._heads.pop(stream, None)
         else:
             self._heads[stream] = last
         return last
 
     async def _tell(self, entries: list[Stored]) -> None:
-        """Count what was written by this service: somebody else may name any action, and each is a time series."""
+        """Count entries that this service wrote. Others may name any action, and each would become a time series."""
         async for entry in paced(entries):
             if macs.genuine(self._keyring, entry):
                 self._count(_decode(entry.body).action)

@@ -1,10 +1,10 @@
-"""One entry of the audit log, and the closed set of what it can say was done."""
+"""One entry of the audit log, and the closed set of its actions."""
 
 from typing import Any, Literal
 
 import msgspec
 
-# Filters are held against these, and metrics count by them.
+# Filters are checked against these, and metrics count by them.
 Action = Literal[
     "token.created",
     "token.imported",
@@ -34,7 +34,7 @@ Action = Literal[
 
 
 class AuditEntry(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One change, as written into the stream by the script that makes it."""
+    """One change, as the script that makes it writes it into the stream."""
 
     at: int
     action: str

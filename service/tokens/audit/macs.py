@@ -1,10 +1,10 @@
-"""MACs over the audit log: checkpoints that show an entry changed, lost, added or moved. No I/O.
+"""MACs over the audit log: checkpoints that reveal an entry changed, lost, added or moved. No I/O.
 
-A script that writes an entry cannot know the one before without another round trip or a lock, which would
-halve the rate of changes. So each entry carries a MAC of its own, and once a second a checkpoint seals
-what came since the last one: a mark for each entry, made of its id and its MAC, and the MAC of the
-checkpoint before. Marks are kept one by one because the stream is trimmed at its old end: what is left of
-a checkpoint's entries can still be told from what was taken out.
+A script that writes an entry cannot know the previous one without another round trip or a lock, which would
+halve the rate of changes. So each entry has a MAC of its own, and once a second a checkpoint seals the entries
+since the last one: it holds a mark for each entry, made of its id and its MAC, and the MAC of the previous
+checkpoint. Each mark is kept separately because the stream is trimmed at its old end: the remaining entries of a
+checkpoint can then still be verified.
 """
 
 from collections.abc import Sequence
@@ -13,26 +13,26 @@ from service.keyring import DerivedKeys, Keyring
 from service.store.audit import START, Checkpoint, Stored
 
 MARK_BYTES = 8
-# Entries of one checkpoint: to mark so many keeps the loop for half a millisecond.
+# Entries of one checkpoint; marking so many takes the event loop half a millisecond.
 LONGEST = 100
 
 
 def genuine(keyring: Keyring, entry: Stored) -> bool:
-    """Did this service write this entry's words? Says nothing of its place."""
+    """True if this service wrote the words of this entry. Says nothing about its place."""
     return keyring.signer("audit", entry.body, entry.seal) is not None
 
 
 def mark(keys: DerivedKeys, scope: bytes, entry: Stored) -> bytes:
-    """What a checkpoint remembers of an entry: its words, its id and, by `scope`, its stream."""
+    """What a checkpoint stores of an entry: a MAC over its words, its id and, by `scope`, its stream."""
     text = b"\n".join((scope, entry.entry_id.encode(), entry.seal.encode("latin-1")))
-    # Cut short, because a checkpoint keeps one for each entry.
+    # Cut short, because a checkpoint has one for each entry.
     return bytes.fromhex(keys.mac("mark", text))[:MARK_BYTES]
 
 
 def make_checkpoint(
     keyring: Keyring, scope: bytes, entries: Sequence[Stored], last: Checkpoint | None, *, keep: int
 ) -> Checkpoint:
-    """The next checkpoint, over one entry or more that follow the last one."""
+    """The next checkpoint, over one or more entries that follow the last checkpoint."""
     unsigned = Checkpoint(
         entry_id=entries[-1].entry_id,
         after=last.entry_id if last else START,
@@ -46,12 +46,12 @@ def make_checkpoint(
 
 
 def signer(keyring: Keyring, scope: bytes, checkpoint: Checkpoint) -> DerivedKeys | None:
-    """The keys that made this checkpoint, None if it was changed or made by somebody else."""
+    """The keys that made this checkpoint, None if it was changed or anyone else made it."""
     return keyring.signer("checkpoint", _signed_part(scope, checkpoint), checkpoint.mac)
 
 
 def sealed_with(checkpoint: Checkpoint | None) -> int:
-    """How many entries had ever been sealed with this checkpoint."""
+    """How many entries had ever been sealed up to and including this checkpoint."""
     return 0 if checkpoint is None else checkpoint.before + len(checkpoint.marks) // MARK_BYTES
 
 
@@ -62,5 +62,5 @@ def marks_of(checkpoint: Checkpoint) -> list[bytes]:
 
 
 def _signed_part(scope: bytes, checkpoint: Checkpoint) -> bytes:
-    # By position: a member inserted among these would break the seal of every checkpoint there is.
+    # By position: a field inserted among these would break the seal of every existing checkpoint.
     return b"\n".join((scope, *(str(part).encode("latin-1") for part in checkpoint[:5]), checkpoint.marks))

@@ -15,7 +15,7 @@ from service.store.driver.replies import decoded
 from service.store.pacing import paced
 from service.tokens.audit.entries import AuditEntry
 
-# Entries of all streams: to read and write so many keeps the loop for half a millisecond.
+# Entries of all streams together; reading and writing so many takes the event loop half a millisecond.
 _CHUNK = 256
 POSITION = r"([0-9]{1,19})-([0-9]{1,19})\.([0-9]{1,2})([a-z]?)"
 _decode = msgspec.json.Decoder(AuditEntry).decode
@@ -23,7 +23,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Position(msgspec.Struct, frozen=True, order=True):
-    """Where an entry stands: by time, then by its number in that millisecond, then by shard and stream."""
+    """The place of an entry: by time, then by its number in that millisecond, then by shard and stream."""
 
     milliseconds: int
     number: int
@@ -37,7 +37,7 @@ class Position(msgspec.Struct, frozen=True, order=True):
     def read(cls, text: str) -> Position:
         """The position of an entry's public id. Raises ValueError."""
         found = re.fullmatch(POSITION, text)
-        # Redis has no entry 0-0, and refuses to read what stands before it.
+        # Redis has no entry 0-0, and refuses to read before it.
         if found is None or not (int(found[1]) or int(found[2])):
             raise ValueError(f"{text!r} is no entry's id")
         milliseconds, number, shard, stream = found.groups()
@@ -45,14 +45,14 @@ class Position(msgspec.Struct, frozen=True, order=True):
 
 
 class Event(msgspec.Struct, frozen=True):
-    """One entry of the log and its place there."""
+    """One entry of the log and its place."""
 
     position: Position
     entry: AuditEntry
 
 
 class AuditFilter(msgspec.Struct, frozen=True):
-    """Which entries; empty and 0 mean any. `since` and `until` in epoch seconds, `until` not included."""
+    """Which entries; empty and 0 mean any. `since` and `until` are epoch seconds, `until` is not included."""
 
     actor: str = ""
     action: str = ""
@@ -62,7 +62,7 @@ class AuditFilter(msgspec.Struct, frozen=True):
     text: str = ""
 
     def admits(self, entry: AuditEntry) -> bool:
-        """Does this entry belong into the list?"""
+        """True if this entry belongs to the list."""
         return (
             (not self.actor or entry.actor == self.actor)
             and (not self.action or entry.action == self.action)
@@ -80,9 +80,9 @@ class AuditReader:
     async def page(
         self, wanted: AuditFilter, limit: int, after: Position | None
     ) -> tuple[list[Event], Position | None]:
-        """One page, newest first, and where to go on, None at the end.
+        """One page, newest first, and where to continue, None at the end.
 
-        With a filter the log is read until the page is full, in slices that let other requests through.
+        With a filter the log is read until the page is full, in slices between which other requests have a turn.
         """
         found: list[Event] = []
         async for event in self.every(wanted, after=after):
@@ -92,7 +92,7 @@ class AuditReader:
         return found, None
 
     async def every(self, wanted: AuditFilter, *, after: Position | None = None) -> AsyncIterator[Event]:
-        """All entries of a filter behind a position, newest first, in bounded memory."""
+        """All entries of a filter after a position, newest first, in bounded memory."""
         # All streams together hold one chunk, however many shards there are.
         chunk = _CHUNK // len(self._store.streams)
         readers = [_Reader(self._store, stream, after, chunk) for stream in self._store.streams]
@@ -101,11 +101,11 @@ class AuditReader:
             readers = [reader for reader in readers if reader.waiting]
             if not readers:
                 return
-            # What lies before the last entry of any reader's chunk has certainly been read from all of them.
+            # Everything newer than the oldest entry of each reader's chunk has been read from all of them.
             edge = max(reader.waiting[-1][0] for reader in readers)
             ready = sorted((item for reader in readers for item in reader.take(edge)), reverse=True)
             async for position, body in paced(ready):
-                # Of what somebody else wrote, who may put anything there, the verification tells.
+                # Entries that anyone else wrote are skipped here and reported by the verification.
                 entry = decoded(_decode, body)
                 if entry is not None and wanted.admits(entry):
                     yield Event(position, entry)
@@ -122,7 +122,7 @@ class _Reader:
         self._ended = False
         self.waiting: list[tuple[Position, bytes]] = []
         if after is not None:
-            # Of entries with the same id those of lower shards and streams come after it.
+            # Among entries with the same id, those of lower shards and streams come after it.
             bracket = "" if (stream.shard.index, stream.stream) < (after.shard, after.stream) else "("
             self._next = f"{bracket}{after.milliseconds}-{after.number}"
 
@@ -140,7 +140,7 @@ class _Reader:
             self._next = f"({entries[-1].entry_id}"
 
     def take(self, edge: Position) -> list[tuple[Position, bytes]]:
-        """What is not older than `edge`."""
+        """The waiting entries that are not older than `edge`."""
         count = sum(position >= edge for position, _ in self.waiting)
         taken, self.waiting = self.waiting[:count], self.waiting[count:]
         return taken
@@ -151,6 +151,6 @@ class _Reader:
 
 
 def _words(entry: AuditEntry) -> str:
-    """All that a search considers."""
+    """The text that a search considers."""
     parts = [entry.action, entry.actor, entry.target, entry.address, entry.channel, entry.request_id]
     return "\n".join([*parts, *(_encode(facts).decode() for facts in (entry.before, entry.after) if facts)])

@@ -1,4 +1,4 @@
-"""Verification of the audit log: walks every stream from its old end and names what does not fit."""
+"""Verification of the audit log: reads every stream from its old end and names what does not fit."""
 
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,7 +16,7 @@ from service.tokens.audit.checkpoints import Checkpoints
 # How many entries are read at once.
 _MOST = 250
 _CHECKPOINTS = 20
-# How many faults are named at most: in a log that was replaced every entry is one.
+# At most so many faults are named: in a replaced log every entry is one.
 _FAULTS = 100
 
 CHANGED = "changed"
@@ -28,17 +28,17 @@ ROLLED_BACK = "rolled_back"
 
 
 class Fault(msgspec.Struct, frozen=True):
-    """What is wrong at an entry, or right before it where one is missing."""
+    """What is wrong at an entry, or just before it if one is missing."""
 
     id: str
     fault: str
 
 
 class Report(msgspec.Struct):
-    """What a verification found. `unsealed` entries, of the last second, stand on their own MAC alone.
+    """What a verification found. `unsealed` entries, from the last second, are protected by their own MAC alone.
 
-    `complete_since`: from when on a stream holds all that was ever written to it, in epoch seconds; None where
-    its bound has taken nothing yet.
+    `complete_since`: the instant from which on a stream holds everything ever written to it, in epoch seconds; None if
+    trimming has not removed any entry yet.
     """
 
     intact: bool = True
@@ -48,15 +48,15 @@ class Report(msgspec.Struct):
     complete_since: dict[Stream, int | None] = msgspec.field(default_factory=lambda: dict.fromkeys(Stream))
 
     def blame(self, stream: AuditStream, entry_id: str, fault: str) -> None:
-        """Note a fault; the first hundred are named."""
+        """Note a fault; only the first hundred are kept."""
         self.intact = False
         if len(self.faults) < _FAULTS:
             self.faults.append(Fault(stream.public_id(entry_id), fault))
 
     def begins(self, stream: Stream, entry_id: str) -> None:
-        """In one shard this is the oldest entry that is left of a stream."""
+        """Note the oldest entry that is left of a stream in one shard."""
         milliseconds = int(entry_id.partition("-")[0])
-        # The latest of all shards, rounded up: before it something may be missing in one of them.
+        # The latest instant of all shards, rounded up: before it an entry may be missing in one of them.
         self.complete_since[stream] = max(self.complete_since[stream] or 0, -(-milliseconds // 1000))
 
 
@@ -70,10 +70,10 @@ class Verification:
     _keep: int
 
     async def verify(self) -> Report:
-        """Read the whole log, in pages that let other requests through. Raises StoreUnavailable."""
+        """Read the whole log, in pages between which other requests have a turn. Raises StoreUnavailable."""
         report = Report()
         for stream in self._store.streams:
-            # Here too, so that a log which was set back a moment ago is told of at once.
+            # Also here, so that a log which was just set back is reported at once.
             await self._checkpoints.head(stream)
             if stream in self._checkpoints.rolled_back:
                 report.blame(stream, self._checkpoints.rolled_back[stream], ROLLED_BACK)
@@ -91,16 +91,16 @@ class _Walk:
     _report: Report
     _keep: int
     _batch: BatchSize = field(default_factory=partial(BatchSize, _MOST), init=False)
-    # Entries ever written that trimming may have taken, and the number of the oldest one that is left.
+    # How many entries trimming may have removed, and the number of the oldest one that is left.
     _may_be_gone: int = field(default=0, init=False)
     _oldest: int = field(default=0, init=False)
-    # What is there, counted, and the first of it.
+    # How many entries are there, and the first one.
     _entries_left: int = field(default=0, init=False)
     _first: str = field(default="", init=False)
 
     async def walk(self) -> None:
         await self._walk()
-        # A stream that is shorter than its bound, and has its first checkpoint, has lost nothing.
+        # A stream that is shorter than its bound, and still has its first checkpoint, has lost nothing.
         if self._first and (self._oldest or self._entries_left >= self._keep):
             self._report.begins(self._stream.stream, self._first)
 
@@ -115,14 +115,14 @@ class _Walk:
         self._report.unsealed += len(unsealed)
         if last is None or self._oldest <= max(0, self._may_be_gone):
             return
-        # Asked again: what was written during the walk may have had older entries trimmed.
+        # Read again, because writes during the walk may have trimmed older entries.
         written = macs.sealed_with(last) + len(await self._unsealed(last))
         if self._oldest > written - self._keep:
-            # More is gone from the old end than trimming ever took.
+            # More entries are missing at the old end than trimming can have removed.
             self._report.blame(self._stream, last.entry_id, MISSING)
 
     async def _unsealed(self, last: Checkpoint | None) -> list[Stored]:
-        """What no checkpoint covers, up to the newest entry there is now: writing goes on meanwhile."""
+        """The entries without a checkpoint, up to the newest one now, because writing continues meanwhile."""
         newest = await self._store.newest(self._stream, "+", 1)
         return await self._entries(last.entry_id if last else START, newest[0].entry_id) if newest else []
 
@@ -141,7 +141,7 @@ class _Walk:
             self._report.blame(self._stream, checkpoint.entry_id, CHECKPOINT_CHANGED)
             await self._check_words(await self._entries(after, checkpoint.entry_id))
             return
-        # Behind a checkpoint that is gone lie entries that nothing speaks for.
+        # Entries after a missing checkpoint are covered by none.
         stray = await self._entries(after, checkpoint.after)
         await self._check_words(stray)
         follows = last is None or (checkpoint.after, checkpoint.previous) == (last.entry_id, last.mac)
@@ -173,7 +173,7 @@ class _Walk:
                 self._report.blame(self._stream, entry.entry_id, MISPLACED)
         missing = [number for number, its_mark in enumerate(wanted) if its_mark not in present]
         if missing and await self._begins_behind(checkpoint.after):
-            # Here the stream begins now: what is gone before the first entry was trimmed.
+            # The stream now begins here: the missing entries before the first one left were trimmed.
             trimmed = next((number for number, gone in enumerate(missing) if number != gone), len(missing))
             self._oldest = checkpoint.before + trimmed
             missing = missing[trimmed:]
@@ -181,7 +181,7 @@ class _Walk:
             self._report.blame(self._stream, checkpoint.entry_id, MISSING)
 
     async def _begins_behind(self, entry_id: str) -> bool:
-        """Is the oldest entry younger than this id? Asked anew, because trimming goes on meanwhile."""
+        """True if the oldest entry is newer than this id; read again, because trimming continues meanwhile."""
         oldest = await self._store.oldest(self._stream, START, 1)
         return not oldest or _order(oldest[0].entry_id) > _order(entry_id)
 

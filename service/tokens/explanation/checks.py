@@ -1,4 +1,4 @@
-"""What one check of a validation answers, in words and in facts. Instants in epoch seconds, 0 for none."""
+"""The answer of each check of a validation, in words and facts. Instants in epoch seconds, 0 for none."""
 
 import math
 import time
@@ -18,7 +18,7 @@ ORDER = ("form", "known", "server_key", "active", "expired", "parent", "account"
 
 
 class Result(StrEnum):
-    """What a check came to; skipped where it has nothing to go by."""
+    """The result of a check; skipped if it does not apply or cannot be made."""
 
     PASSED = "pass"
     FAILED = "fail"
@@ -26,7 +26,7 @@ class Result(StrEnum):
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):
-    """One check's answer. `at`: when it became so, or when it will be free again; `by`: whoever did it."""
+    """One check's answer. `at`: when this state began, or when the limit is free again; `by`: who did it."""
 
     check: str
     result: Result
@@ -38,17 +38,17 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def answered(check: str, passed: bool, detail: str, **facts: Any) -> Check:
-    """A check that passes or fails; `facts` are the members of `Check` that it can name."""
+    """A check that passes or fails; `facts` are further fields of `Check`."""
     return Check(check=check, result=Result.PASSED if passed else Result.FAILED, detail=detail, **facts)
 
 
 def skipped(check: str, detail: str) -> Check:
-    """A check that has no say here."""
+    """A check that does not apply."""
     return Check(check=check, result=Result.SKIPPED, detail=detail)
 
 
 def form(secret: bytes, kind: Kind | None, wanted: tuple[Kind, ...], *, accepted: bool) -> Check:
-    """Which form a secret has, and whether this form of /validate takes it."""
+    """The form of a secret, and whether this form of /validate takes it."""
     if not secret:
         return answered("form", False, "No token was presented: send Authorization: Bearer, X-API-Key or X-Token.")
     detail = form_of_secret(secret)
@@ -68,14 +68,14 @@ def active(reason: Reason | None, token: ManagedToken | None, entry: AuditEntry 
         return answered("active", True, "It is neither deactivated nor revoked.")
     word = "deactivated" if reason.state == "inactive" else "revoked"
     at = entry.at if entry else token.revoked_at if token else 0
-    # Entries are kept for a while only, the time of a revocation as long as the record.
+    # Entries are kept only for a while, but the record keeps the time of a revocation.
     by = entry.actor if entry else ""
     who = f" by {by}" if by else "; the audit log no longer says by whom"
     return answered("active", False, f"It was {word}{_on(at)}{who}.", at=at, by=by)
 
 
 def expired(expires_at: int, now: float) -> Check:
-    """Its end, and whether that is past."""
+    """The token's expiry, and whether it is past."""
     if not expires_at:
         return answered("expired", True, "It never expires.")
     past = expires_at <= now
@@ -83,14 +83,14 @@ def expired(expires_at: int, now: float) -> Check:
 
 
 def parent(ancestors: tuple[str, ...]) -> Check:
-    """What it is derived from: gone with that, it would not be found."""
+    """The tokens it is derived from. When one of these ends, it can no longer be found."""
     if not ancestors:
         return skipped("parent", "It is derived from no other token.")
     return answered("parent", True, f"It is derived from {' and that from '.join(reversed(ancestors))}.")
 
 
 def parent_gone(token_id: str, parent_id: str, entry: AuditEntry | None) -> Check:
-    """Of a derived token that was ended; `entry` says when and by whom, it or a token above it."""
+    """For a derived token that was ended: `entry` says when and by whom, it or a token above it."""
     told = f"It was derived from {parent_id}"
     if entry is None:
         return answered("parent", False, f"{told}, and ended with that or with one above; the audit log forgot when.")
@@ -101,7 +101,7 @@ def parent_gone(token_id: str, parent_id: str, entry: AuditEntry | None) -> Chec
 
 
 def account(decoded: DecodedCredential, password_mark: str | None) -> Check:
-    """A session stands and falls with its account and that account's password."""
+    """A session is valid only as long as its account and that account's password."""
     if decoded.credential.kind is not Kind.SESSION:
         return skipped("account", "It belongs to no account.")
     same = decoded.credential.password_mark == password_mark
@@ -116,7 +116,7 @@ def scopes(decoded: DecodedCredential, asked: Scopes) -> Check:
 
 
 def network(decoded: DecodedCredential, address: str) -> Check:
-    """The client's address, as a trusted proxy reports it, and the networks it may come from."""
+    """The client's address, as a trusted proxy reports it, and the networks that are allowed."""
     networks = decoded.credential.networks
     if not networks:
         return answered("network", True, "It may be used from anywhere.")
@@ -135,7 +135,7 @@ def uses(decoded: DecodedCredential, left: int) -> Check:
 
 
 def limit(verdict: Verdict, now: float, cost: int) -> Check:
-    """What each rate limit would answer now, and when all are free again if they will ever be for this cost."""
+    """What each rate limit would answer now, and when all are free again, if they ever are for this cost."""
     if not verdict.quotas:
         return answered("limit", True, "It has no rate limit.")
     refused = verdict.outcome is Outcome.RATE_LIMITED

@@ -1,4 +1,4 @@
-"""Finds the record of a secret or an id and asks every check in order. Reads alone: nothing is spent or counted."""
+"""Finds the record of a secret or an id and makes every check in order. It only reads: nothing is spent or counted."""
 
 from dataclasses import dataclass
 
@@ -18,18 +18,18 @@ from service.tokens.managed.records import not_found
 from service.tokens.secret import parse
 
 _ENDING = frozenset({"token.revoked", "token.deactivated", "token.rotated"})
-# What may change without an end to what is derived.
+# Changes of these fields do not end derived tokens.
 _NO_TERMS = frozenset({"name", "description", "metadata"})
 _MOST_ENTRIES = 100
-# By the state of a token that is gone, the action that made it so.
+# The action that led to each state of an ended token.
 _DONE = {"inactive": "token.deactivated", "revoked": "token.revoked"}
 
 
 class Question(msgspec.Struct, frozen=True):
-    """What a gateway would ask: `secret`, or `token_id` for the present secret of a managed token.
+    """What a gateway would ask about: `secret`, or `token_id` for the present secret of a managed token.
 
-    `kinds`: what the form of /validate takes. `at`: when, epoch seconds; the record is taken as it stands now.
-    `cost`: what the request takes of rate limits and quotas.
+    `kinds`: the kinds that this form of /validate takes. `at`: the instant in epoch seconds, applied to the present
+    record. `cost`: the cost of the request in rate limits and quotas.
     """
 
     secret: bytes
@@ -42,14 +42,14 @@ class Question(msgspec.Struct, frozen=True):
 
 
 class Explanation(msgspec.Struct, frozen=True):
-    """The verdict that the question would get, and every check's answer in the order of a validation."""
+    """The verdict on the question, and every check's answer in the order of a validation."""
 
     verdict: Verdict
     checks: list[Check]
 
 
 class _Found(msgspec.Struct, frozen=True):
-    """What Redis holds of a secret: its sealed record, or why that is gone."""
+    """What Redis holds for a secret: its sealed record, or the reason why that is gone."""
 
     digest: bytes
     sealed: bytes | None
@@ -65,9 +65,9 @@ class Explainer:
     _keyring: Keyring
 
     async def explain(self, question: Question) -> Explanation:
-        """Walk every check. A few round trips; a walk through the audit log for one that was ended.
+        """Make every check. A few round trips; for an ended token also a search in the audit log.
 
-        Raises NotFound for an id that never was.
+        Raises NotFound for an id that never existed.
         """
         first, candidates = await self._candidates(question)
         if not candidates:
@@ -89,7 +89,7 @@ class Explainer:
             record = await self._managed.get(question.token_id)
             if record is None:
                 raise not_found()
-            # An id is that of a managed token, which no form for one-time tokens takes.
+            # An id belongs to a managed token, which the forms for one-time tokens do not take.
             if Kind.MANAGED not in question.kinds:
                 return checks.answered("form", False, "A managed token, where only one-time tokens are taken."), []
             return skipped("form", "Asked by id."), [(Kind.MANAGED, record.token.digest)]
@@ -98,7 +98,7 @@ class Explainer:
         return checks.form(question.secret, kind, question.kinds, accepted=bool(candidates)), candidates
 
     async def _find(self, candidates: list[tuple[Kind, bytes]]) -> _Found:
-        """The record of the first digest that has one, else of the first that says why it is gone."""
+        """The record of the first digest that has one, else of the first with a reason why it is gone."""
         for kind, digest in candidates:
             found = _Found(digest, *await self._credentials.find_any(kind, digest))
             if found.sealed is not None or found.reason is not None:
@@ -106,14 +106,14 @@ class Explainer:
         return _Found(candidates[0][1], None, None)
 
     async def _walk(self, question: Question, digest: bytes, sealed: bytes, first: Check) -> Explanation:
-        """Every check of what is there."""
+        """Every check of an existing record."""
         keys = self._keyring.sealed_by(digest, sealed)
         known = checks.answered("known", True, "There is a record of it.")
-        # Not remembered: the memory of the authority is for what gateways ask.
+        # Not cached, because the authority's cache is for what gateways ask.
         if keys is None or (decoded := self._authority.open_once(digest, sealed)) is None:
             detail = "No server key of ours sealed this record: it was changed outside the service, or a key is gone."
             return _complete(UNKNOWN, [first, known, checks.answered("server_key", False, detail)])
-        # A record under the previous key is good as long as that key is set.
+        # A record under the previous key is valid as long as that key is set.
         which = "present" if keys is self._keyring.present else "previous"
         by_key = checks.answered("server_key", True, f"It was sealed with the {which} server key.")
         verdict = self._authority.evaluate(decoded, question.required, question.address, question.at)
@@ -131,7 +131,7 @@ class Explainer:
         return _complete(verdict, said, "It is not asked: a check before it fails.")
 
     async def _gone(self, question: Question, found: _Found, reason: Reason, first: Check) -> Explanation:
-        """A managed token whose credential is gone: why, since when, and whose doing it was."""
+        """A managed token whose credential is gone: why, since when, and by whom."""
         record = await self._managed.get(reason.token_id)
         token = record.token if record else None
         replaced = token is not None and not token.revoked_at and token.digest != found.digest
@@ -158,14 +158,14 @@ class Explainer:
         return _complete(Verdict(outcome), said, "Its credential is gone.")
 
     async def _ended_above(self, derived: AuditEntry) -> AuditEntry | None:
-        """The first end, since something was derived, of the token it comes from or of one above."""
+        """The first end of an ancestor after this token was derived from it."""
         above: AuditEntry | None = derived
         while above is not None:
             wanted = AuditFilter(target=_parent_of(above), since=derived.at)
             events, _ = await self._audit.page(wanted, _MOST_ENTRIES, None)
             ends = [event.entry for event in events if _takes_derived_away(event.entry)]
             if ends:
-                # Pages are newest first, so the last of these is the end that came first.
+                # Pages are newest first, so the last of these is the earliest end.
                 return ends[-1]
             above = await self._newest(_parent_of(above), "token.derived")
         return None
@@ -186,6 +186,6 @@ def _takes_derived_away(entry: AuditEntry) -> bool:
 
 
 def _complete(verdict: Verdict, said: list[Check], detail: str = "A check before it fails.") -> Explanation:
-    """The checks with those that had no say, in order."""
+    """The checks in order, completed with skipped ones."""
     by_name = {one.check: one for one in said}
     return Explanation(verdict, [by_name.get(name) or skipped(name, detail) for name in ORDER])

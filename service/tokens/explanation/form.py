@@ -1,4 +1,4 @@
-"""The form of a secret, in words that repeat nothing of it, and which typing error may have spoilt it."""
+"""The form of a secret, in words that repeat nothing of it, and the typing error that may have caused it."""
 
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -11,13 +11,13 @@ _PREFIX = b"rtk_"
 _SIZE = 68
 _HEX = b"0123456789abcdef"
 _DIGITS = [b"%c" % digit for digit in _HEX]
-# None of these letters is a hex digit, so that a digit must be meant.
+# None of these letters is a hex digit, so a digit must be meant.
 _LOOKALIKES = bytes.maketrans(b"oOlI", b"0011")
 WORDS = {Kind.MANAGED: "a managed token", Kind.SESSION: "a session token", Kind.ONE_TIME: "a one-time token"}
 
 
 def form_of_secret(secret: bytes) -> str:
-    """The form in words: which prefix, how long, and what seems to be wrong with it."""
+    """The form in words: prefix, length, and the likely mistake."""
     kind = parse(secret)
     if kind is not None:
         hint = " It would be a managed token if rtk_ stood before it." if is_managed(_PREFIX + secret) else ""
@@ -27,7 +27,7 @@ def form_of_secret(secret: bytes) -> str:
 
 
 def is_managed(secret: bytes) -> bool:
-    """Is this a managed token's secret without a typing error?"""
+    """True for a managed token's secret with a correct checksum."""
     return parse(secret) is Kind.MANAGED
 
 
@@ -52,7 +52,7 @@ def _typing_error(secret: bytes) -> str:
 
 
 def _wrapped(secret: bytes) -> Iterator[tuple[str, bytes]]:
-    """What may have been copied or typed along with a secret that is right, and the secret without it."""
+    """What may have been copied or typed along with a correct secret, and the secret without it."""
     yield "the word Bearer is part of it; the header says it once", secret.removeprefix(b"Bearer ").strip()
     yield "the header's name is part of it", secret.rpartition(b":")[2].replace(b"Bearer", b"").strip()
     yield "quotation marks are part of it", secret.strip(b"\"'`")
@@ -67,14 +67,14 @@ def _swapped(secret: bytes) -> Iterator[bytes]:
 
 
 def _edited(secret: bytes, taken: int, put: Sequence[bytes]) -> Iterator[bytes]:
-    """With one of these in the place of so many characters, wherever that is."""
+    """The secret with `taken` characters at each place replaced by each of these."""
     for place in range(len(_PREFIX), len(secret) + 1 - taken):
         for digit in put:
-            # A thousand tries at most, which take less than two milliseconds.
+            # At most a thousand tries, which take less than two milliseconds.
             yield secret[:place] + digit + secret[place + taken :]
 
 
-# By the length of what was typed: the slips of one hand's movement that give it, the likelier first.
+# By the length of the typed secret: the single slips that lead to it, the likelier ones first.
 _SLIPS = {
     _SIZE: (
         ("two neighbouring characters are swapped", _swapped),

@@ -1,5 +1,5 @@
 """Secrets that other systems made.
 
-digest_forms  how other systems write down what they keep of a secret, and which of it a lookup can find
-rules         what of a presented string they kept, and under which digests it is found here
+digest_forms  the forms in which other systems store a digest of a secret, and which of them a lookup can find
+rules         which part of a presented string they hashed, and under which digests it is found here
 """

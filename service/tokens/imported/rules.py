@@ -1,4 +1,4 @@
-"""What of a presented string another system kept a digest of, and the digests of a lookup by all rules in use."""
+"""Which part of a presented string another system hashed, and the digests of a lookup by all rules in use."""
 
 import re
 from collections.abc import Iterable
@@ -9,17 +9,17 @@ from typing import NamedTuple
 from service.errors import wrong
 from service.keyring import Keyring
 
-# Each costs a lookup of a secret that is not ours a digest and a round trip.
+# For an unknown secret each rule costs a lookup one digest and one round trip.
 MOST_RULES = 8
 _HASHES = {"sha256": sha256, "sha512": sha512}
 _WITH_TEXT = re.compile(r"(after|before|prefix):[!-~]{1,32}\Z")
-# Any form, also that of ours; one of which only the digest came in may be shorter than what is taken in clear.
+# Any form, including our own. A token imported as a digest may be shorter than a secret imported in clear.
 _PRESENTED = re.compile(rb"[!-~]{1,1024}")
 _OF_CLEAR = ("whole", "after", "before")
 
 
 class Rule(NamedTuple):
-    """An algorithm, and what it was applied to: `whole`, `after:T`, `before:T`, `prefix:T`, `bytes` or `suffix`."""
+    """An algorithm and its input: `whole`, `after:T`, `before:T`, `prefix:T`, `bytes` or `suffix`."""
 
     algorithm: str
     of: str
@@ -28,9 +28,9 @@ class Rule(NamedTuple):
         return f"{self.algorithm} {self.of}"
 
     def kept_of(self, secret: bytes, suffix: bytes) -> bytes | None:
-        """What the other system kept if this is its token, None where the rule has nothing to go by.
+        """The digest that the other system would have for this token, None if the rule does not apply.
 
-        `after` and `before` stand for the whole where the text is not in it: some clients leave that part out.
+        Without the text, `after` and `before` apply to the whole, because some clients leave that part out.
         """
         part = _part_of(self.of, secret, suffix)
         return None if part is None else _HASHES[self.algorithm](part).digest()
@@ -39,10 +39,10 @@ class Rule(NamedTuple):
 WHOLE = Rule("sha256", "whole")
 
 
-# Asked row by row, of which most follow one rule.
+# Called for each row, and most rows follow one rule.
 @lru_cache(64)
 def rule_of(algorithm: str, of: str, *, is_clear: bool) -> Rule:
-    """The rule of a row; of a secret in clear only what a part of it can be. Raises InvalidRequest."""
+    """The rule of a row; for a secret in clear only one that names a part of it. Raises InvalidRequest."""
     name = of.partition(":")[0]
     if of not in ("whole", "bytes", "suffix") and not _WITH_TEXT.match(of):
         raise wrong("of", "give whole, after:TEXT, before:TEXT, prefix:TEXT, bytes or suffix")
@@ -71,15 +71,15 @@ def _part_of(of: str, secret: bytes, suffix: bytes) -> bytes | None:
 
 
 def _read(text: str) -> Rule:
-    """A rule as `str` writes it."""
+    """A rule from the text that `str` writes."""
     return Rule(*text.split(" ", 1))
 
 
 class ImportedSecrets:
-    """Under which digests a secret of another system may be stored here.
+    """The digests under which a secret of another system may be stored here.
 
-    `rules`: those that tokens here follow, as last read from Redis. `unread`: it could not be asked yet, so that a
-    secret which is not found may still be there.
+    `rules`: the rules that tokens here follow, as last read from Redis. `unread`: they could not be read yet, so an
+    unknown secret may still exist.
     """
 
     def __init__(self, keyring: Keyring) -> None:
@@ -89,17 +89,17 @@ class ImportedSecrets:
         self.unread = False
 
     def learn(self, rules: Iterable[str], before: tuple[Rule, ...]) -> None:
-        """Take these for the rules in use from now on, with those that came since they were asked for.
+        """Use these rules from now on, together with those added while they were being read.
 
-        `before`: `rules` as they were then.
+        `before`: `rules` at the start of that reading.
         """
         since = set(self.rules) - set(before)
         self._follow({*map(_read, rules), *since})
         self.unread = False
 
     def add(self, rules: Iterable[str]) -> None:
-        """Tokens that follow these rules were taken in."""
-        # Asked row by row: all rows of most imports follow one rule.
+        """Note that tokens with these rules were imported."""
+        # Called for each row, and all rows of most imports follow one rule.
         if unknown := self._texts.union(rules) - self._texts:
             self._follow({*self.rules, *map(_read, unknown)})
 
@@ -107,7 +107,7 @@ class ImportedSecrets:
         self.rules, self._texts = tuple(sorted(rules)), frozenset(map(str, rules))
 
     def admit(self, rule: str) -> str:
-        """Follow this rule, too, until the rules are read again; if that cannot be, why, in words."""
+        """Follow this rule too, until the rules are read again. Returns why that is impossible, else empty."""
         if rule.endswith(" suffix") and not self._keyring.import_suffix:
             return "Set TOKENS_IMPORT_SUFFIX to what the other system adds to a token before it makes the digest."
         if len(self.rules) >= MOST_RULES and rule not in self._texts:
@@ -116,18 +116,18 @@ class ImportedSecrets:
         return ""
 
     def digest(self, rule: Rule, kept: bytes) -> bytes:
-        """What is stored here for what another system kept by a rule."""
+        """The digest stored here for what another system has by a rule."""
         return self._keyring.imported_digest(_message(rule, kept))
 
     def earlier_digests(self, rule: Rule, kept: bytes) -> list[bytes]:
-        """What was stored for it under the previous server key, if there is one."""
+        """The digest for it under the previous server key, if there is one."""
         return [keys.imported_digest(_message(rule, kept)) for keys in self._keyring.each[1:]]
 
     def digests(self, secret: bytes) -> list[bytes]:
-        """All under which this secret may be stored, by the rules in use and either server key; in most cases none."""
+        """All digests under which this secret may be stored, by the rules in use and both server keys; mostly none."""
         if not (self.rules or self.unread) or _PRESENTED.fullmatch(secret) is None:
             return []
-        # Rules that could not be read yet are taken for the commonest one.
+        # Until the rules are read, only the most common rule is tried.
         kept = [(rule, rule.kept_of(secret, self._keyring.import_suffix)) for rule in self.rules or (WHOLE,)]
         messages = [_message(rule, found) for rule, found in kept if found is not None]
         return [keys.imported_digest(message) for message in messages for keys in self._keyring.each]

@@ -1,4 +1,4 @@
-"""Changes of many tokens at once, in bounded slices: by their ids, or all that a query finds (the kill switch)."""
+"""Changes of many tokens, in bounded slices: by their ids, or all that a query matches (bulk revocation)."""
 
 import time
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
@@ -22,17 +22,17 @@ from service.tokens.managed.queries import ManagedQueries
 from service.tokens.managed.records import ManagedRecords
 from service.tokens.managed.tokens import ManagedTokens
 
-# How many records are checked at once where that reads more than the records. Then they are changed step by step: if
-# each step had to wait for its own check, Redis would be idle meanwhile.
+# How many records are checked at once, if a check needs further reads. The changes then follow in steps: if each step
+# waited for its own check, Redis would be idle meanwhile.
 CHECKED = 64
 SAMPLE = 10
-# How much one request changes of what a filter finds: for how long, and how many at most.
+# How much one request changes of what a filter matches: for how long, and at most how many.
 _SECONDS = 1.0
 MOST = 10_000
 
 
 class Ending(StrEnum):
-    """How many tokens are ended at once: for good, or until somebody activates them again."""
+    """How tokens are ended in bulk: for good, or until somebody activates them again."""
 
     REVOKE = "revoke"
     DEACTIVATE = "deactivate"
@@ -45,9 +45,9 @@ _CAN_END = {
 
 
 class Change(msgspec.Struct, frozen=True):
-    """A change of tokens whose records were just read, so many `at_once`.
+    """A change of tokens whose records were just read, `at_once` of them at a time.
 
-    `make` returns the codes that they are refused with, empty where it is made; to make it twice does no harm.
+    `make` returns for each token the code of its refusal, empty if it was changed. A repeat does no harm.
     """
 
     make: Callable[[list[Record]], Coroutine[Any, Any, list[str]]]
@@ -55,9 +55,9 @@ class Change(msgspec.Struct, frozen=True):
 
 
 class Continuation(msgspec.Struct, frozen=True, array_like=True):
-    """Where a change of many goes on: behind this place by creation, with so many left of the number agreed on.
+    """Where a bulk change continues: after this place by creation, with this many left of the agreed number.
 
-    Nothing is touched that was created after the first slice, `created_until` in epoch microseconds.
+    Tokens created after the first slice began (`created_until`, epoch microseconds) are not touched.
     """
 
     position: Annotated[str, Meta(pattern=r"^[0-9]{1,19}\Z")]
@@ -70,14 +70,14 @@ class Continuation(msgspec.Struct, frozen=True, array_like=True):
         return self.position, self.tie
 
 
-# Records to change, and where to go on behind them; with none left where that is the end.
+# Records to change, and where to continue after them; none left at the end.
 Step = tuple[list[Record], Continuation]
 
 
 class Part(msgspec.Struct, frozen=True):
-    """Which slice of a change of many: the first, of as many tokens as `expected`, or one that goes on `after` another.
+    """Which slice of a bulk change: the first, of `expected` tokens, or one that continues `after` another.
 
-    It changes `limit` of them at most, with 0 as many as it comes to.
+    It changes at most `limit` of them; 0 means as many as it can in its time.
     """
 
     expected: int = 0
@@ -86,9 +86,9 @@ class Part(msgspec.Struct, frozen=True):
 
 
 class BulkResult(msgspec.Struct, frozen=True):
-    """What a change of several tokens did: the ids changed, and those left with why.
+    """What a bulk change did: the changed ids, and the skipped ones with their reasons.
 
-    `remaining`: how many it did not come to, with where to go on.
+    `remaining`: how many are left, with where to continue.
     """
 
     updated: list[str]
@@ -97,7 +97,7 @@ class BulkResult(msgspec.Struct, frozen=True):
     next: Continuation | None = None
 
     def note(self, token_ids: Sequence[str], known: Sequence[Record], told: Sequence[str]) -> None:
-        """Tokens whose change was tried; of the others there is no record."""
+        """Note the tokens whose change was tried; ids without a record are skipped as unknown."""
         codes = dict(zip([record.token.token_id for record in known], told, strict=True))
         for token_id in token_ids:
             if code := codes.get(token_id, NotFound.code):
@@ -107,7 +107,7 @@ class BulkResult(msgspec.Struct, frozen=True):
 
 
 class Matched(msgspec.Struct, frozen=True):
-    """How many tokens a query finds, and the first of them."""
+    """How many tokens a query matches, and the first of them."""
 
     count: int
     sample: list[ManagedToken]
@@ -125,11 +125,11 @@ class Bulk:
     _clock: Callable[[], float]
 
     async def set_active(self, token_ids: Sequence[str], active: bool, origin: Origin) -> BulkResult:
-        """Activate or deactivate several tokens; what cannot be changed is skipped with its code."""
+        """Activate or deactivate several tokens; a token that cannot be changed is skipped with a code."""
         return await self._each(token_ids, self._activate(origin) if active else self._end(Ending.DEACTIVATE, origin))
 
     async def revoke(self, token_ids: Sequence[str], origin: Origin) -> BulkResult:
-        """Revoke several tokens; ids that never were are skipped."""
+        """Revoke several tokens; ids that never existed are skipped."""
         return await self._each(token_ids, self._end(Ending.REVOKE, origin))
 
     async def preview(self, query: Query, ending: Ending) -> Matched:
@@ -141,16 +141,16 @@ class Bulk:
         return Matched(await self._count(narrowed), tokens)
 
     async def end(self, query: Query, ending: Ending, origin: Origin, part: Part) -> BulkResult:
-        """Revoke or deactivate a slice of what a query finds, as far as it can still be.
+        """Revoke or deactivate a slice of the tokens that a query matches and that can still be ended.
 
-        Raises Conflict `count_changed` before anything is changed if they are not as many as expected; not where it
-        goes on after an earlier slice. To ask for the same slice again is harmless. Raises StoreUnavailable if nothing
-        was changed; where Redis is lost later the result says where to go on.
+        Raises Conflict `count_changed`, before any change, if the number is not the expected one; a later slice is not
+        compared. To ask for the same slice again is harmless. Raises StoreUnavailable if nothing was changed; if Redis
+        fails later, the result says where to continue.
         """
         return await self._slice(_narrowed(query, ending), self._end(ending, origin), part)
 
     async def set_active_matching(self, query: Query, active: bool, origin: Origin, part: Part) -> BulkResult:
-        """Activate or deactivate a slice of what a query finds, as `end` does."""
+        """Activate or deactivate a slice of the tokens that a query matches, as `end` does."""
         change = self._activate(origin) if active else self._end(Ending.DEACTIVATE, origin)
         return await self._slice(query, change, part)
 
@@ -162,7 +162,7 @@ class Bulk:
         return Change(lambda known: self._tokens.activate(known, origin), CHECKED)
 
     async def _each(self, token_ids: Sequence[str], change: Change) -> BulkResult:
-        """Make a change to each token, step by step; what it is refused for is skipped with its code."""
+        """Make a change to each token, step by step; a refused token is skipped with its code."""
         result = BulkResult([], [])
         async with Overlapped() as steps:
             for start in range(0, len(token_ids), change.at_once):
@@ -181,7 +181,7 @@ class Bulk:
             after = Continuation("0", "", count, await self._newest())
         if query is None or not after.left:
             return BulkResult([], [])
-        # Oldest first: what is created meanwhile comes behind all that is meant.
+        # Oldest first, so that tokens created meanwhile come after all that are meant.
         walk = msgspec.structs.replace(query, sort="created_at", descending=False, limit=MOST, after=after.place)
         most = min(part.limit or MOST, MOST, after.left)
         return await self._change(self._steps(walk, after, most, change.at_once), change, after, part)
@@ -197,15 +197,15 @@ class Bulk:
         try:
             async with aclosing(steps), Overlapped() as under_way:
                 async for known, reached in steps:
-                    # From the first on: however long a search took to find it, each request gets something done.
+                    # From the first record on: however long the search for it took, each request changes something.
                     until = until or time.monotonic() + _SECONDS
                     if known:
                         await under_way.begin(patiently(partial(change.make, known)), partial(note, known, reached))
                     if time.monotonic() > until:
                         break
         except StoreUnavailable:
-            # A step that was tried may be made in part. The first slice, asked for again, would then be refused because
-            # the filter finds another number; one that goes on would not.
+            # A failed step may have been made in part. A repeated first slice would then be refused, because the filter
+            # matches another number; a continued one would not.
             if reached is begun or (made is begun and part.after is not None):
                 raise
             reached = made
@@ -214,7 +214,7 @@ class Bulk:
         return msgspec.structs.replace(result, remaining=reached.left, next=reached)
 
     async def _steps(self, query: Query, begun: Continuation, most: int, at_once: int) -> AsyncGenerator[Step]:
-        """So many records at most of what a query finds, some at a time, each with where to go on behind them."""
+        """At most `most` records of a query, some at a time, each with where to continue after them."""
         left, until = begun.left, begun.created_until
         async for portion in ahead(self._listing.walk(query, self._clock(), expected=left)):
             rows = [pair for pair in portion.found if int(pair[0].position) <= until]
@@ -224,14 +224,14 @@ class Bulk:
                 yield [record for _, record in step], Continuation(*place(step[-1][0]), left, until)
                 if not most:
                     return
-            # Behind the first token that is too new all are.
+            # After the first token that is too new, all are too new.
             is_last = portion.reached is None or len(rows) < len(portion.found)
             yield [], Continuation(*(portion.reached or begun.place), 0 if is_last else left, until)
             if is_last:
                 return
 
     async def _newest(self) -> int:
-        """The instant of the newest token there is, in epoch microseconds: the clock may have been set back since."""
+        """The instant of the newest token, in epoch microseconds, because the clock may have been set back since."""
         async for portion in self._listing.walk(Query(statuses=frozenset(Status), limit=1), self._clock()):
             for row, _ in portion.found:
                 return int(row.position)
@@ -243,9 +243,9 @@ class Bulk:
 
 
 def _narrowed(query: Query, ending: Ending) -> Query | None:
-    """The query without the tokens for which nothing would change; None if that leaves none.
+    """The query without the tokens that would not change; None if none are left.
 
-    Never a query without statuses: that would mean all of them.
+    Never a query without statuses, which would mean all of them.
     """
     statuses = query.wanted & _CAN_END[ending]
     return msgspec.structs.replace(query, statuses=statuses) if statuses else None

@@ -1,6 +1,6 @@
-"""Derived tokens: made by the holder of a token, never wider than that, and ended by whatever ends it.
+"""Derived tokens: made by the holder of a token, never wider than that token, and ended by whatever ends it.
 
-A derived token is a credential and no record: it is listed under its parent, and leaves nothing once it has ended.
+A derived token is a credential without a record: it is listed under its parent, and leaves nothing when it has ended.
 """
 
 import asyncio
@@ -27,16 +27,16 @@ from service.tokens.rights import check_end, check_life, check_within, cut_life
 
 MOST_LEVELS = 3
 USUAL_SECONDS = 3600
-# Of a secret that nobody stores the last characters are not known later.
+# Shown for a secret whose last characters are unknown, because no record stores them.
 _MASKED = "****"
 
 
 class Narrowed(msgspec.Struct, frozen=True):
-    """What a token is derived with; None for what its parent has. Checked by whoever decodes it.
+    """What a token is derived with; None means as the parent has it. Whoever decodes it has checked it.
 
-    With no `ttl_seconds` it lives for an hour, or as long as its parent if that ends earlier.
+    Without `ttl_seconds` it lives for an hour, or until its parent ends if that is earlier.
 
-    With neither `rate_limits` nor `max_uses` it charges the limits and the uses of its parent, if that has any.
+    Without `rate_limits` and `max_uses` it charges the limits and the uses of its parent, if that has any.
     """
 
     ttl_seconds: int = 0
@@ -48,7 +48,7 @@ class Narrowed(msgspec.Struct, frozen=True):
 
 
 class Children(NamedTuple):
-    """A page of what is derived from a token directly, whether more follow, and how many there are in all."""
+    """A page of the tokens derived directly from a token, whether more follow, and how many there are."""
 
     page: list[ManagedToken]
     more_follow: bool
@@ -57,7 +57,7 @@ class Children(NamedTuple):
 
 @dataclass(eq=False, repr=False)
 class Derivation:
-    """Derives tokens from others, lists them and ends them."""
+    """Derives tokens from others, lists and ends them."""
 
     _store: DerivedStore
     _managed_records: ManagedRecords
@@ -70,21 +70,21 @@ class Derivation:
     async def derive(
         self, secret: bytes, wanted: Narrowed, origin: Origin, request: Repeatable | None = None
     ) -> Created:
-        """A new token for the holder of this secret. Two round trips, three for a `request` that may be repeated;
-        one more where limits or uses are to be told.
+        """A new token for the holder of this secret. Two round trips, three for a `request` that may be repeated, and
+        one more if limits or uses are to be shown.
 
-        Raises Unauthorized for a secret that ended meanwhile; Forbidden for what is wider than the secret's token, and
-        at the last level; Conflict `too_many_derived`, `idempotency_mismatch`, and `token_revoked` for a repeat after
-        the end of what the first try made.
+        Raises Unauthorized for a secret that has ended; Forbidden for terms wider than those of the secret's token, and
+        on the last level; Conflict `too_many_derived`, `idempotency_mismatch`, and `token_revoked` for a repeat after
+        the token of the first try has ended.
         """
         for _ in range(TRIES):
-            # In each round, because the script derives only from the very record that was checked here.
+            # Read in each round, because the script derives only from exactly the record that was checked here.
             parent = await self._read(secret)
-            # Beside its parent, so that one script reaches both.
+            # In the shard of its parent, so that one script reaches both.
             minted = await self._repeats.mint(self._store.shard_of(parent.digest), request, origin.actor, "derive")
             credential = self._within(parent.credential, wanted, origin, minted)
             if credential.expires_at <= self._clock():
-                # Of a repeat: whatever became of what the first try made, its date has come.
+                # A repeat: the token of the first try has expired by now.
                 raise ended_since()
             sealed = Derived(minted.digest, self._authority.seal(minted.digest, credential))
             entry = self._audit_log.entry("token.derived", origin, credential.token_id, after=_facts(credential))
@@ -116,16 +116,16 @@ class Derivation:
         raise token_not_valid()
 
     def _within(self, parent: Credential, wanted: Narrowed, origin: Origin, minted: Minted) -> Credential:
-        """The credential of what is wanted of this parent. Raises Forbidden."""
+        """The credential of the wanted token under this parent. Raises Forbidden."""
         if len(parent.ancestors) == MOST_LEVELS:
             raise Forbidden(f"Tokens are derived on {MOST_LEVELS} levels, and yours is on the last one.")
         bound = msgspec.structs.replace(origin, bound=parent)
-        # A repeat begins no life anew.
+        # A repeat does not begin a new life.
         now = minted.first_at or int(self._clock())
         if wanted.ttl_seconds:
             expires_at = cut_life(bound, now + wanted.ttl_seconds, now)
         else:
-            # Cut and not refused: nobody has asked for that hour.
+            # Cut and not refused, because nobody asked for that hour.
             expires_at = min(now + USUAL_SECONDS, parent.expires_at or now + USUAL_SECONDS)
         check_life(bound, expires_at)
         pooled = wanted.rate_limits is None and not wanted.max_uses
@@ -137,7 +137,7 @@ class Derivation:
             parent.scopes if wanted.scopes is None else wanted.scopes,
             now,
             expires_at,
-            # It has no name of its own, which would have to be unique: people know it by that of its parent.
+            # It has no own name, which would have to be unique: people know it by its parent's name.
             name=parent.name,
             client=f"token:{parent.token_id}",
             networks=parent.networks if wanted.networks is None else wanted.networks,
@@ -145,16 +145,16 @@ class Derivation:
             max_uses=parent.max_uses if pooled else wanted.max_uses,
             ancestors=(*parent.ancestors, parent.token_id),
             pool=(parent.pool or parent.token_id) if pooled else "",
-            # Who speaks for nobody is counted all the same.
+            # A token without a subject is charged all the same.
             charged_as=parent.charged_as or parent.subject,
         )
         check_within(parent, credential)
         return credential
 
     async def children(self, parent_id: str, limit: int, after: tuple[int, str] | None) -> Children:
-        """So many of what is derived from a token directly and lives, newest first, as a list shows tokens.
+        """At most `limit` living tokens derived directly from a token, newest first, in the form of lists.
 
-        `after`: the creation of the last one known, in epoch microseconds, and its id.
+        `after`: the creation of the last known one, in epoch microseconds, and its id.
         """
         found = sorted(await self._genuine(parent_id), key=_place)
         first = 0 if after is None else bisect(found, (-after[0], after[1]), key=_place)
@@ -165,32 +165,32 @@ class Derivation:
         return Children(page, len(found) > first + limit, len(found))
 
     async def show(self, secret: bytes) -> ManagedToken:
-        """A derived token by its secret. Raises Unauthorized for one that ended."""
+        """A derived token by its secret. Raises Unauthorized if it has ended."""
         return await self._shown(await self._read(secret), secret[-8:].decode())
 
     async def _shown(self, found: DecodedCredential, last_eight: str = _MASKED) -> DerivedToken:
-        """With the uses that are left, which may be those of the token at the top."""
+        """The token with the uses that are left, which may be those of the token at the top."""
         _, left = await self._authority.charging.forecast(found.active, found, self._clock())
         return _as_token(found.digest, found.credential, left, last_eight)
 
     async def counts(self, tokens: Sequence[ManagedToken]) -> list[int]:
-        """How many are derived from each of these directly; see `ManagedRecords.derived`."""
+        """How many tokens are derived directly from each of these; see `ManagedRecords.derived`."""
         return await self._managed_records.derived([(token.token_id, token.scopes) for token in tokens])
 
     async def end(self, parent_id: str, origin: Origin, token_id: str = "") -> int:
-        """End one that is derived from a token, or all of them, with those below; how many of the direct ones.
+        """End one token derived from another, or all, with those below. Returns how many direct ones were ended.
 
-        They are refused from the moment this returns. Raises NotFound for an id that is not among them,
-        Forbidden for what is not the caller's to end.
+        They are refused from the moment this returns. Raises NotFound for an id that is not derived from it, Forbidden
+        if the caller may not end it.
         """
         found = await self._genuine(parent_id)
         wanted = [one for one in found if token_id in ("", one.credential.token_id)]
         if not wanted:
-            # An earlier try of the same may have ended them.
+            # An earlier try of the same request may have ended them.
             await self._store.confirm_ended(parent_id)
         if token_id and not wanted:
             raise NotFound("No token with this ID is derived from that one. It may have expired.")
-        # All before the first is ended: a refusal leaves everything as it was.
+        # All are checked before the first is ended, so that a refusal changes nothing.
         async for one in paced(wanted):
             check_end(origin, _as_token(one.digest, one.credential))
         drop, ended = self._managed_records.drop, 0
@@ -201,9 +201,9 @@ class Derivation:
         return ended
 
     async def _genuine(self, parent_id: str) -> list[DecodedCredential]:
-        """What is derived from a token directly, as far as our server key sealed it."""
+        """The tokens derived directly from a token, without any that no server key of ours sealed."""
         genuine = await paced_list(starmap(self._authority.open_once, await self._store.children(parent_id)))
-        # A slice: the credential of a token that is derived from none, if somebody put it there, has no ancestors.
+        # A slice, because a forged entry may be a credential without ancestors.
         return [one for one in genuine if one is not None and one.credential.ancestors[-1:] == (parent_id,)]
 
 
@@ -212,7 +212,7 @@ def _place(one: DecodedCredential) -> tuple[int, str]:
 
 
 def _facts(credential: Credential) -> dict[str, object]:
-    """What an audit entry says of a derived token."""
+    """The fields of a derived token in an audit entry."""
     return {
         "name": credential.name,
         "parent": credential.ancestors[-1],
@@ -225,7 +225,7 @@ def _facts(credential: Credential) -> dict[str, object]:
 
 
 def _as_token(digest: bytes, credential: Credential, uses_left: int = 0, last_eight: str = _MASKED) -> DerivedToken:
-    """A derived token as lists show tokens."""
+    """A derived token in the form of lists."""
     return DerivedToken(
         token_id=credential.token_id,
         name=credential.name,

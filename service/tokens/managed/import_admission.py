@@ -1,7 +1,7 @@
-"""Which tokens may come in from elsewhere, and as what.
+"""Which tokens may come in from elsewhere, and in what form.
 
-What an export gives out are digests, never secrets: they open a service that has the same server key. What comes in
-are such records, exactly as they were, or secrets of other systems, in clear or as digests.
+An export has digests, never secrets, so its tokens work only in a service with the same server key. An import has such
+records, exactly as exported, or secrets of other systems, in clear or as digests.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,17 +26,17 @@ from service.tokens.secret import mint_ids, parse
 
 
 class Exported(msgspec.Struct, frozen=True):
-    """A record as an export gave it, with its seal."""
+    """A record from an export, with its seal."""
 
     token: ManagedToken
     seal: str
 
 
 class ImportedSecret(msgspec.Struct, frozen=True):
-    """A token of another system: its terms, what was kept of its secret and by which rule, what may be shown of it.
+    """A token of another system: its terms, its secret's digest and rule, and the characters that may be shown.
 
-    Instants in epoch seconds, 0 where none is known. `shortened`: it had no end there, and has one here. `secret` is
-    empty where only a digest of it came.
+    Instants in epoch seconds, 0 if unknown. `shortened`: it had no end there, and has one here. `secret` is empty if
+    only a digest came.
     """
 
     new: NewToken
@@ -52,7 +52,7 @@ class ImportedSecret(msgspec.Struct, frozen=True):
 
 
 class Skipped(msgspec.Struct, frozen=True):
-    """Why a row was not taken in: a stable word, and a sentence for people."""
+    """Why a row was not imported: a stable word, and a sentence for people."""
 
     code: str
     message: str
@@ -69,7 +69,7 @@ class ImportAdmission:
     _clock: Callable[[], float]
 
     def tokens_of(self, rows: Sequence[Exported | ImportedSecret], origin: Origin) -> list[ManagedToken]:
-        """The tokens that rows would become here; a secret of another system gets one of its own."""
+        """The tokens that the rows would become; an imported secret gets a new token."""
         others = [row for row in rows if isinstance(row, ImportedSecret)]
         digests = [self._authority.imported.digest(row.rule, row.kept) for row in others]
         # The digest decides which shard the token lives in, because a lookup knows nothing else.
@@ -78,9 +78,9 @@ class ImportAdmission:
         return [self._settled(row.token) if isinstance(row, Exported) else next(made) for row in rows]
 
     def _settled(self, token: ManagedToken) -> ManagedToken:
-        """The same token where its digest lives, which its id begins with: a cluster has more shards than one Redis.
+        """The token in the shard of its digest, which its id begins with: a cluster has more shards than one Redis.
 
-        The old secret of an overlap goes where that lives elsewhere: a script touches keys of one shard alone.
+        An old secret in its overlap is dropped if it belongs to another shard, because a script reaches one shard.
         """
         shard = self._shards.of_digest(token.digest)
         if self._shards.of_id(token.token_id) is not shard:
@@ -96,7 +96,7 @@ class ImportAdmission:
             row.last_eight,
             digest,
             row.created_by or origin.actor,
-            # Also of those of one second no two are alike. The first days of 1970 say that no instant is known.
+            # Microseconds keep tokens of one second apart. The first days of 1970 mean that no instant is known.
             created + begun % 1_000_000 if created > records.LAST_SECOND else begun,
             active=row.active,
             last_used_at=row.last_used_at,
@@ -105,43 +105,43 @@ class ImportAdmission:
 
     @property
     def is_in_one_shard(self) -> bool:
-        """Do all tokens belong into one shard?"""
+        """True if all tokens belong to one shard."""
         return len(self._shards) == 1
 
     def home(self, row: Exported | ImportedSecret) -> int:
-        """The shard that a row's token belongs into: those of one are taken in by fewer calls than others."""
+        """The shard that a row's token belongs to: rows of one shard need fewer calls."""
         if isinstance(row, Exported):
             return self._shards.of_digest(row.token.digest).index
         return self._shards.of_digest(self._authority.imported.digest(row.rule, row.kept)).index
 
     def own_digests(self, row: Exported | ImportedSecret) -> list[bytes]:
-        """Under which the secret of a row may be here already: as one that this service made itself, or took in under
-        the previous server key.
+        """Digests under which the secret of a row may exist already: made by this service itself, or imported under the
+        previous server key.
         """
         if isinstance(row, Exported):
             return []
         earlier, kind = self._authority.imported.earlier_digests(row.rule, row.kept), parse(row.secret)
-        # One that is for one use has ended before anybody misses it.
+        # A one-time token ends before anybody could miss it.
         if kind is None or kind is Kind.ONE_TIME:
             return earlier
         return earlier + self._authority.digests(kind, row.secret)
 
     def latest_end(self) -> int:
-        """The latest that a token taken in now may end, epoch seconds; 0 if it need not."""
+        """The latest end of a token imported now, in epoch seconds; 0 if it needs no end."""
         return self._lifetime.latest_end()
 
     def refusal(self, row: Exported | ImportedSecret, token: ManagedToken, origin: Origin) -> Skipped | None:
-        """Why this row may not come in, None if it may."""
+        """Why this row may not be imported, None if it may."""
         if isinstance(row, Exported) and not self._seals.is_ours(Record(row.token, row.seal)):
             return Skipped("not_ours", "Exported under another server key, or changed since.")
         try:
-            # As for one that is made here: an import is no way around the rights of the caller.
+            # The same check as for a new token: an import must not give more rights than the caller has.
             check_held(origin, token)
             check_life(origin, token.expires_at)
             if isinstance(row, ImportedSecret):
-                # That of an exported one is sealed, and so is true.
+                # The creator of an exported record is sealed, and so is true.
                 check_creator(origin, token.created_by)
-            # What has ended keeps its date, which lies in the past and would be refused.
+            # An ended token keeps its expiry, which is in the past and would be refused.
             if isinstance(row, ImportedSecret) or token.status(self._clock()) is Status.ACTIVE:
                 self._lifetime.check(token.expires_at)
         except (Forbidden, InvalidRequest) as refused:
@@ -151,5 +151,5 @@ class ImportAdmission:
 
 
 def last_eight_of(secret: str) -> str:
-    """What may be shown of a secret of any length: its end, at most a quarter and eight characters of it."""
+    """What may be shown of a secret of any length: its end, at most a quarter of it and eight characters."""
     return secret[-min(8, len(secret) // 4) :]

@@ -1,4 +1,4 @@
-"""Import: takes tokens in, each whole or not at all, and learns whether any other system's secrets are here."""
+"""Import: takes tokens in, each whole or not at all, and learns by which rules other systems' secrets are stored."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -18,10 +18,10 @@ from service.tokens.managed.name_holders import NameHolders
 from service.tokens.managed.seals import Seals
 from service.tokens.secret import mint_id
 
-# How many rows are taken in at once: a quarter of a millisecond of Redis' time, half a one beside a million tokens, and
-# half a one of ours, in which others have turns.
+# Rows imported at once: 0.25 ms of Redis' time, 0.5 ms beside a million tokens, and 0.5 ms of the event loop, between
+# which other tasks have turns.
 SLICE = 8
-# What the API takes as a name; that is declared above this layer and cannot be imported.
+# The longest name that the API takes, which is declared in a layer above and cannot be imported.
 LONGEST_NAME = 80
 _SAID = {
     Refused.EXISTS: "This token is here already.",
@@ -31,7 +31,7 @@ _SAID = {
 
 
 class DryRun:
-    """What the earlier rows of an import that writes nothing would have left no room for."""
+    """The names and secrets that earlier rows of a dry run would have taken."""
 
     def __init__(self) -> None:
         self._ids: set[str] = set()
@@ -39,7 +39,7 @@ class DryRun:
         self._digests: set[bytes] = set()
 
     def conflict(self, token: ManagedToken) -> Refused | None:
-        """Why this row would be refused after those before; else it is one of them from now on."""
+        """Why this row would be refused after the earlier ones; None if not, and then it is one of them."""
         if token.token_id in self._ids:
             return Refused.EXISTS
         if token.digest in self._digests:
@@ -72,11 +72,11 @@ class Imports:
         *,
         number_names: bool = False,
     ) -> list[Skipped | None]:
-        """Take a slice of rows in, at most SLICE; for each None, or why it was skipped.
+        """Take in a slice of at most SLICE rows. Returns for each None, or why it was skipped.
 
-        With a `dry_run` nothing is written. With `number_names` an imported secret whose name is taken gets another.
-        A row is taken in whole or not at all. Raises StoreUnavailable when Redis stays away; the rows may be sent
-        again then, and those that were taken in are skipped.
+        With a `dry_run` nothing is written. With `number_names` an imported secret whose name is taken gets another
+        name. A row is taken in whole or not at all. Raises StoreUnavailable if Redis stays away; the rows may then be
+        sent again, and those already taken in are skipped.
         """
         tokens = self._admission.tokens_of(rows, origin)
         taken = [self._admission.refusal(row, token, origin) for row, token in zip(rows, tokens, strict=True)]
@@ -87,7 +87,7 @@ class Imports:
             incoming = await paced_list(self._incoming(tokens[one], origin, rows[one]) for one in admitted)
             minted_here = [isinstance(rows[place], ImportedSecret) for place in admitted]
             found = await self._put(incoming, minted_here)
-            # Once more: the rules may have been read before the write, which drops what `admit` added.
+            # Added again, because a read of the rules before the write drops what `admit` added.
             self._imported.add({one.token.imported for one in incoming} - {""})
         else:
             conflicts = await asyncio.gather(*[self._store.conflict(tokens[place]) for place in admitted])
@@ -101,9 +101,9 @@ class Imports:
         return taken
 
     async def _refuse_own(self, rows: list[Exported | ImportedSecret], taken: list[Skipped | None]) -> None:
-        """Refuse secrets of tokens that are or were here: by a second token they would work on behind the end of that.
+        """Refuse secrets of tokens that are or were here: by a second token they would outlive the first.
 
-        The write sees by itself those that were taken in under the present server key.
+        Those taken in under the present server key are found by the write itself.
         """
         asked = [
             (place, digest)
@@ -123,7 +123,7 @@ class Imports:
         return f"{told}, or have a number put behind this one." if told else _SAID[why]
 
     async def _put(self, incoming: list[Incoming], minted_here: list[bool]) -> list[Refused | None]:
-        """Write tokens; of thousands of rows some may meet a Redis that is busy for a moment, so it is tried again."""
+        """Write tokens. Among thousands of rows some may meet a busy Redis, so a write is tried again."""
         now, tries = int(self._clock()), 0
 
         def put() -> Awaitable[list[Refused | None]]:
@@ -132,18 +132,18 @@ class Imports:
             return self._store.put(incoming, now)
 
         found = await patiently(put)
-        # An id drawn here is known only if an earlier try did its work and the answer was lost.
+        # An id minted here can be known only if an earlier try succeeded and its answer was lost.
         return [
             None if tries > 1 and is_minted and why is Refused.EXISTS else why
             for why, is_minted in zip(found, minted_here, strict=True)
         ]
 
     async def _put_numbered(self, token: ManagedToken, origin: Origin, dry_run: DryRun | None) -> Refused | None:
-        """Write a token under a free name with a number behind it; of a dry run there is always one."""
+        """Write a token under its name with a free number; in a dry run there always is one."""
         while dry_run is None:
-            # Under the id of the try before, the name may be announced for a minute, and the id is known by that.
+            # A new id, because the name may be reserved for a minute under the id of the last try.
             token = msgspec.structs.replace(token, token_id=mint_id(int(token.token_id[:2], 16)))
-            # A name of another shard is tried before the secret: what is here already needs no other name.
+            # A name in another shard is checked before the secret: an existing token needs no other name.
             known = await self._store.conflict(token)
             if known not in (None, Refused.NAME_TAKEN):
                 return known
@@ -154,7 +154,7 @@ class Imports:
         return None
 
     async def _numbered(self, token: ManagedToken) -> ManagedToken:
-        """The token under a free name: doubling finds one, halving a low one; of ten thousand alike 27 are asked."""
+        """The token under a free name. Numbers double, then are halved to a low one: 27 lookups among 10,000."""
         taken, free = 1, 2
         while await self._is_taken(_with_number(token, free)):
             taken, free = free, free * 2
@@ -173,7 +173,7 @@ class Imports:
             credential = self._seals.credential(token, token.digest, token.expires_at)
             if token.predecessor and token.predecessor_until > now:
                 predecessor = self._seals.credential(token, token.predecessor, token.predecessor_until)
-        # By the present key, because the credentials beside it are sealed by that.
+        # By the present key, because that also seals the credentials.
         seal = (
             self._seals.again(Record(row.token, row.seal), token)
             if isinstance(row, Exported)
@@ -183,9 +183,9 @@ class Imports:
         return Incoming(token, seal, credential, predecessor, entry)
 
     async def detect_imported(self) -> None:
-        """Learn by which rules secrets of other systems are to be found; asked every second.
+        """Learn by which rules imported secrets are to be found; runs every second.
 
-        Until it is known none is refused as one that is not here. Raises StoreUnavailable.
+        Until then no secret is refused as unknown. Raises StoreUnavailable.
         """
         before = self._imported.rules
         try:
@@ -198,5 +198,5 @@ class Imports:
 
 
 def _with_number(token: ManagedToken, number: int) -> ManagedToken:
-    # A name of full length gives its end up to the number.
+    # A name of full length loses its end to the number.
     return msgspec.structs.replace(token, name=f"{token.name[: LONGEST_NAME - 1 - len(str(number))]} {number}")

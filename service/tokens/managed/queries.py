@@ -1,4 +1,4 @@
-"""Finding and counting managed tokens; nothing here changes one."""
+"""Finds and counts managed tokens; changes none."""
 
 from collections.abc import AsyncIterator, Callable
 
@@ -18,13 +18,13 @@ class ManagedQueries:
         self._clock = clock
 
     async def page(self, query: Query) -> tuple[list[ManagedToken], tuple[str, str] | None, int | None]:
-        """One page of a list, where to go on, and how many there are (None where counting would read them all)."""
-        # One after the other: two tasks take longer here than what they would wait for.
+        """One page of a list, where to continue, and how many there are (None if counting would read them all)."""
+        # One after the other: two tasks would take longer than the wait that they save.
         tokens, after = await self._listing.page(query, self._clock())
         return tokens, after, await self.total(query)
 
     async def total(self, query: Query) -> int | None:
-        """How many tokens a query finds; None where counting would read every record."""
+        """How many tokens a query matches; None if counting would read every record."""
         if not query.by_status_alone:
             return None
         return await self._token_counts.of(query.wanted, int(self._clock()))
@@ -34,5 +34,5 @@ class ManagedQueries:
         return await self._token_counts.take(int(self._clock()))
 
     def everything(self, query: Query) -> AsyncIterator[list[Record]]:
-        """All records of a query in bounded memory, some at a time."""
+        """All records of a query, some at a time, in bounded memory."""
         return self._listing.records(query, self._clock())

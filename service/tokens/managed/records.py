@@ -20,9 +20,9 @@ from service.tokens.credential import missing_scopes
 from service.tokens.managed.seals import Seals
 from service.tokens.rights import check_end
 
-# How often a change is tried again after another one came in between.
+# How often a change is retried after a conflict with another change.
 TRIES = 8
-# How many ids of what ends with a token its audit entry names.
+# At most so many ids of tokens that end with a token are named in its audit entry.
 _MOST_IDS = 100
 _DERIVES = ("self:derive",)
 # The id of a token and its scopes.
@@ -41,23 +41,23 @@ class ManagedRecords:
     _decisions: Decisions
 
     async def record(self, token_id: str, ahead: Ahead | None = None) -> Record:
-        """The record of an id, as it stands. Raises NotFound."""
+        """The present record of an id. Raises NotFound."""
         record = await self._store.get(token_id, ahead)
         if record is None:
             raise not_found()
         return record
 
     async def read_to_change(self, token_id: str, ahead: Ahead | None = None) -> ManagedToken:
-        """Its token, before a change that may give rights. Two round trips, one for what was asked `ahead`.
+        """The token, before a change that may give rights. Two round trips, one with a record requested `ahead`.
 
-        Raises NotFound, and Conflict `record_tampered` if somebody without the server key wrote the record, or put
-        an old one in its place.
+        Raises NotFound, and Conflict `record_tampered` if somebody without the server key wrote the record, or put back
+        an old one.
         """
         for _ in range(TRIES):
             record = await self.record(token_id, ahead)
             if await self.genuine([record]):
                 return record.token
-            # Between the reads a change may have come.
+            # A change may have come between the two reads.
             if (await self.record(token_id)).seal == record.seal:
                 raise Conflict("This record was changed outside the service. Revoke the token.", code="record_tampered")
         raise keeps_changing()
@@ -69,7 +69,7 @@ class ManagedRecords:
             await share_turn()
             if self._seals.is_ours(record):
                 ours.append(record.token)
-        # A revoked token has no credential any more that could agree with its record.
+        # A revoked token no longer has a credential that could agree with its record.
         living = [token for token in ours if not token.revoked_at]
         agreeing = dict(zip([token.token_id for token in living], await self._seals.agree(living), strict=True))
         return [token for token in ours if agreeing.get(token.token_id, True)]
@@ -83,16 +83,16 @@ class ManagedRecords:
         return added
 
     async def write(self, old: ManagedToken, new: ManagedToken, action: Action, origin: Origin) -> ManagedToken | None:
-        """Write a token anew; None if it changed since it was read. Returns what was written."""
+        """Write a changed token. Returns what was written, None if the token has changed since it was read."""
         return (await self.write_all([(old, new)], action, origin))[0]
 
     async def write_all(
         self, pairs: Sequence[tuple[ManagedToken, ManagedToken]], action: Action, origin: Origin
     ) -> list[ManagedToken | None]:
-        """The same for tokens as they were read and as they are to be, those of a shard by one call.
+        """As `write`, for pairs of tokens as read and as wanted; one call per shard.
 
-        The previous secret in its overlap gets the new terms too, but never beyond its own end or the token's; it ends
-        with a token that is not usable.
+        The previous secret in its overlap gets the new terms too, but never beyond its own end or the token's. It ends
+        if the token is no longer usable.
         """
         now = int(self._clock())
         ending = [(old.token_id, old.scopes if ends_derived(old, new, now) else ()) for old, new in pairs]
@@ -122,12 +122,12 @@ class ManagedRecords:
     async def end(
         self, token_id: str, state: str, origin: Origin, *, digest: bytes | None = None, ahead: Ahead | None = None
     ) -> tuple[bool, ManagedToken]:
-        """Deactivate (`state` inactive) or revoke, old and new secret alike: False if it was so before; the token.
+        """Deactivate (`state` inactive) or revoke, with its old secret: False if it was so already; and the token.
 
-        `digest`: that of the secret that asks for it; `ahead`: the record, as it was asked for before. Works on a full
-        server. Raises NotFound, also if the record does not name that digest among those that may work; Forbidden for
-        what is not the caller's to end; Conflict for deactivating what has ended, and `record_tampered` if the record
-        was changed outside the service and may name another secret than that in use.
+        `digest`: of the secret that asks for this; `ahead`: the record, if it was requested earlier. Works on a full
+        server. Raises NotFound, also if the record does not name that digest among its working secrets; Forbidden if
+        the caller may not end it; Conflict if a token to deactivate has ended, and `record_tampered` if the record was
+        changed outside the service and may name another secret than the one in use.
         """
         for number in range(TRIES):
             record = await self.record(token_id, ahead)
@@ -138,11 +138,11 @@ class ManagedRecords:
                 raise not_found()
             is_ours = self._seals.is_ours(record)
             is_certain = digest is not None or is_ours or await self._seals.is_in_use(token)
-            # A revocation must come through however busy the token is; a deactivation may be refused and tried again.
+            # A revocation must succeed however busy the token is; a deactivation may be refused and retried.
             insist = state == "revoked" and number >= TRIES // 2
-            # What somebody else wrote is not vouched for.
+            # A record that somebody else wrote is not sealed again.
             ((done, ended),) = await self._end([token], state, origin, insist=insist, vouch=is_ours)
-            # It is ended all the same, and the secret in use may be another one than the record names.
+            # The token is ended all the same, but the secret in use may differ from the one in the record.
             if done >= 0 and not is_certain:
                 raise Conflict(
                     "This record was changed outside the service. Revoke the token by its secret.",
@@ -150,15 +150,15 @@ class ManagedRecords:
                 )
             if done > 0:
                 return True, ended
-            # As it was read, because it may be activated again already.
+            # As it was read, because it may have been activated again already.
             if done == 0:
                 return False, token
         raise keeps_changing()
 
     async def end_all(self, known: Sequence[Record], state: str, origin: Origin) -> list[str]:
-        """End tokens as `end` does, those of a shard by one call, where their records were read just now.
+        """End tokens as `end` does, one call per shard, where their records were just read.
 
-        Of each the code that it is refused with, empty where it is ended. Raises StoreUnavailable.
+        Returns for each the code of its refusal, empty if it is ended. Raises StoreUnavailable.
         """
         codes: dict[str, str] = {}
         alike: list[ManagedToken] = []
@@ -183,9 +183,9 @@ class ManagedRecords:
     async def _end(
         self, tokens: Sequence[ManagedToken], state: str, origin: Origin, *, insist: bool, vouch: bool
     ) -> list[tuple[int, ManagedToken]]:
-        """One try: of each the store's answer, -1 to be read again, and the token as it is then if that is 1.
+        """One try. Returns for each the store's answer, -1 to read it again, and the token as it is after a 1.
 
-        `insist` for an end that others' changes must not hold up for long; `vouch`: seal the records as they are then.
+        `insist`: other changes must not delay this end for long; `vouch`: seal the new records.
         """
         now = int(self._clock())
         revoked_at = now if state == "revoked" else 0
@@ -193,7 +193,7 @@ class ManagedRecords:
         for token, below in zip(tokens, await self._below([(one.token_id, one.scopes) for one in tokens]), strict=True):
             await share_turn()
             ended = msgspec.structs.replace(token, active=False, revoked_at=revoked_at, version=token.version + 1)
-            # With the name, by which people search for the entry, also when the record is gone.
+            # With the name, by which people search for the entry even when the record is gone.
             entry = self._audit_log.entry(
                 "token.revoked" if revoked_at else "token.deactivated",
                 origin,
@@ -205,13 +205,13 @@ class ManagedRecords:
         done = await self._store.end(ends, now, insist=insist)
         self._decisions.revoked.inc(Kind.MANAGED, by=done.count(1) if revoked_at else 0)
         return [
-            # One that was active as it was read was ended since, and may be revoked: that is another answer.
+            # Active when it was read, but ended since, perhaps by a revocation: that needs another answer.
             (-1 if not reply and vouch and one.token.active and not revoked_at else reply, one.ended)
             for reply, one in zip(done, ends, strict=True)
         ]
 
     async def drop(self, digest: bytes, token_id: str, credential: Credential | None, origin: Origin) -> bool:
-        """Take a credential away that no record speaks for, as of a derived token, with all that is derived from it.
+        """Remove a credential without a record, such as a derived token's, and all tokens derived from it.
 
         False if there is none. Works on a full server.
         """
@@ -229,7 +229,7 @@ class ManagedRecords:
         return dropped
 
     async def _below(self, tokens: Sequence[Terms]) -> list[dict[str, Any]]:
-        """For entries: how many are derived from each directly and end with it; ids of these and of those below."""
+        """For entries: how many tokens are derived directly from each and end with it; ids of these and those below."""
         told: list[dict[str, Any]] = [{"derived": count} if count else {} for count in await self.derived(tokens)]
         for (token_id, _), below in zip(tokens, told, strict=True):
             if below:
@@ -237,9 +237,9 @@ class ManagedRecords:
         return told
 
     async def derived(self, tokens: Sequence[Terms]) -> list[int]:
-        """How many living tokens are derived from each directly. One round trip, none where none may derive.
+        """How many living tokens are derived directly from each. One round trip, none if no token may derive.
 
-        Scopes do not change but with an end of what is derived.
+        A change of scopes ends all derived tokens, so the present scopes decide.
         """
         parents = [token_id for token_id, scopes in tokens if not missing_scopes(scopes, _DERIVES)]
         if not parents:
@@ -249,9 +249,9 @@ class ManagedRecords:
 
 
 async def told(known: Sequence[Record], codes: dict[str, str], again: Callable[[str], Awaitable[object]]) -> list[str]:
-    """Of each record the code that its change is refused with, empty where it is made.
+    """For each record the code of its change's refusal, empty if it was changed.
 
-    One of which none is known, because it changed meanwhile or is not ours, is read and changed once more.
+    A record without a known code, because it changed meanwhile or is not ours, is read and changed once more.
     """
     for token_id in [record.token.token_id for record in known]:
         if token_id not in codes:
@@ -264,7 +264,7 @@ async def told(known: Sequence[Record], codes: dict[str, str], again: Callable[[
 
 
 def _with_predecessor(old: ManagedToken, new: ManagedToken, now: float) -> ManagedToken:
-    """Bound the overlap of the previous secret: by the token's expiry, and by its being active all the time."""
+    """Limit the overlap of the previous secret to the token's expiry and its time of being active."""
     until = min(new.predecessor_until, new.expires_at or new.predecessor_until)
     if not (old.active and new.active and new.predecessor and until > now):
         return msgspec.structs.replace(new, predecessor=b"", predecessor_until=0)
@@ -272,12 +272,12 @@ def _with_predecessor(old: ManagedToken, new: ManagedToken, now: float) -> Manag
 
 
 def not_found() -> NotFound:
-    """The refusal of an id that has no record; a derived token has none."""
+    """The refusal of an id without a record; a derived token has no record."""
     return NotFound("No token with this ID. Its retention time may be over, or it is derived: the audit log says.")
 
 
 def refuse_if_ended(token: ManagedToken, now: float) -> None:
-    """Raises Conflict for a token that is revoked or past its date."""
+    """Raises Conflict for a token that is revoked or expired."""
     status = token.status(now)
     if status is Status.REVOKED:
         raise Conflict("A revoked token cannot be changed.", code="token_revoked")
@@ -286,5 +286,5 @@ def refuse_if_ended(token: ManagedToken, now: float) -> None:
 
 
 def keeps_changing() -> StoreUnavailable:
-    """The refusal after as many tries as there are."""
+    """The refusal after the last retry."""
     return StoreUnavailable("The token keeps changing. Try again.")

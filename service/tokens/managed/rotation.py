@@ -1,4 +1,4 @@
-"""Rotation: a token gets a new secret under the same id; the old one may work on for a while."""
+"""Rotation: a token gets a new secret under the same id; the old one may work for a while longer."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ LONGEST_OVERLAP_SECONDS = 7 * 86400
 
 @dataclass(eq=False, repr=False)
 class Rotation:
-    """Rotates secrets. Of all the secrets a token had at most two work: the present one and its predecessor."""
+    """Rotates secrets. At most two secrets of a token work: the present one and its predecessor."""
 
     _store: ManagedStore
     _managed_records: ManagedRecords
@@ -36,24 +36,24 @@ class Rotation:
         request: Repeatable | None = None,
         holder: frozenset[bytes] | None = None,
     ) -> Created:
-        """Give a token a new secret. The old one works for the overlap, never past the token's expiry; the one
-        before it ends now. A token that is switched off keeps no old secret.
+        """Give a token a new secret. The old one works for the overlap, but never past the token's expiry; an earlier
+        one ends now. A token that is switched off keeps no old secret.
 
-        `holder`: the digests, as the record has them, of the secret that asks for its own rotation.
-        Raises NotFound, Conflict (`token_revoked`, `token_expired`, `record_tampered`, `idempotency_mismatch`, and
-        `rotated_already` for a holder whose secret is not the present one), Forbidden for a token that may more than
+        `holder`: the digests, as the record may have them, of the secret that asks for its own rotation. Raises
+        NotFound, Conflict (`token_revoked`, `token_expired`, `record_tampered`, `idempotency_mismatch`, and
+        `rotated_already` if the holder's secret is not the present one), Forbidden for a token with more rights than
         the caller's own.
         """
         if origin.bound is not None and origin.bound.token_id == token_id:
-            # There the present secret is asked for, and the scope.
+            # That operation requires the present secret, and the scope.
             raise Forbidden("A token rotates itself at /api/tokens/self/rotate.", scope="self:rotate")
         minted = await self._mint(token_id, origin, overlap_seconds, request)
         for _ in range(TRIES):
             old = await self._managed_records.read_to_change(token_id)
             check_held(origin, old)
-            # Asked after the record was read: should an earlier try come in between, the write below is refused.
+            # Checked after the record was read: if an earlier try comes in between, the write below is refused.
             if request and await self._store.was_issued(token_id, minted.digest):
-                # Read anew, since the earlier try may have come between the two.
+                # Read again, because the earlier try may have come between the two.
                 issued = await self._managed_records.read_to_change(token_id)
                 check_held(origin, issued)
                 refuse_if_secret_ended(issued, minted, self._clock())
@@ -68,7 +68,7 @@ class Rotation:
         raise keeps_changing()
 
     async def _mint(self, token_id: str, origin: Origin, overlap_seconds: int, request: Repeatable | None) -> Minted:
-        """A secret whose digest lives where the token does."""
+        """A secret whose digest belongs to the token's shard."""
         shard = self._shards.of_id(token_id)
         if shard is None:
             raise not_found()
@@ -84,15 +84,15 @@ class Rotation:
             rotations=old.rotations + 1,
             predecessor=old.digest,
             predecessor_until=now + overlap_seconds,
-            # What was noted here was the use of the one before.
+            # The recorded use was that of the earlier predecessor.
             predecessor_used_at=0,
         )
 
     async def end_overlap(self, token_id: str, origin: Origin) -> ManagedToken:
-        """Let the old secret stop now; harmless if there is none. Raises NotFound, Conflict as `rotate`."""
+        """End the old secret now; harmless if there is none. Raises NotFound, Conflict as `rotate`."""
         for _ in range(TRIES):
             old = await self._managed_records.read_to_change(token_id)
-            # To take a secret away gives nobody a right, so it takes no more than to end the token.
+            # Removing a secret gives nobody a right, so it needs only the right to end the token.
             check_end(origin, old)
             if not old.in_overlap(self._clock()):
                 await self._store.confirm_changed(token_id)

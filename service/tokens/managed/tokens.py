@@ -1,6 +1,6 @@
 """Managed tokens: created, edited and revoked by administrators, each change written to the audit log.
 
-Rotation is in `rotation.py`, changes of many tokens in `bulk.py`, finding and counting them in `queries.py`.
+`rotation.py` rotates, `bulk.py` changes many tokens, `queries.py` finds and counts them.
 """
 
 from collections.abc import Callable, Sequence
@@ -28,9 +28,9 @@ _ACTIVATED: Action = "token.activated"
 
 
 class NewToken(msgspec.Struct, frozen=True):
-    """What a token is created with; `expires_at` in epoch seconds, 0 for never. Checked by whoever decodes it.
+    """What a token is created with; `expires_at` in epoch seconds, 0 for never. Whoever decodes it has checked it.
 
-    `subject` is whom it speaks for; empty for nobody, never for its creator.
+    `subject` is whom it speaks for; empty for nobody, which is not its creator.
     """
 
     name: str
@@ -46,8 +46,8 @@ class NewToken(msgspec.Struct, frozen=True):
     def made(
         self, token_id: str, last_eight: str, digest: bytes, created_by: str, created_micros: int, **more: Any
     ) -> ManagedToken:
-        """The token with these terms; `more` are further fields of it."""
-        # By place: by name so many fields take eight times as long.
+        """The token with these terms; `more` are further fields."""
+        # Positional: keyword arguments for so many fields take eight times as long.
         return ManagedToken(
             token_id,
             self.name,
@@ -69,7 +69,7 @@ class NewToken(msgspec.Struct, frozen=True):
 
 
 class Created(msgspec.Struct, frozen=True):
-    """A token and its secret, which is shown this once; `repeated` if an earlier try of the request made it."""
+    """A token and its secret, shown only this once; `repeated` if an earlier try of the request made it."""
 
     token: ManagedToken
     secret: str
@@ -89,8 +89,8 @@ class ManagedTokens:
     async def create(self, new: NewToken, origin: Origin, request: Repeatable | None = None) -> Created:
         """Create a token and mint its secret. One round trip, two for a `request` that may be repeated.
 
-        Raises Conflict (`name_taken`, `idempotency_mismatch`, `token_revoked` for a repeat after the end of what the
-        first try made), InvalidRequest for a lifetime that policy forbids, Forbidden for what the caller does not hold.
+        Raises Conflict (`name_taken`, `idempotency_mismatch`, `token_revoked` for a repeat after the token of the first
+        try has ended), InvalidRequest for a lifetime that policy forbids, Forbidden for rights that the caller lacks.
         """
         check_held(origin, new)
         check_life(origin, new.expires_at)
@@ -100,11 +100,11 @@ class ManagedTokens:
         token = new.made(minted.token_id, minted.secret[-8:], minted.digest, origin.actor, self._lifetime.begin())
         if await self._managed_records.add(token, origin):
             return Created(token, minted.secret)
-        # The name is taken: by this very token, if an earlier try of the same request made it.
+        # The name is taken: by this same token, if an earlier try of the request made it.
         earlier = await self._store.get(minted.token_id) if request else None
         if earlier is None:
             raise await self._taken(new.name, origin)
-        # It may have been given more since.
+        # It may have been given more rights since.
         check_held(origin, earlier.token)
         refuse_if_secret_ended(earlier.token, minted, self._clock())
         return Created(earlier.token, minted.secret, repeated=True)
@@ -122,21 +122,21 @@ class ManagedTokens:
         *,
         version: int = 0,
     ) -> ManagedToken:
-        """Change a token: fields of ManagedToken to new values, `active` among them. Returns it as it is then.
+        """Change a token: fields of ManagedToken to new values, `active` among them. Returns the changed token.
 
-        `rate_limits` may be a function of the present ones; `ahead` is the record, as it was asked for before;
-        `version` the one that the token must have unless it is as it is to be, 0 for any.
-        An old secret in its overlap goes on with the new terms. What is refused changes nothing.
-        Raises NotFound, Conflict (`name_taken`, `token_changed`, `token_revoked`, `token_expired`), InvalidRequest,
-        and Forbidden for what the caller does not hold, before the change or after it.
+        `rate_limits` may be a function of the present limits; `ahead` is the record, if it was requested earlier;
+        `version` is the version that the token must have unless it already is as wanted, 0 for any.
+        An old secret in its overlap gets the new terms too. A refused change changes nothing.
+        Raises NotFound, Conflict (`name_taken`, `token_changed`, `token_revoked`, `token_expired`), InvalidRequest, and
+        Forbidden for rights that the caller lacks, before or after the change.
         """
-        # By `end`, which works on a full server, too.
+        # By `end`, because that also works on a full server.
         if changes == {"active": False} and not version:
             return (await self._managed_records.end(token_id, "inactive", origin, ahead=ahead))[1]
         for _ in range(TRIES):
             old = await self._managed_records.read_to_change(token_id, ahead)
             new = self._changed(old, changes, origin)
-            # Whatever its version: an earlier try may have done it, whose answer was lost.
+            # In any version: an earlier try may have made the change, and its answer was lost.
             if new == old:
                 await self._store.confirm_changed(token_id)
                 return new
@@ -147,9 +147,9 @@ class ManagedTokens:
         raise keeps_changing()
 
     async def activate(self, known: Sequence[Record], origin: Origin) -> list[str]:
-        """Activate tokens as `update` does, step by step, where their records were read just now.
+        """Activate tokens as `update` does, step by step, where their records were just read.
 
-        Of each the code that it is refused with, empty where it is active. Raises StoreUnavailable.
+        Returns for each the code of its refusal, empty if it is active. Raises StoreUnavailable.
         """
         codes: dict[str, str] = {}
         pairs = []
@@ -182,7 +182,7 @@ class ManagedTokens:
             # A new number of uses counts from now on.
             changes = {**changes, "uses_left": changes["max_uses"]}
         new = msgspec.structs.replace(old, **changes)
-        # Of the new record: an expired token may be given a later date.
+        # The new record is checked, because an expired token may be given a later expiry.
         refuse_if_ended(new, now)
         check_held(origin, new)
         if new.expires_at != old.expires_at:
@@ -195,11 +195,11 @@ class ManagedTokens:
             action = _ACTIVATED if new.active else "token.deactivated"
         if old.name == new.name:
             return await self._managed_records.write(old, new, action, origin)
-        # Held before the record says it, so that two records never bear one name, whatever is cut off between.
+        # Reserved before the record has it, so that two records never have one name, even if this is interrupted.
         if not await self._store.names.reserve(new):
             raise await self._taken(new.name, origin)
-        # Not given up where the write is refused: a renaming to the same name may have come first, and who wants a name
-        # that nobody bears takes it.
+        # Not released if the write is refused: another rename to the same name may have come first, and a name that no
+        # record has can be taken by anyone who wants it.
         return await self._managed_records.write(old, new, action, origin)
 
     async def _taken(self, name: str, origin: Origin) -> Conflict:
@@ -212,8 +212,8 @@ class ManagedTokens:
     async def revoke(self, token_id: str, origin: Origin, ahead: Ahead | None = None) -> bool:
         """End a token for good; False if it was over already. It is refused from the moment this returns.
 
-        `ahead`: its record, as it was asked for before.
+        `ahead`: its record, if it was requested earlier.
 
-        Raises NotFound for an id that never was, Forbidden for one that is not the caller's to end.
+        Raises NotFound for an id that never existed, Forbidden if the caller may not end it.
         """
         return (await self._managed_records.end(token_id, "revoked", origin, ahead=ahead))[0]

@@ -1,7 +1,7 @@
 """Deliveries: every event to every webhook that wants it, at least once, for a day.
 
-One process delivers for a shard at a time. Each webhook has its own place in the streams of events, moved on when
-a page of them is sent or waits to be sent again; what a process leaves behind when it dies its successor reads again.
+Only one process at a time delivers for a shard. Each webhook has its own place in the streams of events, which moves
+on when a page of them is sent or waits for a retry. If a process dies, its successor reads the rest again.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from service.tokens.webhooks.registry import Webhooks
 
 log = logging.getLogger(__name__)
 _ANNOUNCE_SECONDS = 15.0
-# However many receivers lose events, the log has one line a minute of it.
+# However many receivers lose events, the log has one line about it per minute.
 _SAY_SECONDS = 60.0
 
 
@@ -39,7 +39,7 @@ class Deliveries:
         self._said_at = 0.0
 
     async def work(self) -> None:
-        """One pass: write notices, and start a task for each receiver in each shard that is ours.
+        """One pass: write notices, and start a task for each receiver in each shard that this process serves.
 
         Raises StoreUnavailable.
         """
@@ -61,24 +61,24 @@ class Deliveries:
                 more |= not await self._has_room(shard) or await self._notices.announce_expiring(shard)
             for webhook_id, receiver in self._receivers.items():
                 self._start(shard, webhook_id, receiver)
-        # What is left of the notices goes out with the next pass, not a quarter of a minute later.
+        # Remaining notices are written in the next pass, not a quarter of a minute later.
         if is_due and not more:
             self._announced_at = self._clock()
         self._dispatcher.sender.tidy()
 
     def _update_receivers(self) -> list[str]:
-        """Bring the receivers up to date; the ids of those that are no more."""
+        """Update the receivers. Returns the ids of those that no longer exist."""
         known = self._webhooks.known
         unknown = [webhook_id for webhook_id in self._receivers if webhook_id not in known]
         for webhook_id in unknown:
-            # By this, tasks that are under way see that the webhook is gone.
+            # Tells tasks under way that the webhook is gone.
             self._receivers.pop(webhook_id).known = None
         for webhook_id, one in known.items():
             if (receiver := self._receivers.get(webhook_id)) is None:
                 self._receivers[webhook_id] = Receiver(one, self._dispatcher, self._drop)
             else:
                 receiver.known = one
-        # One whose record was tampered with keeps its place: it may be mended.
+        # A webhook with a tampered record keeps its place, because the record may be repaired.
         return [webhook_id for webhook_id in unknown if webhook_id not in self._webhooks.tampered]
 
     async def _hold(self, shard: Shard) -> bool:
@@ -87,13 +87,13 @@ class Deliveries:
         return held
 
     async def _has_room(self, shard: Shard) -> bool:
-        """May more notices be written? The quickest receiver decides: one that takes nothing stops no other."""
+        """True if more notices may be written. The fastest receiver decides, so that a stuck one stops no other."""
         unread = [await Outbox(shard, webhook_id).unread("notices") for webhook_id in self._receivers]
         return min(unread, default=0) <= NOTICES_KEPT // 2
 
     def _start(self, shard: Shard, webhook_id: str, receiver: Receiver) -> None:
         key = (shard.index, webhook_id)
-        # A second task would send the same page once more.
+        # A second task would send the same page again.
         if key not in self._busy:
             task = asyncio.get_running_loop().create_task(self._serve(Outbox(shard, webhook_id), receiver))
             self._busy[key] = task
@@ -117,8 +117,8 @@ class Deliveries:
             self._dropped, self._said_at = 0, self._clock()
 
     async def aclose(self) -> None:
-        """End what is under way and let other processes deliver."""
-        # A copy: each task that ends takes itself out.
+        """Cancel the tasks under way and let other processes deliver."""
+        # A copy, because each task removes itself when it ends.
         tasks = list(self._busy.values())
         for task in tasks:
             task.cancel()
@@ -126,7 +126,7 @@ class Deliveries:
         await self._dispatcher.sender.aclose()
         try:
             for shard in self._shards:
-                # Else the next process has to wait until the lock ends by its time.
+                # Otherwise the next process has to wait until the lock expires.
                 if shard.index in self._held:
                     await let_go(shard, self._holder)
         except StoreUnavailable:

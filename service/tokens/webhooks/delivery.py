@@ -1,4 +1,4 @@
-"""One event on its way to one webhook: its message, its sealed record, how an attempt ended, when the next is due."""
+"""One event on its way to one webhook: its message, its sealed record, the result of an attempt, and the next time."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,16 +26,16 @@ _FIRST_PAUSE_SECONDS = 5
 _LONGEST_PAUSE_SECONDS = 7200
 _decode_entry = msgspec.json.Decoder(AuditEntry).decode
 
-# Makes the body of an event: its type, its public id, its entry, and the token it is about if there is a record.
+# Makes the body of an event from its type, its public id, its entry, and its token if that has a record.
 Describe = Callable[[EventType, str, AuditEntry, ManagedToken | None], str]
-# How an event's public id ends, by the stream it stands in: entries of the audit log are found by it.
+# The end of an event's public id, by stream; people find the audit entry by this id.
 _SUFFIXES = {"changes": Stream.CHANGES, "occurrences": Stream.OCCURRENCES, "notices": "n"}
 
 
 class Delivery(msgspec.Struct, frozen=True):
-    """One event on its way to one webhook. Instants in epoch seconds; `status` 0 without an answer.
+    """One event on its way to one webhook. Instants in epoch seconds; `status` is 0 without an answer.
 
-    `wait`: for how many seconds the receiver wants to be left alone.
+    `wait`: for how many seconds the receiver asked for a pause.
     """
 
     event_id: str
@@ -50,7 +50,7 @@ class Delivery(msgspec.Struct, frozen=True):
 
 
 class Outcome(StrEnum):
-    """How an attempt ended: taken, to be tried again, or never again."""
+    """The result of an attempt: accepted, to be retried, or given up."""
 
     DELIVERED = "delivered"
     FAILED = "failed"
@@ -62,19 +62,19 @@ _decode = msgspec.msgpack.Decoder(Delivery).decode
 
 
 def pause(delivery: Delivery) -> float:
-    """Seconds until the next attempt: twice as long each time, and not the same for all.
+    """Seconds until the next attempt: doubled each time, and not the same for all.
 
-    Longer where the receiver asks for it, though not past the end of its day.
+    Longer if the receiver asks for it, but not beyond the end of the delivery's day.
     """
-    # No random number: it is computed more than once for an attempt, and must come to the same.
+    # Not a random number: it is computed more than once per attempt, and must have the same result.
     spread = crc32(f"{delivery.event_id} {delivery.attempts}".encode()) % 1000 / 5000
     left = delivery.created_at + GIVE_UP_SECONDS - delivery.last_at
     return max(doubled(delivery.attempts) * (0.9 + spread), min(delivery.wait, left))
 
 
 def doubled(attempts: int) -> int:
-    """Seconds to wait after so many failed attempts: five, and twice as long each time, two hours at most."""
-    # Bounded before the shift, because a delivery may have been tried very often.
+    """Seconds to wait after this many failed attempts: five, doubled each time, at most two hours."""
+    # Bounded before the shift, because a delivery may have very many attempts.
     return min(_FIRST_PAUSE_SECONDS << min(attempts - 1, 20), _LONGEST_PAUSE_SECONDS)
 
 
@@ -84,11 +84,10 @@ def _bound(webhook_id: str) -> bytes:
 
 @dataclass(eq=False, repr=False)
 class Dispatcher:
-    """What makes deliveries of events, keeps them and sends them. What somebody else than this service wrote is passed
-    over.
+    """Makes deliveries from events, stores them and sends them. Ignores anything that this service did not write.
 
-    `attempts` counts by how they ended: delivered, failed or given_up; and, as dropped, events that went untried,
-    because their stream was trimmed before a receiver had room for them.
+    `attempts` counts by result: delivered, failed or given_up; `dropped` counts events that were never tried, because
+    their stream was trimmed before a receiver had room for them.
     """
 
     shards: Shards
@@ -100,16 +99,16 @@ class Dispatcher:
     _describe: Describe
 
     def seal(self, webhook_id: str, delivery: Delivery) -> bytes:
-        """The record of a delivery, bound to its webhook."""
+        """The sealed record of a delivery, bound to its webhook."""
         return self._keyring.seal(_bound(webhook_id), _encode(delivery))
 
     def open(self, webhook_id: str, record: bytes) -> Delivery | None:
-        """The delivery of a record, None for one that somebody else wrote."""
+        """The delivery in a record, None if somebody else wrote it."""
         body = self._keyring.unseal(_bound(webhook_id), record)
         return None if body is None else _decode(body)
 
     async def attempt(self, known: Known, delivery: Delivery, now: float) -> tuple[Sent, Delivery]:
-        """Try once: what was answered, and the delivery with it."""
+        """Try once. Returns the answer, and the delivery updated with it."""
         sent = await self.sender.send(known.webhook.url, known.secrets(now), delivery.event_id, delivery.body, now)
         return sent, msgspec.structs.replace(
             delivery,
@@ -121,14 +120,14 @@ class Dispatcher:
         )
 
     async def deliveries(self, shard: Shard, stream: str, events: list[Stored], webhook: Webhook) -> list[Delivery]:
-        """What a webhook wants to know of these events, in their order. One round trip, none if it is nothing."""
-        # An id of a stream begins with the milliseconds of its entry.
+        """The deliveries of the events that a webhook wants, in order. One round trip, none if it wants none."""
+        # The id of a stream entry begins with its time in milliseconds.
         later = [event for event in events if int(event.entry_id.partition("-")[0]) >= webhook.since]
         entries = await paced_list((event, self._entry(event)) for event in later)
         told = [(event, entry) for event, entry in entries if entry is not None and entry.action in webhook.events]
         if not told:
             return []
-        # To ask for a hundred takes half as long as to open as many entries.
+        # Asking for a hundred tokens takes half as long as decoding as many entries.
         await give_way()
         records = await self._tokens.get_many([entry.target for _, entry in told])
         now, deliveries = int(self.clock()), []

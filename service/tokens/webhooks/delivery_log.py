@@ -1,4 +1,4 @@
-"""For people: deliveries that wait, were made or were given up; and messages sent at once, whose answer is seen."""
+"""For people: deliveries that wait, succeeded or were given up; and messages sent at once, with their answer."""
 
 import asyncio
 import re
@@ -19,7 +19,7 @@ PENDING, DELIVERED, DEAD = "pending", "delivered", "dead"
 _EVENT_ID = r"[0-9]{1,19}-[0-9]{1,19}\.([0-9]{1,2})[a-z]?"
 # A delivery, its state, and when it is due in epoch seconds if it waits.
 Logged = tuple[Delivery, str, int]
-# Makes the body of a test message from its id and the instant, epoch seconds.
+# Makes the body of a test message from its id and the instant in epoch seconds.
 DescribeTest = Callable[[str, int], str]
 
 
@@ -32,7 +32,7 @@ class _Found(msgspec.Struct, frozen=True):
 
 
 class DeliveryLog:
-    """Reads the outboxes of all shards, and sends what a person wants to have sent, signed as any other message."""
+    """Reads the outboxes of all shards, and sends messages on request, signed like any other message."""
 
     def __init__(self, webhooks: Webhooks, dispatcher: Dispatcher, describe: DescribeTest) -> None:
         self._webhooks = webhooks
@@ -40,18 +40,18 @@ class DeliveryLog:
         self._describe = describe
 
     async def standing(self, webhook_id: str) -> Standing:
-        """How many deliveries of a webhook wait, events it has not read, and events it lost, in all shards."""
+        """How many deliveries of a webhook wait, how many events it has not read and how many it lost, in total."""
         each = await asyncio.gather(*[outbox.standing() for outbox in outboxes(self._dispatcher.shards, webhook_id)])
         return Standing(*map(sum, zip(*each, strict=True)))
 
     async def read(self, webhook_id: str, status: str | None, count: int) -> list[Logged]:
         """Deliveries of one webhook, in one state or in any.
 
-        Those that wait come first, the next due before the others; then those that ended, the last before the others.
+        Waiting ones come first, the next due one at the top; then ended ones, the latest one at the top.
         """
         found: list[Logged] = []
         boxes = outboxes(self._dispatcher.shards, webhook_id)
-        # Sorted apart: what waits by when it is due, what ended by when it was tried last.
+        # Sorted separately: waiting ones by when they are due, ended ones by the last attempt.
         if status in (None, PENDING):
             pending = [self._pending(outbox, webhook_id, count) for outbox in boxes]
             found += sorted(chain(*await asyncio.gather(*pending)), key=lambda logged: logged[2])
@@ -72,7 +72,7 @@ class DeliveryLog:
             given_up = await outbox.ended(GIVEN_UP_KEPT, given_up=True)
             made = await outbox.ended(MADE_KEPT, given_up=False)
             for record in (waiting, *given_up, *made):
-                # Opening all of a thousand would keep the loop.
+                # Only if the id is in the record: decoding all of a thousand records would block the event loop.
                 delivery = self._dispatcher.open(webhook_id, record) if event_id.encode() in record else None
                 if delivery is not None and delivery.event_id == event_id:
                     return _Found(outbox, delivery, record)
@@ -89,9 +89,9 @@ class DeliveryLog:
         return [(delivery, state, 0) for delivery in read if delivery is not None]
 
     async def test(self, webhook_id: str) -> Sent:
-        """Send a test message, which is not kept, and tell how the receiver took it; five seconds at most.
+        """Send a test message, which is not stored, and report the receiver's answer; at most five seconds.
 
-        To a receiver that is switched off, too. Raises NotFound, Conflict `record_tampered`.
+        Also to a receiver that is switched off. Raises NotFound, Conflict `record_tampered`.
         """
         known = await self._webhooks.find(webhook_id)
         message_id, now = f"test.{random_id()}", self._dispatcher.clock()
@@ -99,15 +99,15 @@ class DeliveryLog:
         return await self._dispatcher.sender.send(known.webhook.url, known.secrets(now), message_id, body, now)
 
     async def send_again(self, webhook_id: str, event_id: str) -> Sent:
-        """Send a delivery once more, whatever became of it, and tell how the receiver took it.
+        """Send a delivery again, whatever its state, and report the receiver's answer.
 
-        Taken, it counts as made and waits no longer; else nothing changes. Raises NotFound, Conflict `record_tampered`.
+        If accepted, it counts as delivered; otherwise nothing changes. Raises NotFound, Conflict `record_tampered`.
         """
         known = await self._webhooks.find(webhook_id)
         found = await self._find(webhook_id, event_id)
         sent, delivery = await self._dispatcher.attempt(known, found.delivery, self._dispatcher.clock())
         self._dispatcher.attempts.inc(Outcome.DELIVERED if sent.taken else Outcome.FAILED)
-        # Deleted while it was sent to: what is written now would stay.
+        # If the webhook was deleted meanwhile, anything written now would stay forever.
         if sent.taken and webhook_id in self._webhooks.known:
             made = self._dispatcher.seal(webhook_id, delivery)
             await found.outbox.replace(event_id, found.record, made)

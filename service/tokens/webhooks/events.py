@@ -1,10 +1,10 @@
-"""What webhooks can be told of."""
+"""The types of events that webhooks can receive."""
 
 from enum import StrEnum
 
 
 class EventType(StrEnum):
-    """The changes of managed tokens, and what is noticed about tokens without one."""
+    """The changes of managed tokens, and events that no change causes."""
 
     CREATED = "token.created"
     UPDATED = "token.updated"

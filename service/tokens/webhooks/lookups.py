@@ -1,19 +1,19 @@
-"""Host names of receivers, resolved by the system."""
+"""Resolves the host names of receivers by the system."""
 
 import asyncio
 import socket
 from contextlib import suppress
 from threading import Thread
 
-# More than anybody has receivers; a name that no server answers for holds its thread for half a minute.
+# More than anybody has receivers. A name whose servers do not answer keeps its thread for half a minute.
 _MOST = 64
 
 
 class Lookups:
     """One lookup of each name at a time, each in a thread of its own.
 
-    The loop has few threads for that, and finds Redis by them, too: behind four names that no server answers for, a
-    lost connection to Redis would stay lost for twenty seconds. These threads hold no end of the process up.
+    The event loop has few threads for lookups, and needs them for Redis too: with four names that no server answers
+    for, a lost connection to Redis would stay lost for twenty seconds. These threads do not delay the process's end.
     """
 
     def __init__(self) -> None:
@@ -21,9 +21,9 @@ class Lookups:
         self._under_way: dict[tuple[str, int], asyncio.Future[list[str] | OSError]] = {}
 
     async def resolve(self, host: str, port: int) -> list[str]:
-        """The addresses of a host name. Raises OSError, also where too many names are being resolved."""
+        """The addresses of a host name. Raises OSError, also if too many names are being resolved."""
         found = self._under_way.get((host, port)) or self._begin(host, port)
-        # Who waits no longer leaves it to all others that do.
+        # Shielded: a caller that stops waiting must not stop the lookup for the others.
         answer = await asyncio.shield(found)
         if isinstance(answer, OSError):
             raise answer
@@ -45,7 +45,7 @@ class Lookups:
                 answer = _addresses(host, port)
             except OSError as error:
                 answer = error
-            # The loop may have ended meanwhile.
+            # The event loop may have ended meanwhile.
             with suppress(RuntimeError):
                 loop.call_soon_threadsafe(end, answer)
 
@@ -56,9 +56,9 @@ class Lookups:
 
 def _addresses(host: str, port: int) -> list[str]:
     try:
-        # Of one type of socket, because an address comes once for each type.
+        # One socket type, because otherwise each address comes once per type.
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    # Python encodes a name by IDNA before it asks the system, and not every name can be: `a..b` for one.
+    # Python encodes a name with IDNA before it asks the system, and refuses some names, such as `a..b`.
     except UnicodeError:
         raise OSError("not a host name") from None
     return list(dict.fromkeys(str(address[0]) for *_, address in found))

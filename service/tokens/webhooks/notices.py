@@ -1,4 +1,4 @@
-"""Notices: what webhooks are told of though nobody changed anything, so that the audit log does not hold it."""
+"""Notices: events for webhooks that no change causes, so that the audit log does not have them."""
 
 import re
 from collections.abc import Callable
@@ -13,13 +13,13 @@ from service.tokens.audit.log import AuditLog
 from service.tokens.webhooks.events import EventType
 from service.tokens.webhooks.registry import Webhooks
 
-# Before the end of a token that lives longer than this.
+# How long before its end a token is announced, if it lives longer than that.
 WINDOWS = {"7d": 7 * 86400, "1d": 86400}
-# All processes together tell of a token so often, because Redis remembers that it was told.
+# All processes together announce a token once in this time, because Redis remembers that it was announced.
 _HOLD_MILLISECONDS = 60_000
 _SLICE = 200
 _SLICES = 10
-_LAST = "~"  # behind every id
+_LAST = "~"  # after every id
 _REACHED = rb"([0-9]{1,12}) (~|[0-9a-f]{16})"
 _CLOCK = Origin(actor="clock", address="", channel="sweep", request_id="")
 _GATEWAY = Origin(actor="holder", address="", channel="validate", request_id="")
@@ -27,9 +27,9 @@ _GATEWAY = Origin(actor="holder", address="", channel="validate", request_id="")
 
 @dataclass(eq=False, repr=False)
 class Notices:
-    """Gathers what is noticed on the way of requests, and finds tokens that expire soon.
+    """Collects what requests bring to notice, and finds tokens that expire soon.
 
-    Nothing is gathered that no webhook wants.
+    Collects nothing that no webhook wants.
     """
 
     _store: WebhookStore
@@ -41,19 +41,19 @@ class Notices:
     _spent_twice: set[str] = field(default_factory=set, init=False)
 
     def limit_exceeded(self, token_id: str) -> None:
-        """A rate limit refused this managed token a request; told once a minute at most."""
+        """A rate limit refused a request of this managed token; announced at most once a minute."""
         if self._webhooks.wants(EventType.LIMIT_EXCEEDED):
             self._limited.add(token_id)
 
     def consumed_twice(self, digest: bytes) -> None:
-        """A one-time token that was spent a moment ago came again, by somebody else."""
+        """A one-time token that was just spent was presented again, by somebody else."""
         if self._webhooks.wants(EventType.CONSUMED_TWICE):
-            # The record went with the first use.
+            # Its record was removed by the first use.
             self._spent_twice.add(id_of(digest))
 
     async def flush(self) -> None:
-        """Write what was gathered. Raises StoreUnavailable; what is not written then is dropped."""
-        # Taken away before the first write: what comes meanwhile belongs to the next pass.
+        """Write what was collected. Raises StoreUnavailable; what could not be written is dropped."""
+        # Taken before the first write: what comes meanwhile belongs to the next pass.
         limited, self._limited = self._limited, set()
         spent_twice, self._spent_twice = self._spent_twice, set()
         for event, names in ((EventType.LIMIT_EXCEEDED, limited), (EventType.CONSUMED_TWICE, spent_twice)):
@@ -62,9 +62,9 @@ class Notices:
                 await self._store.notice(name, entry, hold_milliseconds=_HOLD_MILLISECONDS)
 
     async def announce_expiring(self, shard: Shard) -> bool:
-        """Write notices of tokens that came within a window of their end since the last pass, each once.
+        """Write notices of tokens whose end came within a window since the last pass, each once.
 
-        At most 2,000 for each window; True if there are more to write.
+        At most 2,000 per window. True if there are more to write.
         """
         more = False
         if self._webhooks.wants(EventType.EXPIRING):
@@ -76,7 +76,7 @@ class Notices:
         return more
 
     async def _announce(self, shard: Shard, window: str, seconds: int) -> bool:
-        """One slice; True if there is more."""
+        """One slice. True if there are more."""
         now = int(self._clock())
         seen = await self._store.reached(shard, window)
         found = re.fullmatch(_REACHED, seen)
@@ -96,7 +96,7 @@ class Notices:
                 EventType.EXPIRING, _CLOCK, one.token_id, after={"expires_at": one.expires_at, "window": window}
             )
             for one in tokens
-            # One that never had longer to live would be announced as soon as it was created.
+            # A token that never had longer to live would be announced as soon as it was created.
             if now < one.expires_at > one.created_at + seconds
         ]
         written = await self._store.announce(shard, window, seen, f"{upto[0]} {upto[1]}", entries)

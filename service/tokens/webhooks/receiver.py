@@ -1,7 +1,7 @@
-"""One webhook's receiver: what is due again and what happened since, sent until it takes no more.
+"""One webhook's receiver: gets what is due again and what is new, until it accepts no more.
 
-How it took what it was sent last decides how much it is sent next: a receiver that takes nothing is asked with
-one message at a time and after growing pauses, while its events stay in their streams.
+The result of the last messages decides how much is sent next. A receiver that accepts nothing gets one message at a
+time after growing pauses, while its events stay in their streams.
 """
 
 import asyncio
@@ -13,16 +13,16 @@ from service.store.pacing import give_way, paced_list
 from service.tokens.webhooks.delivery import GIVE_UP_SECONDS, Delivery, Dispatcher, Outcome, doubled, pause
 from service.tokens.webhooks.registry import Known
 
-# Deliveries of one webhook that may wait in one shard to be sent again; beyond them no more events are read.
+# Deliveries of one webhook that may wait for a retry in one shard; beyond them no more events are read.
 MOST_WAITING = 10_000
 _PAGE = 100
 _AT_ONCE = 16
-# A receiver that is back takes what is new within this time.
+# A receiver that works again gets new events within this time.
 _LONGEST_PAUSE_SECONDS = 300
 
 
 class Receiver:
-    """Where one webhook leads. `known` is replaced when the webhook is read anew, None once it is no more."""
+    """The receiver of one webhook. `known` is replaced when the webhook is read again, and None once it is deleted."""
 
     def __init__(self, known: Known, dispatcher: Dispatcher, on_dropped: Callable[[int], None]) -> None:
         self.known: Known | None = known
@@ -33,16 +33,16 @@ class Receiver:
         self._batch = BatchSize(_PAGE)
         self._failures = 0
         self._next_at = 0.0
-        # It asked to be left alone until then.
+        # The receiver asked for a pause until then.
         self._quiet_until = 0.0
 
     async def serve(self, outbox: Outbox, held: Callable[[], bool]) -> None:
-        """Send what one shard has until nothing is left, it takes nothing, or the shard is another process's.
+        """Send what one shard has until nothing is left, nothing is accepted, or another process has the shard.
 
         Raises StoreUnavailable.
         """
         if self.known is not None and not self.known.webhook.active:
-            # Whoever mends it and switches it on has it asked at once.
+            # After a repair somebody switches it on again, and then it gets messages at once.
             self._failures, self._next_at, self._quiet_until = 0, 0.0, 0.0
         while self.known is not None and self.known.webhook.active and held():
             again = await self._send_again(outbox)
@@ -51,7 +51,7 @@ class Receiver:
                 return
 
     async def _send_again(self, outbox: Outbox) -> bool:
-        """Send what is due once more; True if there may be more."""
+        """Retry what is due. True if there may be more."""
         if self._dispatcher.clock() < self._quiet_until:
             return False
         count = self._most()
@@ -61,15 +61,15 @@ class Receiver:
         read = await paced_list((one, self._dispatcher.open(self._id, one.record)) for one in due)
         good = [delivery for one, delivery in read if delivery is not None and delivery.event_id == one.event_id]
         await self._send(outbox, good)
-        # Somebody else wrote or removed these records: there is nothing that could be sent in good faith.
+        # Somebody else wrote or removed these records: nothing in them may be sent.
         if bad := {one.event_id for one in due} - {one.event_id for one in good}:
             await outbox.take_out(list(bad))
         return len(due) == count and not self._failures
 
     async def _tell(self, outbox: Outbox, stream: str) -> bool:
-        """Send what happened since; True if there may be more. What is not taken waits to be sent again."""
+        """Send what is new. True if there may be more. What is not accepted waits for a retry."""
         known = self.known
-        # Events wait in their streams meanwhile, where they take no room of their own.
+        # Events wait in their streams meanwhile, without any extra room.
         if known is None or self._dispatcher.clock() < max(self._next_at, self._quiet_until):
             return False
         count = min(self._most(), MOST_WAITING - await outbox.length())
@@ -81,7 +81,7 @@ class Receiver:
             return False
         self._batch.note([len(event.body) for event in page.events])
         await self._send(outbox, await self._dispatcher.deliveries(outbox.shard, stream, page.events, known.webhook))
-        # Moved on after the sending: should this process die in between, the page is sent once more and not lost.
+        # Moved after the sending: if this process dies in between, the page is sent again and not lost.
         if self.known is not None:
             await outbox.move(stream, page)
             self._on_dropped(page.dropped)
@@ -91,14 +91,14 @@ class Receiver:
         return 1 if self._failures else self._batch.count
 
     async def _send(self, outbox: Outbox, deliveries: list[Delivery]) -> None:
-        """Try each once, and write down how that went. A deleted webhook leaves nothing behind."""
+        """Try each delivery once and store the result. A deleted webhook leaves nothing behind."""
         if not deliveries:
             return
-        # To begin a hundred attempts takes half as long as to write as many messages.
+        # Beginning a hundred attempts takes half as long as writing as many messages.
         await give_way()
         tried = await asyncio.gather(*[self._attempt(one) for one in deliveries])
         sealed = await paced_list((outcome, one, self._dispatcher.seal(self._id, one)) for outcome, one in tried)
-        # Deleted while it was sent to: what is written now would never go away.
+        # If the webhook was deleted meanwhile, anything written now would stay forever.
         if self.known is None:
             return
         by_outcome = {
@@ -116,12 +116,12 @@ class Receiver:
                 )
             else:
                 await outbox.remember([record for _, record in ended], given_up=outcome is Outcome.GIVEN_UP)
-                # Those that never waited are not there to be taken out.
+                # First attempts never waited, so there is nothing to remove.
                 if again := [one.event_id for one, _ in ended if one.attempts > 1]:
                     await outbox.take_out(again)
 
     async def _attempt(self, delivery: Delivery) -> tuple[Outcome, Delivery]:
-        """Try once: how it went, and the delivery with what was answered."""
+        """Try once. Returns the result, and the delivery updated with the answer."""
         async with self._slots:
             known, now = self.known, self._dispatcher.clock()
             if known is None:
@@ -129,12 +129,12 @@ class Receiver:
             sent, delivery = await self._dispatcher.attempt(known, delivery, now)
         if sent.taken:
             return Outcome.DELIVERED, delivery
-        # Given up now where the next attempt would come too late.
+        # Given up now if the next attempt would be too late.
         given_up = sent.final or delivery.last_at + pause(delivery) > delivery.created_at + GIVE_UP_SECONDS
         return Outcome.GIVEN_UP if given_up else Outcome.FAILED, delivery
 
     def _learn(self, *, taken: bool, wait: int) -> None:
-        """Be quick again with who takes anything, slower with who takes nothing, and wait where it asks for it."""
+        """Speed up if the receiver accepts anything, slow down if it accepts nothing, and pause if it asks for that."""
         self._failures = 0 if taken else self._failures + 1
         pause_seconds = min(doubled(self._failures), _LONGEST_PAUSE_SECONDS) if self._failures else 0
         self._next_at = self._dispatcher.clock() + pause_seconds

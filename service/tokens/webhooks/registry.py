@@ -1,4 +1,4 @@
-"""Webhooks: whom the service tells of events, and the secrets they check its word with."""
+"""Webhooks: the receivers of events, and the secrets with which they verify messages."""
 
 import base64
 import hmac
@@ -23,15 +23,15 @@ from service.tokens.webhooks.events import EventType
 from service.tokens.webhooks.ssrf import Destinations
 
 log = logging.getLogger(__name__)
-# Each of them has a place in every stream of every shard, and is read once a second.
+# Each webhook has a place in every stream of every shard, and is read once a second.
 MOST = 20
 _encode = msgspec.msgpack.Encoder().encode
 
 
 class Webhook(msgspec.Struct, frozen=True):
-    """One receiver. `since` in epoch milliseconds by Redis: what happened before is not told.
+    """One receiver. `since` in epoch milliseconds by Redis: earlier events are not sent.
 
-    `previous`: the nonce of the secret before the last rotation, which signs beside the present one until
+    `previous`: the nonce of the secret before the last rotation, which signs together with the present one until
     `previous_until`, epoch seconds. A receiver that is not `active` is sent nothing, and keeps its place meanwhile.
     """
 
@@ -49,9 +49,9 @@ class Webhook(msgspec.Struct, frozen=True):
 
 # `dict=True`, because `cached_property` keeps its value in the dictionary of the instance.
 class Known(msgspec.Struct, frozen=True, dict=True):
-    """A webhook, its record, and the keys that one was sealed with, which its secret is derived from.
+    """A webhook, its record, and the keys that sealed this record, from which its secret is derived.
 
-    A secret before a rotation may have been derived from any of the `keyring`.
+    A secret before a rotation may have been derived from any key of the `keyring`.
     """
 
     webhook: Webhook
@@ -61,14 +61,14 @@ class Known(msgspec.Struct, frozen=True, dict=True):
 
     @cached_property
     def secret(self) -> str:
-        """The signing secret, as Standard Webhooks writes it. It is derived, so it is stored nowhere."""
+        """The signing secret in the form of Standard Webhooks. It is derived, so it is stored nowhere."""
         return self._derived(self.keys, self.webhook.nonce)
 
     def secrets(self, now: float) -> list[str]:
-        """All that sign at this moment, the present one first."""
+        """All secrets that sign at this moment, the present one first."""
         if now >= self.webhook.previous_until:
             return [self.secret]
-        # A rotation seals with the present server key, and nobody remembers by which one the old secret was made.
+        # A rotation seals with the present server key, and the key of the old secret is not recorded.
         return [self.secret, *(self._derived(keys, self.webhook.previous) for keys in self.keyring.each)]
 
     def _derived(self, keys: DerivedKeys, nonce: str) -> str:
@@ -81,9 +81,9 @@ _decode = msgspec.msgpack.Decoder(Webhook).decode
 
 @dataclass(eq=False, repr=False)
 class Webhooks:
-    """The receivers there are. `known` is as fresh as the last `refresh`, a second at most.
+    """The existing receivers. `known` is as fresh as the last `refresh`, at most a second old.
 
-    `tampered`: ids of records that somebody else wrote, or that an earlier server key sealed; they are told nothing.
+    `tampered`: ids of records that somebody else wrote, or that an earlier server key sealed; they are sent nothing.
     """
 
     _store: WebhookStore
@@ -97,7 +97,7 @@ class Webhooks:
     tampered: set[str] = field(default_factory=set, init=False)
 
     def wants(self, event: EventType) -> bool:
-        """Does any receiver want to be told of this?"""
+        """True if any receiver wants this event."""
         return any(event in known.webhook.events for known in self.known.values())
 
     async def refresh(self) -> None:
@@ -121,33 +121,33 @@ class Webhooks:
     async def create(
         self, url: str, events: tuple[EventType, ...], origin: Origin, request: Repeatable | None = None
     ) -> Known:
-        """Add a receiver; what happens from now on is told.
+        """Add a receiver, which gets events from now on.
 
         Raises InvalidRequest for a URL that is not allowed, Conflict `too_many_webhooks`, `idempotency_mismatch`, and
-        `token_revoked` for a repeat after a rotation or the end.
+        `token_revoked` for a repeat after a rotation or the deletion.
         """
         destination = await self._destinations.check(url)
         webhook_id, nonce = await self._draw(request, origin, "add webhook")
-        # Before the record is there: from the moment somebody knows the webhook it misses no event.
-        # In turn and not together: the first shard's time is then the earliest, and no event behind it is left out.
+        # Before the record exists, so that no event is missed from the moment when the webhook is known. One after the
+        # other, so that the first shard's time is the earliest and no later event is left out.
         since, *_ = [await outbox.begin() for outbox in outboxes(self._shards, webhook_id)]
         webhook = Webhook(webhook_id, url, tuple(dict.fromkeys(events)), int(self._clock()), origin.actor, since, nonce)
         record = self._keyring.seal(_bound(webhook.webhook_id), _encode(webhook))
-        # Whoever reads tokens reads the log, and a path may be what lets a sender in.
+        # Only the host: readers of tokens also read the log, and the path may be what authorizes a sender.
         after = {"host": destination.authority, "events": list(webhook.events)}
         entry = self._audit_log.entry("webhook.created", origin, webhook.webhook_id, after=after)
         done = await self._store.put(webhook.webhook_id, record, most=MOST, entry=entry)
         if done == 0:
             return await self._made_before(webhook_id, nonce)
         if done < 0:
-            # Its places in the streams of events were begun above.
+            # Its places in the streams were begun above.
             await self._forget(webhook_id)
             raise Conflict(f"There are {MOST} webhooks already. Delete one first.", code="too_many_webhooks")
         known = self.known[webhook.webhook_id] = Known(webhook, record, self._keyring.present, self._keyring)
         return known
 
     async def _made_before(self, webhook_id: str, nonce: str) -> Known:
-        """What a repeat answers. Raises Conflict where it was deleted since, or has another secret."""
+        """The answer to a repeat. Raises Conflict if the webhook was deleted since, or has another secret."""
         try:
             return _still(await self.find(webhook_id), nonce)
         except NotFound:
@@ -155,7 +155,7 @@ class Webhooks:
             raise ended_since() from None
 
     async def _draw(self, request: Repeatable | None, origin: Origin, operation: str) -> tuple[str, str]:
-        """An id, and 128 bits in hex that a secret is made from; for a repeat those of the first try."""
+        """An id, and 128 bits in hex from which the secret is made; for a repeat those of the first try."""
         if request is None:
             return random_id(), random_id() + random_id()
         derived = await self._repeats.admit(request, origin.actor, operation)
@@ -164,9 +164,9 @@ class Webhooks:
     async def rotate(
         self, webhook_id: str, overlap_seconds: int, origin: Origin, request: Repeatable | None = None
     ) -> Known:
-        """Give a receiver a new secret; the old one signs beside it for the overlap, one before that no more.
+        """Give a receiver a new secret; the old one also signs during the overlap, an earlier one no longer.
 
-        Raises NotFound, Conflict as `create`.
+        Raises NotFound, Conflict as `create` does.
         """
         _, nonce = await self._draw(request, origin, f"rotate webhook {webhook_id}")
         old = await self.find(webhook_id)
@@ -179,7 +179,7 @@ class Webhooks:
         return await self._change(old, webhook, self._keyring.present, "webhook.rotated", origin)
 
     async def switch(self, webhook_id: str, origin: Origin, *, active: bool) -> Known:
-        """Send a receiver nothing, or what happened since again. Raises NotFound, Conflict."""
+        """Switch a receiver off, or on, with the events since. Raises NotFound, Conflict."""
         old = await self.find(webhook_id)
         if old.webhook.active == active:
             return old
@@ -198,12 +198,12 @@ class Webhooks:
         return known
 
     async def delete(self, webhook_id: str, origin: Origin) -> None:
-        """Take a receiver away, with all that waits for it. Raises NotFound."""
+        """Remove a receiver and everything that waits for it. Raises NotFound."""
         entry = self._audit_log.entry("webhook.deleted", origin, webhook_id)
         done = await self._store.put(webhook_id, b"", most=MOST, entry=entry)
-        # At once in this process; the others learn it within a second.
+        # At once in this process; other processes notice within a second.
         self.known.pop(webhook_id, None)
-        # Also where there is none: an earlier try may have been cut off here.
+        # Even if there is no record: an earlier try may have been interrupted here.
         await self._forget(webhook_id)
         if done == 0:
             raise NotFound("No webhook with this ID.")
@@ -228,7 +228,7 @@ class Webhooks:
 
 
 def _still(known: Known, nonce: str) -> Known:
-    """What a repeat answers. Raises Conflict where the secret of the first try is no longer the present one."""
+    """The answer to a repeat. Raises Conflict if the secret of the first try is no longer the present one."""
     if known.webhook.nonce != nonce:
         raise ended_since()
     return known

@@ -1,7 +1,7 @@
-"""Sends webhooks: one signed POST, over a connection to an address that was checked.
+"""Sends webhooks: one signed POST, over a connection to a checked address.
 
-No redirect is followed, nothing of the answer but its status is used, and five seconds are all it may take.
-A connection is used again for the next message to the same host, for a minute at most.
+Redirects are not followed, only the status and Retry-After of the answer are used, and it may take at most five
+seconds. A connection is used again for the next message to the same host, for at most a minute.
 """
 
 import asyncio
@@ -23,9 +23,9 @@ from service.tokens.webhooks.ssrf import Destination, Destinations
 
 
 class Sent(NamedTuple):
-    """How an attempt ended: taken by the receiver or not, whether another one makes sense, and what to say of it.
+    """The result of an attempt: accepted or not, whether to retry, and a description.
 
-    `wait`: for how many seconds the receiver wants to be left alone, 0 where it does not say.
+    `wait`: for how many seconds the receiver asks for a pause, 0 if it does not.
     """
 
     taken: bool
@@ -37,16 +37,16 @@ class Sent(NamedTuple):
 
 _SECONDS = 5.0
 _ADDRESSES = 3
-# Of an answer; a connection whose answer is longer is not used again.
+# Of an answer. A connection with a longer answer is not used again.
 _ANSWER_BYTES = 16 * 1024
-# How long the rest of an answer is waited for, so that its connection can be used again.
+# How long to wait for the rest of an answer, so that its connection can be used again.
 _REST_SECONDS = 0.2
-# A name may lead elsewhere by then.
+# After this time the name may lead elsewhere.
 _LONGEST_USE_SECONDS = 60.0
 _IDLE_KEPT = 32
-# Who answers so wants to hear no more of it (Standard Webhooks): the message is not sent again.
+# With this status a receiver wants no more messages (Standard Webhooks): the message is not sent again.
 _GONE = 410
-# Where Retry-After says when to come again: RFC 6585, 4, and RFC 9110, 15.6.4.
+# Statuses whose Retry-After says when to come again: RFC 6585, 4, and RFC 9110, 15.6.4.
 _LATER = (429, 503)
 _TAKEN = range(200, 300)
 _Place = tuple[bool, str, int]
@@ -58,13 +58,13 @@ class _Connection(msgspec.Struct, frozen=True):
     connected_at: float
 
     def is_fit(self) -> bool:
-        """May it be used again?"""
+        """True if the connection may be used again."""
         young = time.monotonic() - self.connected_at < _LONGEST_USE_SECONDS
         return young and not (self.reader.at_eof() or self.writer.transport.is_closing())
 
 
 class Sender:
-    """Sends messages as Standard Webhooks has them. `tls` makes the context of the first secure connection."""
+    """Sends messages in the form of Standard Webhooks. `tls` makes the context, at the first TLS connection."""
 
     def __init__(
         self, destinations: Destinations, *, tls: Callable[[], ssl.SSLContext] = ssl.create_default_context
@@ -75,13 +75,13 @@ class Sender:
         self._idle: dict[_Place, list[_Connection]] = {}
 
     async def send(self, url: str, secrets: Sequence[str], message_id: str, body: str, now: float) -> Sent:
-        """Send one message, signed by each of the secrets. What goes wrong on the way is told, not raised."""
+        """Send one message, signed by each of the secrets. Failures are returned in the result, not raised."""
         try:
             destination = self._destinations.read(url)
             request = _request(destination, _signed(secrets, message_id, body, now), body.encode())
             async with asyncio.timeout(_SECONDS):
                 answer = await self._post(destination, request)
-        # Before OSError, which a time-out and a certificate that is refused are as well.
+        # Before OSError, because a timeout and a refused certificate are OSErrors too.
         except TimeoutError:
             return Sent(False, False, 0, "no answer within 5 s")
         except InvalidRequest as refused:
@@ -106,14 +106,14 @@ class Sender:
                 try:
                     return await self._exchange(connection, request, place)
                 except ConnectionError:
-                    # The receiver closed it while it was idle. Should it have taken the message all the same, it
-                    # is told twice, as it may be.
+                    # The receiver closed it while it was idle. If it had accepted the message all the same, it gets the
+                    # message twice, which is allowed.
                     continue
             connection.writer.transport.abort()
         return await self._exchange(await self._open(destination), request, place)
 
     async def _exchange(self, connection: _Connection, request: bytes, place: _Place) -> "_Answer":
-        """Send a request and read its answer; the connection goes back to the idle ones if it may."""
+        """Send a request and read its answer. Keeps the connection for further use if possible."""
         answer, kept = _Answer(), False
         try:
             connection.writer.write(request)
@@ -132,8 +132,8 @@ class Sender:
                 connection.writer.transport.abort()
 
     async def _open(self, destination: Destination) -> _Connection:
-        """Connect to the first address that answers: to an address, because a name may mean another one by now."""
-        # Resolved for each connection: what was public when the webhook was added may not be so now.
+        """Connect to the first address that answers: not to the name, which may lead elsewhere by now."""
+        # Resolved for each connection: an address that was public when the webhook was added may not be so now.
         allowed = (await self._destinations.addresses(destination))[:_ADDRESSES]
         if not allowed:
             raise InvalidRequest("the name leads to no public address")
@@ -145,13 +145,13 @@ class Sender:
                 streams = await asyncio.open_connection(address, destination.port, ssl=context, server_hostname=host)
                 return _Connection(*streams, time.monotonic())
             except OSError as error:
-                # A wrong certificate says something about the host: its next address would be no better.
+                # A wrong certificate is the host's fault, so its next address would be no better.
                 if isinstance(error, ssl.SSLError) or not allowed:
                     raise
 
     async def _secured(self) -> ssl.SSLContext:
         if self._context is None:
-            # It reads the system's certificates, tens of milliseconds that no request need wait for.
+            # In a thread: it reads the system's certificates, which takes tens of milliseconds.
             self._context = await asyncio.to_thread(self._tls)
         return self._context
 
@@ -171,7 +171,7 @@ class Sender:
 
 
 class _Answer:
-    """What is read of an answer: its status, when to come again, and whether its connection can be used again."""
+    """What is read from an answer: its status, when to come again, and whether its connection can be used again."""
 
     def __init__(self) -> None:
         self._parser = httptools.HttpResponseParser(self)
@@ -182,7 +182,7 @@ class _Answer:
         self.keeps_open = False
 
     def feed(self, data: bytes) -> None:
-        """Raises HttpParserError for what is no answer, ConnectionResetError if it ends before its status is known."""
+        """Raises HttpParserError for an invalid answer, ConnectionResetError if it ends before its status is known."""
         self.size += len(data)
         if data:
             self._parser.feed_data(data)
@@ -197,7 +197,7 @@ class _Answer:
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
-        # An interim answer (1xx) announces another one.
+        # An interim answer (1xx) precedes another one.
         self.status = 0 if status < 200 else status
 
     def on_message_complete(self) -> None:
@@ -206,7 +206,7 @@ class _Answer:
             self.keeps_open = self._parser.should_keep_alive()
 
     def let_go(self) -> None:
-        """Leave no circle behind for the garbage collector: the parser holds our methods."""
+        """Break the reference cycle for the garbage collector: the parser holds bound methods of this object."""
         del self._parser
 
 
@@ -218,9 +218,9 @@ async def _read_rest(connection: _Connection, answer: _Answer) -> None:
 
 
 def _seconds(retry_after: str, now: float) -> int:
-    """What the field asks for (RFC 9110, 10.2.3): a number of seconds or a date; 0 for anything else."""
+    """The seconds that Retry-After asks for (RFC 9110, 10.2.3): a number or a date; 0 for anything else."""
     if retry_after.isascii() and retry_after.isdigit():
-        # Nine digits are thirty years, more than anybody waits.
+        # Nine digits are thirty years, more than anyone waits.
         return int(retry_after[:9])
     try:
         return max(0, ceil(parsedate_to_datetime(retry_after).timestamp() - now))
@@ -229,10 +229,10 @@ def _seconds(retry_after: str, now: float) -> int:
 
 
 def _signed(secrets: Sequence[str], message_id: str, body: str, now: float) -> dict[str, str]:
-    # Loaded with the first message: most services send none.
+    # Loaded with the first message, because most services send none.
     from standardwebhooks import Webhook  # noqa: PLC0415
 
-    # In UTC, because the library signs what the clock of a datetime shows, whatever zone that has.
+    # In UTC, because the library signs the datetime's clock time, ignoring its zone.
     instant = datetime.fromtimestamp(int(now), UTC)
     signatures = " ".join(Webhook(secret).sign(message_id, instant, body) for secret in secrets)
     return {"webhook-id": message_id, "webhook-timestamp": str(int(now)), "webhook-signature": signatures}

@@ -1,7 +1,7 @@
-"""The guard against SSRF (server-side request forgery): which URLs and addresses a webhook may be sent to.
+"""Protection against SSRF (server-side request forgery): the URLs and addresses that a webhook may be sent to.
 
-A service that posts to a URL somebody gave it can be made to call what only it can reach. So the
-address is checked after the name was resolved, each time, and the connection goes to that very address.
+A service that posts to a URL from a client could be made to call what only the service can reach. So the address is
+checked after each resolution of the name, and the connection goes to exactly that address.
 """
 
 import asyncio
@@ -16,12 +16,12 @@ from urllib.parse import urlsplit
 from service.addresses import bracketed, is_in, read_address, read_networks
 from service.errors import wrong
 
-# Gives the addresses of a host name; raises OSError.
+# Returns the addresses of a host name; raises OSError.
 Resolve = Callable[[str, int], Awaitable[list[str]]]
 _LONGEST = 2048
 _RESOLVE_SECONDS = 2.0
 _HOST = r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252}[A-Za-z0-9])?\.?"
-# RFC 6761 (localhost), RFC 6762 (local, and those of its appendix G), RFC 8375 (home.arpa).
+# RFC 6761 (localhost), RFC 6762 (local, and the names of its appendix G), RFC 8375 (home.arpa).
 _LOCAL_NAMES = ("localhost", "local", "internal", "intranet", "lan", "home.arpa", "corp", "private")
 _NOT_FOR_US = read_networks(
     (
@@ -33,20 +33,20 @@ _NOT_FOR_US = read_networks(
         *("192.0.0.0/24", "192.88.99.0/24", "198.18.0.0/15", "192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24"),
         # Multicast and reserved.
         *("224.0.0.0/4", "240.0.0.0/4"),
-        # Outside of all these one cloud keeps its platform's service: it is the address of a single host.
+        # Outside all of these: the address of a cloud platform's own service.
         "168.63.129.16/32",
-        # IPv6: for protocols, documentation, relays to IPv4, and documentation once more.
+        # IPv6: for protocols, documentation, relays to IPv4, and more documentation.
         *("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20"),
     )
 )
-# All that IANA gives out to networks of the Internet so far.
+# Everything that IANA has assigned to networks of the Internet so far.
 _UNICAST = IPv6Network("2000::/3")
 # NAT64 (RFC 6052): the last 32 bits are an IPv4 address.
 _TRANSLATED = IPv6Network("64:ff9b::/96")
 
 
 class Destination(NamedTuple):
-    """A URL as it is connected to. `host` is a name or an address, without brackets."""
+    """A URL, ready to connect to. `host` is a name or an address, without brackets."""
 
     secure: bool
     host: str
@@ -60,14 +60,14 @@ class Destination(NamedTuple):
 
 
 class Destinations:
-    """Where webhooks may go: `resolve` gives a name's addresses, `allow_private` lets them be any."""
+    """Where webhooks may go. `resolve` returns a name's addresses; `allow_private` allows any address."""
 
     def __init__(self, resolve: Resolve, *, allow_private: bool) -> None:
         self.resolve = resolve
         self._allow_private = allow_private
 
     def read(self, url: str) -> Destination:
-        """Take a URL apart. Raises InvalidRequest for one that webhooks may not go to."""
+        """Parse a URL. Raises InvalidRequest if webhooks may not go there."""
         return read_url(url, allow_private=self._allow_private)
 
     async def addresses(self, destination: Destination) -> list[str]:
@@ -78,7 +78,7 @@ class Destinations:
     async def check(self, url: str) -> Destination:
         """Resolve the URL's name now; a name without an address yet is checked when it is used.
 
-        Raises InvalidRequest, also for a name of whose addresses one is not public.
+        Raises InvalidRequest, also if one of the name's addresses is not public.
         """
         destination = self.read(url)
         if self._allow_private:
@@ -93,10 +93,10 @@ class Destinations:
         return destination
 
 
-# Each message asks for it: to take its URL apart anew was a tenth of what one cost.
+# Cached, because each message needs it, and parsing took a tenth of a message's time.
 @lru_cache(64)
 def read_url(url: str, *, allow_private: bool) -> Destination:
-    """Take a URL apart. Raises InvalidRequest for one that webhooks may not go to by its form or its name."""
+    """Parse a URL. Raises InvalidRequest if its form or its name is not allowed for webhooks."""
     if len(url) > _LONGEST or not url.isascii() or not url.isprintable() or " " in url or "\\" in url:
         raise wrong("url", "give an absolute https URL in ASCII")
     try:
@@ -120,7 +120,7 @@ def read_url(url: str, *, allow_private: bool) -> Destination:
 
 
 def is_public(address: str) -> bool:
-    """May a webhook go to this address? An IPv6 address that embeds an IPv4 one is checked by that."""
+    """True if a webhook may go to this address. An IPv6 address that embeds an IPv4 address is checked by that."""
     ip = read_address(address)
     if ip is None:
         return False
@@ -128,7 +128,7 @@ def is_public(address: str) -> bool:
         hidden = ip.ipv4_mapped or (IPv4Address(int(ip) & 0xFFFFFFFF) if ip in _TRANSLATED else None)
         if hidden is not None:
             return is_public(str(hidden))
-        # What is not global unicast today may be given to anything tomorrow.
+        # What is not global unicast today may be assigned to anything tomorrow.
         if ip not in _UNICAST or ip.scope_id is not None:
             return False
     return not is_in(ip, _NOT_FOR_US)
@@ -137,7 +137,7 @@ def is_public(address: str) -> bool:
 def _refuse_local(host: str) -> None:
     """Raises InvalidRequest for an address that is not public, in any notation, and for names that mean one."""
     try:
-        # Also 127.1, 0x7f000001 and 017700000001, which a resolver takes for an address.
+        # Also 127.1, 0x7f000001 and 017700000001, which a resolver takes as addresses.
         literal = host if ":" in host else socket.inet_ntoa(socket.inet_aton(host))
     except OSError:
         name = host.lower()
