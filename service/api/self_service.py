@@ -94,6 +94,7 @@ class SelfServiceApi(OperationGroup, tag="managed"):
     )
     async def rotate(self, call: Call, holder: Holder, body: RotateToken) -> TokenIssued:
         """Rotate one's own token.
+
         Needs the present secret. Give an overlap and an Idempotency-Key: if the answer is lost, the old secret can
         repeat the request.
         """

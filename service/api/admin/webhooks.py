@@ -187,7 +187,7 @@ class WebhooksApi(OperationGroup, tag="webhooks"):
     async def deliveries(self, caller: Caller, webhook_id: PathId, query: DeliveriesQuery) -> DeliveryList:
         """List deliveries.
 
-        All that wait, and the last hundred that ended.
+        Those that wait and those that ended; a delivered one is listed while it is among the last hundred.
         """
         # Raises NotFound, because an empty list would read as if nothing had been sent.
         await self._webhooks.find(webhook_id)

@@ -26,9 +26,9 @@ _INSTANTS = frozenset({"expires_at", "predecessor_until", "first", "last"})
 class AuditShown(msgspec.Struct, rename="camel"):
     """One change or sign-in.
 
-    `before` and `after` hold what changed, and the name of a token that was switched off or revoked. One
-    `login.throttled` entry stands for several refusals: its `after` holds their `count` and the instants `first`
-    and `last`.
+    `before` and `after` hold what changed, and the name of a token that was switched off or revoked. A
+    `login.throttled` entry may stand for several refusals: then `after` holds their `count` and the instants of the
+    `first` and the `last`.
     """
 
     id: str
