@@ -1,11 +1,11 @@
-"""Tries at passwords in Redis: a sorted set for each counter, in the shard of its digest."""
+"""Attempts at passwords in Redis: a sorted set for each counter, in the shard of its digest."""
 
 from service.store.driver.scripts import Script
 from service.store.driver.shards import Shards
 
 
 class AttemptStore:
-    """Each method is one round trip, and harmless when it is repeated after a lost reply."""
+    """Each method is one round trip, and idempotent, so that it may be repeated after a lost reply."""
 
     def __init__(self, shards: Shards) -> None:
         self._shards = shards
@@ -13,7 +13,7 @@ class AttemptStore:
         self._count = Script("count_attempt", retry=True)
 
     async def reserve(self, counter: bytes, attempt: str, *, allowed: int, hold_milliseconds: int) -> int:
-        """Reserve a try for a moment, if fewer than `allowed` count: 0, or the milliseconds until one may again."""
+        """Reserve an attempt if fewer than `allowed` count now. Returns 0, or the milliseconds until one is free."""
         shard = self._shards.of_digest(counter)
         wait: int = await self._reserve.run(
             shard.link, (shard.keys.rate(counter),), attempt, allowed, hold_milliseconds
@@ -21,7 +21,7 @@ class AttemptStore:
         return wait
 
     async def count(self, counter: bytes, attempt: str, *, window_milliseconds: int) -> int:
-        """Let a try that was wrong count from now on; how many count with it."""
+        """Count a wrong attempt for the window from now on. Returns how many attempts count now."""
         shard = self._shards.of_digest(counter)
         counted: int = await self._count.run(shard.link, (shard.keys.rate(counter),), attempt, window_milliseconds)
         return counted

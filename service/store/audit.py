@@ -1,6 +1,6 @@
-"""The audit streams: entries come in by the scripts that make a change, or alone where nothing else is.
+"""The audit streams. The scripts that make a change write its entry; `append` writes entries without a change.
 
-Beside each stands a stream of checkpoints, which seal what was written; see `tokens.audit.macs`.
+Beside each is a stream of checkpoints, which seal what was written; see `tokens.audit.macs`.
 """
 
 from typing import NamedTuple
@@ -17,12 +17,12 @@ from service.store.driver.shards import Shard, Shards
 START = "0-0"
 # How many entries one step drops: a quarter of a millisecond of Redis' time.
 SLICE = 1000
-# Of a checkpoint in the stream, in the order of its members behind the id.
+# The fields of a checkpoint in the stream, in the order of `Checkpoint`'s members after the id.
 _FIELDS = "fnkplm"
 
 
 class Entry(NamedTuple):
-    """One audit entry as a script takes it: how many to keep at most, the JSON, its seal."""
+    """One audit entry as a script takes it: how many entries the stream keeps at most, the JSON, its seal."""
 
     keep: int
     body: bytes
@@ -30,7 +30,7 @@ class Entry(NamedTuple):
 
 
 class Stored(msgspec.Struct, frozen=True):
-    """One audit entry as it stands in the stream; `entry_id` is Redis's, milliseconds and a number."""
+    """One audit entry in the stream; `entry_id` is the one of Redis: milliseconds and a number."""
 
     entry_id: str
     body: bytes
@@ -54,15 +54,15 @@ class AuditStream(msgspec.Struct, frozen=True):
         return self.shard.keys.checkpoints(self.stream)
 
     def public_id(self, entry_id: str) -> str:
-        """The id of one of its entries or checkpoints for those who read the log."""
+        """The public id of one of the stream's entries or checkpoints, for readers of the log."""
         return f"{entry_id}.{self.shard.index}{self.stream}"
 
 
 class Checkpoint(NamedTuple):
-    """What a checkpoint says of the entries behind `after` up to its own id.
+    """A checkpoint over the entries after the id `after` up to its own id.
 
-    `before` is how many entries were sealed before them, `keep` how many are kept, `previous` the MAC of the
-    checkpoint before, `marks` eight bytes for each entry, `mac` the MAC over all of it.
+    `before` is how many entries were sealed before them, `keep` how many are kept, `previous` the MAC of the previous
+    checkpoint, `marks` eight bytes for each entry, `mac` the MAC over all of this.
     """
 
     entry_id: str
@@ -83,28 +83,28 @@ class AuditStore:
         self._trim = Script("trim_events", retry=True)
 
     async def newest(self, stream: AuditStream, before: str, count: int) -> list[Stored]:
-        """Entries in falling order from `before`: an id, `(` and an id to leave it out, or +."""
+        """Entries in descending order from `before`: an id, `(` and an id to exclude it, or + for the newest."""
         reply = await stream.link.execute("XREVRANGE", stream.entries, before, "-", "COUNT", count, retry=True)
         return [stored(item) for item in reply]
 
     async def oldest(self, stream: AuditStream, after: str, count: int, *, last: str = "+") -> list[Stored]:
-        """Entries in rising order behind the id `after`, up to `last`."""
+        """Entries in ascending order after the id `after`, up to `last`."""
         reply = await stream.link.execute("XRANGE", stream.entries, f"({after}", last, "COUNT", count, retry=True)
         return [stored(item) for item in reply]
 
     async def last_checkpoint(self, stream: AuditStream) -> Checkpoint | None:
-        """The newest checkpoint, None if nothing was sealed yet."""
+        """The newest checkpoint, None if nothing has been sealed yet."""
         reply = await stream.link.execute("XREVRANGE", stream.checkpoints, "+", "-", "COUNT", 1, retry=True)
         return _checkpoint(reply[0]) if reply else None
 
     async def checkpoints(self, stream: AuditStream, after: str, count: int) -> list[Checkpoint]:
-        """Checkpoints in rising order behind an id."""
+        """Checkpoints in ascending order after an id."""
         reply = await stream.link.execute("XRANGE", stream.checkpoints, f"({after}", "+", "COUNT", count, retry=True)
         return [_checkpoint(item) for item in reply]
 
     async def seal(self, stream: AuditStream, one: Checkpoint) -> bool:
-        """Append a checkpoint; False if the one that it continues is no longer the last."""
-        # The very bytes that were read: somebody may have put any in the place of a MAC.
+        """Append a checkpoint; False if the checkpoint that it continues is no longer the last one."""
+        # Exactly the bytes that were read: somebody may have replaced a MAC by any bytes.
         known = one.previous.encode("latin-1")
         members: tuple[Argument, ...] = one.after, one.before, one.keep, known, one.marks, one.mac
         words = [word for field in zip(_FIELDS, members, strict=True) for word in field]
@@ -112,9 +112,9 @@ class AuditStore:
         return appended == 1
 
     async def trim(self, stream: AuditStream, keep: int) -> int:
-        """Drop sealed entries beyond so many, slice by slice, and the checkpoints of what is gone; how many are left.
+        """Drop sealed entries beyond `keep`, in slices, and their checkpoints. Returns how many entries are left.
 
-        What no checkpoint covers stays, however many there are: to lose it would leave no trace.
+        Entries that no checkpoint covers stay, however many there are: their loss would leave no trace.
         """
         dropped = left = 1
         while dropped:
@@ -123,19 +123,19 @@ class AuditStore:
 
 
 async def append(stream: AuditStream, entry: Entry) -> None:
-    """Write an entry that goes with no other change: a refused sign-in, a reload."""
-    # Not marked for a retry: where the reply alone was lost the entry would stand there twice.
+    """Write an entry that belongs to no other change: a refused sign-in, a reload."""
+    # Without `retry`: if only the reply was lost, the entry would be there twice.
     await stream.link.execute("XADD", stream.entries, "MAXLEN", "~", entry.keep, "*", "e", entry.body, "s", entry.seal)
 
 
 def stored(item: Reply) -> Stored:
-    """An entry as a stream has it. One that lacks a field, or was trimmed meanwhile, is one that no seal fits."""
+    """An entry of a stream. If it lacks a field, or was trimmed meanwhile, its empty parts fit no seal."""
     entry_id, parts = item
-    # By their places first: every entry is read back once to be sealed, and by name that takes longer.
+    # By position first, which is faster than by name: every entry is read back once to be sealed.
     if not parts or tuple(parts[::2]) != (b"e", b"s"):
         fields = dict(in_pairs(parts or []))
         parts = [b"", fields.get(b"e", b""), b"", fields.get(b"s", b"")]
-    # Latin-1 reads any bytes: a MAC of somebody else's must be wrong, not a failure to read it.
+    # Latin-1 decodes any bytes: a MAC that somebody else wrote must be wrong, and not fail to be read.
     return Stored(entry_id.decode(), parts[1], parts[3].decode("latin-1"))
 
 

@@ -1,4 +1,4 @@
-"""Reading credentials: what every validation asks Redis."""
+"""Reads credentials: what every validation asks Redis."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -16,23 +16,23 @@ from service.store.fence import Fence
 from service.store.limits.counting import add_limits, counted, pool_of
 from service.store.limits.subjects import Changes, ChangesByShard, digest_of
 
-# Verdicts of lua/validate_limited.lua: on a credential that is not the one evaluated, and on a quota whose window is
-# another one by the time of Redis.
+# Verdicts of lua/validate_limited.lua: the credential is not the one that was evaluated; by the clock of Redis a quota
+# is in another window.
 ANOTHER_RECORD, ANOTHER_WINDOW = 3, 4
 # Why a credential may be gone.
 _STATES = frozenset({"expired", "inactive", "revoked"})
 _INSTANT = re.compile(r"[0-9]{1,12}\Z")
 
 
-# A packed command, and what takes it to be sent.
+# A packed command, and the function that sends it.
 Lookup = tuple[bytes, Callable[[bytes, OnReply], None]]
 
 
 class Reason(NamedTuple):
-    """Why the credential of a managed token is gone, once it is: expired, inactive or revoked; and whose it was.
+    """Why the credential of a managed token is gone, or will be: expired, inactive or revoked; and the token's id.
 
-    `version`: that of the record of an inactive token, so that an older one is known by it; and its date, `expires_at`
-    in epoch seconds, empty for never.
+    For an inactive token also the `version` of its record, by which an older record is recognized, and `expires_at` in
+    epoch seconds, empty for never.
     """
 
     state: str
@@ -42,7 +42,7 @@ class Reason(NamedTuple):
 
     @classmethod
     def of(cls, token: ManagedToken) -> Self:
-        """What is written beside this record."""
+        """The reason that is stored beside this record."""
         if token.revoked_at:
             return cls("revoked", token.token_id)
         if token.active:
@@ -51,18 +51,18 @@ class Reason(NamedTuple):
 
     @classmethod
     def read(cls, stored: bytes) -> Self:
-        """What Redis has. A text that the service cannot have written counts as the last word: revoked."""
+        """Parse a stored reason. A text that the service cannot have written counts as revoked, which is final."""
         state, *others = stored.decode(errors="replace").split(" ")
         readable = state in _STATES and 0 < len(others) < 4 and all(_INSTANT.match(one) for one in others[2:])
         return cls(state, *others) if readable else cls("revoked", "")
 
     @property
     def text(self) -> str:
-        """As Redis has it."""
+        """The reason as it is stored in Redis."""
         return " ".join(filter(None, self))
 
     def outcome(self, now: float) -> Outcome:
-        """What is said of the secret at `now`; as of its record, expired wins over inactive."""
+        """The outcome for the secret at `now`. As with the record, expired wins over inactive."""
         is_over = self.state == "inactive" and self.expires_at and int(self.expires_at) <= now
         return Outcome.EXPIRED if is_over else Outcome(self.state)
 
@@ -72,9 +72,9 @@ Found = tuple[bytes | None, Reason | None]
 
 
 class Terms(NamedTuple):
-    """What one request is charged: its credential's limits, and a use if it `spends`.
+    """What one request is charged: its credential's limits, and a use if it `spends` one.
 
-    `seal` is that of the record that says so. `subject` is whose `shared` limits are charged, too; empty for nobody's.
+    `seal` belongs to the record with these terms. The `shared` limits of `subject` are charged, too; empty for none.
     """
 
     token_id: str
@@ -86,10 +86,10 @@ class Terms(NamedTuple):
 
 
 class Charge(NamedTuple):
-    """What the limited lookup answered; see lua/validate_limited.lua. Times in milliseconds.
+    """The reply of lua/validate_limited.lua. Times in milliseconds.
 
-    `states`: of each limit in turn what remains, until when it is full, and until when it admits the request;
-    on ANOTHER_WINDOW the time of Redis, epoch seconds.
+    `states`: for each limit in turn what remains, the time until it is full, and the time until it admits the request;
+    with ANOTHER_WINDOW the time of Redis, epoch seconds.
     """
 
     sealed: bytes | None
@@ -98,38 +98,38 @@ class Charge(NamedTuple):
 
     @classmethod
     def read(cls, reply: list[Any]) -> Self:
-        """A reply of the script."""
+        """From a reply of the script."""
         return cls(reply[0], reply[1], reply[2:])
 
 
 class CredentialStore:
-    """Finds credentials by digest. Each method is one round trip, shared by all that are in flight."""
+    """Finds credentials by digest. Each method is one round trip; all calls of a turn share one write."""
 
     def __init__(self, shards: Shards, fence: Fence, clock: Callable[[], float]) -> None:
         self._shards = shards
         self._fence = fence
-        # Not marked for a retry: after a lost reply the request would be charged twice.
+        # Without `retry`: after a lost reply the request would be charged twice.
         self._limited = Script("validate_limited")
-        # Every lookup that may decide on a limit hears whether those of a subject changed.
+        # Every lookup that may decide on a limit goes with the question whether limits of subjects changed.
         self.changes = changes = ChangesByShard(shards, clock)
         prepared = [(packed_up_to(b"GET", one.keys.credential_prefix), changes.of(one)) for one in shards]
-        # By a digest's first byte, so that no validation works its shard out.
+        # Indexed by a digest's first byte, so that a validation need not compute its shard.
         self._prepared = [prepared[shard_of_digest(bytes([first]), len(prepared))] for first in range(256)]
 
     async def find(self, digest: bytes) -> bytes | None:
-        """The sealed credential of a session or managed token, None if there is none now."""
+        """The sealed credential of a session or managed token, None if there is none."""
         shard = self._shards.of_digest(digest)
         self.changes.of(shard).ask()
         reply: bytes | None = await shard.link.execute("GET", shard.keys.credential(digest), retry=True)
         return reply
 
     def prepare(self, digest: bytes) -> tuple[bytes, Changes]:
-        """The same for the fast path, as bytes ready to be sent, and what finds them by it."""
+        """`find` for the fast path: the packed command, and the `Changes` that send it."""
         opening, changes = self._prepared[digest[0]]
         return opening + digest + b"\r\n", changes
 
     async def find_one_time(self, digest: bytes) -> bytes | None:
-        """The sealed record of a one-time token, which stays unspent; VOID where it is."""
+        """The sealed record of a one-time token, which stays unspent; VOID if it is void, None if there is none."""
         shard = self._shards.of_digest(digest)
         sent_elsewhere = shard.link.sent_elsewhere
         reply: bytes | None = await shard.link.execute("GET", shard.keys.one_time(digest), retry=True)
@@ -139,25 +139,25 @@ class CredentialStore:
         """A managed token's sealed credential, and why it may be gone. One round trip."""
         shard = self._shards.of_digest(digest)
         self.changes.of(shard).ask()
-        # By one command, so that both are of one instant.
+        # By one command, so that both are from the same instant.
         sealed, reason = await shard.link.execute("MGET", *shard.keys.credential_and_reason(digest), retry=True)
         return sealed, None if reason is None else Reason.read(reason)
 
     async def find_any(self, kind: Kind, digest: bytes) -> Found:
-        """What there is of a token of any kind, a one-time token unspent, and why a managed one may be gone."""
+        """The sealed record of a token of any kind, and why a managed token may be gone. Spends nothing."""
         if kind is Kind.MANAGED:
             return await self.find_with_reason(digest)
         return await (self.find_one_time if kind is Kind.ONE_TIME else self.find)(digest), None
 
     async def find_all(self, digests: list[bytes]) -> dict[bytes, bytes | None]:
-        """The sealed credentials of many sessions and managed tokens, by one command to each shard."""
+        """The sealed credentials of many sessions and managed tokens, with one command to each shard."""
         found: dict[bytes, bytes | None] = {}
         for group, reply in await self._read_all(digests, lambda keys, some: keys.credentials(some)):
             found.update(zip(group, reply, strict=True))
         return found
 
     async def find_all_with_reasons(self, digests: list[bytes]) -> dict[bytes, Found]:
-        """The same, and why those of managed tokens may be gone."""
+        """The same, and why managed tokens may be gone."""
         return {
             digest: (sealed, None if reason is None else Reason.read(reason))
             for group, reply in await self._read_all(
@@ -169,7 +169,7 @@ class CredentialStore:
     async def _read_all(
         self, digests: list[bytes], keys_of: Callable[[Keys, list[bytes]], Iterable[bytes]]
     ) -> list[tuple[list[bytes], Reply]]:
-        """The digests by shard, and what lies there under the keys of each."""
+        """The digests of each shard, and the values of their keys there."""
         groups: list[list[bytes]] = [digests] if len(self._shards) == 1 else [[] for _ in self._shards]
         for digest in digests if len(groups) > 1 else ():
             groups[shard_of_digest(digest, len(groups))].append(digest)
@@ -185,19 +185,19 @@ class CredentialStore:
         return list(zip(filter(None, groups), replies, strict=True))
 
     async def confirm_gone(self, digest: bytes) -> None:
-        """Have what ended here before confirmed as the settings ask; see `Removals.confirm`."""
+        """Have earlier removals confirmed as the settings ask; see `Removals.confirm`."""
         await self._shards.of_digest(digest).removals.confirm()
 
     async def time(self, digest: bytes) -> int:
-        """The time of the server that holds this digest, epoch seconds: by it credentials end."""
+        """The clock of the server that holds this digest, epoch seconds. Credentials expire by this clock."""
         seconds, _ = await self._shards.of_digest(digest).link.execute("TIME", retry=True)
         return int(seconds)
 
     async def charge(self, digest: bytes, terms: Terms, cost: int, now: float) -> Charge:
-        """Read a credential and charge a request to its limits and one to its uses: to all of them or to none.
+        """Read a credential and charge a request to its limits and its uses: to all of them or to none.
 
-        Its subject's are among them unless they `lie_apart`. A credential that begins with another seal is not
-        charged, nor where limits of subjects changed, nor a quota in another window than that of `now`.
+        This includes its subject's limits unless they `lie_apart`. Nothing is charged if the credential begins with
+        another seal, if limits of subjects have changed, or if a quota is in another window than at `now`.
         """
         shard = self._shards.of_digest(digest)
         self.changes.of(shard).ask()
@@ -205,20 +205,20 @@ class CredentialStore:
         return Charge.read(await self._limited.run(shard.link, keys, *args))
 
     def prepare_charge(self, digest: bytes, terms: Terms, now: float, cost: int) -> Lookup:
-        """The same for the fast path; the reply is what a `Charge` is made of, or NoScriptError."""
+        """The same for the fast path; the reply is the input of `Charge.read`, or NoScriptError."""
         shard = self._shards.of_digest(digest)
         keys, args = self._charging(shard, digest, terms, cost, now)
         return self._limited.packed(keys, *args), self.changes.of(shard).submit
 
     def lie_apart(self, digest: bytes, terms: Terms) -> bool:
-        """Are there shared limits, and are they counted in another shard than the credential's?"""
+        """True if there are shared limits and they are counted in another shard than the credential's."""
         return bool(terms.shared) and self._shards.of_name(terms.subject) is not self._shards.of_digest(digest)
 
     async def charge_shared(self, terms: Terms, record: bytes, cost: int, now: float) -> Charge:
-        """Charge the shared limits alone, as `record` has them; below 0 it gives back."""
+        """Charge only the shared limits, as stored in `record`; a negative cost gives back."""
         shard = self._shards.of_name(terms.subject)
         subject = digest_of(terms.subject)
-        # The record of the limits stands in the place of a credential: another one is not charged.
+        # The record of the limits takes the place of the credential: if it has changed, nothing is charged.
         place = shard.keys.limits(subject)
         keys = [place, place, place]
         args: list[Argument] = [record, 0, cost, b"-"]
@@ -230,7 +230,7 @@ class CredentialStore:
     ) -> tuple[tuple[bytes, ...], list[Argument]]:
         """The keys and arguments of lua/validate_limited.lua."""
         token_id, seal, limits, spends, subject, shared = terms
-        # A token that speaks for nobody shares no limits, so no change of them concerns it.
+        # A token without a subject shares no limits, so no change of them concerns it.
         known = self.changes.of(shard).count if subject else b"-"
         keys = [shard.keys.credential(digest), shard.keys.metadata(token_id), shard.keys.limits_changed]
         args: list[Argument] = [seal, int(spends), cost, known]
@@ -240,14 +240,14 @@ class CredentialStore:
         return tuple(keys), args
 
     async def dues(self, token_id: str, limits: tuple[RateLimit, ...], now: float) -> list[float]:
-        """When each rate limit is full again, epoch milliseconds, 0 for now; of a quota what is used of its window.
+        """When each rate limit is full again, epoch milliseconds, 0 for now; of each quota how much is used.
 
-        Charges nothing. No round trip without any.
+        Charges nothing. No round trip without limits.
         """
         return await self._dues(self._shards.of_id(token_id), token_id, limits, now)
 
     async def shared_dues(self, subject: str, limits: tuple[RateLimit, ...], now: float) -> list[float]:
-        """The same of shared limits."""
+        """The same for shared limits."""
         return await self._dues(self._shards.of_name(subject), pool_of(subject), limits, now)
 
     async def _dues(self, shard: Shard | None, token_id: str, limits: tuple[RateLimit, ...], now: float) -> list[float]:
@@ -257,7 +257,7 @@ class CredentialStore:
         return [_number(due) for due in await shard.link.execute("MGET", *keys, retry=True)]
 
     async def uses_left(self, token_id: str) -> int:
-        """How many uses are left of a token whose uses are counted, else 0."""
+        """How many uses are left of a token whose uses are counted; 0 for any other token."""
         shard = self._shards.of_id(token_id)
         if shard is None:
             return 0
@@ -266,10 +266,10 @@ class CredentialStore:
 
 
 def _number(stored: bytes | None) -> float:
-    """What a counter says; 0 for none, and for what a script cannot have counted."""
+    """The number in a counter; 0 if there is none, or if a script cannot have written it."""
     try:
         number = float(stored or 0)
     except ValueError:
         return 0
-    # `float` reads nan and inf, too, and a debt that is no number would lift the limit.
+    # `float` also parses nan and inf, and with such a debt the limit would not apply.
     return number if isfinite(number) else 0

@@ -1,4 +1,4 @@
-"""What this service writes into Redis, read again. Whatever has another form somebody else wrote: it is passed over."""
+"""Reads what this service wrote into Redis. Anything in another form was written by others, and is skipped."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -11,7 +11,7 @@ from service.identifiers import TOKEN_ID
 _ID = re.compile(TOKEN_ID.pattern.encode())
 # As many digits as a sorted set keeps of a number.
 _WHOLE = re.compile(rb"-?[0-9]{1,16}")
-# Any number of them, with a space behind each.
+# Any number of ids or numbers, each followed by a space.
 _IDS, _SCORES = (re.compile(rb"(?:%b )*" % one.pattern) for one in (_ID, _WHOLE))
 _ID_AND_SPACE = 17
 
@@ -24,24 +24,24 @@ class Member(msgspec.Struct, frozen=True, gc=False):
 
 
 def whole(text: bytes | None, absent: int = 0) -> int:
-    """A count or an instant; `absent` for none, and for what is no whole number."""
+    """A count or an instant; `absent` if there is none, or if it is no whole number."""
     return int(text) if text and _WHOLE.fullmatch(text) else absent
 
 
 def own_id(text: bytes) -> str | None:
-    """The id of a token, None for what cannot be one."""
+    """The id of a token, None for bytes that cannot be one."""
     return text.decode() if _ID.fullmatch(text) else None
 
 
 def own_members(reply: Sequence[bytes]) -> list[Member]:
-    """Of members and scores in turn those that can be ours, in their order: ids, and whole scores other than 0."""
+    """From members and scores in turn those that can be ours, in order: token ids with whole scores other than 0."""
     return [Member(token_id, score) for token_id, score in own_scores(reply) if score]
 
 
 def own_scores(reply: Sequence[bytes]) -> Iterable[tuple[str, int]]:
-    """The same, with scores that are 0 and as they are: a page has fifty of them."""
+    """The same with scores of 0, and as pairs, which are cheaper: a page has fifty of them."""
     members, scores = reply[::2], reply[1::2]
-    # All at once, for lists read hundreds of them: one by one takes twice as long.
+    # All at once, because lists read hundreds of them, and one by one takes twice as long.
     ids, numbers = b" ".join((*members, b"")), b" ".join((*scores, b""))
     if len(ids) != _ID_AND_SPACE * len(members) or not (_IDS.fullmatch(ids) and _SCORES.fullmatch(numbers)):
         own = [pair for pair in in_pairs(reply) if _ID.fullmatch(pair[0]) and _WHOLE.fullmatch(pair[1])]

@@ -7,20 +7,20 @@ KEEP_MILLISECONDS = 10 * 60 * 1000
 
 
 class RequestStore:
-    """A request lives in the shard of its own digest, because what it asks for may differ from one try to the next."""
+    """A request is kept in the shard of its own digest, because a repeat may ask for something else."""
 
     def __init__(self, shards: Shards) -> None:
         self._shards = shards
         self._reserve = Script("reserve_request", retry=True)
 
     async def find(self, request: bytes) -> bytes | None:
-        """What is remembered of a request, None if nothing is. One round trip."""
+        """The words remembered for a request, None if there are none. One round trip."""
         shard = self._shards.of_digest(request)
         stand: bytes | None = await shard.link.execute("GET", shard.keys.request(request), retry=True)
         return stand
 
     async def reserve(self, request: bytes, words: bytes) -> bytes:
-        """Remember `words` for a request, unless it has some already; those that stand. One round trip."""
+        """Remember `words` for a request unless it has some already. Returns the words it has then. One round trip."""
         shard = self._shards.of_digest(request)
         stand: bytes = await self._reserve.run(shard.link, (shard.keys.request(request),), words, KEEP_MILLISECONDS)
         return stand

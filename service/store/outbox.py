@@ -1,6 +1,6 @@
 """Outboxes: how far a webhook has read the events of a shard, and its deliveries that wait, were made or given up.
 
-The streams of events are the buffer: a webhook that takes nothing keeps its place in them, and no other one waits.
+The streams of events are the buffer: a webhook that accepts nothing keeps its place in them, and delays no other one.
 """
 
 import asyncio
@@ -23,12 +23,12 @@ _DROPPED = "dropped"
 _hold = Script("hold_lock", retry=True)
 _begin = Script("begin_webhook", retry=True)
 _read = Script("read_events", retry=True)
-# An id as Redis makes them, two numbers of 64 bits each, and a count that a double holds exactly.
+# An entry id of Redis, two numbers of 64 bits each, and a count that a double holds exactly.
 _PLACE = rb"([0-9]{1,19}-[0-9]{1,19}) (-1|[0-9]{1,16})"
 
 
 class Waiting(msgspec.Struct, frozen=True):
-    """A delivery that waits: of which event, its sealed record, and when it is due in epoch milliseconds."""
+    """A delivery that waits: its event's id, its sealed record, and when it is due, epoch milliseconds."""
 
     event_id: str
     record: bytes
@@ -36,9 +36,9 @@ class Waiting(msgspec.Struct, frozen=True):
 
 
 class Place(msgspec.Struct, frozen=True):
-    """How far a webhook has read one stream: the last entry's id, and how many entries had been added with it.
+    """How far a webhook has read one stream: the last entry's id, and how many entries were ever added up to it.
 
-    The number is -1 where it is not known: on servers before 7.0, and before the first page.
+    The number is -1 if it is not known: on servers before 7.0, and before the first page.
     """
 
     entry_id: str
@@ -46,7 +46,7 @@ class Place(msgspec.Struct, frozen=True):
 
 
 class Page(msgspec.Struct, frozen=True):
-    """Events in the order they happened, the place behind them, and how many were trimmed before they were read."""
+    """Events in the order they happened, the place after them, and how many were trimmed before they were read."""
 
     events: list[Stored]
     place: Place
@@ -54,7 +54,7 @@ class Page(msgspec.Struct, frozen=True):
 
 
 class Standing(NamedTuple):
-    """Of one webhook in one shard: deliveries that wait to be sent again, events not read yet, events dropped."""
+    """Counts of one webhook in one shard: deliveries that wait to be sent again, events to read, events dropped."""
 
     waiting: int
     unread: int
@@ -62,17 +62,17 @@ class Standing(NamedTuple):
 
 
 async def hold(shard: Shard, holder: str) -> bool:
-    """Take or keep the deliveries of a shard for this process; False if another process has them."""
+    """Take or keep the right to make a shard's deliveries; False if another process has it."""
     return bool(await _hold.run(shard.link, (shard.keys.delivery_lock,), holder, LOCK_MILLISECONDS))
 
 
 async def let_go(shard: Shard, holder: str) -> None:
-    """Give them up, so that another process need not wait."""
+    """Give that right up, so that another process need not wait."""
     await _hold.run(shard.link, (shard.keys.delivery_lock,), holder, 0)
 
 
 class Outbox:
-    """What one shard has for one webhook."""
+    """What one shard stores for one webhook."""
 
     def __init__(self, shard: Shard, webhook_id: str) -> None:
         self.shard = shard
@@ -85,7 +85,7 @@ class Outbox:
         self._given_up = keys.deliveries_given_up(webhook_id)
 
     async def begin(self) -> int:
-        """Let the webhook be told what happens from now on; now by the shard's clock, epoch milliseconds."""
+        """Begin with the events from now on. Returns the present time by the shard's clock, epoch milliseconds."""
         streams = self.shard.keys.event_streams
         now: int = await _begin.run(self.shard.link, (self._places, *streams.values()), *streams)
         return now
@@ -96,37 +96,37 @@ class Outbox:
         return None if found is None else Place(found[1].decode(), int(found[2]))
 
     async def read(self, stream: str, place: Place, count: int) -> Page:
-        """The events behind a place, at most so many."""
+        """The events after a place, at most `count`."""
         key = self.shard.keys.event_streams[stream]
         added, length, first, items = await _read.run(self.shard.link, (key,), place.entry_id, count)
         if not items:
             return Page([], place, 0)
         events = [stored(item) for item in items]
-        # Whatever was trimmed lay before the first entry there is; ids alone do not tell how much it was.
+        # Trimmed entries were before the first one that is left; only the counts tell how many they were.
         before = place.added
         if events[0].entry_id == first.decode() and added != UNKNOWN:
             before = added - length
         dropped = before - place.added if UNKNOWN not in (before, place.added) else 0
         behind = before + len(events) if before != UNKNOWN else UNKNOWN
-        # Below 0 where the stream was lost and begun anew, and counts from the start.
+        # Negative if the stream was lost, because a new one counts from the start.
         return Page(events, Place(events[-1].entry_id, behind), max(0, dropped))
 
     async def move(self, stream: str, page: Page) -> None:
-        """What a page brought is sent or waits: go on behind it the next time."""
+        """Note that all events of a page were sent or wait, so that the next page begins after them."""
         place = page.place
         await self._ask("HSET", self._places, stream, f"{place.entry_id} {place.added}", retry=True)
         if page.dropped:
-            # Not marked for a retry, which could count twice.
+            # Without `retry`, which could count twice.
             await self._ask("HINCRBY", self._places, _DROPPED, page.dropped)
 
     async def unread(self, stream: str) -> int:
-        """How many events of a stream have not been read yet, 0 where the server cannot tell."""
+        """How many events of a stream have not been read yet, 0 if the server cannot tell."""
         place = await self.place(stream)
         if place is None or place.added == UNKNOWN:
             return 0
         key = self.shard.keys.event_streams[stream]
         added: int = (await _read.run(self.shard.link, (key,), place.entry_id, 0))[0]
-        # The stream may have been lost and begun anew, and then counts from the start.
+        # Negative if the stream was lost, because a new one counts from the start.
         return max(0, added - place.added)
 
     async def standing(self) -> Standing:
@@ -161,23 +161,23 @@ class Outbox:
         if not pairs:
             return []
         records = await self._ask("HMGET", self._records, *[event_id for event_id, _ in pairs], retry=True)
-        # Any bytes can be taken out again by what Latin-1 makes of them.
+        # Latin-1 decodes any bytes, and encoding gives the same bytes back to `take_out`.
         return [
             Waiting(event_id.decode("latin-1"), record or b"", whole(due))
             for (event_id, due), record in zip(pairs, records, strict=True)
         ]
 
     async def remember(self, records: list[bytes], *, given_up: bool) -> None:
-        """Keep the sealed records of deliveries that ended, for a while: the last made, more of those given up."""
+        """Keep the sealed records of the last deliveries that were made or given up, for 30 days at most."""
         ended, kept = (self._given_up, GIVEN_UP_KEPT) if given_up else (self._made, MADE_KEPT)
-        # Not marked for a retry: what is pushed twice is listed twice.
+        # Without `retry`: a record that is pushed twice is listed twice.
         await self._ask("LPUSH", ended, *records[-kept:])
         await asyncio.gather(
             self._ask("LTRIM", ended, 0, kept - 1, retry=True), self._ask("EXPIRE", ended, _KEEP_SECONDS, retry=True)
         )
 
     async def take_out(self, event_ids: list[str]) -> None:
-        """Deliveries that waited have ended."""
+        """Remove waiting deliveries, because they have ended."""
         members = [event_id.encode("latin-1") for event_id in event_ids]
         await asyncio.gather(
             self._ask("ZREM", self._due, *members, retry=True), self._ask("HDEL", self._records, *members, retry=True)
@@ -188,9 +188,9 @@ class Outbox:
         return await self._ask("HGET", self._records, event_id.encode(), retry=True) or b""
 
     async def replace(self, event_id: str, old: bytes, made: bytes) -> None:
-        """A delivery that waited, was made or was given up has been made now."""
+        """List a delivery as made that waited, was made or was given up before; `old` is its former record."""
         await self.take_out([event_id])
-        # It may stand in either list, and which one may have changed since it was shown.
+        # It may be in either list, and may have moved since it was shown.
         for ended in (self._made, self._given_up):
             await self._ask("LREM", ended, 1, old, retry=True)
         await self.remember([made], given_up=False)
@@ -202,12 +202,12 @@ class Outbox:
         return records
 
     async def forget(self) -> None:
-        """Drop the webhook's place, all that waits for it and what is remembered of it."""
-        # Freed aside: up to 10,000 deliveries may wait in one of these.
+        """Remove the webhook's place, its waiting deliveries and its lists."""
+        # UNLINK frees in another thread of Redis: up to 10,000 deliveries may wait in one of these.
         keys = self._places, self._due, self._records, self._made, self._given_up
         await self._ask("UNLINK", *keys, retry=True)
 
 
 def outboxes(shards: Shards, webhook_id: str) -> list[Outbox]:
-    """Those of a webhook in all shards."""
+    """The outboxes of a webhook in all shards."""
     return [Outbox(shard, webhook_id) for shard in shards]

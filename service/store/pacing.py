@@ -1,4 +1,4 @@
-"""Long work that lets others go first: a share of each turn of the loop, and pauses as long as others kept the loop."""
+"""Long work that lets requests go first: it has a share of each turn of the event loop, and pauses when others work."""
 
 from __future__ import annotations
 
@@ -14,35 +14,35 @@ from service.errors import StoreFull, StoreUnavailable
 
 T = TypeVar("T")
 
-# What nobody feels, and the longest pause, so that the work goes on however busy the process is.
+# A delay that no request notices, and the longest pause, so that the work goes on however busy the process is.
 _UNFELT_SECONDS = 0.0005
 _LONGEST_SECONDS = 0.02
-# When a work of many pieces gives way, of which one may be twenty times as long as another: with a piece more it is
-# less than a millisecond. An ordinary page is done by then: where many ask for one at once, to give way for a part of
-# each took a third more than the pages.
+# After so long, work of many pieces gives way; a piece may be twenty times as long as another, but with one more it
+# stays below a millisecond. An ordinary page is finished by then: when many pages were requested at once, giving way
+# within each took a third longer than the pages themselves.
 _FELT_SECONDS = 0.0007
-# Of one turn of the loop all long work has so much together, and what was begun by then: several that are ready at once
-# would make a turn of two milliseconds out of steps of a half.
+# The share of all long work together in one turn of the event loop; a step that has begun is finished. Otherwise
+# several steps of half a millisecond that are ready at once would make a turn of two.
 _SHARE_SECONDS = 0.00025
-# A server that was busy for a moment answers again within half a second; one that stays away ends the work, which has a
+# A server that was busy for a moment answers again within half a second. If it stays away the work ends; it has a
 # cursor to go on from.
 _TRIED_AGAIN_AFTER = (0.1, 0.4)
-# Steps that are under way at once: Redis is at one, the answer of another is being read or its next part made, and a
-# third is on its way, so that whoever validates waits behind two at most.
+# Steps under way at once: Redis executes one, the reply of another is being processed, and a third is on its way. So a
+# validation waits behind two at most.
 UNDER_WAY = 3
-# So many changes are asked of Redis at once: half a millisecond of its time, for validations wait behind them.
+# Changes in one command: half a millisecond of Redis' time, because validations wait behind it.
 STEP = 16
 
 
 class _Computed:
-    """How long the parts of long works have computed: that is no turn of others. And is one of them at it now?"""
+    """How long all parts of long work have computed, which is not time of others; and whether one is running now."""
 
     seconds = 0.0
     by_part = False
 
 
 class _Turn:
-    """The turn of the loop in which long work was last at it: when it began there, and who waits for another turn."""
+    """The last turn of the event loop with long work: when that work began, and who waits for a later turn."""
 
     began = -inf
     waiting: ClassVar[deque[object]] = deque()
@@ -53,9 +53,9 @@ class _Turn:
 
     @classmethod
     def is_used_up(cls) -> bool:
-        """Has this turn had its share? Asked by long work that goes on now if it has not: with the first it begins."""
+        """True if long work has used up its share of this turn. The first call in a turn begins the share."""
         now = time.monotonic()
-        # None takes so long: the loop that was to end that turn is gone.
+        # No turn takes so long: the event loop that should have ended it is gone.
         if now - cls.began > _LONGEST_SECONDS:
             cls.began = now
             asyncio.get_running_loop().call_soon(cls.end)
@@ -64,7 +64,7 @@ class _Turn:
 
 @types.coroutine
 def _turn() -> Generator[None, None, None]:
-    """Go on in a turn of the loop of which long work has not had its share; whoever has waited for longest is first."""
+    """Wait for a turn of the event loop with some of the share left; whoever has waited longest is first."""
     place = object()
     _Turn.waiting.append(place)
     try:
@@ -75,13 +75,13 @@ def _turn() -> Generator[None, None, None]:
 
 
 class Part(Awaitable[T], Generic[T]):
-    """A coroutine whose time counts as that of a long work which it is a part of."""
+    """A coroutine that is a part of long work: it runs within the share, and the time it computes is counted."""
 
     def __init__(self, coroutine: Coroutine[Any, Any, T]) -> None:
         self._coroutine = coroutine
 
     def __del__(self) -> None:
-        # One that is cancelled before its first turn was never begun, of which Python warns in the log.
+        # Closed because Python warns in the log of a coroutine that was cancelled before its first turn.
         self._coroutine.close()
 
     def __await__(self) -> Generator[Any, Any, T]:
@@ -98,21 +98,21 @@ class Part(Awaitable[T], Generic[T]):
             except StopIteration as end:
                 return end.value  # type: ignore[no-any-return]
             finally:
-                # An error that ends the part has this frame in its traceback: held here, both would be a cycle, and all
-                # that the part holds would stay until the collector ends it in one go.
+                # An error that ends the part has this frame in its traceback. If the frame held the error, both would
+                # form a cycle, and the garbage collector would free all objects of the part at one time.
                 given = None
                 _Computed.by_part = False
                 _Computed.seconds += time.monotonic() - began
             try:
                 given, proceed = (yield awaited), self._coroutine.send
-            except BaseException as error:  # noqa: BLE001 - cancelled, too, the part itself is told
+            except BaseException as error:  # noqa: BLE001 - thrown into the part, a cancellation too
                 given, proceed = error, self._coroutine.throw
 
 
 class Overlapped:
-    """Steps of one long work: the next is prepared while Redis is at those before.
+    """Steps of long work: the next step is prepared while Redis executes those before.
 
-    As a context manager: behind it none is under way, also where one has failed.
+    A context manager: after it no step is under way, even if one has failed.
     """
 
     def __init__(self, most: int = UNDER_WAY) -> None:
@@ -120,26 +120,26 @@ class Overlapped:
         self._under_way: deque[tuple[asyncio.Future[Any], Callable[[Any], object]]] = deque()
 
     async def begin(self, step: Coroutine[Any, Any, T], then: Callable[[T], object] = bool) -> None:
-        """Let a step begin, and others have a turn. Raises what an earlier step did.
+        """Begin a step and give way. Raises the error of an earlier step.
 
-        `then` gets what the steps returned, one after the other in order; by default it is let go.
+        `then` gets the result of this step, in the order of the steps; by default the result is dropped.
         """
         self._under_way.append((asyncio.ensure_future(Part(step)), then))
         await self.pause()
         await self.end(self._most - 1)
 
     async def end(self, left: int = 0) -> None:
-        """Wait until no more than so many steps are under way. Raises what one of them did."""
+        """Wait until at most `left` steps are under way. Raises the error of one that failed."""
         while len(self._under_way) > left:
             earlier, take = self._under_way.popleft()
             try:
                 take(await earlier)
             finally:
-                # As in `Part`: a step that failed has its error, and that this frame.
+                # As in `Part`: a failed step holds its error, and the error's traceback holds this frame.
                 del earlier
 
     async def pause(self) -> None:
-        """Let others have a turn, with no step to begin."""
+        """Give way without beginning a step."""
         await give_way()
 
     async def __aenter__(self) -> Overlapped:
@@ -154,19 +154,19 @@ class Overlapped:
 
 
 async def give_way() -> None:
-    """Let everyone who waits have a turn; if that took a while, leave them the loop for as long again."""
+    """Let other tasks have a turn; if they took a while, leave the event loop to them for as long again."""
     began = time.monotonic() - _Computed.seconds
     await asyncio.sleep(0)
     taken = time.monotonic() - _Computed.seconds - began
     if taken > _UNFELT_SECONDS:
         await asyncio.sleep(min(taken, _LONGEST_SECONDS))
-    # A part waits for its turn wherever it goes on.
+    # A `Part` waits for its turn by itself whenever it goes on.
     if not _Computed.by_part:
         await _turn()
 
 
 class _Step:
-    """When would be felt what a task makes in this turn of the loop: it may read, show and write a page in one."""
+    """By task: the instant from which its work in this turn would be noticed. One turn may read and write a page."""
 
     ends: ClassVar[dict[object, float]] = {}
 
@@ -177,7 +177,7 @@ class _Step:
     @classmethod
     def begin(cls) -> float:
         now, ends = time.monotonic(), cls.ends
-        # As for `_Turn`: the loop that was to clear it may be gone.
+        # As for `_Turn`: the event loop that should have cleared it may be gone.
         if not ends or now > next(iter(ends.values())) + _LONGEST_SECONDS:
             ends.clear()
             asyncio.get_running_loop().call_soon(ends.clear)
@@ -188,7 +188,7 @@ class _Step:
 async def paced(items: Iterable[T]) -> AsyncIterator[T]:
     """The same items, of which one may have some hundred bytes or fifty thousand.
 
-    Others have a turn where what was done since the last one would be felt: to make an item, and what its reader does.
+    Gives way once the work since the last time would be noticed: making the items, and what their reader does.
     """
     now, until = time.monotonic, _Step.end()
     for item in items:
@@ -198,7 +198,7 @@ async def paced(items: Iterable[T]) -> AsyncIterator[T]:
 
 
 async def paced_list(items: Iterable[T]) -> list[T]:
-    """The same in a list, without a turn of a generator for each."""
+    """The same as a list, without the cost of an asynchronous generator for each item."""
     now, until, made = time.monotonic, _Step.end(), list[T]()
     for item in items:
         made.append(item)
@@ -208,35 +208,35 @@ async def paced_list(items: Iterable[T]) -> list[T]:
 
 
 async def _next_step() -> float:
-    # Else others just had one, while its reader waited for something.
+    # Otherwise others had a turn just now, while the reader waited for something.
     if asyncio.current_task() in _Step.ends:
         await give_way()
     return _Step.begin()
 
 
 async def share_turn() -> None:
-    """Between two pieces of a part: go on at once, or in another turn of the loop if this one has had its share."""
+    """Called between two pieces of a `Part`: wait for a later turn if the share of this one is used up."""
     if _Computed.by_part and _Turn.is_used_up():
         await asyncio.sleep(0)
 
 
 async def clear_in_steps(items: list[Any], at_once: int = 1000) -> None:
-    """Empty a list, and give way as its items end: to free a hundred thousand at once takes ten milliseconds."""
+    """Empty a list in slices and give way between them: freeing a hundred thousand items at once takes 10 ms."""
     while items:
         del items[-at_once:]
         await give_way()
 
 
 async def patiently(ask: Callable[[], Awaitable[T]], *, patient: bool = True) -> T:
-    """The answer to one of thousands of questions, asked again where Redis was busy for a moment.
+    """The result of `ask`, one of thousands of calls, which is repeated if Redis was busy for a moment.
 
-    For what does no harm twice. Asked once if not `patient`. Raises StoreUnavailable when Redis stays away.
+    For idempotent calls. Not repeated unless `patient`. Raises StoreUnavailable if Redis stays away.
     """
     for seconds in _TRIED_AGAIN_AFTER if patient else ():
         try:
             return await ask()
         except StoreFull:
-            # A server that is full stays so for longer than these pauses.
+            # A full server stays full for longer than these pauses.
             raise
         except StoreUnavailable:
             await asyncio.sleep(seconds)
@@ -244,7 +244,7 @@ async def patiently(ask: Callable[[], Awaitable[T]], *, patient: bool = True) ->
 
 
 async def ahead(items: AsyncIterator[T]) -> AsyncIterator[T]:
-    """The same items, the next one on its way while this one is worked on; others have a turn between."""
+    """The same items; the next one is requested while this one is processed. Gives way between two items."""
 
     def following() -> asyncio.Future[T | None]:
         return asyncio.ensure_future(Part(_next(items)))
@@ -253,7 +253,7 @@ async def ahead(items: AsyncIterator[T]) -> AsyncIterator[T]:
     try:
         while (item := await coming) is not None:
             coming = following()
-            # In one turn of the loop the next is asked for, and in another that leaves: Redis is at it meanwhile.
+            # The next item is requested in one turn of the event loop and sent in another; Redis works on it meanwhile.
             await asyncio.sleep(0)
             await give_way()
             yield item

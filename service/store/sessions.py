@@ -1,4 +1,4 @@
-"""Sessions in Redis. A user is known here by a digest alone: what is typed as a name may be anything."""
+"""Sessions in Redis. A user is known here only by a digest, because a typed name may contain anything."""
 
 import asyncio
 from collections import defaultdict
@@ -14,12 +14,12 @@ from service.store.driver.scripts import Script
 from service.store.driver.shards import Shard, Shards
 from service.store.pacing import give_way
 
-# So many are read, or ended, before others have a turn: half a millisecond of our time, or of Redis'.
+# Sessions that are read, or ended, before giving way: half a millisecond of this process's time, or of Redis'.
 _PAGE, _ENDED_AT_ONCE = 50, 150
 
 
 class Touch(NamedTuple):
-    """A use of a session: its digest and record, when it was used and when it ends now, both in epoch seconds."""
+    """A use of a session: its digest and record, when it was used and when it now ends, both epoch seconds."""
 
     digest: bytes
     session: Credential
@@ -28,20 +28,20 @@ class Touch(NamedTuple):
 
     @property
     def score(self) -> float:
-        """Its place in the index: its end less a part of a second, by which `last_use` knows when it was used.
+        """The session's score in the index: its end less a fraction of a second, which encodes its use for `last_use`.
 
-        A number of Redis is exact to the second for lives of up to a week, and to half a minute for a year.
+        A double is precise enough to give the second for lives of up to a week, and half a minute for a year.
         """
         life = self.session.expires_at - self.session.issued_at
         left = min(max(0, self.ends_at - self.used_at), life)
-        # From one third to two thirds, so that no rounding makes it a whole second, which stands for no use.
+        # The fraction is from one third to two thirds, so that no rounding gives a whole second, which means unused.
         return self.ends_at - (1 + left / life) / 3
 
 
 def last_use(session: Credential, score: float) -> int:
-    """When a session with this place in the index was used, in epoch seconds; 0 for not yet."""
+    """When a session with this score in the index was last used, epoch seconds; 0 if it was not used yet."""
     part = -score % 1
-    # Also for what no number is, which only somebody else can have written.
+    # False for nan, too, which only somebody else can have written.
     if not 0.3 < part < 0.7:
         return 0
     used_at = ceil(score) - round((3 * part - 1) * (session.expires_at - session.issued_at))
@@ -49,21 +49,21 @@ def last_use(session: Credential, score: float) -> int:
 
 
 class SessionStore:
-    """All sessions of a user live in the shard of the user's digest."""
+    """All sessions of a user are in the shard of the user's digest."""
 
     def __init__(self, shards: Shards) -> None:
         self._shards = shards
-        # Without `retry`: asked again after a lost reply it would write another audit entry.
+        # Without `retry`: repeated after a lost reply it would write another audit entry.
         self._create = Script("create_session")
         self._end = Script("end_session", retry=True)
         self._renew = Script("renew_generation")
         self._touch = Script("touch_sessions", retry=True)
 
     async def generation(self, user: bytes) -> bytes:
-        """How often a user was logged out everywhere, to be read before the password is checked."""
+        """How often a user was logged out everywhere; it must be read before the password is checked."""
         shard = self._shards.of_digest(user)
         counted: bytes | None = await shard.link.execute("GET", shard.keys.user_generation(user), retry=True)
-        # As create_session.lua reads a user who was never logged out everywhere.
+        # The same default as in create_session.lua: of a user never logged out everywhere.
         return counted or b"0"
 
     async def create(
@@ -78,10 +78,10 @@ class SessionStore:
         generation: bytes,
         entry: Entry,
     ) -> bool:
-        """Record a session and that its user signed in; False if they were logged out everywhere since `generation`
-        was read.
+        """Record a session and its user's sign-in; False if the user was logged out everywhere since `generation` was
+        read.
 
-        It ends at `ends_at` unless its use puts that off, and at `expires_at` in any case.
+        The session ends at `ends_at` unless its use moves that, and at `expires_at` in any case.
         """
         shard = self._shards.of_digest(user)
         keys = (
@@ -99,7 +99,7 @@ class SessionStore:
         return created == 1
 
     async def touch(self, touches: Sequence[Touch]) -> None:
-        """Put the ends of sessions off, and note when they were used; what is over stays so."""
+        """Move the ends of sessions, and note when they were used. A session that has ended stays ended."""
         groups: defaultdict[Shard, list[Touch]] = defaultdict(list)
         for one in touches:
             groups[self._shards.of_digest(one.digest)].append(one)
@@ -111,13 +111,13 @@ class SessionStore:
         await asyncio.gather(*asked)
 
     async def last_uses(self, sessions: Sequence[tuple[bytes, Credential]]) -> list[int]:
-        """When each of these, by digest and record, was used last, in epoch seconds; 0 for not yet."""
+        """When each of these sessions, by digest and record, was last used, epoch seconds; 0 if not yet."""
         scores = await self._of_each("ZSCORE", lambda keys: keys.session_index, [digest for digest, _ in sessions])
         each = zip(sessions, scores, strict=True)
         return [last_use(session, float(score)) if score else 0 for (_, session), score in each]
 
     async def last_sign_ins(self, users: Sequence[bytes]) -> list[int]:
-        """When each user signed in last, in epoch seconds; 0 where that is not known."""
+        """When each user last signed in, epoch seconds; 0 if that is not known."""
         return [whole(at) for at in await self._of_each("HGET", lambda keys: keys.sign_ins, users)]
 
     async def _of_each(
@@ -142,14 +142,14 @@ class SessionStore:
         index = shard.keys.user_sessions(user)
         left: int = await shard.link.execute("ZCARD", index, retry=True)
         while left > 0:
-            # From the end: where a session is taken out, those before it keep their places.
+            # From the end: if a session is removed, those before it keep their ranks.
             start, left = max(0, left - _PAGE), left - _PAGE
             members = await shard.link.execute("ZRANGE", index, start, start + _PAGE - 1, retry=True)
             yield await _with_records([(shard, member) for member in reversed(members)])
             await give_way()
 
     async def listed(self, user: bytes | None, now: int, count: int) -> AsyncIterator[list[tuple[bytes, bytes]]]:
-        """The same of one user or of all, at most `count` of each shard: of more, those that end last."""
+        """The same for one user or for all: at most `count` sessions of each shard, those that end last."""
         shards = self._shards if user is None else [self._shards.of_digest(user)]
         parts = await asyncio.gather(*[self._listed(shard, user, now, count) for shard in shards])
         found = [(shard, member) for shard, part in zip(shards, parts, strict=True) for member in part]
@@ -158,7 +158,7 @@ class SessionStore:
             await give_way()
 
     async def users(self) -> list[bytes]:
-        """Everybody who has sessions, by their digests."""
+        """The digests of all users who have sessions."""
         asked = [shard.link.execute("ZRANGE", shard.keys.session_users, 0, -1, retry=True) for shard in self._shards]
         return [user for users in await asyncio.gather(*asked) for user in users if len(user) == DIGEST_BYTES]
 
@@ -169,13 +169,13 @@ class SessionStore:
         return found
 
     async def confirm_gone(self, digest: bytes) -> None:
-        """Have what ended here before confirmed as the settings ask; see `Removals.confirm`."""
+        """Have earlier removals confirmed as the settings ask; see `Removals.confirm`."""
         await self._shards.of_digest(digest).removals.confirm()
 
     async def end_all(self, user: bytes, entry: Entry) -> int:
         """End every session of a user, also those being created now; the entry is written once, with the first."""
         shard = self._shards.of_digest(user)
-        # First: a sign-in that is under way finds another generation than it read, and records nothing.
+        # First, so that a sign-in under way finds another generation than it has read, and records nothing.
         await self._renew.run(shard.removals, (shard.keys.user_generation(user),))
         ended, index = 0, shard.keys.user_sessions(user)
         while members := await shard.link.execute("ZRANGE", index, 0, _ENDED_AT_ONCE - 1, retry=True):
@@ -193,7 +193,7 @@ class SessionStore:
 
 
 async def _with_records(found: list[tuple[Shard, bytes]]) -> list[tuple[bytes, bytes]]:
-    # What has another length somebody else wrote.
+    # A member of another length was written by somebody else.
     members = [(shard, member) for shard, member in found if len(member) == DIGEST_BYTES]
     asked = [shard.link.execute("GET", shard.keys.credential_prefix + one, retry=True) for shard, one in members]
     each = zip(members, await asyncio.gather(*asked), strict=True)

@@ -1,4 +1,4 @@
-"""Usage: what a second brought, added to each token's record and to the service's hours, and read back."""
+"""Usage: the uses of each second are added to each token's record and to the service's hours, and read back."""
 
 import asyncio
 from collections import defaultdict
@@ -23,35 +23,35 @@ DAY = 86400
 HOUR = 3600
 DAYS_KEPT = 100
 HOURS_KEPT = 48
-# So many records or touches travel together: validations wait behind them. In one shard this many take Redis 0.15 ms;
-# fifty took it as long as a whole validation, and once a second that was felt. Of a crowd it is felt in any case, and
-# each write less saves this process a turn; and each further shard takes a script more. To put the hours of fifty away
-# takes it 0.7 ms.
+# Records or touches in one write, behind which validations wait. With one shard, 16 take Redis 0.15 ms; fifty took as
+# long as a whole validation, which was noticed once a second. With many tokens it is noticed in any case, and fewer
+# writes save this process turns; and each further shard takes a script of its own. To put the hours of fifty away takes
+# Redis 0.7 ms.
 _AT_ONCE, _OF_A_CROWD_AT_ONCE = 16, 50
-# A hundred days have 2,400 hours, whose commands others should not wait for.
+# A hundred days have 2,400 hours: other requests should not wait for so many commands.
 _HOURS_AT_ONCE = 48
-# So many days, or hours, are in one list, behind the number of the list: with less than a hundred million uses in each
-# it takes its hash no more room. Of days there are so many lists, and so many of hours: as the script has it.
+# Days, or hours, in one list, after the list's own number: below a hundred million uses in each the hash stays in its
+# compact encoding. Then the fields' letters and the number of lists, as in lua/put_hours_away.lua.
 _LISTED = 7
 _LISTS = {DAY: (b"AD", 16), HOUR: (b"ad", 8)}
 _NO_LIST = b",".join([b"0"] * (1 + _LISTED))
-# A record says the number of an hour, what was allowed and denied in it, and of how many hours it is the last.
+# A record has four numbers for an hour: its own, the uses allowed and denied in it, its place among all hours of use.
 _OF_AN_HOUR = 4
-# As many as a count of Redis can be, and two of them together are a number of the answer.
+# The greatest count of which the sum of two is still an integer that the API can return.
 _decode = msgspec.json.Decoder(list[Annotated[int, Meta(ge=0, lt=2**62)]]).decode
-# Of the totals of an hour; the other fields are outcomes of checks that found a record.
+# A field of an hour's totals; the other fields are outcomes of checks that found a record.
 ALLOWED = "allowed"
 FIELDS = (ALLOWED, *(outcome.value for outcome in Outcome if outcome is not Outcome.ACTIVE))
 
 
-# Out of the garbage collector's reach: of tens of thousands that come and go each second a pass took up to 20 ms. To
-# set a member takes 20 ns more than of a class with slots, and to make one 100 ns less.
+# Not tracked by the garbage collector: with tens of thousands made and freed each second a pass took up to 20 ms.
+# Setting a member takes 20 ns more than in a class with slots, and making an object 100 ns less.
 class Use(msgspec.Struct, eq=False, gc=False):
-    """What one secret of a token was used for since that was last written, gathered here use by use.
+    """The uses of one secret of a token since they were last written, added up here.
 
     `used_at` in epoch seconds, 0 if it was only refused; the address and the agent are those of the last use.
-    `digest` is that of the secret used, which tells the previous secret in its overlap apart, and is in the same shard.
-    `session`: its record where it is one, None for a managed token.
+    `digest` is that of the used secret: it distinguishes the previous secret in its overlap, and is in the same shard.
+    `session`: the record of a session, None for a managed token.
     """
 
     token_id: str
@@ -65,7 +65,7 @@ class Use(msgspec.Struct, eq=False, gc=False):
 
 
 class Count(NamedTuple):
-    """Checks in a day or an hour, and when it begins in epoch seconds."""
+    """Checks in a day or an hour, which begins at `starts_at`, epoch seconds."""
 
     starts_at: int
     allowed: int
@@ -73,10 +73,10 @@ class Count(NamedTuple):
 
 
 class Series(msgspec.Struct, frozen=True):
-    """The uses of a token in so many days or hours (DAY or HOUR `seconds`) from a first one on, as Redis has them.
+    """The uses of a token in `length` days or hours (DAY or HOUR `seconds`) from number `first` on, as stored in Redis.
 
-    `last_hour`: as its record has it, read before `stored`: how many hours were put away, and lists of what was allowed
-    and denied in them; empty for no use.
+    `last_hour` is the field of the token's record, read before `stored`; empty without any use. `stored` is how many
+    hours were put away, then lists of what was allowed, then lists of what was denied.
     """
 
     seconds: int
@@ -87,12 +87,12 @@ class Series(msgspec.Struct, frozen=True):
 
     @property
     def is_whole(self) -> bool:
-        """Is each hour in the record or put away? One may be in neither where the record was read last."""
+        """True if each hour is in the record or put away. An hour may be in neither if the record was read last."""
         put_away, *hours = self._of_record()
         return not hours or put_away >= hours[-1] - 1
 
     def counts(self) -> tuple[list[int], list[int]]:
-        """What was allowed in each, and what was denied."""
+        """How many uses were allowed in each day or hour, and how many were denied."""
         lists = self.stored[1:]
         half = len(lists) // 2
         allowed, denied = self._of_lists(lists[:half]), self._of_lists(lists[half:])
@@ -106,35 +106,35 @@ class Series(msgspec.Struct, frozen=True):
         return allowed, denied
 
     def _of_record(self) -> list[int]:
-        """How many hours were put away, and what the record says of those that are not."""
+        """How many hours were put away, then the record's numbers for the hours in it."""
         put_away = self.stored[0] if self.stored else None
         found = _read(b"%b,%b" % (put_away or b"0", self.last_hour.encode())) if self.last_hour else []
         return found if len(found) % _OF_AN_HOUR == 1 else [0]
 
     def _of_lists(self, lists: Sequence[bytes | None]) -> list[int]:
-        # Of most tokens nothing was denied.
+        # Most tokens have no denied uses.
         if not any(lists):
             return [0] * self.length
         first, step = self.first // _LISTED, 1 + _LISTED
-        # As one array of JSON, which takes a part of the time that the numbers take one by one.
+        # Parsed as one JSON array, which is much faster than number by number.
         found = _read(b",".join([text or _NO_LIST for text in lists]))
         if len(found) != step * len(lists):
             return [0] * self.length
         for place, number in enumerate(found[::step]):
-            if number != first + place:  # It is too old, or there is none.
+            if number != first + place:  # The list is too old, or missing.
                 found[place * step : (place + 1) * step] = [0] * step
         del found[::step]
         start = self.first % _LISTED
         return found[start : start + self.length]
 
     def totals(self) -> list[int]:
-        """Both together."""
+        """Allowed and denied uses together."""
         allowed, denied = self.counts()
         return list(map(add, allowed, denied)) if any(denied) else allowed
 
 
 class Begun(NamedTuple):
-    """The days of a token that were asked for: here once a reply to what was asked later is, if they came at all."""
+    """The days of a token, requested ahead. If they arrive at all, it is before the reply to any later command."""
 
     token_id: str
     ahead: Ahead
@@ -142,7 +142,7 @@ class Begun(NamedTuple):
     length: int
 
     def take(self, token: ManagedToken) -> Series | None:
-        """To be taken once, with the record; None for what did not come, or came before an hour was put away."""
+        """Take the days once, with the record. None if they did not arrive, or lack an hour that was put away since."""
         row = self.ahead.take(token.token_id)
         series = Series(DAY, self.first, self.length, token.last_hour, row) if row else None
         return series if series and series.is_whole else None
@@ -162,18 +162,18 @@ class UsageStore:
     def __init__(self, shards: Shards) -> None:
         self._shards = shards
         self._many = ManyTokens(shards)
-        # Not marked for a retry, which could count twice.
+        # Without `retry`, which could count twice.
         self._record = Script("record_usage")
         self._put_away = Script("put_hours_away", retry=True)
 
     def at_once(self, *, of_a_crowd: bool) -> int:
-        """How many uses are written in one round trip, at most."""
+        """The most uses that are written in one round trip."""
         return _AT_ONCE if len(self._shards) == 1 and not of_a_crowd else _OF_A_CROWD_AT_ONCE
 
     def add(self, uses: list[Use], now: int) -> Awaitable[object]:
-        """Add to the records, `at_once` at most, in one round trip; a token whose record is gone is left out.
+        """Add uses, `at_once` at most, to the records in one round trip; a token whose record is gone is skipped.
 
-        They are asked at once, so that they may begin anew before the reply is awaited.
+        The commands are queued before this returns, so the uses may be reset before the result is awaited.
         """
         groups: defaultdict[Shard, list[Use]] = defaultdict(list)
         for use in uses:
@@ -181,21 +181,21 @@ class UsageStore:
         return all_of([self._tidied(shard, self._add(shard, group, now)) for shard, group in groups.items()])
 
     def _add(self, shard: Shard, uses: list[Use], now: int) -> Awaitable[Reply]:
-        """By one script for all: a call for each takes Redis half as long again, and this process five times."""
+        """One script for all: a call for each takes Redis half as long again, and this process five times as long."""
         names = shard.keys
         keys = [names.last_uses, names.on, names.off, names.dead]
         facts: list[Argument] = [now // HOUR]
         for use in uses:
             keys += names.record_and_usage(use.token_id)
-            # One text, because each argument takes this process and Redis about as long as all of this.
+            # One argument, because each argument takes this process and Redis about as long as all of this line.
             told = use.used_at, use.allowed, use.denied, use.address.encode(), use.agent, use.digest
             facts.append(b"%d %d %d %b\n%b\n%b" % told)
         return self._record.run(shard.link, tuple(keys), *facts)
 
     async def _tidied(self, shard: Shard, added: Awaitable[Reply]) -> None:
-        """Put the hours away that new ones began behind."""
+        """Put away the hours of tokens that began a new hour."""
         keys = await added
-        # All tokens begin an hour at once: validations have their turn between these.
+        # All tokens begin an hour at the same time: between these writes validations have their turn.
         for start in range(0, len(keys), 2 * _AT_ONCE):
             await self._put_away.run(shard.link, tuple(keys[start : start + 2 * _AT_ONCE]), DAYS_KEPT * DAY)
 
@@ -205,18 +205,18 @@ class UsageStore:
         ask = shard.link.execute
         added = {ALLOWED: allowed, **refused}
         await asyncio.gather(
-            # Without `retry`: after a lost reply a second try could count twice.
+            # Without `retry`: after a lost reply a second attempt could count twice.
             *[ask("HINCRBY", key, field, count) for field, count in added.items()],
             ask("EXPIRE", key, DAYS_KEPT * DAY, retry=True),
         )
 
     def begin_days(self, token_id: str, now: int, days: int) -> Begun:
-        """Ask for `days_of` one token together with what is asked next; what does not come is asked by `days_of`."""
+        """Request the days of one token in the same write as the next command; if they do not arrive, use `days_of`."""
         first, last = now // DAY - days + 1, now // DAY
         return Begun(token_id, self._many.begin(token_id, Keys.usage, _fields(DAY, first, last)), first, days)
 
     async def days_of(self, tokens: Sequence[ManagedToken], now: int, days: int) -> list[Series]:
-        """Uses of each token on each of the last days, as of when its record was read; a round trip at most."""
+        """Uses of each token on each of the last days, as of the read of its record; one round trip at most."""
         return await self._series(tokens, now, days, DAY)
 
     async def of_token(self, token: ManagedToken, now: int, days: int) -> tuple[list[Count], list[Count]]:
@@ -253,21 +253,21 @@ class UsageStore:
         return found
 
     def _of_hour(self, hour: int) -> tuple[Shard, bytes]:
-        # Hour after hour in another shard, so that no node bears them all.
+        # Each hour in another shard, so that no node has the load of all.
         shard = self._shards[hour % len(self._shards)]
         return shard, shard.keys.usage_of_hour(hour)
 
 
 @lru_cache(16)
 def _fields(seconds: int, first: int, last: int) -> tuple[bytes, ...]:
-    """Of a hash of usage how many hours were put away, and the lists in which these days or hours are."""
+    """Fields of a usage hash: how many hours were put away, and the lists that hold these days or hours."""
     signs, count = _LISTS[seconds]
     numbers = range(first // _LISTED, last // _LISTED + 1)
     return b"t", *(b"%c%d" % (sign, number % count) for sign in signs for number in numbers)
 
 
 def _read(text: bytes) -> list[int]:
-    """Numbers with commas between; none where one is not as we write it."""
+    """Numbers separated by commas; an empty list if one of them is not as we write it."""
     try:
         return _decode(b"[%b]" % text)
     except (msgspec.DecodeError, UnicodeDecodeError):
