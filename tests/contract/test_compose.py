@@ -51,6 +51,12 @@ def test_what_containers_are_given_to_read_is_there() -> None:
     assert [path for path in given if not (DEPLOY / path).exists()] == []
 
 
+def test_its_redis_mends_its_log_after_a_power_failure() -> None:
+    version = re.fullmatch(r"valkey/valkey:(\d+)\.(\d+)-alpine", COMPOSE["services"]["redis"]["image"])
+    assert version is not None
+    assert tuple(map(int, version.groups())) >= prerequisites.MENDING_VALKEY
+
+
 @pytest.fixture(scope="module")
 def secrets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The directory that the commands in the head of the compose file make, run as they stand there."""
