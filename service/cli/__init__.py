@@ -1,10 +1,10 @@
-"""The command line: `serve` and what works beside it on this machine, and a client of a running service.
+"""The command line: `serve` and other commands for this machine, and a client of a running service.
 
-Each command lives in a module that is imported when it is called, so that `--help` and `healthcheck` stay
-quick however heavy `serve` is.
+Each command lives in a module that is imported only when it is called, so that `--help` and `healthcheck` stay quick
+however large `serve` is.
 
-commands are what people call, client speaks to the service, terminal prints and asks, serve and doctor have rooms of
-their own. failure says how a command ends.
+commands has what people call, client asks the service, terminal prints and asks questions, serve and doctor have
+folders of their own. failure says how a command ends.
 """
 
 import sys
@@ -18,7 +18,7 @@ import click
 from service import __version__
 from service.cli.failure import Failure, WrongUsage, empty, end
 
-# Command to the module that has it and its line in `--help`.
+# Command to its module and its line in `--help`.
 SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "Service": {
         "serve": ("serve.command", "Run the service."),
@@ -46,10 +46,10 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "usage": ("commands.tokens.show", "Show how often a token was used."),
         "audit": ("commands.audit", "List changes, or write all of them to a file."),
         "export": ("commands.tokens.import_export", "Write all tokens to a file, without their secrets."),
-        "import": ("commands.tokens.import_export", "Take in tokens of an export, or of another system."),
-        "webhooks": ("commands.webhooks", "Tell other services of changes."),
+        "import": ("commands.tokens.import_export", "Import tokens of an export, or of another system."),
+        "webhooks": ("commands.webhooks", "Send events to other services."),
         "derive": ("commands.tokens.issue", "Derive a narrower token from the one in TOKENS_TOKEN."),
-        "end-derived": ("commands.tokens.self_service", "End what is derived from a token."),
+        "end-derived": ("commands.tokens.self_service", "End the tokens derived from a token."),
         "self": ("commands.tokens.self_service", "Show, revoke or rotate the token in TOKENS_TOKEN."),
     },
     "Session": {
@@ -63,10 +63,10 @@ COMMANDS = {name: entry for section in SECTIONS.values() for name, entry in sect
 
 
 class LazyGroup(click.Group):
-    """A group that imports a command's module when the command is asked for."""
+    """A group that imports a command's module when the command is called."""
 
     def main(self, *args: Any, **given: Any) -> NoReturn:
-        """As click does, but what went wrong is JSON where --json was asked for."""
+        """As in click, but with --json an error is printed as JSON."""
         as_json = "--json" in given.get("args", sys.argv)
         try:
             sys.exit(super().main(*args, **{**given, "standalone_mode": False}) or 0)
@@ -76,8 +76,8 @@ class LazyGroup(click.Group):
             # Printing raises none, by `main` below, and settings are checked as they are read.
             end(WrongUsage("an argument or standard input is not UTF-8"), as_json=as_json)
         except OSError as error:
-            # Of standard input and output, and of a file as it is read: what each command does has words of its own. A
-            # closed pipe is ended quietly by click itself.
+            # Of standard input, standard output, or a file while it is read: each command reports its other errors
+            # itself. click itself ends quietly on a closed pipe.
             empty(sys.stdout)
             why = f"cannot read or write: {error.strerror or error}"
             end(Failure("no space is left where this writes to" if error.errno == ENOSPC else why), as_json=as_json)
@@ -88,11 +88,11 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """As click does, with the name that was probably meant."""
-        # click suggests names out of the commands that it was given, and this group is given none before they are
-        # called.
+        """As in click, with a suggestion for a mistyped name."""
+        # click would suggest names of commands that were added to the group, and this group imports none before they
+        # are called.
         if args[0] not in COMMANDS:
-            # Nearly no start needs it, and it takes a hundredth of one.
+            # Imported here: nearly no start needs it, and it takes 1 % of one.
             from difflib import get_close_matches  # noqa: PLC0415
 
             if nearest := get_close_matches(args[0], COMMANDS, n=1):
@@ -103,7 +103,7 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module = import_module(f"service.cli.{COMMANDS[cmd_name][0]}")
-        # By the name of the command: functions cannot be called `list` or `import`.
+        # By the name of the command, because a function cannot be called `list` or `import`.
         return {command.name: command for command in vars(module).values() if isinstance(command, click.Command)}[
             cmd_name
         ]
@@ -128,7 +128,7 @@ def program() -> None:
 
 def main() -> None:
     for stream in (sys.stdout, sys.stderr):
-        # A terminal may lack a letter of a name, and what comes after it may be a secret.
+        # A terminal may lack a character of a name, and the output after that may be a secret.
         cast(TextIOWrapper, stream).reconfigure(errors="backslashreplace")
     try:
         program(prog_name="token-service")

@@ -1,4 +1,4 @@
-"""Where the service is: TOKENS_URL, or the port that `serve` takes under the same settings."""
+"""Where the service is: TOKENS_URL, or the port that `serve` uses under the same settings."""
 
 import os
 import re
@@ -25,8 +25,8 @@ class Address(NamedTuple):
 
 
 def service_address() -> Address:
-    """The address of the running service. Raises WrongUsage, which names the setting that has none."""
-    # Not by `settings.read`, which would refuse a client for settings that `serve` alone needs.
+    """The address of the running service. Raises WrongUsage, which names the setting without an address."""
+    # Not by `settings.read`, which would refuse a client for settings that only `serve` needs.
     url = os.environ.get("TOKENS_URL", "").strip()
     if not url:
         return _local()
@@ -35,7 +35,7 @@ def service_address() -> Address:
         host, port = parts.hostname or "", parts.port
     except ValueError:
         host, port = "", None
-    # A user name, a query or a fragment has no place before the paths that are added to it.
+    # Paths are appended to it, so it cannot have a user name, a query or a fragment.
     if (
         not is_host(host)
         or parts.scheme not in ("http", "https")
@@ -43,10 +43,10 @@ def service_address() -> Address:
         or parts.query
         or parts.fragment
     ):
-        # Before an @ may be a password.
+        # A password may stand before the @.
         given = "" if "@" in url else f"={url}"
         raise WrongUsage(f"TOKENS_URL{given}: write it like https://tokens.example.org")
-    # A request's line has ASCII alone, without blanks.
+    # A request line may only have ASCII without blanks.
     return Address(parts.scheme, host, port, quote(parts.path.rstrip("/"), safe="/%"))
 
 
@@ -58,7 +58,7 @@ def _local() -> Address:
     if host and not is_host(host):
         raise WrongUsage(f"TOKENS_HOST={host}: write an address, as for `serve`")
     host, port = host or "127.0.0.1", os.environ.get("TOKENS_PORT", "").strip() or "8080"
-    # With 0 it is on any free port, which nobody but its log knows.
+    # 0 means any free port, which only the log of `serve` names.
     if not _PORT.fullmatch(port) or not 0 < int(port) <= 65535:
         raise WrongUsage(f"TOKENS_PORT={port}: write a number from 1 to 65535, or set TOKENS_URL")
     scheme = "https" if os.environ.get("TOKENS_TLS_CERT_FILE", "").strip() else "http"

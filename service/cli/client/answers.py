@@ -1,6 +1,6 @@
-"""The answers of the service as far as commands read them: what has another shape comes from something else.
+"""The parts of the service's answers that commands read. An answer of another shape comes from something else.
 
-What an answer has besides is kept, because a newer service says more.
+Additional members are kept, because a newer service may answer more.
 """
 
 from typing import Any, TypedDict
@@ -45,7 +45,7 @@ class Changed(TypedDict):
 
 
 class Slice(Changed, Page):
-    """What one request did of many."""
+    """What one request of a bulk change did."""
 
 
 class Matched(TypedDict):

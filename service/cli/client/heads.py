@@ -1,11 +1,11 @@
-"""Heads of answers that came to their end."""
+"""Heads of answers, checked to be complete."""
 
 import http.client
 from typing import Any, BinaryIO, cast
 
 
 class _Lines:
-    """A file of which the line read last is known."""
+    """A file that remembers the last line read."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -18,18 +18,18 @@ class _Lines:
 
 
 class WholeHead(http.client.HTTPResponse):
-    """A response whose head is whole: the library takes a connection that ends amid a head for the end of that, and so
-    an export that broke off there for one of nothing.
+    """A response with a complete head. The library takes a connection that breaks off inside a head for the end of the
+    head, and so would take an export that broke off there for an empty one.
     """
 
     def begin(self) -> None:
-        """Read the head. Raises HTTPException for one that breaks off."""
+        """Read the head. Raises HTTPException if it breaks off."""
         file: Any = self.fp
         self.fp = lines = cast(Any, _Lines(file))
         try:
             super().begin()
         finally:
-            # The library closes and forgets that of an answer that it cannot read.
+            # The library closes and forgets the file of an answer that it cannot read.
             if self.fp is lines:
                 self.fp = file
         if lines.last not in (b"\r\n", b"\n"):

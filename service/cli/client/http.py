@@ -1,4 +1,4 @@
-"""HTTP to a running service, and its refusals as one clear line each."""
+"""HTTP to a running service; each refusal becomes one clear line."""
 
 import http.client
 import json
@@ -23,15 +23,15 @@ from service.cli.failure import Failure, NoAnswer, SignInNeeded, WrongUsage
 from service.cli.terminal.output import printable, require_printable
 from service.cli.terminal.report import unconfirmed
 
-# A wrong TOKENS_URL is told soon, a list of many tokens has its time.
+# A wrong TOKENS_URL is reported soon; a list of many tokens may take longer.
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 60.0
-# For questions that take a walk over all that there is.
+# For requests that search all data.
 LONG_READ_SECONDS = 600.0
-# For questions that a healthy service answers at once.
+# For requests that a healthy service answers at once.
 PROBE_SECONDS = 5.0
-# So long whatever has many requests to make waits for a service that says when to ask again: a Redis that starts anew
-# reads a million tokens for about a minute.
+# How long a command with many requests waits for a service that asks it to retry: a restarting Redis reads a million
+# tokens in about a minute.
 _PATIENCE_SECONDS = 120
 _ASK_AGAIN = (http.client.TOO_MANY_REQUESTS, http.client.SERVICE_UNAVAILABLE)
 _CHUNK_BYTES = 1 << 16
@@ -41,7 +41,7 @@ Shape = TypeVar("Shape")
 
 
 class Answer(NamedTuple):
-    """A response read to its end."""
+    """A complete response."""
 
     status: int
     headers: Message
@@ -56,7 +56,7 @@ class Answer(NamedTuple):
         return content if isinstance(content, dict) else {}
 
     def problem(self) -> dict[str, Any]:
-        """The members of a refusal of ours; empty for that of a proxy between, or of anybody else."""
+        """The members of a refusal by the service; empty for one by a proxy in between, or by anything else."""
         members = self.json() if self.headers.get_content_type() == "application/problem+json" else {}
         errors = members.get("errors", [])
         are_ours = isinstance(errors, list) and all(isinstance(error, dict) for error in errors)
@@ -65,10 +65,10 @@ class Answer(NamedTuple):
 
 @dataclass(eq=False, repr=False)
 class Client:
-    """Asks one service, each time on a connection of its own: questions to people lie between.
+    """Asks one service, on a new connection for each request, because questions to people come in between.
 
-    Raises WrongUsage for a token that no header can carry, Failure for an answer that is no success or has not the
-    shape that is expected (of answers.py).
+    Raises WrongUsage for a token that no header can carry, Failure for a refusal or an answer without the expected
+    shape (of answers.py).
     """
 
     address: Address
@@ -77,7 +77,7 @@ class Client:
     tls: ssl.SSLContext | None = None
 
     def __post_init__(self) -> None:
-        # http.client would end with a traceback that has it in clear.
+        # http.client would end with a traceback that shows the token.
         if not (self.token.isascii() and self.token.isprintable()):
             raise WrongUsage("what was given as a token is none: is it one line, and only that?")
 
@@ -85,16 +85,16 @@ class Client:
         return self.members(self.ask("GET", path, query=query), shape)
 
     def send(self, method: str, path: str, shape: type[Shape], body: object = None, *, query: Query = None) -> Shape:
-        """The answer to a request that changes something; bytes are lines of NDJSON."""
+        """The answer to a request that changes something; a body of bytes is NDJSON."""
         return self.members(self.ask(method, path, query=query, body=body), shape)
 
     def send_once(self, path: str, shape: type[Shape], body: object) -> Shape:
-        """The answer to a POST that shows a secret: asked again when it was lost, it issues no second one.
+        """The answer to a POST that shows a secret. If the answer is lost, the repeat creates no second secret.
 
-        Raises Failure before it asks, where the secret could not be printed.
+        Raises Failure, before the request, if the secret could not be printed.
         """
         require_printable(sys.stdout)
-        # One key for both, of 128 random bits, so that it meets no other request's.
+        # One key for both tries, with 128 random bits, so that it equals no other request's.
         key = secrets.token_hex(16)
         try:
             answer = self.ask("POST", path, body=body, key=key)
@@ -103,7 +103,7 @@ class Client:
         return self.members(answer, shape)
 
     def ask(self, method: str, path: str, *, query: Query = None, body: object = None, key: str = "") -> Answer:
-        """The answer, whatever its status; `key` is an Idempotency-Key. Raises NoAnswer when there is none."""
+        """The answer, whatever its status; `key` is an Idempotency-Key. Raises NoAnswer if there is none."""
         try:
             with self._request(method, path, query, body, key) as response:
                 return _read(response)
@@ -111,7 +111,7 @@ class Client:
             raise self._unreachable(error) from None
 
     def stream(self, path: str, query: Mapping[str, object]) -> Iterator[bytes]:
-        """The body of a GET, as many whole lines at once as have come: one that breaks off ends behind a line."""
+        """The body of a GET, in pieces of whole lines. If the answer breaks off, the last piece ends with a line."""
         try:
             with self._request("GET", path, query) as response:
                 if response.status != http.client.OK or response.headers.get_content_type() not in _STREAMED:
@@ -120,7 +120,7 @@ class Client:
                 while piece := response.read(_CHUNK_BYTES):
                     lines, end, begun = (begun + piece).rpartition(b"\n")
                     yield lines + end
-                # A read in parts takes an end that came too early for the end. Without a length half a line shows it.
+                # A partial read takes an early end for the end. Without a length only half a line reveals it.
                 if response.length or begun:
                     raise http.client.IncompleteRead(begun, response.length)
         except (OSError, http.client.HTTPException) as error:
@@ -133,9 +133,9 @@ class Client:
         headers = {
             "User-Agent": f"token-service/{__version__}",
             "Accept": "application/json",
-            # Said, so that the service closes it at once in place of keeping it for a next request.
+            # So that the service closes the connection at once instead of keeping it for another request.
             "Connection": "close",
-            # For the audit log, which tells apart by what way a change came.
+            # For the audit log, which records by what channel a change came.
             "X-Requested-With": "tokens-cli",
         }
         if self.token:
@@ -143,9 +143,9 @@ class Client:
         if key:
             headers["Idempotency-Key"] = key
         content = None
-        # Lines of NDJSON come as bytes, all else is JSON.
+        # Bytes are lines of NDJSON, everything else becomes JSON.
         if body is not None:
-            # Not as ASCII: an argument that is not UTF-8 is to be noticed here.
+            # Not as ASCII, so that an argument that is not UTF-8 is noticed here.
             content = body if isinstance(body, bytes) else json.dumps(body, ensure_ascii=False).encode()
             headers["Content-Type"] = "application/x-ndjson" if isinstance(body, bytes) else "application/json"
         target = self.address.prefix + path
@@ -167,21 +167,21 @@ class Client:
         connection = kind(self.address.host, self.address.port, timeout=CONNECT_SECONDS)
         connection.response_class = WholeHead
         connection.connect()
-        # To connect takes seconds at most, an answer may take a walk over all tokens.
+        # Connecting takes a few seconds at most, but an answer may need a search of all tokens.
         connection.sock.settimeout(self.read_seconds)
         return connection
 
     def members(self, answer: Answer, shape: type[Shape]) -> Shape:
-        """The members of an answer that is a success, with all that it says besides."""
+        """The members of a successful answer, additional ones included."""
         if not 200 <= answer.status < 300:
             raise refusal(answer, self.address)
-        # Not above: the check of a container waits for every import.
+        # Imported here, because a container's health check waits for every import.
         import msgspec  # noqa: PLC0415
 
         try:
             members = msgspec.json.decode(answer.body)
             msgspec.convert(members, shape)
-        # Somebody else's answer, as a page to sign in.
+        # The answer of something else, such as a sign-in page.
         except (msgspec.DecodeError, RecursionError):
             raise _of_another(answer.status, self.address) from None
         if answer.status == http.client.ACCEPTED:
@@ -191,29 +191,29 @@ class Client:
     def _unreachable(self, error: Exception) -> NoAnswer:
         if isinstance(error, http.client.IncompleteRead):
             return NoAnswer(f"{self.address} broke off its answer: what came of it is not the whole")
-        # Both connecting and reading end so: a host that drops packets is as silent as a service that hangs.
+        # Both connecting and reading end like this: a host that drops packets is as silent as a service that hangs.
         if isinstance(error, TimeoutError):
             return NoAnswer(f"no answer from {self.address}: is the service overloaded, or TOKENS_URL another's?")
-        # Who is reset while connecting is told of a refusal: this came behind the question.
+        # A reset while connecting is reported as a refusal; this one came after the request.
         if isinstance(error, ConnectionResetError | BrokenPipeError):
             return NoAnswer(
                 f"{self.address} closed the connection without an answer: what it was asked may be done all the same, "
                 "or TOKENS_URL is another's"
             )
         if not isinstance(error, OSError):
-            # What it says instead is not repeated: a terminal would obey it.
+            # The answer itself is not repeated, because a terminal might obey it.
             return NoAnswer(f"what answers at {self.address} speaks no HTTP: check TOKENS_URL")
         reason = error.strerror or str(error) or type(error).__name__
         return NoAnswer(f"cannot reach {self.address}: {reason}. Is it running? TOKENS_URL says where it is")
 
 
 def patiently(ask: Callable[[], Answer], tell: Callable[[str], None]) -> Answer:
-    """The answer to what does no harm twice, asked again where the service says when; `tell` hears why it waits."""
+    """The answer to a request that may be repeated, sent again when the service says so. `tell` gets the reason."""
     waited = 0
     while True:
         answer = ask()
         again = answer.headers.get("Retry-After", "") if answer.status in _ASK_AGAIN else ""
-        # Of a proxy between it may be a date, or anything.
+        # A proxy in between may send a date, or anything.
         seconds = max(1, int(again)) if again.isdecimal() and len(again) < 4 else 0
         if not seconds or waited + seconds > _PATIENCE_SECONDS:
             return answer
@@ -227,7 +227,7 @@ def _read(response: http.client.HTTPResponse) -> Answer:
 
 
 def _require_length(response: http.client.HTTPResponse) -> None:
-    """Raises HTTPException for a length that is none, which `http.client` reads as one that is not told."""
+    """Raises HTTPException for an invalid length, which `http.client` would treat as a missing one."""
     lengths = response.headers.get_all("Content-Length", [])
     fit = len(set(lengths)) <= 1 and all(length.isascii() and length.isdigit() for length in lengths)
     if not fit and not response.chunked:
@@ -235,7 +235,7 @@ def _require_length(response: http.client.HTTPResponse) -> None:
 
 
 def refusal(answer: Answer, address: Address) -> Failure:
-    """What a status that is no success means to whoever ran the command."""
+    """The meaning of an unsuccessful status for whoever runs the command."""
     problem = answer.problem()
     if not problem:
         return _of_another(answer.status, address)
@@ -243,15 +243,15 @@ def refusal(answer: Answer, address: Address) -> Failure:
         return _sign_in(address, problem)
     detail = problem["detail"]
     fields = [f"{error.get('field')}: {error.get('message')}" for error in problem.get("errors", ())]
-    # The detail of a refusal may name one field alone; whoever corrects several wants to see them all.
+    # The detail may name only one field; whoever corrects several wants to see them all.
     if len(fields) > 1:
         detail = "; ".join(fields)
     if answer.status in _ASK_AGAIN:
         detail += f" (again in {answer.headers.get('Retry-After', '1')} s)"
     if answer.status == http.client.INTERNAL_SERVER_ERROR:
-        # The cause stands in the log of the service alone, under this id.
+        # Only the log of the service has the cause, under this id.
         detail += f" Request id: {problem.get('request_id', '-')}"
-    # It may repeat a name, which is other people's text.
+    # The message may contain a name, which is untrusted text.
     return Failure(printable(detail), problem=problem)
 
 
@@ -265,10 +265,10 @@ def _of_another(status: int, address: Address) -> Failure:
 def connect(*, read_seconds: float = READ_SECONDS) -> Client:
     """The client of the service, with TOKENS_TOKEN or the session of `login`.
 
-    Raises Failure where there is neither.
+    Raises Failure if there is neither.
     """
     address = service_address()
-    # Before the session of `login`, so that a script never acts with the rights of whoever signed in last.
+    # Before the session of `login`, so that a script never acts with the rights of the last person who signed in.
     token = named_token()
     if not token:
         session = session_state.read(str(address))
@@ -279,7 +279,7 @@ def connect(*, read_seconds: float = READ_SECONDS) -> Client:
 
 
 def named_token() -> str:
-    """The one in TOKENS_TOKEN; empty for none."""
+    """The token in TOKENS_TOKEN; empty without one."""
     return os.environ.get("TOKENS_TOKEN", "").strip()
 
 

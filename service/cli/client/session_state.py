@@ -1,4 +1,4 @@
-"""The session of `login`, one file per service under XDG_STATE_HOME at mode 0600."""
+"""The session of `login`, in one file per service under XDG_STATE_HOME, with mode 0600."""
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ from service.user_files import expanded, write_private
 
 
 class Session(NamedTuple):
-    """Who is signed in where; `expires_at` in epoch seconds."""
+    """Who is signed in at which service; `expires_at` in epoch seconds."""
 
     url: str
     username: str
@@ -22,21 +22,21 @@ class Session(NamedTuple):
 
 
 def read(url: str) -> Session | None:
-    """The session with this service; None where there is none. Whether it is over the service says, by its clock."""
+    """The session with this service, None without one. Only the service knows, by its clock, if it has expired."""
     path = _path(url)
     try:
         session = Session(**json.loads(path.read_text(encoding="utf-8") if path else ""))
-    # A file that somebody edited is no session either: `login` writes another one.
+    # A file that somebody edited is no session either: `login` writes a new one.
     except (OSError, ValueError, TypeError):
         return None
-    # The name of the file is cut from a hash, so the address is compared as well.
+    # The file's name is part of a hash, so the address is compared as well.
     return session if session.url == url else None
 
 
 def place_to_keep(url: str) -> Path:
-    """The file that a session will be kept in, in a folder that can be written. Raises Failure.
+    """The path for the file of a session, in a writable folder. Raises Failure.
 
-    Asked for before a sign-in: one that cannot be kept would stay open at the service.
+    Checked before a sign-in, because a session that cannot be kept would stay open at the service.
     """
     path = _path(url)
     if path is None:
@@ -49,7 +49,7 @@ def place_to_keep(url: str) -> Path:
 
 
 def keep(session: Session, path: Path) -> None:
-    """Put the session in the place of an earlier one. Raises Failure."""
+    """Replace an earlier session. Raises Failure."""
     with _keeping(path):
         write_private(path, json.dumps(session._asdict()))
 
@@ -66,12 +66,12 @@ def forget(url: str) -> None:
 
 
 def _path(url: str) -> Path | None:
-    """The file of a session; None where this user has no home directory."""
+    """The file of a session; None if this user has no home directory."""
     given = os.environ.get("XDG_STATE_HOME", "")
-    # A relative path is to be ignored, as the XDG base directory specification has it.
+    # The XDG base directory specification says to ignore a relative path.
     try:
         state = Path(given) if given.startswith("/") else expanded("~/.local/state")
     except RuntimeError:
         return None
-    # A URL has characters that no name of a file may have.
+    # A URL has characters that a file name cannot have.
     return state / "token-service" / f"{hashlib.sha256(url.encode()).hexdigest()[:16]}.json"

@@ -1,10 +1,10 @@
-"""One file per family of commands; what `--help` lists is in cli/__init__.py.
+"""One file per family of commands; cli/__init__.py has the lines of `--help`.
 
-tokens subjects             the commands about tokens, and about what those of a subject share
-sessions accounts           who is signed in, and who may be
-audit webhooks verify       questions and other people's services
+tokens subjects             tokens, and the limits that tokens of a subject share
+sessions accounts           who is signed in, and who may sign in
+audit webhooks verify       the audit log, receivers of events, and the gateway's question
 about readiness             this program, and whether the service is ready
 
-A command reads its options, asks the service through client/ and prints through terminal/. `serve` and `doctor`
-have rooms of their own.
+A command reads its options, asks the service through client/ and prints through terminal/. `serve` and `doctor` have
+folders of their own.
 """

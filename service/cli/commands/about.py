@@ -1,4 +1,4 @@
-"""`version`, `config` and `openapi`: what this program is, how it is set up and what it answers."""
+"""`version`, `config` and `openapi`: this program, its settings and its API."""
 
 import os
 import platform
@@ -24,16 +24,16 @@ def version() -> Report:
 def config() -> Report:
     """Print the effective settings, secrets masked.
 
-    They come from the environment alone; each secret may also come from a file named by TOKENS_..._FILE.
+    They come only from the environment; each secret may also come from a file named by TOKENS_..._FILE.
     """
     with failing(SettingsError):
         effective = masked(read(os.environ))
     shown = {
-        # As a setting is written, and not as Python prints it.
+        # In the form that a setting is written in, and not as Python prints it.
         name: {True: "on", False: "off"}[value] if isinstance(value, bool) else value
         for name, value in effective.items()
     }
-    # Scripts read names and values; where a value comes from and what it means is for people.
+    # Scripts read names and values; the source and the meaning of a value are for people.
     if not on_terminal():
         return Report(effective, facts(list(shown.items())))
     rows = [
@@ -46,7 +46,7 @@ def config() -> Report:
 @click.command(cls=ReportCommand)
 def openapi() -> Report:
     """Print the OpenAPI document."""
-    # The whole service, which the other two do without.
+    # This needs the whole service, which the other two commands do not import.
     from service.app import openapi_document  # noqa: PLC0415
 
     document = openapi_document()

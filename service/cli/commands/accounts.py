@@ -1,4 +1,4 @@
-"""`accounts`: who may sign in, edited in the file that the service reads; what people wrote there stays as it is."""
+"""`accounts`: edits the file of those who may sign in, and keeps everything else that people wrote there."""
 
 import fcntl
 import os
@@ -25,7 +25,7 @@ from service.settings import SettingsError, read
 from service.tokens.accounts.accounts import Account, AccountsError, read_accounts
 from service.user_files import is_missing, write_private
 
-# Names travel in headers and URLs.
+# Names appear in headers and URLs.
 _NAME = re.compile(r"[A-Za-z0-9._@+-]{1,64}")
 
 
@@ -56,7 +56,7 @@ def add_account(name: str, role: str, allow_short: bool) -> Report:
     if not _NAME.fullmatch(name):
         raise WrongUsage("a name has 1 to 64 of A-Z a-z 0-9 . _ @ + -")
     path = _path()
-    # Before the question: nobody should type a password for a file that cannot be read.
+    # Read before the question, because nobody should type a password for a file that cannot be read.
     _read(path)
     password_hash = read_new_hash(allow_short=allow_short)
     with editing(path) as document:
@@ -65,7 +65,7 @@ def add_account(name: str, role: str, allow_short: bool) -> Report:
 
 
 @accounts.command("list")
-@click.option("--sign-ins", is_flag=True, help="Ask the service for those it knows, and when each signed in last.")
+@click.option("--sign-ins", is_flag=True, help="Ask the service which accounts it knows, and when each last signed in.")
 def list_accounts(sign_ins: bool) -> Report:
     """List the accounts of the file."""
     if sign_ins:
@@ -95,9 +95,9 @@ def passwd(name: str, allow_short: bool) -> Report:
 
     Asks for the password, or reads it from standard input. A password in clear in the file is removed.
     """
-    # Before the question: whether there is such an account.
+    # Checked before the question: is there such an account?
     _change(name)
-    # Between two edits: nobody else should wait for the lock while a password is typed.
+    # Asked between two edits, because nobody else should wait for the lock while a password is typed.
     password_hash = read_new_hash(allow_short=allow_short)
     path = _change(name, password_hash=password_hash, password=None)
     return _done(f"Changed the password of {name}", name, path)
@@ -114,7 +114,7 @@ def disable(name: str) -> Report:
 @click.argument("name", callback=filled)
 def enable(name: str) -> Report:
     """Let a disabled account sign in again."""
-    # Removed, not set to false: that is what its absence means.
+    # Removed and not set to false, because a missing member means enabled.
     return _done(f"Enabled {name}", name, _change(name, disabled=None))
 
 
@@ -133,14 +133,14 @@ def _path() -> Path:
     """The accounts file of the service under these settings. Raises Failure."""
     with failing(SettingsError):
         settings = read(os.environ)
-    # Beside a Redis of its own alone does `serve` make an accounts file.
+    # `serve` makes an accounts file only together with its own Redis.
     if settings.redis_url and not settings.accounts_file:
         raise Failure("set TOKENS_ACCOUNTS_FILE: with TOKENS_REDIS_URL no other file is read")
     return accounts_path(settings)
 
 
 def _read(path: Path) -> dict[str, Account]:
-    """The accounts of the file, none where there is no file yet. Raises Failure."""
+    """The accounts of the file; empty if there is no file yet. Raises Failure."""
     if is_missing(path):
         return {}
     with failing(AccountsError):
@@ -154,13 +154,13 @@ def _done(what: str, name: str, path: Path) -> Report:
 
 @contextmanager
 def editing(path: Path) -> Iterator[tomlkit.TOMLDocument]:
-    """The document, empty where there is no file yet, written if it was changed. Raises Failure.
+    """The document, empty if there is no file yet; written if it was changed. Raises Failure.
 
-    One editor at a time: the directory is locked, because the file is replaced.
+    One editor at a time: the lock is on the directory, because the file is replaced.
     """
     with failing(OSError, str(path)):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # Where a link leads to: in that directory the file is replaced.
+        # The target of a link, because the file is replaced in the target's directory.
         lock = os.open(path.resolve().parent, os.O_RDONLY)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -177,11 +177,11 @@ def editing(path: Path) -> Iterator[tomlkit.TOMLDocument]:
 
 
 def add(document: tomlkit.TOMLDocument, name: str, *, password_hash: str, role: str) -> None:
-    """A new account at the end. Raises Failure if one of this name is there, in any case of its letters."""
+    """Add an account at the end. Raises Failure if one of this name exists, in any case of its letters."""
     accounts = document.get("accounts")
     if accounts is None:
         accounts = document["accounts"] = tomlkit.table(is_super_table=True)
-    # Names are counted without regard to case when passwords are tried: two such accounts would share their tries.
+    # Attempts are counted without regard to case, so two such accounts would share their attempts.
     taken = next((other for other in accounts if other.casefold() == name.casefold()), None)
     if taken is not None:
         raise Failure(f"there is an account {taken}: change it with `token-service accounts passwd {taken}`")
@@ -192,12 +192,12 @@ def add(document: tomlkit.TOMLDocument, name: str, *, password_hash: str, role: 
 
 
 def _change(name: str, **members: object) -> Path:
-    """Set members of an account; None removes one. The file it is in. Raises Failure if there is no such account."""
+    """Set members of an account; None removes one. Returns the file's path. Raises Failure without such an account."""
     path = _path()
     with editing(path) as document:
         accounts = document.get("accounts")
         account = accounts.get(name) if isinstance(accounts, dict) else None
-        # What people wrote there may be no table, such as `ada = "admin"`.
+        # People may have written something that is no table, such as `ada = "admin"`.
         if not isinstance(account, dict):
             raise Failure(f"there is no account {name}: `token-service accounts list` shows them")
         for key, value in members.items():
@@ -209,7 +209,7 @@ def _change(name: str, **members: object) -> Path:
 
 
 def _put(account: Any, key: str, value: object) -> None:
-    """Set a member; a new one stands before what follows the table, often a comment about the next one."""
+    """Set a member. A new one comes before what follows the table, which is often a comment on the next table."""
     body = account.value.body if isinstance(account, Table) else []
     following = []
     # tomlkit keeps comments and blank lines as members without a key.

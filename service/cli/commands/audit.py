@@ -1,4 +1,4 @@
-"""`audit`: the log of changes, newest first on the screen, whole as a stream, or verified."""
+"""`audit`: the log of changes, newest first on the screen, complete as a stream, or verified."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ _PATH = "/api/admin/audit"
 
 
 class _AuditLog(ReportCommand, ReportGroup):
-    """The list, and the group of what is asked about the whole log."""
+    """The list, which is also the group of commands about the whole log."""
 
 
 @click.group(invoke_without_command=True, cls=_AuditLog)
@@ -71,9 +71,9 @@ def audit(ctx: click.Context, /, limit: int, form: str | None, **filters: Any) -
 def verify() -> Report:
     """Verify that nobody changed the log.
 
-    Exit 0 if it is intact, 1 if not; then the faults are listed, the first hundred of them.
+    Exit 0 if it is intact, 1 if not; then the first hundred faults are listed.
     """
-    # The service answers when it has read the whole log.
+    # The service answers only after it has read the whole log.
     report = connect(read_seconds=LONG_READ_SECONDS).get(f"{_PATH}/verification", Verification)
     faults, entries = report["faults"], report["entries"]
     if not report["intact"]:
@@ -94,6 +94,6 @@ def verify() -> Report:
 
 
 def _times(after: dict[str, Any]) -> str:
-    """How many an entry stands for, and since when; empty where it stands for itself alone."""
-    # The time of day is enough: such an entry stands for a minute at most.
+    """How many refusals an entry stands for, and since when; empty for an ordinary entry."""
+    # The time of day is enough, because such an entry covers at most a minute.
     return f"{after['count']} since {after['first'][11:19]}" if "first" in after else ""

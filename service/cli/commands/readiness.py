@@ -1,4 +1,4 @@
-"""`healthcheck`: is the service ready? `confirm-reset`: somebody says that its store may be as empty as it is."""
+"""`healthcheck`: is the service ready? `confirm-reset`: confirms that the present, emptied store is accepted."""
 
 import http.client
 from typing import Any
@@ -20,12 +20,12 @@ def healthcheck() -> Report:
 
     GET /readyz of TOKENS_URL, or of this machine's TOKENS_PORT. Exit 0 if it is ready, 1 if not.
     """
-    # Not by `connect`, which wants to know who asks: a container's check is nobody.
+    # Not by `connect`, which needs a credential: a container's health check has none.
     answer = Client(service_address(), read_seconds=PROBE_SECONDS).ask("GET", "/readyz")
     report = answer.json()
     if answer.status == http.client.OK and report.get("status") == "ready":
         return Report(report, line("ready"))
-    # A proxy between may have answered with a page of its own.
+    # A proxy in between may have answered with a page of its own.
     why = _faults(report) or printable(answer.body[:200].decode(errors="replace"))
     return Report(report, failure=Failure(f"not ready ({answer.status}): {why}"))
 
@@ -42,9 +42,9 @@ def _faults(report: dict[str, Any]) -> str:
 def confirm_reset(yes: bool) -> Report:
     """Confirm that Redis was emptied.
 
-    Where readiness says `store_reset` and no backup is to be restored. Brings nothing back.
+    For a service whose readiness says `store_reset`, if no backup is to be restored. Restores nothing.
     """
-    # Before the question, so that nobody answers it who is not signed in.
+    # Before the question, so that nobody answers it without being signed in.
     client = connect()
     confirm("Redis has lost what was there. Go on without it?", yes=yes)
     answer = client.send("POST", "/api/admin/confirm-reset", Message)

@@ -1,4 +1,4 @@
-"""`login`, `whoami`, `logout`: a session for a password, kept for the commands to come. `sessions`: those of all."""
+"""`login`, `whoami`, `logout`: a session for a password, kept for later commands. `sessions`: everybody's sessions."""
 
 import http.client
 import time
@@ -36,7 +36,7 @@ def sessions() -> None:
 @click.argument("user", required=False, callback=filled)
 @page_option
 def list_sessions(user: str | None, limit: int) -> Report:
-    """List who is signed in, the last sign-in first."""
+    """List who is signed in, latest sign-in first."""
     answer = connect().get(_PATH, SessionList, {"limit": limit, **({"username": user} if user else {})})
     names = ("id", "username", "createdAt", "lastSeenAt", "expiresAt")
     rows = [[one[name] for name in names] for one in answer["sessions"]]
@@ -52,7 +52,7 @@ def list_sessions(user: str | None, limit: int) -> Report:
 def revoke_sessions(user: str, session: str | None, yes: bool) -> Report:
     """End all sessions of an account, or one.
 
-    All: also those that are being created now. The account may sign in again: `accounts disable` bars it.
+    All includes those being created now. The account may sign in again, unless `accounts disable` bars it.
     """
     client = connect()
     confirm(f"End session {session} of {user}?" if session else f"End all sessions of {user}?", yes=yes)
@@ -75,20 +75,20 @@ def login(name: str | None) -> Report:
         if not somebody_answers():
             raise WrongUsage("give the account's name: token-service login NAME")
         name = str(click.prompt("Name", err=True))
-    # Before the password: a session that cannot be kept would stay open at the service.
+    # Before the password, because a session that cannot be kept would stay open at the service.
     place = session_state.place_to_keep(str(address))
     password = read_password()
     client = Client(address)
     answer = client.ask("POST", "/api/token", body={"username": name, "password": password})
-    # In the words of a sign-in: the usual refusal would say to run `login`. A page is that of a proxy, which has
-    # passwords of its own.
+    # In the words of a sign-in, because the usual refusal would say to run `login`. An HTML page comes from a proxy,
+    # which has passwords of its own.
     if answer.status == http.client.UNAUTHORIZED and answer.headers.get_content_type() != "text/html":
         raise Failure("wrong name or password")
     members = client.members(answer, SignedIn)
     try:
         session_state.keep(session_state.Session(str(address), name, members["token"], members["expiry_time"]), place)
     except Failure:
-        # As on a full disk: nobody could end it any more.
+        # As on a full disk: without the file nobody could end the session.
         _end(address, members["token"])
         raise
     until = _instant(members["expiry_time"])
@@ -106,7 +106,7 @@ def logout() -> Report:
     """
     address = service_address()
     session = session_state.read(str(address))
-    # First, so that the file is gone also where the service cannot be reached; and the other way round.
+    # The file first, so that it is removed even if the service cannot be reached; and the session even if it cannot.
     try:
         session_state.forget(str(address))
     finally:
@@ -122,19 +122,19 @@ def logout() -> Report:
 def whoami() -> Report:
     """Show who asks, and where.
 
-    The account of `login`, or the token in TOKENS_TOKEN; the service is asked whether it is still accepted.
+    The account of `login`, or the token in TOKENS_TOKEN. Asks the service whether it is still accepted.
     """
     client = connect()
     given = named_token()
     if given.startswith("rtk_"):
-        # Unlike a validation this spends no use.
+        # Unlike a validation, this spends no use.
         token = client.get(SELF, Token)
         who = {name: token[name] for name in ("name", "id", "scopes", "expiresAt")}
     else:
         answer = client.ask("GET", "/validate")
         if answer.status != http.client.OK or KIND not in answer.headers:
             raise refusal(answer, client.address)
-        # The session that is kept says nothing of a token in TOKENS_TOKEN.
+        # The kept session says nothing about a token in TOKENS_TOKEN.
         session = None if given else session_state.read(str(client.address))
         who = {"username": answer.headers["X-Token-Subject"], "expiresAt": session and _instant(session.expires_at)}
     found = {"url": str(client.address), **who}

@@ -26,7 +26,7 @@ def subjects() -> None:
 @click.argument("subject", required=False, callback=filled)
 @page_option
 def list_subjects(subject: str | None, limit: int) -> Report:
-    """List subjects with limits and what is left of these."""
+    """List subjects with limits, and what is left of the limits."""
     answer = connect().get(_PATH, SubjectPage, {"subject": subject} if subject else {"limit": limit})
     more = said("There are more: --limit.") if answer["nextCursor"] else None
     return Report(answer, _table(answer["subjects"]), more)
@@ -36,7 +36,7 @@ def list_subjects(subject: str | None, limit: int) -> Report:
 @click.argument("subject", callback=filled)
 @rate_option
 def limit_subject(subject: str, **options: Any) -> Report:
-    """Give a subject these limits in place of any it has.
+    """Replace the limits of a subject.
 
     As in: token-service subjects limit acme --rate month=100000/month@1@Europe/Berlin
     """

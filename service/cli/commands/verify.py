@@ -17,10 +17,10 @@ from service.cli.terminal.prompts import read_token, somebody_answers
 from service.cli.terminal.report import Report, ReportCommand, facts, table
 
 _REFUSALS = (http.client.UNAUTHORIZED, http.client.FORBIDDEN, http.client.TOO_MANY_REQUESTS)
-# What each token that is accepted has.
+# A header field of every accepted token.
 KIND = "X-Token-Kind"
 _HEADERS = {"id": "X-Token-Id", "kind": KIND, "subject": "X-Token-Subject", "scopes": "X-Token-Scopes"}
-# Names that read as if they were a token's status.
+# Clearer names for checks that read like a token's status.
 _CHECKS = {"server_key": "server key", "active": "switched on", "expired": "expiry"}
 
 
@@ -51,7 +51,7 @@ def verify(scope: list[str] | None) -> Report:
 
 
 def _secret() -> str:
-    # On a terminal the variable comes first, because a prompt would wait; in a script what is piped is meant.
+    # On a terminal the variable comes first, because a prompt would wait; a script means what it pipes in.
     named = named_token()
     secret = named or read_token() if somebody_answers() else read_token() or named
     if not secret:
@@ -60,7 +60,7 @@ def _secret() -> str:
 
 
 def _found(answer: Answer) -> dict[str, str]:
-    """What the gateway is told of a token; `-` stands for nothing there."""
+    """What the gateway is told about a token; `-` there means no value."""
     found = {name: answer.headers.get(header, "-") for name, header in _HEADERS.items()}
     found = {name: "" if value == "-" else value for name, value in found.items()}
     if name := answer.headers.get("X-Token-Name"):
@@ -72,23 +72,23 @@ def _found(answer: Answer) -> dict[str, str]:
 @click.argument("token", metavar="[ID|NAME]", required=False, callback=filled)
 @click.option("--scope", "scopes", multiple=True, callback=words, help="A scope that a gateway asks for; may repeat.")
 @click.option("--address", callback=filled, help="The client's address, as a trusted proxy reports it.")
-@click.option("--path", help="The form of /validate that a gateway asks.  [default: /validate]")
+@click.option("--path", help="The path of /validate that the gateway uses.  [default: /validate]")
 @click.option("--at", metavar="INSTANT", help="When, from now on, like 2027-01-31T12:00:00Z.")
-@click.option("--cost", type=Number(1, 1000), help="What a gateway says that the request costs.")
+@click.option("--cost", type=Number(1, 1000), help="Cost of the request, as the gateway gives it.")
 def explain(token: str | None, **terms: Any) -> Report:
     """Explain why a token is accepted or refused.
 
-    Reads the secret from standard input, or asks about the managed token of an id or name. Every check is listed,
-    and what a gateway would get. Nothing is spent or counted. Exit 0, whatever the outcome.
+    Reads the secret from standard input, or takes the id or name of a managed token. Lists every check, and what a
+    gateway would be answered. Nothing is spent or counted. Exit 0, whatever the outcome.
     """
-    # TOKENS_TOKEN is that of whoever asks, so it is not read here.
+    # TOKENS_TOKEN belongs to whoever asks, so it is not read here.
     secret = "" if token else read_token()
     if not token and not secret:
         raise WrongUsage("no token on standard input")
     client = connect()
     who = {"id": token_id_of(client, token)} if token else {"token": secret}
     found = client.send("POST", f"{TOKENS}/explain", Explained, {**who, **given(terms)})
-    # Scripts get the words of the API.
+    # Scripts get the API's words.
     names = _CHECKS if on_terminal() else {}
     rows = [(names.get(one["check"], one["check"]), one["result"], one["detail"]) for one in found["checks"]]
     return Report(

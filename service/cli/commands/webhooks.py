@@ -1,4 +1,4 @@
-"""`webhooks`: other services that are told of changes."""
+"""`webhooks`: other services that get events."""
 
 from typing import Any
 from urllib.parse import quote
@@ -31,15 +31,15 @@ _which = click.argument("webhook", metavar="ID", callback=filled)
 
 @click.group(cls=ReportGroup)
 def webhooks() -> None:
-    """Tell other services of changes."""
+    """Send events to other services."""
 
 
 @webhooks.command("list")
 def list_webhooks() -> Report:
     """List webhooks.
 
-    With what waits to be sent again, what was not read yet, and what was dropped unread. One whose record was changed
-    outside the service is tampered: it is told nothing, and can be removed.
+    With the number of deliveries that wait for a retry, of events not read yet, and of events dropped unread. A webhook
+    whose record was changed outside the service is tampered: it is sent nothing, and can be removed.
     """
     answer = connect().get(_PATH, WebhookList)
     names = ("waiting", "unread", "dropped", "createdBy", "createdAt")
@@ -52,9 +52,9 @@ def list_webhooks() -> Report:
     return Report(answer, table(head, rows, optional=2, none=none))
 
 
-# Not `click.Choice`, which takes one event at a time.
+# Not `click.Choice`, which takes one event per option.
 def _known(context: click.Context, option: click.Parameter, values: tuple[str, ...]) -> list[str]:
-    """The events of an option that takes several at once. Raises BadParameter, which names them all."""
+    """The events of an option that takes several. Raises BadParameter, which names all events."""
     wanted = words(context, option, values) or []
     for event in wanted:
         if event not in tuple(EventType):
@@ -70,7 +70,7 @@ def _known(context: click.Context, option: click.Parameter, values: tuple[str, .
     multiple=True,
     required=True,
     callback=_known,
-    help=f"What to tell, may repeat: {', '.join(EventType)}.",
+    help=f"Events to send, may repeat: {', '.join(EventType)}.",
 )
 def add_webhook(url: str, events: list[str]) -> Report:
     """Add a webhook and print its signing secret, this once."""
@@ -86,12 +86,12 @@ def add_webhook(url: str, events: list[str]) -> Report:
     metavar="SPAN",
     default="24h",
     show_default=True,
-    help="How long the old secret signs, too: 24h, 7d, or 0 to end it at once.",
+    help="How long the old secret also signs: 24h, 7d, or 0 to end it at once.",
 )
 def rotate(webhook: str, overlap: int) -> Report:
     """Give a webhook a new signing secret and print it, this once.
 
-    For the overlap messages are signed with the old one as well, so that the receiver can change in its own time.
+    During the overlap both secrets sign messages, so that the receiver can change in its own time.
     """
     answer = connect().send_once(_path(webhook, "/rotate"), WebhookSecret, {"overlapSeconds": overlap})
     return _with_secret(answer, "id", "url", "secret")
@@ -109,7 +109,7 @@ def _with_secret(answer: WebhookSecret, *shown: str) -> Report:
 def activate(webhook: str) -> Report:
     """Switch a webhook on again.
 
-    It is told what happened meanwhile, too.
+    It is also sent what happened meanwhile.
     """
     return _switch(webhook, active=True)
 
@@ -131,7 +131,7 @@ def _state(webhook: Item | Webhook) -> str:
 
 
 def _path(webhook: str, more: str = "") -> str:
-    # Typed by people: a slash in it must not lead to another route.
+    # People type it: a slash in it must not lead to another route.
     return f"{_PATH}/{quote(webhook, safe='')}{more}"
 
 
@@ -139,7 +139,7 @@ def _path(webhook: str, more: str = "") -> str:
 @_which
 @yes_option
 def remove_webhook(webhook: str, yes: bool) -> Report:
-    """Remove a webhook; what waits for it is not sent any more."""
+    """Remove a webhook; waiting deliveries are not sent any more."""
     client = connect()
     confirm(f"Remove webhook {webhook}?", yes=yes)
     answer = client.send("DELETE", _PATH, Message, query={"id": webhook})
@@ -159,7 +159,7 @@ def test(webhook: str) -> Report:
 def send(webhook: str, delivery: str) -> Report:
     """Send one delivery again, at once.
 
-    And say what the receiver answers.
+    Prints what the receiver answers.
     """
     path = _path(webhook, f"/deliveries/{quote(delivery, safe='')}/send")
     return _told(connect().send("POST", path, Taken))
@@ -178,7 +178,7 @@ def _told(answer: Taken) -> Report:
 def deliveries(webhook: str, **query: Any) -> Report:
     """Show what a webhook was sent.
 
-    What waits first, the next due before the others, then what ended, newest first; dead is what it did not take within
+    Waiting deliveries first, the next due one at the top; then ended ones, newest first. Dead means not accepted within
     a day.
     """
     answer = connect().get(_path(webhook, "/deliveries"), DeliveryList, given(query))

@@ -1,7 +1,7 @@
 """`doctor`: everything the service needs, checked without starting or changing anything.
 
 command       the command, and the checks of this machine: settings, data directory, server key, accounts, ports
-redis_server  Redis: reached, fit for tokens, of the same time; what a finding is
+redis_server  checks Redis: reachable, fit for tokens, clocks equal; defines a finding
 
-The same conditions are enforced by `serve`; here they are only reported.
+`serve` enforces the same conditions; the doctor only reports them.
 """

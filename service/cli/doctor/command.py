@@ -1,4 +1,4 @@
-"""`doctor`: everything that the service needs, checked one by one; here what this machine has of it."""
+"""`doctor`: checks everything that the service needs, one by one; this file checks what is on this machine."""
 
 import asyncio
 import http.client
@@ -39,7 +39,7 @@ from service.settings import UNIX, Settings, SettingsError, read
 from service.tokens.accounts.accounts import AccountsError, lack_of, read_accounts
 from service.user_files import is_missing
 
-# Redis writes its append-only file anew beside the old one, so that both need room for a while.
+# Redis rewrites its append-only file beside the old one, so both need room for a while.
 _NEEDED_BYTES = 100 * 1024 * 1024
 _data, _key, _accounts, _port = (
     partial(Finding, check) for check in ("data directory", "server key", "accounts", "port")
@@ -53,7 +53,7 @@ def doctor() -> Report:
     Settings, data directory, server key, Redis, clock, accounts, certificate, port. Starts and changes nothing.
     Exit 1 if something failed.
     """
-    # What the connections log is told in the findings.
+    # What the connections log is in the findings already.
     logging.getLogger("service").addHandler(logging.NullHandler())
     found = _examine()
     results = [finding.result for finding in found]
@@ -61,7 +61,7 @@ def doctor() -> Report:
         [finding._asdict() for finding in found],
         table(("RESULT", "CHECK", "FOUND"), [(one.result, one.check, one.detail) for one in found]),
         said(f"{results.count(FAILED)} failed, {results.count(WARNING)} warnings") if on_terminal() else None,
-        # No `Failure`, which says why in a line of its own: the findings have said it.
+        # Not a `Failure`, which would print a reason: the findings have it already.
         failure=SystemExit(1) if FAILED in results else None,
     )
 
@@ -69,7 +69,7 @@ def doctor() -> Report:
 def _examine() -> list[Finding]:
     try:
         settings = read(os.environ)
-        # Built as at a start. The accounts file is a check of its own; no connection is made before the service runs.
+        # Built as at a start. Accounts have a check of their own; no connection is made before the service runs.
         create_app(msgspec.structs.replace(settings, accounts_file=""))
     except SettingsError as error:
         return [Finding("settings", FAILED, str(error))]
@@ -85,15 +85,15 @@ def _examine() -> list[Finding]:
 
 
 def data_directory(settings: Settings) -> Finding:
-    """Ours alone, writable, with room; or a place where it can be made."""
+    """Private, writable, with room; or a place where it can be made."""
     folder = settings.data_path
-    # The nearest that is there: what is missing would be made below it.
+    # The nearest existing directory, because a missing one would be made below it.
     place = next(path for path in (folder, *folder.absolute().parents) if os.path.exists(path))
     if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
         return _data(FAILED, f"{place} cannot be written: name another TOKENS_DATA_DIR")
     if place == folder:
         facts = folder.stat()
-        # Root cares for the directory of whoever serves, and must not be told to make it root's.
+        # Root may check the directory for the user who serves, and must not be told to make it root's.
         owner = facts.st_uid if os.geteuid() == 0 else None
         if others_may_write(facts, group=settings.data_dir_group, owner=owner):
             return _data(FAILED, f"others may write in {folder}: make it yours alone (chown, chmod 700)")
@@ -124,7 +124,7 @@ def server_key(settings: Settings) -> Finding:
 
 
 def accounts(settings: Settings) -> Finding:
-    """Readable, with somebody who can sign in and administer."""
+    """Readable, with an account that can sign in and administer."""
     if not settings.accounts_file and settings.redis_url:
         return _accounts(WARNING, "no TOKENS_ACCOUNTS_FILE: nobody can sign in with a password")
     path = accounts_path(settings)
@@ -142,9 +142,9 @@ def accounts(settings: Settings) -> Finding:
 
 
 def ports(settings: Settings) -> list[Finding]:
-    """All that it listens on, each free or taken by this very service."""
+    """Every address it listens on: free, or taken by this same service."""
     with ExitStack() as held:
-        # Held until the last was tried, because two that are one cannot both be taken.
+        # All sockets are held until the last was tried, because the same address cannot be taken twice.
         found = [_place(settings, host, held) for host in settings.hosts]
         if settings.metrics_port:
             found.append(_metrics_port(settings, held))
@@ -189,7 +189,7 @@ def _unix_socket(path: Path) -> Finding:
 
 
 def certificate(settings: Settings) -> Finding:
-    """Of TLS: a certificate and its key that can be used, today."""
+    """The TLS certificate and its key: usable, and valid today."""
     try:
         Certificate(settings).read()
     except Failure as failure:
@@ -203,7 +203,7 @@ def certificate(settings: Settings) -> Finding:
 
 
 def _running_version(address: Address) -> str | None:
-    # Told nothing, and the service also where its certificate has ended or is for another name.
+    # Not verified: no secret is sent, and a certificate may be expired or for another name.
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     tls.check_hostname, tls.verify_mode = False, ssl.CERT_NONE
     try:

@@ -1,4 +1,4 @@
-"""The doctor's checks of Redis: reached, fit for tokens, of the same time."""
+"""The doctor's checks of Redis: reachable, fit for tokens, clocks equal."""
 
 import asyncio
 import time
@@ -25,7 +25,7 @@ OK, WARNING, FAILED = "ok", "warning", "failed"
 
 
 class Finding(NamedTuple):
-    """A check, its result (ok, warning, failed), and what is so or what to do."""
+    """A check, its result (ok, warning, failed), and the state or what to do."""
 
     check: str
     result: str
@@ -33,7 +33,7 @@ class Finding(NamedTuple):
 
 
 async def redis_of(settings: Settings) -> list[Finding]:
-    """What there is to say of the Redis in use, or of the server that will be started."""
+    """The findings about the Redis in use, or about the server that will be started."""
     if settings.redis_url:
         return await _examine(settings.redis_url, settings)
     try:
@@ -53,9 +53,9 @@ async def redis_of(settings: Settings) -> list[Finding]:
 
 async def _examine(url: str, settings: Settings) -> list[Finding]:
     try:
-        # Longer than the service waits: a Redis that is slow is to be described, not missed.
+        # Longer than the service waits, because a slow Redis should be described, not missed.
         servers = servers_of(url, timeout_seconds=2.0)
-        # On its own first: the pipeline writes why it cannot connect to the log only.
+        # A separate connection first, because the pipeline only logs why it cannot connect.
         await (await servers.connect()).disconnect()
     except ValueError as error:
         return [Finding("redis", FAILED, f"TOKENS_REDIS_URL: {str(error).rstrip('.')}")]
@@ -69,7 +69,7 @@ async def _examine(url: str, settings: Settings) -> list[Finding]:
             raise away[0]
         found = [await _node(link, settings, in_cluster=len(servers.links) > 1) for link in nodes]
         keys = Keys(settings.namespace, 0)
-        # Both lie in the first shard.
+        # Both are in the first shard.
         mark, note = [
             None if 0 in away else await servers.links[0].execute("GET", key)
             for key in (keys.key_mark, keys.reset_note)
@@ -78,7 +78,7 @@ async def _examine(url: str, settings: Settings) -> list[Finding]:
         return [Finding("redis", FAILED, error.cause if isinstance(error, StoreUnavailable) else error.detail)]
     finally:
         await servers.aclose()
-    # Nodes of a cluster are mostly set up alike: what is true of all is said once.
+    # Cluster nodes are mostly set up alike, so a finding about all of them is printed once.
     findings = [Finding("redis", FAILED, told_away(away))] if away else []
     findings += dict.fromkeys(one for said, _ in found for one in said)
     findings += _key_fault(settings, mark)
@@ -88,20 +88,20 @@ async def _examine(url: str, settings: Settings) -> list[Finding]:
 
 
 async def _nodes(servers: Servers, namespace: str) -> tuple[list[Link], dict[int, BaseException]]:
-    """The node of every shard, each once; of the shards whose node does not answer why."""
-    # A command with a key of the shard finds where that is now.
+    """The node of every shard, each once; and for each shard whose node does not answer, why."""
+    # A command with a key of the shard finds the node that has it now.
     asked = [
         link.execute("EXISTS", Keys(namespace, shard).probe, retry=True) for shard, link in enumerate(servers.links)
     ]
     replies = await asyncio.gather(*asked, return_exceptions=True)
     away = {shard: reply for shard, reply in enumerate(replies) if isinstance(reply, BaseException)}
     here = [(shard, link) for shard, link in enumerate(servers.links) if shard not in away]
-    # Links of several shards may lead to one node: it is known by its data, and where that is not told each counts.
+    # Several shards may be on one node. Its replication id identifies it; without one each shard counts.
     return list({link.replication_id or shard: link for shard, link in here}.values()), away
 
 
 async def _node(link: Link, settings: Settings, *, in_cluster: bool) -> tuple[list[Finding], float]:
-    """What there is to say of a node, and how many seconds its clock is ahead of this machine's."""
+    """The findings about a node, and how many seconds its clock is ahead of this machine's."""
     scratch = Keys(settings.namespace, 0).probe
     inspection = await inspect(link, scratch, in_cluster=in_cluster, durability=settings.durability)
     started = time.perf_counter()
@@ -120,13 +120,13 @@ async def _node(link: Link, settings: Settings, *, in_cluster: bool) -> tuple[li
 
 
 def _key_fault(settings: Settings, mark: bytes | None) -> list[Finding]:
-    """Are the tokens, whose server key has this mark, of another one than a start would take?"""
+    """A finding if the tokens' server key (by its mark) is not one that a start would use."""
     fault = key_fault(settings.namespace, mark, _key_marks(settings))
     return [Finding("redis server key", FAILED, fault)] if fault else []
 
 
 def _key_marks(settings: Settings) -> tuple[bytes, ...]:
-    """Of the server keys that a start would take; what cannot be read is told by another check."""
+    """The marks of the server keys that a start would use; an unreadable key is reported by another check."""
     try:
         present = settings.secret_key or read_server_key(settings.data_path)
     except EmbeddedError:

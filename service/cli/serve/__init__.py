@@ -1,13 +1,13 @@
 """`serve`: from the settings to a listening service, and its end in order.
 
 command      the command: settings, Redis, listener, signals
-sockets      what it listens on, and systemd's side of that
-tls          the certificate, and how long a handshake may take
-listener     uvicorn in one process or several, and what each of several runs
+sockets      the listening sockets, and systemd's socket activation and readiness
+tls          the certificate, and the time limit for handshakes
+listener     uvicorn in one process or several, and the code of each worker
 
-Where no Redis is named, and no accounts file:
-managed_redis  a server of its own while it serves, by service/embedded/
+Without a configured Redis and accounts file:
+managed_redis  a Redis that runs as long as the service, by service/embedded/
 first_start    the first account and its password
 
-What the process does meanwhile is in service/lifespan.py.
+service/lifespan.py has what the process does meanwhile.
 """

@@ -1,4 +1,4 @@
-"""`serve`: from the settings to a listening service, and everything ended in order."""
+"""`serve`: from the settings to a listening service, and its orderly end."""
 
 import logging
 import os
@@ -33,16 +33,16 @@ _ENDINGS = (signal.SIGTERM, signal.SIGINT)
 
 
 @click.command()
-@click.option("--host", help="Addresses to listen on, or unix:/path; in place of TOKENS_HOST.")
-@click.option("--port", type=Number(0, 65535), help="Port, 0 for a free one; in place of TOKENS_PORT.")
-@click.option("--workers", type=Number(1, 256), help="Processes; in place of TOKENS_WORKERS.")
+@click.option("--host", help="Addresses to listen on, or unix:/path; overrides TOKENS_HOST.")
+@click.option("--port", type=Number(0, 65535), help="Port, 0 for a free one; overrides TOKENS_PORT.")
+@click.option("--workers", type=Number(1, 256), help="Processes; overrides TOKENS_WORKERS.")
 @short_option
 def serve(host: str | None, port: int | None, workers: int | None, allow_short: bool) -> None:
     """Run the service.
 
-    It uses the Redis of TOKENS_REDIS_URL, or starts one of its own in TOKENS_DATA_DIR. Ends on SIGTERM or
-    Ctrl-C when open requests are answered; reads the accounts and the certificate again on SIGHUP. Listens on the
-    sockets that systemd hands over, if it does, and tells it when requests are answered.
+    Uses the Redis of TOKENS_REDIS_URL, or starts its own in TOKENS_DATA_DIR. Ends on SIGTERM or Ctrl-C when open
+    requests are answered; reads accounts and certificate again on SIGHUP. Listens on sockets that systemd passes, if
+    any, and notifies systemd when requests are answered.
     """
     given = {"TOKENS_HOST": host, "TOKENS_PORT": port, "TOKENS_WORKERS": workers}
     with failing(SettingsError):
@@ -58,7 +58,7 @@ def _serve(settings: Settings, *, allow_short: bool) -> None:
         certificate = Certificate(settings) if settings.tls_cert_file else None
         if certificate is not None:
             certificate.read()
-        # First of all: neither a setting that is wrong nor a port that is taken may start a Redis or make an account.
+        # First of all, because a wrong setting or a taken port must not start a Redis or make an account.
         reading_of(settings, time.time)
         listeners = held.enter_context(listening(settings))
         _check_metrics_port(settings)
@@ -67,7 +67,7 @@ def _serve(settings: Settings, *, allow_short: bool) -> None:
             log.warning(_PASSED_OVER)
         embedded = not settings.redis_url
         if embedded:
-            # Where a Redis is named, nothing of these is needed.
+            # With a configured Redis none of this is needed.
             from service.cli.serve import first_start, managed_redis  # noqa: PLC0415
 
             first_start.check_accounts(settings, allow_short=allow_short)
@@ -75,14 +75,14 @@ def _serve(settings: Settings, *, allow_short: bool) -> None:
             settings = first_start.admin_account(settings, dashboard=f"{listeners.url}/dashboard/")
         if settings.accounts_path and (lack := lack_of(settings.accounts_path, accounts_of(settings))):
             log.warning(lack)
-        # The password has done its work, and no worker needs to know it.
+        # The password is no longer needed, and no worker may have it.
         settings = msgspec.structs.replace(settings, port=listeners.port, admin_password="")
 
         def ready() -> None:
             if embedded:
                 managed_redis.note(settings)
             places = " and ".join(listeners.places)
-            # On a full disk, or where nobody reads it any more, requests are answered all the same.
+            # On a full disk, or without a reader, requests must be answered all the same.
             with suppress(OSError):
                 click.echo(f"token-service {__version__} listens on {places} (dashboard at /dashboard/)")
             empty(sys.stdout)
@@ -94,16 +94,16 @@ def _serve(settings: Settings, *, allow_short: bool) -> None:
 def _check_metrics_port(settings: Settings) -> None:
     if settings.metrics_port:
         with failing(StartRefused):
-            # Each process binds it again: that it is free is all that is asked here.
+            # Only checks that the port is free, because each process binds it again.
             for listener in bound(settings.hosts, settings.metrics_port):
                 listener.close()
 
 
 @contextmanager
 def _ended_by_signals() -> Iterator[ExitStack]:
-    """What is to be closed at the end. A signal leads there, and none cuts the closing short.
+    """What to close at the end. A signal leads there, and no further signal interrupts the closing.
 
-    uvicorn hears them while it serves, and raises them again when it has ended.
+    uvicorn handles signals while it serves, and raises them again when it has ended.
     """
     before = {number: signal.signal(number, _leave) for number in _ENDINGS}
     try:
@@ -119,5 +119,5 @@ def _ended_by_signals() -> Iterator[ExitStack]:
 
 
 def _leave(number: int, frame: object) -> None:
-    # An exception, so that everything that is held is closed on the way out.
+    # An exception, so that everything is closed on the way out.
     raise SystemExit(0)

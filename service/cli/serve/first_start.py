@@ -1,4 +1,4 @@
-"""The first start with the managed Redis: an account to sign in with, and its password said once."""
+"""The first start with the managed Redis: makes an account to sign in with, and prints its password once."""
 
 import os
 import shlex
@@ -24,17 +24,17 @@ NAME = "admin"
 
 
 def accounts_path(settings: Settings) -> Path:
-    """The accounts file that the settings name, else the one beside the data of the managed Redis."""
+    """The accounts file of the settings, else the one beside the data of the managed Redis."""
     return settings.accounts_path or settings.data_path / "accounts.toml"
 
 
 def check_accounts(settings: Settings, *, allow_short: bool) -> None:
-    """Before anything is made: can the accounts be read or, where there are none yet, the first one be made and said?
+    """Check, before anything is made, that the accounts can be read, or that the first one can be made and printed.
 
     Raises Failure, SettingsError for a file, and WrongUsage for a password that is too short.
     """
     path = accounts_path(settings)
-    # Not `Path.exists`, which raises where the directory is somebody else's: to say so is left to who uses it.
+    # Not `Path.exists`, which raises in another user's directory; whoever uses the path reports that.
     if settings.accounts_file or os.path.exists(path):
         accounts_of(msgspec.structs.replace(settings, accounts_file=str(path)))
     elif not settings.admin_password:
@@ -44,27 +44,26 @@ def check_accounts(settings: Settings, *, allow_short: bool) -> None:
 
 
 def admin_account(settings: Settings, *, dashboard: str) -> Settings:
-    """The settings with an accounts file: the one they name, else the data directory's.
+    """The settings with an accounts file: the configured one, else the data directory's.
 
-    That one is made if it is not there, and its password printed. `dashboard` is the URL to sign in at.
-    Raises Failure.
+    If that is missing it is made, and its password printed. `dashboard` is the URL to sign in at. Raises Failure.
     """
     if settings.accounts_file:
         return settings
     path = accounts_path(settings)
-    # In a file, and never over HTTP: a Redis that was emptied must not open the service to whoever comes first.
+    # In a file, and never over HTTP: an emptied Redis must not let the first visitor make the account.
     if not path.exists():
         password = settings.admin_password or _made_password()
         text = f'[accounts.{NAME}]\npassword_hash = "{hash_password(password)}"\nrole = "{Role.ADMIN}"\n'
         with failing(OSError, f"cannot write {path}"):
             made = make_private(path, text)
-        # Of two services that start at once one writes the file, and the password of the other one opens nothing.
+        # If two services start at once only one writes the file, and the other one's password is not used.
         if made:
             shown = "the one in TOKENS_ADMIN_PASSWORD" if settings.admin_password else password
             try:
                 _announce(shown, kept_in=str(path), dashboard=dashboard)
             except OSError:
-                # Nobody has read it: the next start makes another one.
+                # Nobody has read the password, so the next start makes a new account.
                 path.unlink()
                 raise
     return msgspec.structs.replace(settings, accounts_file=str(path))
@@ -72,7 +71,7 @@ def admin_account(settings: Settings, *, dashboard: str) -> Settings:
 
 def _made_password() -> str:
     """80 random bits in groups that can be read aloud."""
-    # Of hex digits, so that nobody confuses O with 0 or l with 1.
+    # Hex digits, because they cannot be confused like O and 0, or l and 1.
     return "-".join(textwrap.wrap(mint(Kind.ONE_TIME)[:20], 5))
 
 
@@ -85,7 +84,7 @@ def _announce(password: str, *, kept_in: str, dashboard: str) -> None:
         f"    hash in    {kept_in}",
         f"    sign in    {dashboard}",
         "",
-        # With the file, because another shell has another user's data directory, or no setting at all.
+        # With the file's name, because another shell may have another data directory, or no settings at all.
         f"Another password: TOKENS_ACCOUNTS_FILE={shlex.quote(kept_in)} {_command()} accounts passwd {NAME}",
     )
     rule = "-" * 72
@@ -93,7 +92,7 @@ def _announce(password: str, *, kept_in: str, dashboard: str) -> None:
 
 
 def _command() -> str:
-    """What a shell can run as this very program: that of a virtual environment is mostly on no PATH."""
+    """This program as a shell can run it: the command of a virtual environment is mostly not on PATH."""
     installed = Path(sys.executable).with_name("token-service")
     if shutil.which(installed.name) == str(installed):
         return installed.name

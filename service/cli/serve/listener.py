@@ -30,22 +30,22 @@ if TYPE_CHECKING:
     from service.lifespan import Work
 
 log = logging.getLogger("service")
-# Longer than gateways keep idle connections, so that it is they who close them.
+# Longer than gateways keep idle connections, so that the gateways close them.
 KEEP_ALIVE_SECONDS = 130
 WORKER_START_SECONDS = 30.0
-# After that a worker counts as hung. On a busy machine one that starts is silent for seconds.
+# After this time a worker counts as hung. On a busy machine a starting worker is silent for seconds.
 WORKER_SILENCE_SECONDS = 15
 
 
 def run(
     settings: Settings, listeners: list[socket.socket], certificate: Certificate | None, *, ready: Callable[[], None]
 ) -> None:
-    """Serve until a signal ends it; `ready` is called once requests are answered.
+    """Serve until a signal; `ready` is called once requests are answered.
 
-    Raises SystemExit(1) when the service could not start: the reason is in the log then.
+    Raises SystemExit(1) if the service could not start; the reason is then in the log.
     """
     if settings.workers > 1:
-        # Called as in metrics.py, which must not be imported before the variable below is set.
+        # The same name as in metrics.py, which must not be imported before the variable below is set.
         with tempfile.TemporaryDirectory(prefix="token-service-metrics-") as folder:
             # Where the workers' counts meet; prometheus-client reads the variable when it is imported.
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
@@ -54,14 +54,14 @@ def run(
         started = workers.started
     else:
         make_without_collecting()
-        # Only here: the parent of several workers never needs it.
+        # Imported here, because the parent of several workers never needs it.
         from service.app import create_app  # noqa: PLC0415
 
         server = _Server(_config(create_app, settings, certificate), ready)
         try:
             server.run(listeners)
         except SystemExit as leaving:
-            # By a signal, also one that uvicorn has obeyed; or uvicorn's own way out of a start that failed.
+            # Ended by a signal, perhaps one that uvicorn handled; or by uvicorn after a failed start.
             started = leaving.code == 0
         else:
             started = server.started
@@ -71,23 +71,23 @@ def run(
 
 def _config(application: Callable[..., Any], settings: Settings, certificate: Certificate | None) -> Config:
     return Config(
-        # The very object that makes the connections: it reads its files again with the accounts.
+        # The same object that makes the TLS contexts: it reads its files again together with the accounts.
         partial(application, settings, on_reload=(certificate.read_again,) if certificate else ()),
         ssl_context_factory=certificate.context if certificate else None,
         factory=True,
         workers=settings.workers,
         loop="service.cli.serve.tls:Loop" if certificate else "uvloop",
         http="service.edge.protocol:EdgeProtocol",
-        # No route speaks WebSocket, and to search for a library that does takes time at the start.
+        # No route uses WebSockets, and searching for a library delays the start.
         ws="none",
         lifespan="on",
         interface="asgi3",
-        # `logs.configure` has set logging up; uvicorn would replace it.
+        # `logs.configure` has set up logging, and uvicorn would replace it.
         log_config=None,
-        # The application writes a line of its own, with the route and the outcome.
+        # The application logs each request itself, with its route and outcome.
         access_log=False,
         server_header=False,
-        # Which proxy is believed is decided by `TrustedProxies`, for the fast path as well.
+        # `TrustedProxies` decides which proxy is trusted, also for the fast path.
         proxy_headers=False,
         backlog=BACKLOG,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
@@ -96,7 +96,7 @@ def _config(application: Callable[..., Any], settings: Settings, certificate: Ce
 
 
 class _Server(Server):
-    """One process that says when it is ready, and tells of a stop whoever comes behind it."""
+    """One process that reports when it is ready, and announces a stop to connections still being made."""
 
     def __init__(self, config: Config, ready: Callable[[], None] = lambda: None) -> None:
         super().__init__(config)
@@ -108,7 +108,7 @@ class _Server(Server):
             self._ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        # Also where there is no connection that would tell of it, but one that is being made, as by TLS.
+        # Also for a stop without open connections, while one is being made, as by a TLS handshake.
         self.lifespan.state["deadlines"].drain()
         await super().shutdown(sockets)
 
@@ -116,18 +116,18 @@ class _Server(Server):
 class _Worker(Process):
     """One of several processes.
 
-    uvicorn makes its server where it is first asked for: by the main thread, or by the one that tells the parent of it.
-    On a busy machine each made one, and the parent was told for ever that the one which never began had not begun.
+    uvicorn makes a worker's server on first access: in the main thread, or in the thread that reports to the parent.
+    On a busy machine both made one, and the parent was told forever that the unused one had not started.
     """
 
     def target(self, sockets: list[socket.socket] | None = None) -> None:
-        """Make the server before that thread is there, and run it."""
+        """Make the server before that thread starts, and run it."""
         self._server = _Server(self.config)
         super().target(sockets)
 
 
 class _Workers(Multiprocess):
-    """Several processes behind one socket; ready when the first ones all are."""
+    """Several processes behind one socket; ready when all the first ones are."""
 
     def __init__(self, config: Config, listeners: list[socket.socket], ready: Callable[[], None]) -> None:
         super().__init__(config, listeners)
@@ -140,7 +140,7 @@ class _Workers(Multiprocess):
         return worker
 
     def init_processes(self) -> None:
-        """One worker, and the others once it answers: what refuses its start would refuse theirs, too."""
+        """Start one worker, and the others once it answers, because they would fail for the same reason."""
         first = self._begin()
         self.processes.append(first)
         first.wait_until_ready(WORKER_START_SECONDS)
@@ -154,7 +154,7 @@ class _Workers(Multiprocess):
             self._ready()
 
     def keep_subprocess_alive(self) -> None:
-        """Put another worker into the place of each that ended or hangs; one that could not start stops them all."""
+        """Replace each worker that ended or hangs. A worker that could not start stops all."""
         for place, worker in enumerate(self.processes):
             if self.should_exit.is_set() or worker.is_alive(WORKER_SILENCE_SECONDS):
                 continue
@@ -167,19 +167,19 @@ class _Workers(Multiprocess):
                 self.processes[place] = another = self._begin()
                 status = worker.exitcode
                 log.error("worker %d ended with status %s: %d takes its place", worker.pid, status, another.pid)
-        # One that took longer to begin, as on a busy machine, or ended and was replaced before it did.
+        # A worker that took longer to start, as on a busy machine, or that was replaced before it started.
         if not self.started and not self.should_exit.is_set():
             self._await_ready(1.0)
 
     def handle_ttin(self) -> None:
-        """Begin one more, as the others are begun."""
+        """Start one more worker, in the same way as the others."""
         self.processes_num += 1
         self.processes.append(self._begin())
 
     def handle_signals(self) -> None:
-        """Pass SIGHUP on: a worker reads its accounts again without leaving its connections."""
+        """Pass SIGHUP on, so that workers read their accounts again and keep their connections."""
         super().handle_signals()
-        # It stays held back in this process, so that each worker begins with it held back.
+        # It stays blocked in this process, so that each worker starts with it blocked.
         if signal.SIGHUP in signal.sigpending():
             signal.sigwait({signal.SIGHUP})
             for process in self.processes:
@@ -188,9 +188,9 @@ class _Workers(Multiprocess):
 
 
 def application(settings: Settings, *, on_reload: tuple[Work, ...] = ()) -> Application:
-    """The application, in a process that ends when its parent is gone: nobody else would end it then."""
+    """The application, in a process that ends when its parent is gone, because nobody else would end it then."""
     make_without_collecting()
-    # The parent hands this function on and needs nothing of the service itself.
+    # Imported here: the parent passes this function on and needs nothing of the service itself.
     from service.app import create_app  # noqa: PLC0415
 
     threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
@@ -199,21 +199,21 @@ def application(settings: Settings, *, on_reload: tuple[Work, ...] = ()) -> Appl
         return create_app(settings, on_reload=on_reload)
     except SettingsError as error:
         log.error("%s", error)
-        # Tells the parent not to try again.
+        # This exit code tells the parent not to retry.
         sys.exit(STARTUP_FAILURE)
 
 
 def make_without_collecting() -> None:
-    """Collect no garbage until the lifespan begins: what is made at the start stays, and most of it are modules."""
+    """Disable garbage collection until the lifespan begins: objects of the start stay, and most belong to modules."""
     gc.disable()
 
 
 def _end_with_parent() -> None:
-    # A single process, and the parent itself, wait for nobody.
+    # Imported here: a single process, and the parent itself, wait for nobody.
     from multiprocessing.connection import wait  # noqa: PLC0415
 
     parent = multiprocessing.parent_process()
     if parent is not None:
-        # The sentinel of a process becomes ready when it has ended, however that came.
+        # The sentinel of a process becomes ready when the process has ended, in whatever way.
         wait([parent.sentinel])
         os.kill(os.getpid(), signal.SIGTERM)

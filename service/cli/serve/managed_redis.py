@@ -1,4 +1,4 @@
-"""The Redis that `serve` starts where none is named, and what the next start is to know of its data."""
+"""The Redis that `serve` starts if none is configured, and the note about its data for the next start."""
 
 import logging
 import os
@@ -20,13 +20,13 @@ log = logging.getLogger("service")
 
 @contextmanager
 def running(settings: Settings) -> Iterator[Settings]:
-    """The settings with the managed Redis in them, which runs as long as the context, and the context with it."""
+    """The settings with the managed Redis. It runs as long as this context, and the service ends when it ends."""
     ended_early = threading.Event()
 
     def leave(why: str) -> None:
         log.error("%s", why)
         ended_early.set()
-        # As a supervisor would: it starts both again, where this alone would answer 503 for ever.
+        # As a supervisor would expect: it restarts both, while this service alone would answer 503 forever.
         os.kill(os.getpid(), signal.SIGTERM)
 
     with failing(embedded.EmbeddedError):
@@ -48,7 +48,7 @@ def running(settings: Settings) -> Iterator[Settings]:
 
 
 def note(settings: Settings) -> None:
-    """What the next start and the doctor are to know of the data that there is from now on."""
-    # Without the note, as on a full disk, the service serves all the same.
+    """Record for the next start and the doctor that there is data from now on."""
+    # The service runs also without the note, as on a full disk.
     with suppress(OSError):
         note_data(settings.data_path, settings.namespace, Keyring(settings.secret_key).marks(settings.namespace)[0])

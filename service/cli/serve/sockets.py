@@ -1,4 +1,4 @@
-"""The sockets that `serve` listens on: of its own on addresses and paths, or those that systemd hands over."""
+"""The sockets that `serve` listens on: its own on addresses and paths, or those that systemd passes."""
 
 import errno
 import logging
@@ -14,9 +14,9 @@ from service.cli.failure import Failure, failing
 from service.settings import UNIX, Settings
 
 log = logging.getLogger(__name__)
-# As uvicorn has it; the kernel takes net.core.somaxconn if that is less.
+# uvicorn's own value; the kernel uses net.core.somaxconn if that is less.
 BACKLOG = 2048
-# The group may connect: a gateway's user is put into it.
+# The group may connect, so that a gateway's user can be added to it.
 _SOCKET_MODE = 0o660
 # SD_LISTEN_FDS_START of sd_listen_fds(3).
 _FIRST_INHERITED = 3
@@ -28,7 +28,7 @@ _HINTS = {
 
 
 class Listeners(NamedTuple):
-    """Sockets that listen, and where: URLs and `unix:` paths. `port` is that of the first address, 0 without one."""
+    """Listening sockets and their places: URLs and `unix:` paths. `port` is the first address's, 0 without one."""
 
     sockets: list[socket.socket]
     places: list[str]
@@ -36,13 +36,13 @@ class Listeners(NamedTuple):
 
     @property
     def url(self) -> str:
-        """The first address, which a browser can open; without one a place that a gateway has to lead to."""
+        """The first address, which a browser can open; without one a place that a gateway must lead to."""
         return next((place for place in self.places if not place.startswith(UNIX)), self.places[0])
 
 
 @contextmanager
 def listening(settings: Settings) -> Iterator[Listeners]:
-    """The sockets, before anything else starts; closed at the end, and a path of ours removed. Raises Failure."""
+    """The sockets, made before anything else starts. Closed at the end, and own paths removed. Raises Failure."""
     with ExitStack() as held:
         sockets = inherited()
         if not sockets:
@@ -52,7 +52,7 @@ def listening(settings: Settings) -> Iterator[Listeners]:
                     sockets.append(held.enter_context(_listening_at(Path(host.removeprefix(UNIX)))))
                 else:
                     sockets.append(held.enter_context(listen(host, port)))
-                    # Port 0 is any for the first address, and the same for the others.
+                    # With port 0 the first address gets any free port, and the others the same one.
                     port = sockets[-1].getsockname()[1]
         ports = [one.getsockname()[1] for one in sockets if one.family != socket.AF_UNIX]
         yield Listeners(sockets, [_place(settings, one) for one in sockets], ports[0] if ports else 0)
@@ -61,7 +61,7 @@ def listening(settings: Settings) -> Iterator[Listeners]:
 def listen(host: str, port: int) -> socket.socket:
     """A socket that listens on one address. Raises Failure.
 
-    An IPv6 address takes IPv6 alone: mapped IPv4 addresses would match no trusted proxy and no network.
+    An IPv6 address accepts only IPv6, because mapped IPv4 addresses would match no trusted proxy and no network.
     """
     with failing(OSError, f"cannot listen on {host}", "; choose another with --host or TOKENS_HOST"):
         name = resolved_by(host)
@@ -80,13 +80,13 @@ def _listening_at(path: Path) -> Iterator[socket.socket]:
         try:
             yield listener
         finally:
-            # Unless another process has put its own there since.
+            # Unless another process has put its own socket there since.
             if path.exists() and path.stat().st_ino == mine:
                 path.unlink()
 
 
 def _bound(path: Path) -> socket.socket:
-    """A unix socket that listens. One that a process left behind is replaced, one that somebody answers at is not."""
+    """A listening unix socket. A leftover socket is replaced, one that a process answers at is not."""
     if answers_at(path):
         raise Failure(f"cannot listen at {path}: another process does; end that, or choose another TOKENS_HOST")
     if holds_no_socket(path):
@@ -105,14 +105,14 @@ def _bound(path: Path) -> socket.socket:
 
 
 def answers_at(path: Path) -> bool:
-    """Does somebody listen on this unix socket? One that was left behind refuses connections."""
+    """True if a process listens on this unix socket; a leftover one refuses connections."""
     with socket.socket(socket.AF_UNIX) as probe:
-        # Or it would wait for somebody who is too busy to take it.
+        # Otherwise it would wait for a process that is too busy to accept.
         probe.setblocking(False)
         try:
             probe.connect(str(path))
         except OSError as error:
-            # Busy, of another user, or of datagrams, as a service manager's is.
+            # Busy, of another user, or a datagram socket, such as a service manager's.
             return error.errno in (errno.EAGAIN, errno.EPROTOTYPE) or (
                 error.errno == errno.EACCES and os.path.lexists(path)
             )
@@ -120,18 +120,18 @@ def answers_at(path: Path) -> bool:
 
 
 def holds_no_socket(path: Path) -> bool:
-    """Is there something else at this path?"""
+    """True if this path has something other than a socket."""
     return os.path.lexists(path) and not path.is_socket()
 
 
 def inherited() -> list[socket.socket]:
     """The sockets of systemd's socket activation (sd_listen_fds), none without it. Raises Failure.
 
-    The variables are taken away: a child is not who they speak to.
+    Removes the variables, because they are not for child processes.
     """
     pid, count = os.environ.pop("LISTEN_PID", ""), os.environ.pop("LISTEN_FDS", "")
     os.environ.pop("LISTEN_FDNAMES", None)
-    # A child inherits the variables of a parent that the sockets were meant for.
+    # A child may inherit the variables of a parent for which the sockets were meant.
     if pid != str(os.getpid()) or not count.isdecimal():
         return []
     found = []
@@ -143,22 +143,22 @@ def inherited() -> list[socket.socket]:
             listens = 0
         if not listens:
             raise Failure(f"LISTEN_FDS={count}: descriptor {descriptor} is no stream socket that listens")
-        # They come inheritable, and would stay open in whatever this process starts.
+        # They are inheritable at first, and would stay open in all child processes.
         found[-1].set_inheritable(False)
     return found
 
 
 @contextmanager
 def service_manager() -> Iterator[Callable[[], None]]:
-    """What tells the service manager that requests are answered (sd_notify), or nobody if it does not want to know.
+    """A function that notifies the service manager that requests are answered (sd_notify); no effect without one.
 
-    Reached before anything starts: raises Failure where nobody is there.
+    Connects before anything starts, and raises Failure if the manager cannot be reached.
     """
     path = os.environ.pop("NOTIFY_SOCKET", "")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         if path:
             with failing(OSError, f"NOTIFY_SOCKET={path}", "; unset it if no service manager starts this"):
-                # A leading @ stands for the NUL of the abstract namespace (sd_notify(3)).
+                # A leading @ means the NUL of the abstract namespace (sd_notify(3)).
                 manager.connect(f"\0{path[1:]}" if path.startswith("@") else path)
         yield (lambda: _tell_ready(manager)) if path else (lambda: None)
 
@@ -167,7 +167,7 @@ def _tell_ready(manager: socket.socket) -> None:
     try:
         manager.send(b"READY=1")
     except OSError as error:
-        # It was there at the start. Those who ask are answered without it.
+        # It was there at the start. Requests are answered without it.
         log.warning("the service manager cannot be told that requests are answered: %s", error.strerror)
 
 

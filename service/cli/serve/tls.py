@@ -1,4 +1,4 @@
-"""TLS of its own: a certificate and key from files that are read again on SIGHUP, and an end to slow handshakes."""
+"""TLS: a certificate and key from files that are read again on SIGHUP, and a time limit for handshakes."""
 
 import asyncio
 import logging
@@ -10,29 +10,29 @@ import uvloop
 from service.cli.failure import Failure
 from service.settings import Settings
 
-# As long as a body may take; a loop's own time is a minute, in which a silent client costs a descriptor.
+# As long as a body may take. The loop's own limit is a minute, in which a silent client costs a file descriptor.
 HANDSHAKE_SECONDS = 10.0
-# A loop's own half minute, from the word that a connection closes, would cut a last answer off amid a slow client's
-# reading. `Deadlines` ends those of whom nothing more comes, and much sooner.
+# The loop's own limit for a close, half a minute, would cut off the last answer to a slow reader. `Deadlines` ends
+# clients that stop reading, and much sooner.
 CLOSE_SECONDS = 3600.0
 log = logging.getLogger(__name__)
 
 
 class Loop(uvloop.Loop):
-    """The event loop of a process that speaks TLS: uvicorn has no setting of its own for handshakes and closes."""
+    """The event loop for TLS: uvicorn has no settings of its own for the time of handshakes and closes."""
 
     async def create_server(  # type: ignore[override]
         self, *arguments: Any, **named: Any
     ) -> asyncio.AbstractServer:
-        """A server whose handshakes, if it has any, end in time, and whose answers all have time."""
-        # Without TLS the loop refuses the arguments.
+        """A server with a time limit for TLS handshakes, and enough time for answers."""
+        # Without TLS the loop refuses these arguments.
         if named.get("ssl"):
             named |= {"ssl_handshake_timeout": HANDSHAKE_SECONDS, "ssl_shutdown_timeout": CLOSE_SECONDS}
         return await super().create_server(*arguments, **named)
 
 
 class Certificate:
-    """What connections are made with; handed to each worker process before it has read the files."""
+    """The certificate of new connections; passed to each worker process before it has read the files."""
 
     def __init__(self, settings: Settings) -> None:
         self._certificate = settings.tls_cert_file
@@ -40,15 +40,15 @@ class Certificate:
         self._context: ssl.SSLContext | None = None
 
     def context(self, *_: object) -> ssl.SSLContext:
-        """The context, made once for each process; uvicorn says how it would make one. Raises Failure."""
+        """The context, made once per process; uvicorn passes its own way to make one. Raises Failure."""
         if self._context is None:
             self._context = self.read()
         return self._context
 
     async def read_again(self) -> None:
-        """New connections get what the files hold now; files that cannot be used change nothing."""
+        """Use the files' present content for new connections; unusable files change nothing."""
         try:
-            # First for nobody: a certificate without its key would be taken over before that is noticed.
+            # Into an unused context first: a certificate without its key would be active before the error is noticed.
             self.read()
             self.context().load_cert_chain(self._certificate, self._key)
         except Failure as failure:
@@ -57,10 +57,10 @@ class Certificate:
         log.info("the certificate was read again from %s", self._certificate)
 
     def read(self) -> ssl.SSLContext:
-        """A context by what the files hold now. Raises Failure for files that cannot be used."""
+        """A context from the files' present content. Raises Failure if they are unusable."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         try:
-            # An encrypted key would have OpenSSL ask on the terminal.
+            # Without a password function OpenSSL would ask for an encrypted key's password on the terminal.
             context.load_cert_chain(self._certificate, self._key, password=lambda: b"")
         except ssl.SSLError as error:
             reason = (error.reason or "no PEM").lower().replace("_", " ")

@@ -1,11 +1,11 @@
 """What a person at a terminal sees and is asked.
 
-report         what a command gives: JSON, or what a person reads
-output         tables, facts, JSON, how far a long command has come; text of others made harmless
-columns        how wide those of a table are
+report         the result of a command: JSON, or text for a person
+output         tables, facts, JSON and progress; makes untrusted text harmless
+columns        widths of a table's columns
 prompts        questions
-new_password   one that an account is given: asked for, long enough, hashed
+new_password   asks for an account's new password, checks its length, hashes it
 options        types of options: lifetimes, rates, pairs
 
-No HTTP here: that is client/.
+No HTTP here: that is in client/.
 """

@@ -1,4 +1,4 @@
-"""The columns of a table on a terminal: how wide each is, and its cells padded, cut or wrapped to that."""
+"""The columns of a table on a terminal: the width of each, and its cells padded, cut or wrapped to it."""
 
 import shutil
 import textwrap
@@ -9,7 +9,7 @@ _READABLE = 30
 
 
 def wrapped(cells: list[list[str]]) -> list[list[str]]:
-    """The lines with what is too long in their last column on lines of its own below, if there is room to read it."""
+    """The lines, with a long last column wrapped onto further lines, if there is enough room to read it."""
     before = [max(width_of(line[column]) for line in cells) + 2 for column in range(len(cells[0]) - 1)]
     room = shutil.get_terminal_size().columns - sum(before)
     if room < _READABLE:
@@ -22,8 +22,8 @@ def wrapped(cells: list[list[str]]) -> list[list[str]]:
 
 
 def fit(widths: list[int], optional: int) -> None:
-    """Make the columns fit the terminal together: fewer of them first, narrower ones then."""
-    # The last column has no gap behind it.
+    """Make the columns fit the terminal together: first drop optional ones, then narrow the widest."""
+    # The last column has no gap after it.
     room = shutil.get_terminal_size().columns + 2
     for _ in range(optional):
         if sum(widths) + 2 * len(widths) > room:
@@ -33,15 +33,15 @@ def fit(widths: list[int], optional: int) -> None:
 
 
 def width_of(text: str) -> int:
-    """How many cells of a terminal it takes."""
-    # Letters of East Asia take two cells, and an accent that is combined with the letter before it none (UAX 11).
+    """How many terminal cells a text takes."""
+    # East Asian letters take two cells; an accent that combines with the letter before it takes none (UAX 11).
     return sum(
         0 if unicodedata.combining(sign) else 2 if unicodedata.east_asian_width(sign) in "WF" else 1 for sign in text
     )
 
 
 def pad(text: str, width: int) -> str:
-    """Exactly so wide: with spaces behind it, or cut with an ellipsis."""
+    """Exactly this wide: padded with spaces, or cut with an ellipsis."""
     while width_of(text) > width:
         # Two, because from the second time on one of them is the ellipsis.
         text = text[:-2] + "…"

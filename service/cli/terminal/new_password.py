@@ -1,4 +1,4 @@
-"""A password that an account is given: asked for, long enough, and kept as its hash."""
+"""A new password of an account: asked for, checked for its length, and hashed."""
 
 import click
 
@@ -12,7 +12,7 @@ short_option = click.option(
 
 
 def read_new_hash(*, allow_short: bool) -> str:
-    """The hash of a password that is asked for. Raises WrongUsage for one that is too short."""
+    """The hash of a password that is asked for. Raises WrongUsage if it is too short."""
     password = read_password(new=True)
     if not allow_short:
         require_length(password, "the password")

@@ -1,6 +1,6 @@
-"""Values in options: lifetimes, spans of time, rates and pairs. What goes into a request has its name in the API.
+"""Values of options: lifetimes, spans of time, rates and pairs. Options for a request have the API's names.
 
-The types are functions: click says which option has the value that a ValueError is about, and calls it so in `--help`.
+The types are functions: click names the option of a ValueError, and shows the function's name in `--help`.
 """
 
 import re
@@ -15,7 +15,7 @@ from click.core import ParameterSource
 
 F = TypeVar("F", bound=Callable[..., Any])
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
-# What the API takes as a `duration`, in seconds.
+# The words that the API takes as a `duration`, in seconds.
 _WORDS = {"7days": 7 * 86400, "1month": 30 * 86400, "6months": 180 * 86400, "1year": 365 * 86400}
 _SPAN = r"(\d{1,9})([smhdw]?)"
 _QUOTA = r"(?:([A-Za-z0-9._-]{1,32})=)?(\d{1,10})/(hour|day|month)(?:@(\d{1,2}))?(?:@([A-Za-z0-9_+/-]{1,64}))?"
@@ -24,50 +24,50 @@ _RATE = r"(?:([A-Za-z0-9._-]{1,32})=)?(\d{1,9})/(\d{0,9})([smhd]?)(?::(\d{1,9}))
 
 def together(*options: Callable[[F], F]) -> Callable[[F], F]:
     """Several options as one decorator; `--help` lists them in this order."""
-    # click lists them in the reverse of the order in which they were put on, as of decorators below each other.
+    # Reversed, because click lists decorators from the last applied to the first.
     return lambda command: reduce(lambda decorated, option: option(decorated), reversed(options), command)
 
 
 def given(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of a command's options that were given, as members of what is asked."""
-    # By identity, because 0 was given, too: `--unused-for 0`, for one.
+    """The given options of a command, as members of a request."""
+    # Compared by identity, because 0 is a value too, as in `--unused-for 0`.
     return {name: value for name, value in options.items() if value is not None and value is not False}
 
 
 def was_given(name: str) -> bool:
-    """Was this option of the command that runs given on its line? One that was not has its default."""
+    """True if the command line gave this option of the running command, so that its value is not the default."""
     return click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE
 
 
 def several(*names: str, **more: Any) -> Callable[[F], F]:
-    """An option that may repeat: a list of what it was given, None for nothing."""
+    """An option that may repeat: a list of its values, None without any."""
     return click.option(*names, multiple=True, callback=lambda _, __, values: list(values) or None, **more)
 
 
 def words(context: click.Context, option: click.Parameter, values: tuple[str, ...]) -> list[str] | None:
-    """The words of an option that may repeat and takes several at once, by commas or blanks between; None for nothing.
+    """The words of an option that may repeat, with commas or blanks between words; None without any.
 
-    Raises BadParameter where there is no word in one of what was given.
+    Raises BadParameter for a value without a word.
     """
     texts = [filled(context, option, value.replace(",", " ")) or "" for value in values]
     return [word for text in texts for word in text.split()] or None
 
 
 def filled(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
-    """What was given. Raises BadParameter for nothing, to which a variable comes in a script that did not set it."""
+    """The given value. Raises BadParameter for an empty one, which comes from an unset variable of a script."""
     if value is not None and not value.strip():
-        # Without it a command would do more: to all in place of one, with every scope in place of some.
+        # Ignoring it would make a command do more: to all instead of one, with every scope instead of some.
         raise click.BadParameter("it is empty: give a value, or leave it out.")
     return value
 
 
 class Number(click.IntRange):
-    """A whole number within bounds, called so in `--help` and where it is none."""
+    """A whole number within bounds; `--help` and errors call it so."""
 
     name = "number"
 
 
-# Of lists that have no more than a page.
+# For lists of at most one page.
 page_option = click.option("--limit", type=Number(1, 200), default=50, show_default=True, help="How many.")
 
 
@@ -89,7 +89,7 @@ def overlap(value: str) -> int:
 
 
 class Lifetime(NamedTuple):
-    """How long a token may live: the API's word for that, if it has one, and when it ends, None for never."""
+    """How long a token may live: the API's word for it, if there is one, and when it ends, None for never."""
 
     word: str
     expires_at: str | None
@@ -100,10 +100,10 @@ def lifetime(value: str) -> Lifetime:
     if value == "never":
         return Lifetime(value, None)
     found = re.fullmatch(_SPAN, value)
-    # With a unit alone: eight digits may be a date.
+    # Only with a unit, because eight digits may be a date.
     seconds = int(found[1]) * _UNITS[found[2]] if found and found[2] else _WORDS.get(value)
     try:
-        # An end that no calendar has is told here, as a wrong option.
+        # An end beyond the calendar is reported here, as a wrong option.
         end = (
             datetime.fromtimestamp(time.time() + seconds, UTC) if seconds is not None else datetime.fromisoformat(value)
         )
@@ -115,9 +115,9 @@ def lifetime(value: str) -> Lifetime:
 
 
 def rate(value: str) -> dict[str, Any]:
-    """100/60s, 100/m, 100/60s:20 (at most 20 at once) or day=10000/d, as one of the API's limits.
+    """100/60s, 100/m, 100/60s:20 (at most 20 at once) or day=10000/d, as a limit of the API.
 
-    In 10000/hour, 10000/day@Europe/Berlin or 10000/month@15@Europe/Berlin a calendar fills it again.
+    10000/hour, 10000/day@Europe/Berlin and 10000/month@15@Europe/Berlin are quotas that a calendar refills.
     """
     quota, found = re.fullmatch(_QUOTA, value), re.fullmatch(_RATE, value)
     if quota is not None:
@@ -132,7 +132,7 @@ def rate(value: str) -> dict[str, Any]:
 
 
 def pair(value: str) -> tuple[str, str]:
-    """key=value. Raises ValueError, as the others do."""
+    """key=value. Raises ValueError, as the other types do."""
     key, equals, content = value.partition("=")
     if not key or not equals:
         raise ValueError(f"{value!r}: write it like team=payments.")

@@ -1,6 +1,6 @@
 """What commands print: tables and facts for people, tab-separated lines for pipes, JSON on demand, and progress.
 
-Names and descriptions are other people's text: what a terminal would obey is shown as an escape.
+Names and descriptions are untrusted text: characters that a terminal would obey are printed as escapes.
 """
 
 import errno
@@ -34,30 +34,30 @@ _COLOURS = {
     "fail": "red",
 }
 _INSTANT = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d):\d\d(?:\.\d+)?Z")
-# What may have to be escaped: to ask of each letter takes seconds of a hundred thousand tokens.
+# Checked first: testing each character of a hundred thousand tokens would take seconds.
 _NOT_PLAIN = re.compile(r"[^ -~]")
-# Back to the first column, and erase to the end of the line (ECMA-48).
+# Return to the first column, and erase to the end of the line (ECMA-48).
 _CLEARED = "\r\x1b[K"
 
 
 def on_terminal() -> bool:
-    """Does a person read standard output?"""
+    """True if a person reads standard output."""
     return sys.stdout.isatty()
 
 
 def require_printable(stream: IO[str]) -> None:
-    """Before a secret is made that is shown this once. Raises Failure where it could not be printed there."""
+    """Called before a secret is made that is shown only once. Raises Failure if it could not be printed."""
     if reason := _unprintable(stream):
         raise Failure(f"nothing was made, because its secret could not be printed: {reason}")
 
 
 def _unprintable(stream: IO[str]) -> str:
-    # In place of what a caller closed, see __main__.py.
+    # The null device replaces a stream that the caller closed, see __main__.py.
     if getattr(stream, "name", "") == os.devnull:
         return "standard output is closed"
     try:
         descriptor = stream.fileno()
-        # Enough for a full device to say so, and nothing that anybody reads.
+        # An empty write makes a full device fail, without any output.
         os.write(descriptor, b"")
         status = os.fstat(descriptor)
     except io.UnsupportedOperation:
@@ -73,14 +73,14 @@ def _unprintable(stream: IO[str]) -> str:
 
 
 def print_json(value: object) -> None:
-    """Indented JSON, in which a control character is an escape as well."""
+    """Indented JSON, with control characters escaped."""
     click.echo(_json(value))
 
 
 def print_json_list(name: str, parts: Iterable[Sequence[object]], others: Mapping[str, object]) -> None:
-    """An object with a list of this name before its other members, as `print_json` does; each part as it comes.
+    """An object with a list of this name and its other members, as `print_json` prints it; each part as it comes.
 
-    Where a part is refused the object ends with a member that says so: what is printed is JSON all the same.
+    If a part is refused, the object ends with a member that says so: the output is JSON all the same.
     """
     click.echo(f"{_around(name, others)[0]}[", nl=False)
     separator, end = "", "]"
@@ -97,12 +97,12 @@ def print_json_list(name: str, parts: Iterable[Sequence[object]], others: Mappin
 
 
 def _around(name: str, others: Mapping[str, object]) -> list[str]:
-    """The object before its list and behind it."""
+    """The JSON of the object before and after its list."""
     return _json({name: [], **others}).split("[]", 1)
 
 
 def _json(value: object) -> str:
-    # Names of any script stay readable: what a terminal would obey is escaped below.
+    # Names in any script stay readable; what a terminal would obey is escaped below.
     text = json.dumps(value, indent=2, ensure_ascii=False)
     return _NOT_PLAIN.sub(
         lambda sign: f"\\u{ord(sign[0]):04x}" if sign[0] != "\n" and _obeyed(sign[0]) else sign[0], text
@@ -110,10 +110,10 @@ def _json(value: object) -> str:
 
 
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[object]], *, optional: int | None = None) -> None:
-    """Rows under headings; piped, tab-separated without headings.
+    """Rows under headings; if piped, tab-separated without headings.
 
-    Where `optional` is given the rows are made to fit the terminal: as many of the last columns are left out
-    as must be, up to that number, and then the widest cut. Else nothing is lost: the last column is wrapped at words.
+    With `optional` the rows are made to fit the terminal: as many of the last columns as necessary, at most that many,
+    are left out, and then the widest are cut. Without it nothing is lost: the last column is wrapped at words.
     """
     cells = [[_text(value) for value in row] for row in rows]
     if not on_terminal():
@@ -127,13 +127,13 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[object]], *, op
     if optional is not None:
         fit(widths, optional)
     for number, line in enumerate(cells):
-        # Not strict: where columns were left out there are fewer widths than cells.
+        # Not strict, because there are fewer widths than cells if columns were left out.
         padded = [pad(cell, width) for cell, width in zip(line, widths, strict=False)]
         click.echo("  ".join([_coloured(cell) if number else _bold(cell) for cell in padded]).rstrip())
 
 
 def print_csv(headings: Sequence[str], parts: Iterable[Sequence[Sequence[object]]]) -> None:
-    """Each part of the rows as it comes; what is not there is empty."""
+    """Each part of the rows as it comes; a missing value is empty."""
     first = [headings]
     for part in parts:
         cells = [["" if value in (None, "", []) else _text(value) for value in row] for row in part]
@@ -142,7 +142,7 @@ def print_csv(headings: Sequence[str], parts: Iterable[Sequence[Sequence[object]
 
 
 def print_facts(facts: Sequence[tuple[str, object]]) -> None:
-    """One `label value` per line; piped, tab-separated."""
+    """One `label value` per line; if piped, tab-separated."""
     if not on_terminal():
         for label, value in facts:
             click.echo(f"{label}\t{_text(value)}")
@@ -153,14 +153,14 @@ def print_facts(facts: Sequence[tuple[str, object]]) -> None:
 
 
 def note(text: str) -> None:
-    """A line for people on standard error, so that standard output stays clean."""
-    # Where it cannot be written the command has done what it has done, and its status says so.
+    """A line for people on standard error, which keeps standard output clean."""
+    # If it cannot be written the command has still done its work, and the exit status says so.
     with suppress(OSError):
         click.echo(text, err=True)
 
 
 def printable(text: str) -> str:
-    """The text with everything that a terminal would obey or hide as an escape."""
+    """The text with everything escaped that a terminal would obey or hide."""
     return _NOT_PLAIN.sub(lambda sign: _escape(sign[0]) if _obeyed(sign[0]) else sign[0], text)
 
 
@@ -173,7 +173,7 @@ def _escape(sign: str) -> str:
 
 
 def _text(value: object) -> str:
-    """A value as a cell; what is not there is a dash, because a shell's `read` would skip an empty field."""
+    """A value as a cell. A missing one is a dash, because a shell's `read` would skip an empty field."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, dict):
@@ -198,18 +198,18 @@ def _bold(cell: str) -> str:
 
 
 def _has_colour() -> bool:
-    # By no-color.org: any value but an empty one.
+    # no-color.org: any value except an empty one.
     return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def watched() -> bool:
-    """Does a person see standard error?"""
+    """True if a person sees standard error."""
     return sys.stderr.isatty()
 
 
 @contextmanager
 def progress() -> Iterator[Callable[[str], None]]:
-    """What shows a line in the place of the last one; at the end of the block the line is gone, whatever ended it."""
+    """Yields a function that shows a line in place of the last one. The line is erased at the end of the block."""
     seen = watched()
 
     def show(text: str) -> None:

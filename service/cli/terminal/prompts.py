@@ -1,4 +1,4 @@
-"""Questions to whoever runs a command; without a terminal, standard input or the end of the command."""
+"""Questions to whoever runs a command. Without a terminal they read standard input, or end the command."""
 
 import sys
 
@@ -11,14 +11,14 @@ yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
 
 
 def somebody_answers() -> bool:
-    """Does a person sit at standard input?"""
+    """True if a person can type on standard input."""
     return sys.stdin.isatty()
 
 
 def read_password(*, new: bool = False) -> str:
     """A password, typed without echo (twice if new), or the first line of standard input."""
     if somebody_answers():
-        # On standard error, as every question: standard output may be piped.
+        # On standard error, as all questions, because standard output may be piped.
         password: str = click.prompt("Password", hide_input=True, confirmation_prompt=new, err=True)
     else:
         password = sys.stdin.readline().rstrip("\r\n")
@@ -28,16 +28,16 @@ def read_password(*, new: bool = False) -> str:
 
 
 def read_token() -> str:
-    """What is typed without echo, or the first line of standard input; empty for nothing."""
+    """A token typed without echo, or the first line of standard input; empty without one."""
     typed = click.prompt("Token", hide_input=True, err=True) if somebody_answers() else sys.stdin.readline()
     return str(typed).strip()
 
 
 def confirm(question: str, *, yes: bool) -> None:
-    """Go on only with a yes. Raises Failure where nobody can be asked, Abort for a no."""
+    """Return only after a yes. Raises Failure if nobody can be asked, Abort for a no."""
     if yes:
         return
-    # Names in it are other people's text.
+    # Names in it are untrusted text.
     question = printable(question)
     if not somebody_answers():
         raise WrongUsage(f"{question} Nobody is there to answer: add --yes.")

@@ -1,4 +1,4 @@
-"""What a command answers: a value, which --json prints, and what a person reads in its place."""
+"""The result of a command: a value, which --json prints, and text for a person."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -14,10 +14,10 @@ _PENDING = "pending"
 
 
 class Report:
-    """Printed when the command is done; then `failure` ends it, if there is one. Empty parts are passed over.
+    """Printed when the command is done; then `failure` ends it, if there is one. Empty parts are ignored.
 
-    The value may be a part itself, which prints JSON that is not whole in memory. `unread` is what to do about a secret
-    that is shown this once, where it cannot be printed.
+    The value may itself be a part, which prints JSON piece by piece. `unread` says what to do about a secret that is
+    shown only once, if it cannot be printed.
     """
 
     def __init__(self, value: Any, *parts: Part | None, failure: BaseException | None = None, unread: str = "") -> None:
@@ -27,14 +27,14 @@ class Report:
         self._unread = unread
 
     def give(self, *, as_json: bool, pending: str = "") -> None:
-        """Raises the failure, or one that says what to do about a secret that nobody has.
+        """Print the report. Raises its failure, or one that says what to do about a secret that could not be printed.
 
-        `pending` is why a change is not confirmed yet; what makes changes has an object as its value.
+        `pending` is why a change is not confirmed yet; a command that makes changes has an object as its value.
         """
         value = {**self._value, _PENDING: pending} if pending else self._value
         told = value if callable(value) else partial(print_json, value)
         parts = (partial(note, _in_force(pending)) if pending else None, *self._parts)
-        # Before the failure: whoever reads JSON reads what failed in it, too.
+        # Before the failure, because the JSON has that too.
         try:
             for part in (told,) if as_json else filter(None, parts):
                 part()
@@ -47,11 +47,11 @@ class Report:
 
 
 class ReportCommand(click.Command):
-    """Prints the Report that its function returns, or nothing for None; the last of its options is --json."""
+    """Prints the Report that its function returns, nothing for None. Its last option is --json."""
 
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
-        # Read first, for `csv_alone`.
+        # Eager, so that `csv_alone` can read it.
         self.params.append(click.Option(["--json", "as_json"], is_flag=True, is_eager=True, help="Print JSON."))
 
     def invoke(self, ctx: click.Context) -> None:
@@ -60,7 +60,7 @@ class ReportCommand(click.Command):
             report = super().invoke(ctx)
         except BaseException as reason:
             if pending := ctx.meta.get(_PENDING):
-                # First, because what is noted already leads to the reason.
+                # First, because the notes after it lead to the reason.
                 reason.__notes__ = [_in_force(pending), *getattr(reason, "__notes__", ())]
             raise
         if report is not None:
@@ -68,7 +68,7 @@ class ReportCommand(click.Command):
 
 
 def unconfirmed(reason: str) -> None:
-    """The command that runs has made a change that is in force and not confirmed yet, and says so with its report."""
+    """Note that the running command has made a change that is in force but not confirmed; its report says so."""
     click.get_current_context().meta[_PENDING] = reason
 
 
@@ -77,7 +77,7 @@ def _in_force(pending: str) -> str:
 
 
 def csv_alone(ctx: click.Context, _: click.Parameter, value: Any) -> Any:
-    """What an option says that may ask for CSV. Raises WrongUsage where JSON is asked for, too."""
+    """The value of an option that asks for CSV. Raises WrongUsage if JSON is asked for too."""
     if value in (True, "csv") and ctx.params["as_json"]:
         raise WrongUsage("this prints either CSV or JSON: choose one of them")
     return value
@@ -90,7 +90,7 @@ class ReportGroup(click.Group):
 def table(
     headings: Sequence[str], rows: Sequence[Sequence[object]], *, optional: int | None = None, none: str = ""
 ) -> Part | None:
-    """As `print_table`; without rows a person is told `none`."""
+    """As `print_table`; without rows a person reads `none`."""
     if rows:
         return partial(print_table, headings, rows, optional=optional)
     return partial(note, none) if none and on_terminal() else None

@@ -2,10 +2,10 @@
 
 show           list, show, stats, usage
 issue          create, derive, update, rotate
-states         activate, deactivate, revoke: those that are named, or all that match
+states         activate, deactivate, revoke: named tokens, or all that match
 import_export  export and import
-import_file    what import reads, in parts that a request takes
-self_service   self, end-derived: what else the holder of a token may do by it
+import_file    reads a file to import, in parts of one request each
+self_service   self, end-derived: other commands for the holder of a token
 
-Each is imported when it is called: cli/__init__.py names the module of every command.
+Each module is imported when its command is called: cli/__init__.py names the module of every command.
 """

@@ -1,4 +1,4 @@
-"""`export` and `import`: all tokens out as lines; tokens in from lines or columns, request by request."""
+"""`export` and `import`: all tokens out as lines; tokens in from lines or columns, one request after the other."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -19,7 +19,7 @@ from service.cli.terminal.report import Report, ReportCommand, said, table
 from service.user_files import make_private, write_private
 
 _COUNTED: Final = ("imported", "byDigest", "shortened")
-# What the service would answer: a line that no request may carry is not sent.
+# The answer that the service would give: a line too long for any request is not sent.
 _TOO_LONG: Imported = {
     "imported": 0,
     "byDigest": 0,
@@ -30,18 +30,18 @@ _TOO_LONG: Imported = {
 
 @click.command("export", cls=ReportCommand)
 @click.argument("file", default="-", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True))
-@click.option("--force", is_flag=True, help="Write over a file that is there.")
+@click.option("--force", is_flag=True, help="Overwrite an existing file.")
 def export_tokens(file: Path, force: bool) -> Report | None:
     """Write all tokens to a file, without their secrets.
 
-    One JSON object a line, to standard output (-) or to FILE, which only you can read. `import` takes it in, where
-    the server key is the same. For administrators alone.
+    One JSON object per line, to standard output (-) or to FILE, which only you can read. A service with the same server
+    key can import it. Administrators only.
     """
     if str(file) == "-":
         for piece in connect().stream(f"{TOKENS}/export", {}):
             click.echo(piece, nl=False)
         return None
-    # Not `exists`: a link that leads nowhere would be written through all the same.
+    # Not `exists`, because a link to a missing file would be followed and written.
     if os.path.lexists(file) and not force:
         raise Failure(f"{file} is there already: choose another name, or add --force")
     count = _write(connect(), file, force=force)
@@ -49,7 +49,7 @@ def export_tokens(file: Path, force: bool) -> Report | None:
 
 
 def _write(client: Client, file: Path, *, force: bool) -> int:
-    """How many lines are in the file now. Raises Failure; then there is none, or the one that was there."""
+    """Write the file. Returns its number of lines. Raises Failure; then the path has its earlier file, or none."""
     count = 0
 
     def pieces() -> Iterator[bytes]:
@@ -70,22 +70,22 @@ def _write(client: Client, file: Path, *, force: bool) -> int:
 
 @click.command("import", cls=ReportCommand)
 @click.argument("file", type=click.File("rb"))
-@click.option("--dry-run", is_flag=True, help="Change nothing: say what would be taken in.")
-@click.option("--csv", "as_csv", is_flag=True, help="Columns with a heading, as of a file that ends in .csv.")
-@click.option("--number-names", is_flag=True, help="Put a number behind a name that is taken.")
-@click.option("--zone", help="Of times that name none: UTC, +02:00 or Europe/Berlin.")
+@click.option("--dry-run", is_flag=True, help="Change nothing: say what would be imported.")
+@click.option("--csv", "as_csv", is_flag=True, help="Read columns with a heading; default for a .csv file.")
+@click.option("--number-names", is_flag=True, help="Add a number to a name that is taken.")
+@click.option("--zone", help="Zone of times without one: UTC, +02:00 or Europe/Berlin.")
 def import_tokens(file: BinaryIO, dry_run: bool, as_csv: bool, number_names: bool, zone: str | None) -> Report:
-    """Take in tokens of an export, or of another system.
+    """Import tokens of an export, or of another system.
 
-    One JSON object a line: of `export`, or {"name", "secret", "sha256" or "sha512", "duration" or "expiresAt", ...}.
-    FILE may be -. A digest is hex, base64 or base64url; "of" says of what: whole (what a client presents),
-    after:TEXT, before:TEXT, prefix:TEXT, suffix (TOKENS_IMPORT_SUFFIX) or bytes. A digest given as a secret is
-    refused, add "secretIsClear": true where a secret only has that form. "expiresAt" may be epoch seconds, or null for
+    One JSON object per line, of `export` or {"name", "secret", "sha256" or "sha512", "duration" or "expiresAt", ...}.
+    FILE may be -. A digest is hex, base64 or base64url; "of" says which part was hashed: whole (what a client
+    presents), after:TEXT, before:TEXT, prefix:TEXT, suffix (TOKENS_IMPORT_SUFFIX) or bytes. A digest in "secret" is
+    refused; add "secretIsClear": true if a secret only has that form. "expiresAt" may be epoch seconds, or null for
     never or the longest life allowed; "isActive", "createdAt" and "lastUsedAt" are kept.
 
-    Where the service says to ask again later it waits, for two minutes at most. What was taken in before is skipped, so
-    an import that broke off can be run again. A dry run checks for names and secrets that come twice in a thousand
-    lines at a time. Exit 1 if a line was skipped.
+    If the service asks to retry later it waits, for at most two minutes. What was imported before is skipped, so an
+    import that broke off can be run again. A dry run finds names and secrets that occur twice within a thousand lines.
+    Exit 1 if a line was skipped.
     """
     query = given({"dryRun": dry_run, "numberNames": number_names, "zone": zone})
     lines = rows_of(file) if as_csv or str(getattr(file, "name", "")).endswith(".csv") else lines_of(file)
@@ -112,7 +112,7 @@ def import_tokens(file: BinaryIO, dry_run: bool, as_csv: bool, number_names: boo
 
 @dataclass
 class _Taken:
-    """What an import did so far; lines that were not taken in by their number in the file."""
+    """What an import has done so far; skipped lines have their number in the file."""
 
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_COUNTED, 0))
     skipped: list[dict[str, Any]] = field(default_factory=list)
@@ -146,7 +146,7 @@ def _take(client: Client, cut: Iterable[Part], query: dict[str, Any]) -> _Taken:
 
 
 def _sent(client: Client, part: Part, query: dict[str, Any], taken: _Taken, show: Callable[[str], None]) -> Imported:
-    """The answer to a part, which is sent again where the service says when: what is in is skipped then."""
+    """The answer to a part. It is sent again when the service says so, which then skips what it has already."""
     waited_for: list[str] = []
 
     def tell(why: str) -> None:

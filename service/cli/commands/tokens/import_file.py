@@ -1,4 +1,4 @@
-"""A file of tokens in parts that a request takes: lines of NDJSON, or rows of CSV under a heading."""
+"""A file of tokens in parts that fit a request: lines of NDJSON, or rows of CSV under a heading."""
 
 import csv
 import json
@@ -10,18 +10,18 @@ from typing import Any, BinaryIO, NamedTuple
 from service.cli.failure import Failure
 from service.cli.terminal.output import printable
 
-# What the service takes in one request: BULK_BYTES in api/http/bodies.py.
+# The limit of the service for one request: BULK_BYTES in api/http/bodies.py.
 MOST_BYTES = 1024 * 1024
-# And in one line: LINE_BYTES in api/admin/import_export.py.
+# And for one line: LINE_BYTES in api/admin/import_export.py.
 LINE_BYTES = 40 * 1024
-# Fewer than most requests could carry, so that the progress moves and Ctrl-C leaves little in doubt.
+# Fewer than most requests could hold, so that progress is shown often and Ctrl-C leaves little in doubt.
 MOST_LINES = 1000
-# As databases export them: PostgreSQL writes t and f, those without such a type 1 and 0.
+# As databases export booleans: PostgreSQL writes t and f, databases without that type 1 and 0.
 _SWITCH = {"true": True, "t": True, "1": True, "false": False, "f": False, "0": False}
 
 
 class Part(NamedTuple):
-    """Lines for one request, and the number of each in the file, from 1; no `body` for a line that fits in none."""
+    """Lines for one request, and each one's number in the file, from 1; no `body` for a line too long for any."""
 
     numbers: list[int]
     body: bytes
@@ -44,7 +44,7 @@ def parts(lines: Iterable[tuple[int, bytes | None]]) -> Iterator[Part]:
 
 
 def lines_of(file: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
-    """Each line that is not blank, with its end and number; None for one that is too long, read past its end."""
+    """Each non-blank line with its line end and its number; None for a line that is too long, which is skipped."""
     number = 0
     while line := file.readline(LINE_BYTES):
         number += 1
@@ -52,7 +52,7 @@ def lines_of(file: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
             if line.strip():
                 yield number, line
         elif len(line) < LINE_BYTES:
-            # The last line of a file may lack its end.
+            # The last line of a file may have no line end.
             yield number, line + b"\n"
         else:
             while (rest := file.readline(LINE_BYTES)) and not rest.endswith(b"\n"):
@@ -61,11 +61,11 @@ def lines_of(file: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
 
 
 def rows_of(file: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
-    """The same of columns under a heading that names members. Raises Failure for what is no UTF-8 or no CSV."""
+    """Rows as JSON lines; the heading names the members. Raises Failure for a file that is not UTF-8 or not CSV."""
     # Spreadsheets put a byte order mark before the first heading.
     text = TextIOWrapper(file, encoding="utf-8-sig", newline="")
-    # A name that the service refuses, so that a row with too many fields is told and not cut short.
-    # Strict: a quote that is not closed would make one field of all that follows.
+    # `restkey` is a name that the service refuses, so that a row with too many fields is reported and not cut short.
+    # `strict`: an unclosed quote would make one field of everything after it.
     reader = csv.DictReader(text, restkey="more columns than the heading has", restval="", strict=True)
     try:
         named = [name for name in reader.fieldnames or () if name]
@@ -78,7 +78,7 @@ def rows_of(file: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
     except UnicodeDecodeError:
         raise Failure("the file is not UTF-8: if it is UTF-16, iconv -f UTF-16 -t UTF-8 makes it so") from None
     except csv.Error as error:
-        # The reader's own count: the other one is of the row before.
+        # The reader's own count, because DictReader's is the previous row's.
         raise Failure(f"line {reader.reader.line_num} is no CSV: {error}") from None
     finally:
         # The caller closes the file.
@@ -86,8 +86,8 @@ def rows_of(file: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
 
 
 def _value(name: str, field: Any) -> Any:
-    """A field as the JSON of a line has it; what does not fit is left for the service to refuse."""
-    # An empty end is said, and means never; any other empty field is left out.
+    """A field as JSON; a value that does not fit is left for the service to refuse."""
+    # An empty `expiresAt` means never; any other empty field is left out.
     if name == "expiresAt" and not field:
         return None
     if name in ("scopes", "allowedNetworks"):

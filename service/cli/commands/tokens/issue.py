@@ -26,7 +26,7 @@ from service.cli.terminal.options import (
 from service.cli.terminal.prompts import confirm
 from service.cli.terminal.report import Report, ReportCommand, facts, line, said, table
 
-# What `--clear` calls it, the member of the API, and what that is when it is empty.
+# The name for `--clear`, the member of the API, and its empty value.
 _CLEARABLE: dict[str, tuple[str, object]] = {
     "description": ("description", ""),
     "subject": ("subject", ""),
@@ -36,24 +36,24 @@ _CLEARABLE: dict[str, tuple[str, object]] = {
     "max-uses": ("maxUses", None),
     "meta": ("metadata", {}),
 }
-# What a limit is given as; the rest of what the API shows of one is how it stands.
+# The members that define a limit; the others that the API shows are its state.
 _OF_LIMIT = ("name", "limit", "periodSeconds", "burst", "calendar")
 rate_option = several(
     "--rate",
     "limits",
     type=rate,
     metavar="[NAME=]100/60s[:BURST]|[NAME=]10000/month[@DAY][@ZONE]",
-    help="Requests in a time, and how many at once; or in each hour, day or month of a calendar. Up to four by name.",
+    help="Requests per time, and how many at once; or per hour, day or month of a calendar. Up to four, by name.",
 )
 _scope_option = click.option("--scope", "scopes", multiple=True, callback=words, help="What it permits; may repeat.")
-_network_option = several("--network", "allowedNetworks", metavar="CIDR", help="Where it may come from; may repeat.")
+_network_option = several("--network", "allowedNetworks", metavar="CIDR", help="Allowed network; may repeat.")
 _uses_option = click.option("--max-uses", "maxUses", type=Number(1), help="Uses after which it is refused.")
 _quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print the secret alone.")
-# What a token may and may not do.
+# What a token may do, and its limits.
 _members = together(
     click.option("--description", help="What uses it."),
     _scope_option,
-    click.option("--subject", help="Decides whom it speaks for upstream; without it, for nobody."),
+    click.option("--subject", help="Whom it speaks for upstream; default: nobody."),
     rate_option,
     _network_option,
     click.option(
@@ -62,15 +62,15 @@ _members = together(
         multiple=True,
         type=pair,
         metavar="KEY=VALUE",
-        # None is left out of a change; an empty object would take away what there is.
+        # None leaves it out of a change; an empty object would remove the present one.
         callback=lambda _, __, pairs: dict(pairs) or None,
-        help="What you want to remember; may repeat.",
+        help="Anything to remember about it; may repeat.",
     ),
     _uses_option,
 )
 _DAY_SECONDS = 86400
 rotation_options = together(
-    # No default: `rotate --end` has to tell an overlap that was given from one that was not.
+    # Without a default, because `rotate --end` must know whether an overlap was given.
     click.option(
         "--overlap",
         type=overlap,
@@ -92,7 +92,7 @@ rotation_options = together(
     help="90d, 12h, 7days, 1month, 6months, 1year, 2027-01-31 (midnight UTC), an instant, or never.",
 )
 @click.option(
-    "--like", metavar="ID|NAME", callback=filled, help="With what that token has, where no option says otherwise."
+    "--like", metavar="ID|NAME", callback=filled, help="Copy that token's terms, unless an option says otherwise."
 )
 @_members
 @_quiet_option
@@ -106,8 +106,8 @@ def create(name: str, expires: Lifetime, like: str | None, quiet: bool, **option
     copied = {member: pattern[member] for member, empty in _CLEARABLE.values() if pattern.get(member, empty) != empty}
     if "limits" in copied:
         copied["limits"] = [{member: one[member] for member in _OF_LIMIT if member in one} for one in copied["limits"]]
-    # In this order: what an option says takes the place of what is copied.
-    # A word where one fits, so that the two machines' clocks need not agree.
+    # In this order, because options override what is copied. A word if there is one, because then the clocks of the two
+    # machines need not agree.
     end = {"duration": expires.word} if expires.word else {"expiresAt": expires.expires_at}
     body = {"name": name, **end, **copied, **given(options)}
     return with_secret(client.send_once(TOKENS, OneToken, body)["token"], quiet=quiet)
@@ -122,7 +122,7 @@ def holder() -> Client:
 
 @click.command(cls=ReportCommand)
 @click.option(
-    "--ttl", "ttlSeconds", type=span, help="How long it lives, like 15m; else an hour, or as long as that one."
+    "--ttl", "ttlSeconds", type=span, help="How long it lives, like 15m; default: 1h, or until that one ends."
 )
 @_scope_option
 @_network_option
@@ -133,8 +133,8 @@ def holder() -> Client:
 def derive(quiet: bool, **options: Any) -> Report:
     """Derive a narrower token from the one in TOKENS_TOKEN.
 
-    That needs the scope self:derive. The new token is refused as soon as that one ends, and is like it where no
-    option says otherwise.
+    That token needs the scope self:derive. The new token ends when that one ends, and is like it unless an option
+    says otherwise.
     """
     derived = holder().send_once(f"{SELF}/derive", OneToken, given(options))["token"]
     return with_secret(derived, quiet=quiet, unread="end-derived --id {} ends it")
@@ -149,7 +149,7 @@ def derive(quiet: bool, **options: Any) -> Report:
 def update(token: str, expires: Lifetime | None, clear: tuple[str, ...], **options: Any) -> Report:
     """Change a token.
 
-    What may repeat (scopes, networks, rates, meta) replaces all that was there.
+    Options that may repeat (scopes, networks, rates, meta) replace all earlier values.
     """
     changes = dict(_CLEARABLE[which] for which in clear) | given(options)
     if expires is not None:
@@ -175,7 +175,7 @@ def with_secret(
 @click.command(cls=ReportCommand)
 @click.argument("token", metavar="ID|NAME")
 @rotation_options
-@click.option("--end", is_flag=True, help="Give no new secret, but end the overlap of the last rotation now.")
+@click.option("--end", is_flag=True, help="Make no new secret; end the overlap of the last rotation now.")
 def rotate(token: str, overlap: int | None, yes: bool, quiet: bool, end: bool) -> Report:
     """Give a token a new secret.
 
@@ -194,7 +194,7 @@ def rotate(token: str, overlap: int | None, yes: bool, quiet: bool, end: bool) -
 
 
 def rotated(client: Client, path: str, overlap: int | None, *, called: str, yes: bool) -> Token:
-    """The token with its new secret, after a question if nothing is left of the old one. Raises Failure."""
+    """The token with its new secret, after a question if its old secret ends at once. Raises Failure."""
     if overlap == 0:
         confirm(f"The present secret of {called} stops at once. Rotate?", yes=yes)
     body = {"overlapSeconds": _DAY_SECONDS if overlap is None else overlap}

@@ -1,4 +1,4 @@
-"""What the holder of a managed token may do by the token alone: `self` and `end-derived`, beside `derive`."""
+"""Commands that the holder of a managed token may run with the token alone: `self` and `end-derived`."""
 
 import click
 
@@ -33,7 +33,7 @@ def show_self() -> Report:
 def revoke_self(yes: bool) -> Report:
     """Revoke the token in TOKENS_TOKEN for good."""
     client = holder()
-    # Asked before the end: a revoked token can no longer say what it is called.
+    # Read before the end, because a revoked token cannot read its name.
     found = client.get(SELF, Token)
     confirm(f"Revoke {found['name']} ({found['id']}) for good?", yes=yes)
     client.send("DELETE", SELF, Message)
@@ -45,7 +45,7 @@ def revoke_self(yes: bool) -> Report:
 def rotate_self(overlap: int | None, yes: bool, quiet: bool) -> Report:
     """Give the token in TOKENS_TOKEN a new secret.
 
-    It needs the scope self:rotate.
+    Needs the scope self:rotate.
     """
     issued = rotated(holder(), f"{SELF}/rotate", overlap, called="the token", yes=yes)
     return with_secret(issued, quiet=quiet)
@@ -56,10 +56,10 @@ def rotate_self(overlap: int | None, yes: bool, quiet: bool) -> Report:
 @click.option("--id", "token_id", metavar="ID", callback=filled, help="This one alone.")
 @yes_option
 def end_derived(parent: str | None, token_id: str | None, yes: bool) -> Report:
-    """End what is derived from a token.
+    """End the tokens derived from a token.
 
-    From the one in TOKENS_TOKEN, unless one is named. For good, and with all that is derived from it in turn; the token
-    itself goes on.
+    Derived from the one in TOKENS_TOKEN, unless one is named. They and all tokens derived from them end for good; the
+    token itself stays.
     """
     client = connect() if parent else holder()
     path = path_of(token_id_of(client, parent), "/derived") if parent else f"{SELF}/derived"

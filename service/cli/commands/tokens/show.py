@@ -16,7 +16,7 @@ from service.cli.terminal.output import note, on_terminal, print_csv, print_json
 from service.cli.terminal.report import Report, ReportCommand, csv_alone, facts, said, table
 
 _SORTS = ("createdAt", "name", "lastUsedAt", "expiresAt")
-# Before what is shown of a secret: eight characters, of some imported ones fewer or none.
+# Shown before the end of a secret: eight characters, for some imported ones fewer or none.
 _MASK = "****-****-****-"
 _HEADINGS = ("ID", "NAME", "TOKEN", "STATUS", "EXPIRES", "LAST USED", "CREATED BY", "SCOPES")
 _FACTS = {
@@ -71,7 +71,7 @@ def _end_of_secret(_: click.Context, __: click.Parameter, text: str | None) -> s
     return text[-8:] if text and SECRET.match(text) else text
 
 
-# Of a list, and of what is done to all that it would have.
+# Filters of the list, and of commands that act on all matching tokens.
 filters = together(
     click.option(
         "--query", "q", callback=_end_of_secret, help="Part of the name, or the last characters of the token."
@@ -93,7 +93,7 @@ filters = together(
     "--parent",
     metavar="ID|NAME",
     callback=filled,
-    help="Those derived from this token, instead; no other list has them.",
+    help="List the tokens derived from this one instead; no other list has them.",
 )
 @click.option(
     "--sort",
@@ -109,7 +109,7 @@ filters = together(
 def list_tokens(limit: int, everything: bool, as_csv: bool, **filters: Any) -> Report | None:
     """List tokens.
 
-    Newest first unless sorted otherwise; without --status all but the revoked.
+    Newest first unless sorted otherwise; without --status all except revoked tokens.
     """
     if everything and was_given("limit"):
         raise WrongUsage("give --limit or --all; all of every status is --all --status all")
@@ -117,10 +117,10 @@ def list_tokens(limit: int, everything: bool, as_csv: bool, **filters: Any) -> R
     if parent := filters["parent"]:
         filters["parent"] = token_id_of(client, parent)
     pages = every(client, TOKENS, TokenPage, given(filters), limit=None if everything else limit)
-    # By creation nothing changes its place, and a million ids need not be remembered.
+    # Sorted by creation no token changes its place, so a million ids need not be remembered.
     if not filters["sort"].endswith("createdAt"):
         pages = _once(pages)
-    # The first is read before anything is printed: what is refused as a whole prints nothing.
+    # The first page is read before anything is printed, so that a refused command prints nothing.
     first = next(pages)
     pages = chain([first], pages)
     tokens = (page["tokens"] for page in pages)
@@ -132,7 +132,7 @@ def list_tokens(limit: int, everything: bool, as_csv: bool, **filters: Any) -> R
 
 
 def _once(pages: Iterable[TokenPage]) -> Iterator[TokenPage]:
-    """Without what was on an earlier page: by its use or its end a token may change its place between two."""
+    """The pages without tokens of earlier pages: a use or an end between two pages may move a token."""
     listed: set[str] = set()
     for page in pages:
         page["tokens"] = [token for token in page["tokens"] if token["id"] not in listed]
@@ -141,7 +141,7 @@ def _once(pages: Iterable[TokenPage]) -> Iterator[TokenPage]:
 
 
 def _print_list(pages: Iterable[TokenPage], total: int | None) -> None:
-    # On a terminal columns are as wide as their widest cell, which is known at the end.
+    # On a terminal a column is as wide as its widest cell, which is known only at the end.
     known: list[TokenPage] = []
     for page in pages:
         if on_terminal():
@@ -164,11 +164,11 @@ def show(token: str) -> Report:
 
 
 @click.command(cls=ReportCommand)
-@click.option("--hygiene", is_flag=True, help="Also what nobody seems to need, and what ended of late or never ends.")
+@click.option("--hygiene", is_flag=True, help="Also count tokens that seem unneeded, and expiries.")
 def stats(hygiene: bool) -> Report:
     """Count tokens.
 
-    Total = active + expired + inactive; the revoked stand beside it.
+    Total = active + expired + inactive; revoked tokens are not included.
     """
     client = connect()
     counts = client.get(f"{TOKENS}/stats", Counts)
@@ -180,7 +180,7 @@ def stats(hygiene: bool) -> Report:
 
 
 def _hygiene_rows(found: HygieneCounts) -> list[tuple[str, Any]]:
-    """Windows are days as the API writes them, like 90d."""
+    """Rows about unneeded tokens. A window is a number of days in the API's form, like 90d."""
     return [
         *((f"unused for {window[:-1]} days", count) for window, count in found["idle"].items()),
         ("never used", found["neverUsed"]),
@@ -191,7 +191,7 @@ def _hygiene_rows(found: HygieneCounts) -> list[tuple[str, Any]]:
 
 @click.command(cls=ReportCommand)
 @click.argument("token", metavar="[ID|NAME]", required=False, callback=filled)
-@click.option("--days", type=Number(1), default=30, show_default=True, help="How many days back, of one token.")
+@click.option("--days", type=Number(1), default=30, show_default=True, help="How many days back, for one token.")
 @click.option("--service", "of_service", is_flag=True, help="All tokens together, hour by hour.")
 @click.option("--hours", type=Number(1), default=48, show_default=True, help="How many hours back, with --service.")
 def usage(token: str | None, days: int, of_service: bool, hours: int) -> Report:
@@ -219,28 +219,28 @@ def usage(token: str | None, days: int, of_service: bool, hours: int) -> Report:
 
 
 def described(token: Token) -> list[tuple[str, Any]]:
-    """What there is to say of a token, the most wanted first; empty members are left out."""
+    """The facts about a token, the most important first, without empty members."""
     shown = {
         **token,
         "limits": [rate_in_words(limit) for limit in token.get("limits", [])],
         "subjectLimits": [rate_in_words(limit) for limit in token.get("subjectLimits", [])],
-        # None in place of 0, which would be a line of nearly every token.
+        # None instead of 0, which would add a line for nearly every token.
         "derived": token.get("derived") or None,
     }
-    # 0 is not among these: that a token has no uses left is to be seen.
+    # 0 is kept, because it must be visible that a token has no uses left.
     return [(label, shown[name]) for name, label in _FACTS.items() if shown.get(name) not in (None, "", [], {})]
 
 
 def _row(token: Token) -> tuple[object, ...]:
     expires, used, masked = token["expiresAt"] or "never", token["lastUsedAt"], token["token"]
     if on_terminal():
-        # Eighty columns are few: days and the end of the secret tell tokens apart.
+        # Eighty columns are few: dates without the time, and only the end of the secret.
         expires, used, masked = expires[:10], used and used[:10], f"…{masked.removeprefix(_MASK)}"
     return (token["id"], token["name"], masked, token["status"], expires, used, token["createdBy"], token["scopes"])
 
 
 def rate_in_words(limit: dict[str, Any]) -> str:
-    """As `--rate` takes it, and what is left now."""
+    """In the form that `--rate` takes, with what is left now."""
     rate, calendar = f"{limit['name']}={limit['limit']}/", limit.get("calendar")
     if calendar:
         day = f"@{calendar['day']}" if calendar["unit"] == "month" else ""

@@ -17,19 +17,19 @@ from service.cli.terminal.output import on_terminal, progress
 from service.cli.terminal.prompts import confirm, yes_option
 from service.cli.terminal.report import Part, Report, ReportCommand, said, table
 
-# A thousand ids are what a change takes; a revocation has them in its URL, whose length is bounded.
+# A change takes a thousand ids; a revocation has them in its URL, whose length is limited.
 _CHANGED_AT_ONCE = 1000
 _REVOKED_AT_ONCE = 200
 _NAMED = 5
 _CAN_END = frozenset({"active", "inactive", "expired"})
 _FILTERS = "--created-by, --subject, --last-address, --scope, --status, --query, --unused-for and --never-used"
-# What a person reads of many; a pipe gets them all.
+# How many rows a person gets; a pipe gets all.
 _MOST_ROWS = 50
 _REASONS = {"not_found": "does not exist", "token_revoked": "is revoked for good", "token_expired": "has expired"}
 
 
 class _Ending(NamedTuple):
-    """What is done to tokens: the end of the path, the question's last word, the word for it when done, and to whom."""
+    """How tokens are ended: the path's end, the question's end, the participle, and the states it ends."""
 
     path: str
     question: str
@@ -39,7 +39,7 @@ class _Ending(NamedTuple):
 
 _REVOKE = _Ending("revoke", " for good?", "revoked", _CAN_END)
 _DEACTIVATE = _Ending("deactivate", "?", "deactivated", frozenset({"active"}))
-# A command takes those that find tokens as **options, which `_wanted` reads.
+# A command passes the options that find tokens as **options, which `_wanted` reads.
 _which = together(
     filters,
     click.option("--status", help="active, inactive or expired (comma separated)."),
@@ -64,8 +64,8 @@ def activate(tokens: tuple[str, ...]) -> Report:
 def deactivate(tokens: tuple[str, ...], everything: bool, dry_run: bool, yes: bool, **options: Any) -> Report:
     """Refuse tokens until they are activated.
 
-    Those that are named, or all active ones that the options find together, after a question; with these it waits
-    where the service says to ask again later, for two minutes at most.
+    Those that are named, or all active ones that match all the options, after a question. With options it waits, for
+    at most two minutes, if the service asks to retry later.
     """
     wanted = _wanted(tokens, options, everything=everything)
     if wanted or dry_run:
@@ -79,15 +79,14 @@ def deactivate(tokens: tuple[str, ...], everything: bool, dry_run: bool, yes: bo
 def revoke(tokens: tuple[str, ...], everything: bool, dry_run: bool, yes: bool, **options: Any) -> Report:
     """Revoke tokens for good.
 
-    Those that are named, or all that the options find together. They are refused from the moment this returns,
-    and cannot be activated again. With the options it waits where the service says to ask again later, for two
-    minutes at most.
+    Those that are named, or all that match all the options. They are refused from the moment this returns, and cannot
+    be activated again. With options it waits, for at most two minutes, if the service asks to retry later.
     """
     wanted = _wanted(tokens, options, everything=everything)
     if wanted or dry_run:
         return _end_wanted(_REVOKE, tokens, wanted, dry_run=dry_run, yes=yes)
     client = connect()
-    # Without a question nobody reads the names, and an id alone costs no request.
+    # Without a question nobody reads the names, and ids need no request.
     if yes:
         ids = [token_id_of(client, reference) for reference in tokens]
     else:
@@ -112,7 +111,7 @@ def _set_active(client: Client, references: Iterable[str], done: str, *, active:
 def _in_parts(ids: Sequence[str], size: int, change: Callable[[list[str]], Changed], done: str) -> Report:
     unique = list(dict.fromkeys(ids))
     result: Changed = {"updated": [], "skipped": []}
-    # What goes in one request is done whole or not at all; an answer that was lost says so itself.
+    # One request is atomic, and a lost answer is reported by itself.
     with _told_if_cut_off(result["updated"], len(unique), done) if len(unique) > size else nullcontext():
         for start in range(0, len(unique), size):
             answer = change(unique[start : start + size])
@@ -122,9 +121,9 @@ def _in_parts(ids: Sequence[str], size: int, change: Callable[[list[str]], Chang
 
 
 def _wanted(tokens: tuple[str, ...], options: dict[str, Any], *, everything: bool) -> dict[str, Any]:
-    """The members of a request that say which tokens; empty where they are named one by one.
+    """The members of a request that say which tokens; empty if they are named one by one.
 
-    Raises WrongUsage, also for an empty value: it comes from an empty variable, and would match every token.
+    Raises WrongUsage, also for an empty value: it comes from an unset variable, and would match every token.
     """
     wanted = given(options)
     if bool(tokens) + bool(wanted) + everything != 1:
@@ -139,11 +138,11 @@ def _wanted(tokens: tuple[str, ...], options: dict[str, Any], *, everything: boo
 def _end_wanted(
     ending: _Ending, tokens: tuple[str, ...], wanted: dict[str, Any], *, dry_run: bool, yes: bool
 ) -> Report:
-    """End what matches, after a question with the number; or show what that would be, also of tokens that are named."""
+    """End what matches, after a question with the number; or show what would be ended, also for named tokens."""
     client, path = connect(), f"{TOKENS}/{ending.path}"
     if not wanted:
         named = {token["id"]: token for token in (find(client, reference) for reference in tokens)}
-        # Nothing would be done to one that is so already.
+        # A token in the wanted state already would not change.
         sample = [token for token in named.values() if token["status"] in ending.states]
         return _trial({"matched": len(sample), "sample": sample}, ending)
     found = client.send("POST", path, Matched, {**wanted, "dryRun": True})
@@ -175,10 +174,10 @@ def _trial(found: Matched, ending: _Ending) -> Report:
 
 
 def _end_all(client: Client, path: str, wanted: dict[str, Any], count: int, done: str) -> Changed:
-    """Slice by slice; what was done before a failure, or before somebody stopped it, is said."""
+    """Work slice by slice. Says what was done before a failure, or before somebody stops the command."""
     updated: list[str] = []
     skipped: list[Item] = []
-    # The number that was agreed to: if it is another by now, the service ends none of them.
+    # The number that was agreed to: if it has changed, the service ends none of them.
     where: dict[str, Any] = {"expected": count}
     with _told_if_cut_off(updated, count, done), progress() as show:
 
@@ -187,8 +186,8 @@ def _end_all(client: Client, path: str, wanted: dict[str, Any], count: int, done
 
         while where:
             tell()
-            # Waited for, because a kill switch should not stop with the first moment of a failover. To ask for a slice
-            # that was made in part does no harm.
+            # It waits, because bulk revocation should not stop at the first moment of a failover. A repeated slice does
+            # no harm.
             asked = partial(client.ask, "POST", path, body={**wanted, **where})
             answer = client.members(patiently(asked, tell), Slice)
             updated += answer["updated"]
@@ -198,7 +197,7 @@ def _end_all(client: Client, path: str, wanted: dict[str, Any], count: int, done
 
 
 def outcome(result: Changed, done: str) -> Report:
-    """What was done; a Failure if anything was left as it was."""
+    """What was done; a Failure if any token was left as it was."""
     updated, skipped = result["updated"], result["skipped"]
     if on_terminal() and len(updated) > _MOST_ROWS:
         shown: Part | None = said(f"{len(updated):,} tokens {done}.")
@@ -215,7 +214,7 @@ def _told_if_cut_off(updated: Sequence[str], count: int, done: str) -> Iterator[
         yield
     except (Failure, KeyboardInterrupt) as reason:
         if updated or not isinstance(reason, Failure) or isinstance(reason, NoAnswer):
-            # Of the part whose answer was lost nobody knows.
+            # Nobody knows about the part whose answer was lost.
             reason.add_note(f"At least {_counted(len(updated))} {done} of {count:,}; then:")
         raise
 
