@@ -1,4 +1,4 @@
-// What may happen to tokens that exist: switched on and off with Undo, revoked and rotated after a question.
+// Actions on existing tokens: switch on and off with Undo, revoke and rotate after a question.
 
 import { TOKENS, get, send } from "./api.js";
 import { cancel, closeDialog, openDialog } from "./dialog.js";
@@ -10,7 +10,7 @@ import { CHECK_FIRST } from "./notices.js";
 import { showSecret } from "./secret.js";
 
 const MOST_NAMED = 5;
-// Names of so many fit into an address.
+// At most so many names, because they go into a URL.
 const CHANGED_AT_ONCE = 500;
 const WHY_SKIPPED = { token_expired: "has expired. Change its date first", token_revoked: "was revoked" };
 

@@ -1,4 +1,4 @@
-// The one door to the service: its public JSON API, called with the sign-in cookie.
+// All requests to the service: its public JSON API, called with the sign-in cookie.
 
 /** Where this server is: it may lie below a path. */
 export const BASE = import.meta.url.replace(/\/dashboard\/\w+\/js\/.*/, "");
@@ -38,10 +38,10 @@ export async function send(method, path, body, headers) {
     ({ status, headers: received } = response);
     if (status !== 204) answer = await response.json();
   } catch {
-    // A good answer cut short is no answer; of a refusal the status is enough.
+    // A successful answer that is cut short is a failure. Of a refusal only the status is needed.
     if (status < 400) status = 0;
   }
-  // The change is made, and may yet be lost with the server that made it.
+  // The change is made, but may still be lost with the server that made it.
   if (status === 202) dispatchEvent(new CustomEvent("pending", { detail: answer.pending }));
   if (status < 200 || status > 299) throw problem(status, answer, received);
   return answer;

@@ -1,4 +1,4 @@
-// A screen that asks: a form on one side, and on the other what was answered to it last.
+// A screen with a form on one side and the last answer to it on the other.
 
 import { h } from "./dom.js";
 import { Screen } from "./screen.js";

@@ -64,7 +64,7 @@ class Audit extends List {
 
   filters() {
     const { period = 7, ...query } = this.query;
-    // An address may ask for any period: what is no number of days is all time.
+    // A URL may name any period: anything but a number of days means all time.
     return /^\d{1,4}$/.test(period) ? { ...query, from: fromNow(-period * DAY) } : query;
   }
 

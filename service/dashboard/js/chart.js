@@ -4,7 +4,7 @@ import { card, h, svg } from "./dom.js";
 import { clock, compact, day, number, sum, upper } from "./format.js";
 
 const [WIDTH, HEIGHT, GRID] = [732, 140, [0, 1, 2, 3]];
-// Above the third grid line half a step of air is left.
+// Half a step of space is left above the third grid line.
 const STEPS = 3.5;
 
 const all = ({ allowed, denied }) => allowed + denied;
@@ -48,7 +48,7 @@ function chart(counts, allowed, denied) {
   const labels = [named(counts[0]), named(counts[counts.length >> 1]), now];
   const picture = { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img", "aria-label": text };
   return [
-    // The words stand in HTML beside the picture, since text in a stretched SVG is deformed.
+    // The words are HTML beside the picture, because text in a stretched SVG is distorted.
     h("div.plot", h("ol", { "aria-hidden": "true" }, GRID.map((at) => h(`li.y${at}`, compact(at * step)))),
       svg("svg.chart", picture,
         GRID.map((at) => svg("path.grid", { d: `M0 ${HEIGHT - at * HEIGHT / STEPS}h${WIDTH}` })), bars)),

@@ -1,4 +1,4 @@
-// Tokens as a file of CSV, read page by page.
+// Tokens as a CSV file, read page by page.
 
 import { TOKENS, get } from "./api.js";
 import { h } from "./dom.js";
@@ -17,7 +17,7 @@ function inCsv(name, token) {
 
 /** names: of members, one for each column; query: as the list's. */
 export async function downloadCsv(app, query, names) {
-  // By id: what changes its place meanwhile is on two pages.
+  // By id, because a token that changes its place meanwhile is on two pages.
   const lines = new Map();
   let [cursor, stopped] = [];
   const stop = () => {

@@ -1,4 +1,4 @@
-// What is derived from a token: listed under it, one or all ended.
+// The tokens derived from a token: listed under it, and ended one by one or all.
 
 import { TOKENS, absent, get, send, withQuery } from "./api.js";
 import { confirmDialog } from "./dialog.js";

@@ -24,7 +24,7 @@ export function openDialog({ title, lead, mark, role, body, buttons, submit, lea
   const opener = document.activeElement;
   const dialog = { leave, objects, close() {
     if (live !== dialog) return;
-    // At once, not when the browser reports it: what it held may be a secret.
+    // At once, not when the browser reports the close: the dialog may have held a secret.
     live = null;
     dialog.node.close();
     dialog.node.remove();

@@ -3,7 +3,7 @@
 import { whole } from "./api.js";
 
 const icons = document.getElementById("icons").content;
-// Read off a parsed icon: the scripts hold no URL, not even a namespace's.
+// Read from a parsed icon, so that the scripts contain no URL, not even a namespace.
 const SVG = icons.firstElementChild.namespaceURI;
 
 function assign(node, props) {

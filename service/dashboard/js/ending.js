@@ -7,7 +7,7 @@ import { announce, card, changing, command, fill, h } from "./dom.js";
 import { blameRefused, chips, field, readAll, required, submitButton } from "./fields.js";
 import { count, number, relative, state } from "./format.js";
 
-// By member of the filter: its choice, what it is called, an example, and the option of the command.
+// By member of the filter: its choice, its label, an example, and the command's option.
 const WAYS = {
   createdBy: ["Creator", "Account or token that made them", "maria", "created-by"],
   scope: ["Scope", "Scope they hold, as it is written", "orders:write", "scope"],

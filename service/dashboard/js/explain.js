@@ -1,5 +1,5 @@
-// Explain: why a token is accepted or refused, check by check, and what its gateway would get. A token that is pasted
-// is sent once and wiped from the page at that moment.
+// Explain: why a token is accepted or refused, check by check, and what a gateway would be answered. A pasted token
+// is sent once, and is removed from the page at that moment.
 
 import { TOKENS, get, hereAsked, send } from "./api.js";
 import { Asking } from "./asking.js";

@@ -1,4 +1,4 @@
-// Fields of forms: how each is labelled and read, and where it is said what is wrong with one.
+// Fields of forms: how each is labelled and read, and where its error is shown.
 
 import { h, uniqueId } from "./dom.js";
 import { upper } from "./format.js";

@@ -1,5 +1,5 @@
-// The dialogs that create and edit a token: what is asked of one.
-// What the page cannot know better than the server, the server says; its words appear below the field.
+// The dialogs that create and edit a token: their fields.
+// The server makes most checks; its message appears below the field.
 
 import { TOKENS, get, send } from "./api.js";
 import { closeDialog } from "./dialog.js";
@@ -11,10 +11,10 @@ import { limitsField } from "./limits.js";
 import { showSecret } from "./secret.js";
 
 const [SCOPES_READ, SCOPES_OFFERED] = [100, 8];
-// The first ones are always seen, the others are folded.
+// The first ones are always visible, the others are folded.
 const SEEN = 5;
 
-// "a=1, b=2"; a comma behind a backslash is a part of the name or value, and so is = in a name.
+// "a=1, b=2"; a comma after a backslash is part of the name or value, and so is such a = of a name.
 const metadata = (text) => Object.fromEntries((text.match(/(\\.|[^,])+/g) ?? []).map((pair) => {
   const [, ...both] = /^\s*((?:\\.|[^=])*?)\s*=\s*(.*?)\s*$/.exec(pair) ?? [];
   if (!both[0]) throw new Fault(`${pair.trim()} has no value. Write it like team=payments.`);
@@ -65,7 +65,7 @@ function tokenForm(app, { token, like }, words, save) {
   const fields = fieldsOf(app.session.maxLifetimeDays, token, like);
   const before = token && readAll(fields);
   const nodes = Object.values(fields).map(({ node }) => node);
-  // It stands at the lower edge: what unfolds would be below that.
+  // It is at the lower edge, so the unfolded fields would be below it.
   const show = () => setTimeout(() => more.scrollIntoView({ block: "nearest" }));
   const more = h("details.more", { open: Boolean(like) },
     h("summary", { click: show }, icon("right", 14), "Limits and metadata"), h("div.fields", nodes.slice(SEEN)));
@@ -94,7 +94,7 @@ export function editToken(app, token, done) {
       .filter(([name, value]) => JSON.stringify(value) !== JSON.stringify(before[name]));
     if (changed.length) {
       await send("PATCH", TOKENS, { id, version, ...Object.fromEntries(changed) }).catch((problem) => {
-        // Somebody else may have changed it: it is shown as it is now, behind the dialog.
+        // Somebody else may have changed the token: the page behind the dialog shows it as it is now.
         if (problem.status === 409) done();
         throw problem;
       });

@@ -1,4 +1,4 @@
-// A dialog that is a form: sent when its fields can be read, open with all that was typed until that went well.
+// A dialog with a form. It is sent when its fields are valid, and stays with all input until that succeeds.
 
 import { cancel, closeDialog, openDialog } from "./dialog.js";
 import { blameRefused, readAll, submitButton } from "./fields.js";
@@ -37,7 +37,7 @@ export function formDialog(app, { fields, body = Object.values(fields).map(({ no
   const objects = () => typed() !== untouched;
   const leave = () => {
     if (!objects()) return closeDialog();
-    // Once: the same key again means it.
+    // Only once: pressing the key again closes it.
     untouched = typed();
     say(place, note("", "What you typed is not saved. Press Escape again to drop it."));
   };

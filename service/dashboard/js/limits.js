@@ -19,7 +19,7 @@ function limitLine({ name, limit, periodSeconds = 60, burst, calendar }, drop, n
   const rate = field("Requests", { ...whole, required: needed, value: limit }, "", numeral);
   const most = field("At once", { ...whole, value: burst !== limit && burst },
     "So many may come together after a pause. Empty means all of them.", numeral);
-  // A new quota is of the place where this page is read.
+  // A new quota uses the time zone of this browser.
   const timeZone = field("Time zone", { required: true, list: zones.id,
     value: calendar?.timeZone ?? Intl.DateTimeFormat().resolvedOptions().timeZone }, "",
   required("Give a time zone, such as Europe/Berlin."));

@@ -71,7 +71,7 @@ export class List extends Screen {
   /** The range shown, and the buttons to the pages before and after. */
   drawFoot(limit, rows, total, next, [back, on], extra) {
     const first = this.cursors.length * limit;
-    // While an answer is awaited, the cursors here belong to the list before it.
+    // While an answer is awaited, the cursors still belong to the previous list.
     const turn = (label, cursors, disabled) => h("button.btn.sm", { disabled, "data-focus": label,
       click: () => this.shown === this.asked && this.app.go(location.href, false, cursors) }, label);
     fill(this.foot, h("span.num", rows ? `${first + 1}–${first + rows}` : "0", total), h("span.end", extra,

@@ -1,4 +1,4 @@
-// Signing in: the card, and what is said when it does not work.
+// Sign-in: the card, and the messages when it fails.
 
 import { get, send } from "./api.js";
 import { fill, h, note } from "./dom.js";
@@ -13,7 +13,7 @@ const UNTOLD_SECONDS = 60;
 function refusal({ status, kept, away, retryAfter, requestId, answer: { triesLeft: left, detail } }) {
   if (kept === false) return "This browser did not keep the sign-in. Allow cookies for this address, then try again.";
   if (status === 403) return detail;
-  // A proxy between may say no number of seconds.
+  // A proxy in between may send something other than a number of seconds.
   const wait = Number(retryAfter) || UNTOLD_SECONDS;
   if (status === 429) return `Too many tries. You can sign in again at ${clock(Date.now() + wait * 1000)}.`;
   if (away) return `${away} Try again in a moment.`;

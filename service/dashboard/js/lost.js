@@ -1,4 +1,4 @@
-// What stands at an address of the page that none of its screens has.
+// The page for an address that belongs to no screen.
 
 import { emptyCard, h } from "./dom.js";
 import { pageHead } from "./shell.js";

@@ -1,4 +1,4 @@
-// The page as a whole: who is signed in, which screen the URL names, and what every screen is handed.
+// The page as a whole: who is signed in, which screen the URL names, and what every screen gets.
 
 import { BASE, get, send, whole } from "./api.js";
 import { closeDialog, dialogObjects } from "./dialog.js";
@@ -10,7 +10,7 @@ import { CANNOT_CHANGE, Notices } from "./notices.js";
 import { brand, topBar } from "./shell.js";
 import { tokensScreen } from "./tokens.js";
 
-// The end of a path: what names a screen, and of a token its id.
+// The end of a path: the name of a screen, or a token's id.
 const PLACE = /\/dashboard\/([\w-]*)(?:\/(.+))?$/;
 const root = document.getElementById("app");
 
@@ -31,7 +31,7 @@ class App {
       this.signedIn(await get(SESSION));
     } catch (problem) {
       if (problem.status === 401) return this.login(problem.answer);
-      // Who is signed in is not known, so of the bar only what is the same for all.
+      // It is not known who is signed in, so only the parts of the bar that are the same for all.
       fill(root, h("header.top", h("div", brand())),
         h("main", { id: "main", tabindex: -1 }, h("h1.sr", "Token Service"), this.notices.slot));
       this.notices.fail(problem, this.start);
@@ -87,7 +87,7 @@ class App {
 
   /** state: what only this history entry needs, the cursors of a list's pages. */
   go(url, replace, state = null) {
-    // The same address again is no further step on the way back.
+    // The same address again adds no entry to the history.
     const here = whole(url) === this.address && history.state === state;
     history[replace || here ? "replaceState" : "pushState"](state, "", whole(url));
     this.route();
@@ -109,7 +109,7 @@ class App {
     const [, place, id] = PLACE.exec(path) ?? ["", "lost"];
     let make = tokensScreen;
     if (place) {
-      // All but the list are fetched when one is first asked for: webhooksScreen, killSwitchScreen.
+      // All screens except the list are fetched when one is first shown: webhooksScreen, killSwitchScreen.
       const name = place.replace("-s", "S");
       make = await this.fetched(id ? place === "tokens" && "tokenScreen" : `${name}Screen`, "lostScreen");
       // Meanwhile the page may have moved on.

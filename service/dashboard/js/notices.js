@@ -1,4 +1,4 @@
-// What went well, as a toast with Undo; what did not, as a line at the top of the page.
+// Success as a toast with Undo; failure as a line at the top of the page.
 
 import { fill, h, note, say } from "./dom.js";
 import { clock } from "./format.js";
@@ -87,7 +87,7 @@ export class Notices {
     if (status === 401) this.app.login({ over: true });
     else if (detail && status < 500) this.say(detail);
     else if (away && asked) this.away(away, retry);
-    // A change is asked for again by a person alone.
+    // Only a person repeats a change.
     else this.say(whatFailed(problem), link("Try again", () => {
       this.clear();
       retry();
@@ -101,7 +101,7 @@ export class Notices {
     this.pause(true);
     let left = this.wait;
     this.wait = Math.min(left * 2, LONGEST_WAIT_SECONDS);
-    // The count-down stands outside the alert, or it would be read out every second.
+    // The count-down is outside the alert, because it would be read aloud every second.
     const held = this.slot.querySelector(".away");
     const alert = held?.textContent.startsWith(who) ? held : h("span.away", { role: "alert" },
       h("b", `${who} `), this.loadedAt && `Showing the list from ${clock(this.loadedAt)}. `,

@@ -1,4 +1,4 @@
-// A screen that asks the service once and draws what it answers: grey while it waits, drawn again when asked to.
+// A screen that asks the service once and draws the answer: grey while it waits, drawn again on request.
 
 import { announce, fill, h } from "./dom.js";
 import { Screen } from "./screen.js";

@@ -61,7 +61,7 @@ export class Picking {
     this.picked.clear();
     this.last = -1;
     this.mark();
-    // The bar goes, and with it the button that had the focus.
+    // The bar disappears, and with it the button that had the focus.
     if (this.bar.contains(held)) refocus(this.screen.all);
   }
 

@@ -6,7 +6,7 @@ import { number, relative } from "./format.js";
 export const RATE_PERIODS = [["1", "per second"], ["60", "per minute"], ["3600", "per hour"], ["86400", "per day"],
   ...["hour", "day", "month"].map((unit) => [unit, `each calendar ${unit}`])];
 const PACES = [[1, "a second"], [60, "a minute"], [3600, "an hour"], [86400, "a day"]];
-// So that 59 a minute are still about one a second.
+// With this tolerance 59 a minute are still about one a second.
 const ALMOST_ONE = 0.95;
 
 /** A calendar's window, or seconds. */

@@ -1,4 +1,4 @@
-// The columns of the token table, one of its rows, and the grey ones that stand there while it loads.
+// The columns of the token table, its rows, and the grey rows shown while it loads.
 
 import { h, icon, svg } from "./dom.js";
 import { DAY, compact, masked, number, state, sum, time } from "./format.js";

@@ -1,4 +1,4 @@
-// What screens have in common: one question at a time, grey while it waits, and answers that a later one overtook.
+// What screens have in common: one request at a time, grey while it waits, and outdated answers ignored.
 
 const GREY_AFTER_MILLISECONDS = 150;
 

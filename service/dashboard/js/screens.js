@@ -1,4 +1,4 @@
-// The screens that are fetched when one of them is first asked for.
+// The screens that are fetched when one of them is first shown.
 
 export { auditScreen } from "./audit.js";
 export { downloadCsv } from "./csv.js";

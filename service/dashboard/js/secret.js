@@ -1,4 +1,4 @@
-// The one place where a secret is on the page: shown once, copied, and wiped when the panel goes.
+// The only place of the page with a secret: shown once, copied, and removed when the panel closes.
 
 import { BASE } from "./api.js";
 import { closeDialog, openDialog } from "./dialog.js";
@@ -15,7 +15,7 @@ const OF_A_TOKEN = { word: "token",
 export function showSecret({ name, token: secret }, done, { word, lead } = OF_A_TOKEN) {
   const called = upper(word);
   let copied = false;
-  // A text node of its own, so that wiping it leaves nothing behind.
+  // A separate text node, so that removing it leaves nothing behind.
   const text = new Text(secret);
   const hint = h("p.hint", { role: "status" });
   const warning = h("div", { role: "alert" });
@@ -60,7 +60,7 @@ export function showSecret({ name, token: secret }, done, { word, lead } = OF_A_
     removeEventListener("beforeunload", keepPage);
   }
 
-  // Without a clipboard the whole command cannot be had, as it is masked on the screen.
+  // Without a clipboard the whole command cannot be copied, because the screen masks it.
   const copyCommand = navigator.clipboard && (() => copy(asked(secret).join("")));
   addEventListener("beforeunload", keepPage);
   addEventListener("pagehide", () => { wipe(); closeDialog(); }, { once: true });

@@ -1,4 +1,4 @@
-// Sessions: who is signed in since when and from where, one or all of a user ended; and the accounts, to be read.
+// Sessions: who is signed in, since when and from where; ends one or all of a user. Also lists the accounts.
 
 import { absent, get, send } from "./api.js";
 import { confirmDialog } from "./dialog.js";
@@ -61,7 +61,7 @@ class SessionsPage extends Page {
   }
 
   end = (body, said) => async () => {
-    // One that is not there any more has ended, too.
+    // A session that is no longer there has ended too.
     if (await send("POST", `${SESSIONS}/revoke`, body).catch(absent)) this.app.notices.toast(said);
     this.update();
   };

@@ -1,4 +1,4 @@
-// What stands around every screen: the top bar, and the preferences that this browser keeps.
+// The parts around every screen: the top bar, and the preferences that this browser keeps.
 
 import { h, icon, note } from "./dom.js";
 import { menu } from "./menu.js";

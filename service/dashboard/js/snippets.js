@@ -3,7 +3,7 @@
 import { BASE } from "./api.js";
 
 const here = BASE;
-// The reader's own application; put together, because the scripts hold no URL.
+// The reader's own application; assembled, because the scripts contain no URL.
 const theirs = ["http:", "", "app"].join("/");
 
 /** The command line for an account; the project's tests run this too. */

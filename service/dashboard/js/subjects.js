@@ -1,4 +1,4 @@
-// Limits that all tokens of a subject share: whose there are and what is left of them, set and removed.
+// Limits that all tokens of a subject share: lists them with what is left, sets and removes them.
 
 import { absent, get, hereAsked, send, withQuery } from "./api.js";
 import { closeDialog } from "./dialog.js";

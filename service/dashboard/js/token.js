@@ -14,7 +14,7 @@ import { pageHead } from "./shell.js";
 
 const DAYS_SHOWN = 30;
 const ENTRIES_SHOWN = 20;
-// A token and those derived from it, on three levels.
+// A token and the tokens derived from it, at most three levels.
 const MOST_LEVELS = 4;
 const DERIVES = "self:derive";
 
@@ -80,7 +80,7 @@ class Token extends Screen {
 
   update = () => {
     const { app, id, parent, ids } = this;
-    // That of a derived one is there only if its address begins at the top.
+    // For a derived token this is the token at the top only if the address begins with that.
     const top = `${TOKENS}/${ids[0]}`;
     return this.ask(() => Promise.all([parent ? derivedOne(parent, id) : get(top),
       parent ? get(top) : get(`${top}/usage`, { days: DAYS_SHOWN }).catch(absent),

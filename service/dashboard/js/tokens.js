@@ -131,7 +131,7 @@ class Tokens extends List {
     const further = { unused: { unusedForDays: 90 }, never: { neverUsed: true },
       expiring: { expiresBefore: fromNow(SOON) } }[activity];
     const given = FURTHER.map(([name]) => [name, this.query[name]]).filter(([, value]) => value);
-    // Said, because a filter that asks for nothing changes no token.
+    // `status` is always given, because a filter without conditions changes no token.
     this.filter = {
       status: status || "active,inactive,expired", ...(q && { q }), ...further, ...Object.fromEntries(given),
     };
@@ -160,7 +160,7 @@ class Tokens extends List {
 
   draw([{ tokens: rows, total, nextCursor }, stats], unasked) {
     const { status, q, activity } = this.query;
-    // Where the list does not say how many there are, its last page tells.
+    // If the list has no total, its last page gives one.
     const last = nextCursor ? null : this.cursors.length * this.limit + rows.length;
     Object.assign(this, { rows, total: total ?? last });
     if (!status && !q && !activity && !stats.total && !stats.revoked) {
@@ -170,7 +170,7 @@ class Tokens extends List {
     if (!this.card.isConnected) fill(this.place, this.tiles, this.card);
     const lines = (from, to) => rows.slice(from, to)
       .map((token) => row(token, this.columns, this.picking.pick, this.entries));
-    // What is seen comes first and the rest moments later, so that a hundred rows never hold the page up.
+    // Visible rows come first and the others moments later, so that a hundred rows never block the page.
     const first = lines(0, this.at() < 0 ? SEEN_AT_ONCE : rows.length);
     fill(this.body, first, !rows.length && this.noMatch());
     const goOn = (at) => {

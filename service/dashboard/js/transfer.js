@@ -1,4 +1,4 @@
-// Import and export: a file of lines tried out first, with a report row by row, then taken in slice by slice.
+// Import and export: a file of lines is checked first, with a report row by row, and then imported in slices.
 
 import { BASE, TOKENS, get, send, withQuery } from "./api.js";
 import { downloadCsv } from "./csv.js";
@@ -10,7 +10,7 @@ import { pageHead } from "./shell.js";
 
 const EXPORT = `${TOKENS}/export`;
 const LINES = { "Content-Type": "application/x-ndjson" };
-// A slice takes less than a second, and a megabyte is the most that the service takes.
+// A slice takes less than a second, and the service accepts at most a megabyte.
 const [SLICE_LINES, SLICE_SIGNS] = [500, 200_000];
 const SHOWN = 200;
 const CSV_COLUMNS = ["id", "name", "token", "status", "description", "subject", "scopes", "createdAt", "createdBy",
@@ -42,7 +42,7 @@ class Transfer {
       "data-change": true });
     this.zone = field("Time zone", { placeholder: "Europe/Berlin" }, "Of times that name none.");
     this.numbers = h("input", { type: "checkbox" });
-    // What was tried is no longer what would be taken in.
+    // The checked content is no longer what would be imported.
     const taking = card("Import", null, h("div.asks", { change: () => fill(this.report) },
       h("p.muted.small", "Lines of an export, or of another system: ", h("code", '{"name", "secret" or "sha256", …}'),
         ". The secrets work as they are."),
@@ -74,7 +74,7 @@ class Transfer {
     const { app, report } = this;
     if (report.ariaBusy === "true") return;
     if (dryRun && !this.file.files[0]) return this.file.focus();
-    // What is changed while it is tried is for the next trial.
+    // A change during the check is for the next check.
     if (dryRun) {
       this.how = { zone: this.zone.read(), numberNames: this.numbers.checked };
       this.slices = slicesOf(await this.file.files[0].text());
@@ -104,7 +104,7 @@ class Transfer {
     report.ariaBusy = "false";
     if (!this.slices || !sent) return;
     this.draw(found, dryRun, sent);
-    // A file may hold secrets; what is done with is let go.
+    // A file may hold secrets, so a finished one is dropped.
     if (!dryRun) this.leave();
   }
 

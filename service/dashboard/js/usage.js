@@ -1,4 +1,4 @@
-// Usage of the whole service: checks by hour or day and why some were denied, who asks most, and what nobody needs.
+// Usage of the whole service: checks by hour or day, reasons of refusals, the most used tokens, and unneeded ones.
 
 import { setActive } from "./actions.js";
 import { TOKENS, get, hereAsked, send, withQuery } from "./api.js";
@@ -16,7 +16,7 @@ const REASONS = { rate_limited: "Over its rate limit", insufficient_scope: "Lack
   revoked: "Was revoked" };
 const NEEDLESS = {
   unused: { status: "active", unusedForDays: 90 },
-  // One that was made of late may still be put to use.
+  // A recently created token may still be put to use.
   never: { status: "active", neverUsed: true, unusedForDays: 30 },
 };
 

@@ -1,4 +1,4 @@
-// What the list shows and how: further filters and columns in the address, views that this browser keeps, and CSV.
+// What the list shows: further filters and columns in the URL, views that this browser keeps, and CSV.
 
 import { closeDialog } from "./dialog.js";
 import { h, icon } from "./dom.js";

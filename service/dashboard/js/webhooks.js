@@ -1,4 +1,4 @@
-// Webhooks: who is told of changes, how far each is, what it answered, and the dialogs that add and remove one.
+// Webhooks: which receivers get events, how far each is, what it answered, and the dialogs to add and remove one.
 
 import { askOverlap } from "./actions.js";
 import { get, send, withQuery } from "./api.js";
