@@ -378,6 +378,19 @@ def test_an_end_for_which_a_right_was_lost_is_made_whole_when_it_is_repeated(
     assert listed == {"off", "expiry" if how == "switched off" else "purge"}
 
 
+def test_a_change_of_limits_for_which_a_right_was_lost_begins_no_count_anew(fragile: Site) -> None:
+    """A process that heard of the first change would take another first one for the same."""
+    path = "/api/admin/subject-limits"
+    body = {"subject": "acme", "limits": [{"limit": 5, "periodSeconds": 60}]}
+    fragile.client.done("PUT", path, json_body=body, bearer=fragile.admin)
+    count = Keys("tokens", 0).limits_changed
+    assert (before := fragile.redis.client.get(count))
+    with without(fragile.redis, "set"):
+        removed = fragile.client.ask("DELETE", f"{path}?subject=acme", bearer=fragile.admin)
+        removed.problem(503, "store_unavailable")
+        assert fragile.redis.client.get(count) == before
+
+
 def test_a_full_redis_still_validates_consumes_and_revokes_but_issues_nothing(fragile: Site) -> None:
     calls, active = Calls(fragile), fragile.create("stays active")
     used = fragile.create("limited", limits=[{"limit": 1000, "periodSeconds": 60}])
