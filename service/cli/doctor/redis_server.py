@@ -69,10 +69,10 @@ async def _examine(url: str, settings: Settings) -> list[Finding]:
             raise away[0]
         found = [await _node(link, settings, in_cluster=len(servers.links) > 1) for link in nodes]
         keys = Keys(settings.namespace, 0)
-        # Both are in the first shard.
-        mark, note = [
+        # All are in the first shard.
+        mark, note, store_id = [
             None if 0 in away else await servers.links[0].execute("GET", key)
-            for key in (keys.key_mark, keys.reset_note)
+            for key in (keys.key_mark, keys.reset_note, keys.store_id)
         ]
     except ServiceError as error:
         return [Finding("redis", FAILED, error.cause if isinstance(error, StoreUnavailable) else error.detail)]
@@ -82,7 +82,7 @@ async def _examine(url: str, settings: Settings) -> list[Finding]:
     findings = [Finding("redis", FAILED, told_away(away))] if away else []
     findings += dict.fromkeys(one for said, _ in found for one in said)
     findings += _key_fault(settings, mark)
-    if fault := reset_fault(note):
+    if fault := reset_fault(note, store_id):
         findings.append(Finding("redis store reset", FAILED, fault))
     return [*findings, _clock(max((ahead for _, ahead in found), key=abs))]
 

@@ -89,8 +89,9 @@ hl                string  the process that counts them                          
 meta              string  how many shards this namespace was first started with    -
 meta:key          string  a mark that identifies its server key                    -
 meta:id           string  a random id of its data; after a loss there is another   -
-meta:reset        string  a note that the data was lost, until somebody confirms   -
-                          the loss. These four are only in the first shard
+meta:reset        string  the id of data that was lost; once somebody confirmed    -
+                          that, the present one. These four are only in the
+                          first shard
 meta:probe        string  for trying out what the server of a shard can do         PX 5 s
 meta:none         string  never written: removing it tests the right to do so      -
 """

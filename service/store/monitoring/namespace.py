@@ -13,6 +13,7 @@ class Namespace:
     """Compares this process with the first one. `shard_fault` and `key_fault` say what differs, in one line each.
 
     `reset_fault`: the data that some process knew is gone, and nobody has confirmed that this is intended.
+    `data`: the id of the data that this process goes by; until somebody confirms the loss, that of the lost data.
     """
 
     def __init__(self, shards: Shards, key_marks: tuple[bytes, ...]) -> None:
@@ -26,7 +27,7 @@ class Namespace:
         self.shard_fault = ""
         self.key_fault = ""
         self.reset_fault = ""
-        self._store_id: bytes | None = None
+        self.data: bytes | None = None
 
     async def check(self) -> None:
         """Compare with Redis; write what is not there yet. Raises StoreUnavailable."""
@@ -41,18 +42,28 @@ class Namespace:
         await self._check_data()
 
     async def _check_data(self) -> None:
-        """An emptied store has lost its id; a process that knew the id leaves a note for the others."""
-        found = await self._settle(self._keys.store_id, random_id().encode(), "NX")
-        # This process has seen another id here, so everything that was written with that id is gone.
-        if found is not None and self._store_id not in (None, found):
-            await self._settle(self._keys.reset_note, found)
-        self._store_id = found or self._store_id
-        self.reset_fault = reset_fault(await self._link.execute("GET", self._keys.reset_note, retry=True))
+        """An emptied store has another id; a process that knew the one before leaves that as a note for the others.
+
+        Once somebody has confirmed the loss, the note is the present id.
+        """
+        found, keys = await self._settle(self._keys.store_id, random_id().encode(), "NX"), self._keys
+        if found is not None and self.data is not None and self.data != found:
+            note = await self._settle(keys.reset_note, self.data, "NX")
+        else:
+            note = await self._link.execute("GET", keys.reset_note, retry=True)
+        self.reset_fault = reset_fault(note, found)
+        if self.reset_fault:
+            # Also in a process that never knew these data: a backup of them may be restored.
+            self.data = note
+        elif note is not None or self.data is None:
+            self.data = found
 
     async def confirm_reset(self) -> None:
         """Accept that the data was lost. Raises StoreUnavailable."""
-        await self._link.execute("DEL", self._keys.reset_note, retry=True)
-        self.reset_fault = ""
+        found = await self._settle(self._keys.store_id, random_id().encode(), "NX")
+        # The note stays, because a process that notices the loss only later would leave another.
+        await self._link.execute("SET", self._keys.reset_note, found or b"", retry=True)
+        self.data, self.reset_fault = found, ""
 
     async def _check_key(self) -> None:
         place, ours = self._keys.key_mark, self._key_marks[0]
@@ -75,9 +86,9 @@ class Namespace:
         return stored
 
 
-def reset_fault(note: bytes | None) -> str:
-    """The fault if there is a note of lost data, else empty."""
-    if note is None:
+def reset_fault(note: bytes | None, store_id: bytes | None) -> str:
+    """The fault if there is a note of lost data and it is not the store's present id, else empty."""
+    if note is None or note == store_id:
         return ""
     return (
         "Redis has lost the data that was there (FLUSHALL, or a start without its file): restore a backup, or, if it "

@@ -8,7 +8,7 @@ from service.app import Service
 from service.errors import StartRefused, StoreFull
 from service.store.driver.keys import Keys
 from tests.asgi import holder, sign_in
-from tests.builders import create, outcome
+from tests.builders import all_keys, create, outcome
 from tests.conftest import SERVER_KEY, MakeService
 from tests.links import Interrupted
 
@@ -86,6 +86,15 @@ async def test_a_full_and_empty_server_is_held_against_no_key(make_service: Make
     assert await check(await make_service(wrap=full)) == ""
 
 
+async def ready(*services: Service) -> list[str]:
+    return [(await service.health.ready()).status for service in services]
+
+
+async def emptied(service: Service) -> None:
+    """The data of its namespace is lost."""
+    await service.stores.shards[0].link.execute("DEL", *await all_keys(service))
+
+
 async def test_a_store_that_was_emptied_is_told_by_every_process_until_somebody_confirms_it(
     make_service: MakeService, namespace: str
 ) -> None:
@@ -110,3 +119,51 @@ async def test_a_store_that_was_emptied_is_told_by_every_process_until_somebody_
         assert (await service.health.ready()).status == "ready"
     entries = (await admin.get("/api/admin/audit", action="store.confirmed")).json()["entries"]
     assert [entry["actor"] for entry in entries] == ["admin"]
+
+
+async def test_who_notices_a_loss_after_it_was_confirmed_does_not_tell_of_it_again(make_service: MakeService) -> None:
+    first, second = [await make_service(background=False) for _ in range(2)]
+    assert await ready(first, second) == ["ready"] * 2
+    await emptied(first)
+    assert await ready(first) == ["not_ready"]
+    await first.stores.monitor.namespace.confirm_reset()
+    assert await ready(second, first) == ["ready"] * 2
+    await emptied(first)
+    assert await ready(second, first) == ["not_ready"] * 2
+
+
+async def test_a_backup_that_is_back_ends_it_and_another_loss_does_not(
+    make_service: MakeService, namespace: str
+) -> None:
+    first, second = [await make_service(background=False) for _ in range(2)]
+    assert await ready(first, second) == ["ready"] * 2
+    link, place = first.stores.shards[0].link, Keys(namespace, 0).store_id
+    backup = await link.execute("GET", place)
+    for _ in range(2):
+        await emptied(first)
+        late = await make_service(background=False)
+        assert await ready(first, second, late) == ["not_ready"] * 3
+    await emptied(first)
+    await link.execute("SET", place, backup)
+    assert await ready(first, second, late) == ["ready"] * 3
+
+
+async def test_a_loss_that_was_confirmed_is_held_against_no_audit_log(make_service: MakeService) -> None:
+    services = [await make_service(background=False) for _ in range(2)]
+    await ready(*services)
+    await create(services[0])
+    for service in services:
+        await service.rules.audit.checkpoints.seal()
+    await emptied(services[0])
+    assert await ready(*services) == ["not_ready"] * 2
+    assert await intact(*services) == [False, False]
+    await services[0].stores.monitor.namespace.confirm_reset()
+    assert await ready(*services) == ["ready"] * 2
+    assert await intact(*services) == [True, True]
+
+
+async def intact(*services: Service) -> list[bool]:
+    """What each says of its audit log, after a second's sealing."""
+    for service in services:
+        await service.rules.audit.checkpoints.seal()
+    return [(await service.rules.audit.verification.verify()).intact for service in services]
