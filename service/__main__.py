@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from contextlib import suppress
+from typing import NoReturn
 
 # More objects than a command makes before it begins; most are parts of modules and stay.
 _OBJECTS_BEFORE_COLLECTION = 50_000
@@ -58,7 +59,7 @@ def main() -> None:
         raise
 
 
-def end_by(number: int) -> None:
+def end_by(number: int) -> NoReturn:
     """End by the signal as if it had not been caught: a shell's loop would go on after a command that just exits."""
     signal.signal(number, signal.SIG_DFL)
     # A signal discards what Python still buffers, such as the rest of a line when a pipe was full.
@@ -66,6 +67,8 @@ def end_by(number: int) -> None:
         with suppress(OSError):
             stream.flush()
     signal.raise_signal(number)
+    # The kernel spares the first process of a container.
+    sys.exit(128 + number)
 
 
 if __name__ == "__main__":

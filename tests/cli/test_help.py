@@ -203,8 +203,10 @@ def test_ctrl_c_is_one_line_while_the_command_is_still_imported(
     monkeypatch.setattr(signal, "signal", lambda *_: None)
     ended_by: list[int] = []
     monkeypatch.setattr(signal, "raise_signal", ended_by.append)
-    entry()
-    assert (ended_by, capsys.readouterr().err) == ([signal.SIGINT], "Aborted!\n")
+    # As for the first process of a container, which the signal does not end.
+    with pytest.raises(SystemExit) as ended:
+        entry()
+    assert (ended.value.code, ended_by, capsys.readouterr().err) == (130, [signal.SIGINT], "Aborted!\n")
 
 
 def test_what_is_printed_goes_out_before_a_signal_ends_a_command(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -219,7 +221,8 @@ def test_what_is_printed_goes_out_before_a_signal_ends_a_command(monkeypatch: py
     monkeypatch.setattr(signal, "signal", lambda *_: None)
     seen: list[bytes] = []
     monkeypatch.setattr(signal, "raise_signal", lambda _: seen.append(printed.getvalue()))
-    start()
+    with pytest.raises(SystemExit):
+        start()
     assert seen == [b"the rest of a line\n"]
 
 
