@@ -2,13 +2,13 @@
 
 tokens      created, read and changed, each change with its indexes and audit entry
 names       each token's name, unique and reserved
-records     the metadata hash and its struct, each way
+records     the metadata hash and its struct, encoded and decoded
 listing listing_slices listing_sources query search  a page of tokens, sorted, filtered, searched
 statistics  counts by status
-derived     tokens that come from another and end with it
-imports     tokens recorded in the state they had elsewhere
-expiry      what time ended: expiry, purge
-hygiene     tokens that nobody uses
+derived     tokens that are derived from another token and end with it
+imports     tokens recorded in the state that they had elsewhere
+expiry      the sweep: expiry, purge
+hygiene     counts of unused tokens
 
-The credential that a secret leads to is written by the same scripts and read by store/credentials.py.
+The same scripts write the credential that a secret leads to; store/credentials.py reads it.
 """

@@ -1,7 +1,7 @@
-"""Derived tokens in Redis: a sealed credential each, in the shard of the token it comes from, and no record.
+"""Derived tokens in Redis: each is a sealed credential in the shard of its parent token, without a record.
 
-Every token has a set of the credentials that are derived from it, directly or not. What ends it deletes what is
-named there in the same script: `deactivate_tokens`, `revoke_tokens`, `rotate_or_update_token` and `drop_credential`.
+Every token has a set of the credentials that are derived from it, directly or not. The scripts that end a token delete
+these, too: `deactivate_tokens`, `revoke_tokens`, `rotate_or_update_token` and `drop_credential`.
 """
 
 from typing import NamedTuple
@@ -15,20 +15,20 @@ from service.store.driver.scripts import Script
 from service.store.driver.shards import Shard, Shards
 from service.store.managed.records import Retention
 
-# Children of one token at a time; and all that may end with one token in one script, some 5 ms of Redis' time.
+# Most children of one token at a time; and most tokens that may end with one token, some 5 ms of Redis' time.
 MOST_CHILDREN = 1000
 MOST_BELOW = 5000
 
 
 class Derived(NamedTuple):
-    """A derived token's credential as Redis has it."""
+    """A derived token's stored credential."""
 
     digest: bytes
     sealed: bytes
 
 
 class DerivedStore:
-    """Derives, lists and drops. Expired ones go by themselves."""
+    """Derives, lists and drops tokens. Expired ones vanish by their TTL."""
 
     def __init__(self, shards: Shards, retention: Retention) -> None:
         self._shards = shards
@@ -38,11 +38,11 @@ class DerivedStore:
         self._drop = Script("drop_credential", retry=True)
 
     def shard_of(self, digest: bytes) -> Shard:
-        """Where a credential is, and all that is derived from it."""
+        """The shard of a credential and of all that is derived from it."""
         return self._shards.of_digest(digest)
 
     async def derive(self, parent: bytes, seal: bytes, credential: Credential, derived: Derived, entry: Entry) -> int:
-        """Record one: 1 done, 2 this digest was recorded before, 0 the credential of its parent's digest is gone or has
+        """Record a derived token: 1 done, 2 this digest was recorded before, 0 the parent's credential is gone or has
         another seal, -1 there are too many. One round trip.
         """
         shard = self._shards.of_digest(parent)
@@ -55,12 +55,12 @@ class DerivedStore:
                 keys.reason(derived.digest),
                 keys.metadata(credential.token_id),
                 keys.occurrences,
-                # Its parent first: in that one's set the script counts it as a child, in the others as further below.
+                # The parent first: in the parent's set the script counts a child, in the others a further descendant.
                 *map(keys.derived, reversed(credential.ancestors)),
             ),
             seal,
             derived.sealed,
-            # While it stands there without a credential the token was ended: it goes with its date.
+            # A reason without a credential means that the token was ended. The reason vanishes at the token's expiry.
             Reason("revoked", credential.token_id).text,
             credential.expires_at,
             0 if credential.pool else credential.max_uses,
@@ -73,9 +73,9 @@ class DerivedStore:
     async def drop(
         self, digest: bytes, token_id: str, *, owner: str, ended_at: int, ancestors: tuple[str, ...], entry: Entry
     ) -> bool:
-        """Take a credential away that no record names, and what is derived from it; False if there is none.
+        """Remove a credential that no record names, and all that is derived from it; False if there is none.
 
-        `ancestors`: what it is derived from itself. Works on a full server.
+        `ancestors`: the ids of the tokens that it is derived from. Works on a full server.
         """
         shard = self._shards.of_digest(digest)
         keys = shard.keys
@@ -88,7 +88,7 @@ class DerivedStore:
                 *keys.lists,
                 keys.owner(owner),
                 keys.imported,
-                # A holder may derive and end as it likes, and pushes no change out of the log with it.
+                # A holder may derive and end tokens at will, and must not push changes out of the log by that.
                 keys.occurrences if ancestors else keys.changes,
                 *map(keys.derived, (token_id, *ancestors)),
             ),
@@ -99,17 +99,17 @@ class DerivedStore:
         return dropped == 1
 
     async def confirm_ended(self, parent_id: str) -> None:
-        """Have what ended before below a token confirmed as the settings ask; see `Removals.confirm`."""
+        """Have earlier removals below a token confirmed as the settings ask; see `Removals.confirm`."""
         if (shard := self._shards.of_id(parent_id)) is not None:
             await shard.removals.confirm()
 
     async def children(self, parent_id: str) -> list[Derived]:
         """The credentials that are derived from a token directly. Two round trips."""
-        # From 0, because the set holds what is derived further below with a negative score.
+        # From 0, because further descendants have a negative score.
         return await self._read(parent_id, 0)
 
     async def below(self, token_id: str, most: int) -> list[Derived]:
-        """So many of the credentials that are derived from a token, directly or not. Two round trips."""
+        """At most `most` of the credentials that are derived from a token, directly or not. Two round trips."""
         return await self._read(token_id, "-inf", "LIMIT", 0, most)
 
     async def _read(self, token_id: str, least: int | str, *limit: int | str) -> list[Derived]:
@@ -126,5 +126,5 @@ class DerivedStore:
         return [Derived(key[-DIGEST_BYTES:], record) for key, record in pairs if record is not None]
 
     async def count(self, token_ids: list[str], now: int) -> list[int]:
-        """How many living tokens are derived from each directly. One round trip."""
+        """How many unexpired tokens are derived directly from each token. One round trip."""
         return await self._many.count(token_ids, Keys.derived, f"({now}", "+inf")

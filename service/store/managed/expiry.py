@@ -1,4 +1,4 @@
-"""What time ends: tokens whose date has passed, records past their retention, index members of gone keys."""
+"""What ends by time: tokens that expire, records past their retention, index members whose keys are gone."""
 
 from service.model import ManagedToken
 from service.store.audit import Entry
@@ -20,9 +20,9 @@ _DIGEST = LETTERS["digest"].encode()
 
 
 class ExpiryStore:
-    """Bounded steps of the sweep, each harmless if two processes take it at once.
+    """Bounded steps of the sweep, each harmless if two processes run it at once.
 
-    What has ended is decided by the clock of the node that holds it, in the script that ends it.
+    Whether a token has expired is decided in the script that ends it, by the clock of the token's node.
     """
 
     def __init__(self, shards: Shards, retention: Retention) -> None:
@@ -42,15 +42,15 @@ class ExpiryStore:
         return int(seconds)
 
     async def due(self, shard: Shard, now: int) -> list[str]:
-        """Ids whose date has passed and that still stand among the active or inactive ones, at most BATCH."""
-        # The index has the date of a token that is switched off with a minus sign; one without a date is not in it.
+        """Ids of expired tokens that are still listed as active or inactive, at most BATCH."""
+        # In the index the date of an inactive token is negative; without a date it is the creation in microseconds.
         active = await self._own(shard, shard.keys.expiry, "ZRANGEBYSCORE", 1, now, *_first())
         inactive = await self._own(shard, shard.keys.expiry, "ZRANGEBYSCORE", -now, -1, *_first())
         # The rest is due again in the next round.
         return [member.token_id for member in (active + inactive)[:BATCH]]
 
     async def _own(self, shard: Shard, index: bytes, command: str, *bounds: Argument) -> list[Member]:
-        """Members and scores in these bounds. What cannot be ours goes from the index: it would stand in the way."""
+        """Members and scores in these bounds. Members that cannot be ours are removed: they would fill the batch."""
         while True:
             reply = await shard.link.execute(command, index, *bounds, retry=True)
             own = own_members(reply)
@@ -60,19 +60,19 @@ class ExpiryStore:
                 return own
 
     async def ending(self, shard: Shard, after: int, until: int, behind: str = "") -> list[Member]:
-        """Active tokens whose date is past `after` and not past `until`, with it: at most BATCH, those `behind` an id.
+        """Active tokens with dates later than `after` and not later than `until`: at most BATCH, after the id `behind`.
 
-        By rank, for any number of tokens may end in the same second.
+        By rank, because any number of tokens may expire in the same second.
         """
         start = await shard.link.execute("ZRANK", shard.keys.expiry, behind, retry=True) if behind else None
         if start is None:
             return await self._own(shard, shard.keys.expiry, "ZRANGEBYSCORE", f"({after}", until, *_first())
         found = await self._own(shard, shard.keys.expiry, "ZRANGE", start + 1, start + BATCH, "WITHSCORES")
-        # One that was switched off meanwhile stands among the inactive ones, whose dates are negative.
+        # A token that was deactivated meanwhile has a negative date; then the ranks begin among the inactive ones.
         return [member for member in found if member.score <= until]
 
     async def write_reasons(self, shard: Shard, ending: list[Member]) -> None:
-        """Write why these tokens will be gone, while their credentials are there; what a change wrote stays."""
+        """Write the reasons of these tokens before their credentials expire; a reason that is there stays."""
         digests = await self._many.fields([one.token_id for one in ending], Keys.metadata, (_DIGEST,))
         known = [(one, digest) for one, (digest,) in zip(ending, digests, strict=True) if digest and one.score > 0]
         reasons, until = [shard.keys.reason(digest) for _, digest in known], self._retention.reason_until
@@ -80,7 +80,7 @@ class ExpiryStore:
         await self._tell.run(shard.link, (shard.keys.expiry, *reasons), *each)
 
     async def expire(self, shard: Shard, entries: dict[str, Entry]) -> int:
-        """Move tokens to the expired ones and write each one's entry, once; how many were moved."""
+        """List tokens as expired and write the entry of each, once. Returns how many were moved."""
         keys = shard.keys
         arguments = [part for token_id, entry in entries.items() for part in (token_id, entry.body, entry.seal)]
         keep = next(iter(entries.values())).keep
@@ -99,7 +99,7 @@ class ExpiryStore:
         return [member.token_id for member in found]
 
     async def purge(self, shard: Shard, token: ManagedToken) -> int:
-        """Remove a record for good, with any credential of its own: 1 done, 0 not due, -1 the token has not ended."""
+        """Remove a record for good, with its credentials: 1 done, 0 not due, -1 the token has not ended."""
         keys = shard.keys
         credentials = [keys.credential(digest) for digest in (token.digest, token.predecessor) if digest]
         done: int = await self._purge.run(
@@ -107,7 +107,7 @@ class ExpiryStore:
             (
                 *keys.record_and_usage(token.token_id),
                 credentials[0],
-                # Without a previous secret the first key stands in: to delete it twice does no harm.
+                # Without a previous secret the first key is given twice: deleting it twice is harmless.
                 credentials[-1],
                 keys.off,
                 keys.dead,
@@ -123,22 +123,22 @@ class ExpiryStore:
             member(token),
             freed_member(token),
             name_row(token),
-            # Its last secret is told by that; those before it by nothing, and an export may still have them.
+            # The reason of its last secret stays; earlier secrets have none, and an export may still contain them.
             self._retention.reason_goes(token) if token.revoked_at and token.rotations else "",
         )
         name_shard = self._shards.of_name(token.name)
-        # Should this be cut off, the name is free all the same: whoever wants a name that no record bears gets it.
+        # If this is cut off, the name is free all the same: a name that no record has can be reserved.
         if done == 1 and name_shard is not shard:
             await name_shard.link.execute("ZREM", name_shard.keys.names, member(token), freed_member(token), retry=True)
         return done
 
     async def kept_too_long(self, shard: Shard, now: int, after: int) -> list[Member]:
-        """Ids that are to be purged later than whatever ended until now, and when: past `after`, at most BATCH."""
+        """Ids that seem to have ended in the future, with the times of their purges, past `after`: at most BATCH."""
         start = max(now + self._retention.seconds, after)
         return await self._own(shard, shard.keys.purge, "ZRANGEBYSCORE", f"({start}", "+inf", *_first())
 
     async def mend(self, shard: Shard, token: ManagedToken) -> bool:
-        """List a token that stands among the ended ones as what it is; False if it has ended."""
+        """Move a token that is wrongly listed as ended to the list of its status; False if it has ended."""
         keys = shard.keys
         mended: int = await self._mend.run(
             shard.link,
@@ -149,13 +149,13 @@ class ExpiryStore:
         return mended == 1
 
     async def forget(self, shard: Shard, token_id: str) -> bool:
-        """Drop what still points at a record that is gone; True."""
+        """Remove the members of indexes that refer to a missing record. Returns True."""
         for index in (shard.keys.purge, shard.keys.off, shard.keys.dead):
             await shard.link.execute("ZREM", index, token_id, retry=True)
         return True
 
     async def trim(self, shard: Shard, now: int) -> None:
-        """Drop index members of one-time and session tokens that have expired, slice by slice."""
+        """Drop index members of one-time and session tokens that have expired, in slices."""
         for index in (shard.keys.one_time_index, shard.keys.session_index):
             await self._trim_index(shard, index)
         users = shard.keys.session_users
@@ -168,5 +168,5 @@ class ExpiryStore:
 
 
 def _first() -> tuple[Argument, ...]:
-    """How a range by score says that so many are wanted, with their scores."""
+    """The arguments of a range by score for at most BATCH members with their scores."""
     return "WITHSCORES", "LIMIT", 0, BATCH

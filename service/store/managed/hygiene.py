@@ -1,6 +1,6 @@
-"""Counting what no index holds: tokens that nobody uses, and those that expired of late, in slices.
+"""Counts that no index gives: unused tokens, and tokens that expired recently. Both work in slices.
 
-For the first every active token is read, now and then; for the second the purges to come.
+The first count reads every active token, now and then; the second reads the index of purges.
 """
 
 import asyncio
@@ -17,18 +17,18 @@ _LOCK_MILLISECONDS = 120_000
 
 
 class HygieneStore:
-    """Walks the active tokens for the one process that counts, and keeps the result for all."""
+    """Walks through the active tokens for the one process that counts, and stores the result for all."""
 
     def __init__(self, shards: Shards, retention: Retention) -> None:
         self._shards = shards
-        # The count is one of the whole service, kept in one place.
+        # The count covers the whole service, so it is stored once.
         self._first = shards[0]
         self._retention = retention
         self._fields = Script("read_field", retry=True)
         self._hold = Script("hold_lock", retry=True)
 
     async def hold(self, holder: str) -> bool:
-        """Take or keep the right to count; it goes by itself if the process dies."""
+        """Take or keep the right to count; it expires if the process dies."""
         held: int = await self._hold.run(self._first.link, (self._first.keys.hygiene_lock,), holder, _LOCK_MILLISECONDS)
         return held > 0
 
@@ -37,16 +37,16 @@ class HygieneStore:
         await self._hold.run(self._first.link, (self._first.keys.hygiene_lock,), holder, 0)
 
     async def read(self) -> bytes | None:
-        """The last result, None if there is none of late."""
+        """The last result, None if there is no recent one."""
         result: bytes | None = await self._first.link.execute("GET", self._first.keys.hygiene, retry=True)
         return result
 
     async def write(self, result: bytes, seconds: int) -> None:
-        """Keep a result for so long."""
+        """Store a result for so many seconds."""
         await self._first.link.execute("SET", self._first.keys.hygiene, result, "EX", seconds, retry=True)
 
     async def ages(self) -> AsyncIterator[list[tuple[int, int]]]:
-        """When each active token was created and last used (0 for never), epoch seconds, slice by slice."""
+        """When each active token was created and last used (0 for never), epoch seconds, in slices."""
         for shard in self._shards:
             async for slice_of in self._ages(shard):
                 yield slice_of
@@ -65,7 +65,7 @@ class HygieneStore:
                 yield [(one.score % FIRST_USE // 1_000_000, whole(last)) for one, last in zip(fresh, used, strict=True)]
             if len(reply) < 2 * size:
                 return
-            # The next slice begins with those that share the last one's microsecond, which may be all of it.
+            # The next slice begins with the tokens of the last one's microsecond. If they fill it, it is doubled.
             size = 2 * size if reply[-1].decode() == mark else _SLICE
             mark, seen = reply[-1].decode(), frozenset([one.token_id for one in found])
 
@@ -78,10 +78,10 @@ class HygieneStore:
         return sum(await asyncio.gather(*asked))
 
     async def expired_since(self, since: int, now: int) -> int:
-        """How many tokens expired behind `since`, epoch seconds, up to now, of those that are kept still.
+        """How many of the tokens that are still kept expired after `since`, epoch seconds, and not later than `now`.
 
-        One round trip for each 250 that ended since then. After a change of the retention it is right again
-        as soon as what had expired before is gone.
+        One round trip for each 250 tokens that ended since then. After a change of the retention the number is wrong
+        until the tokens that had expired before are purged.
         """
         return sum(await asyncio.gather(*[self._expired_since(shard, since, now) for shard in self._shards]))
 
@@ -89,12 +89,12 @@ class HygieneStore:
         ask, keys, kept = shard.link.execute, shard.keys, self._retention.seconds
 
         def ended_behind(seen: int) -> Awaitable[list[bytes]]:
-            # A token is purged its retention after it ended; those revoked stand there too, but are not among the dead.
+            # A token is purged one retention after it ended. Revoked tokens are in this index, too, but not in `dead`.
             found = f"({since + kept}", now + kept, "LIMIT", seen, _SLICE
             return ask("ZRANGEBYSCORE", keys.purge, *found, retry=True)
 
-        # Due, but not swept yet: positive expiries belong to active tokens, negative ones to inactive. Sent together
-        # with the first slice: a sweep between two round trips would have them counted twice.
+        # Due, but not swept yet: positive expiries belong to active tokens, negative ones to inactive tokens. Sent
+        # together with the first slice, because a sweep between two round trips would have them counted twice.
         active, inactive, ended = await asyncio.gather(
             ask("ZCOUNT", keys.expiry, f"({since}", now, retry=True),
             ask("ZCOUNT", keys.expiry, -now, f"({-since}", retry=True),

@@ -1,4 +1,4 @@
-"""Tokens that were made elsewhere: recorded in the state they have there."""
+"""Tokens that were made elsewhere, recorded in the state that they have there."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from service.store.managed.search import Blocks, name_row
 from service.store.managed.tokens import ManagedStore
 from service.store.pacing import paced_list, share_turn
 
-# What lua/import_tokens.lua says of a row that comes too late for the name that it had announced.
+# The reply of lua/import_tokens.lua for a row that comes too late for its announced name.
 _TAKEN_BACK = -3
 
 
 class Refused(StrEnum):
-    """Why a token was not taken in."""
+    """Why a token was not imported."""
 
     EXISTS = "exists"
     SECRET_TAKEN = "secret_taken"  # noqa: S105 - a word of the API
@@ -37,9 +37,9 @@ class Refused(StrEnum):
 
 
 class Incoming(msgspec.Struct, frozen=True):
-    """A token to take in: its record and seal, the sealed credentials of its secrets, and its audit entry.
+    """A token to import: its record and seal, the sealed credentials of its secrets, and its audit entry.
 
-    A credential is empty where there is none: the token is not active, or has no previous secret in its overlap.
+    A credential is empty if the token is not active, or has no previous secret in its overlap.
     """
 
     token: ManagedToken
@@ -50,24 +50,24 @@ class Incoming(msgspec.Struct, frozen=True):
 
 
 class ImportStore:
-    """Takes tokens in, each in the shard that its id and its digest name."""
+    """Imports tokens, each into the shard of its id and its digest."""
 
     def __init__(self, shards: Shards, retention: Retention, tokens: ManagedStore) -> None:
         self._shards = shards
         self._retention = retention
         self._blocks = Blocks(len(shards))
         self._tokens = tokens
-        # Without `retry`: `Imports` asks again itself, and so can tell what its first try took in from what was here.
+        # Without `retry`: `Imports` repeats by itself, and so knows what its first attempt recorded.
         self._import = Script("import_tokens")
         self._announce = Script("announce_tokens", retry=True)
         self._noted_in: bytes | None = None
         self._noted: set[str] = set()
 
     async def put(self, incoming: Sequence[Incoming], now: int) -> list[Refused | None]:
-        """Record tokens, each whole or not at all; None for each with which that was done.
+        """Record tokens, each whole or not at all. Returns None for each recorded token, else why it was refused.
 
-        One round trip where their names live in their own shard, else three: a name is reserved in the
-        name's shard, after the token's own shard has been told, because a reservation without a token is void.
+        One round trip if their names belong to their own shard, else three: a name is reserved in the name's shard,
+        after it is announced in the token's shard, because a reservation without a token is void.
         """
         await share_turn()
         rows = await paced_list(self._row(one, now) for one in incoming)
@@ -86,10 +86,10 @@ class ImportStore:
         return refused
 
     async def _note_unnoted(self, rules: set[str]) -> None:
-        """Before the tokens that follow them: of one whose rule is not noted no lookup would know.
+        """Note rules before the tokens that need them: without its rule, no lookup would find a token.
 
-        Once only, else each slice would wait for the one before it; what a server has after a restart or a failover has
-        another id.
+        Only once for each rule, or each slice would wait for this. After a restart or a failover the replication id has
+        changed, and the rules are noted again.
         """
         place = self._shards[0].link.replication_id
         if place != self._noted_in:
@@ -103,7 +103,7 @@ class ImportStore:
         return first.link.execute("SADD", first.keys.imported_rules, *sorted(rules), retry=True)
 
     async def _reserve(self, rows: list[_Row]) -> list[Refused | None]:
-        """Hold names in other shards than the tokens'."""
+        """Reserve names in other shards than the tokens' own."""
         homes: dict[int, list[_Row]] = {}
         for row in rows:
             homes.setdefault(row.kind.home.index, []).append(row)
@@ -116,7 +116,7 @@ class ImportStore:
         ]
 
     async def _announced(self, rows: list[_Row]) -> list[str]:
-        """Tell the shard of these tokens their names; the ids that it does not know yet."""
+        """Announce the names of these tokens in their shard. Returns the ids that are not known there yet."""
         home = rows[0].kind.home
         metadata = tuple([home.keys.metadata(row.token.token_id) for row in rows])
         told = await self._announce.run(home.link, metadata, ANNOUNCED_MILLISECONDS, *[row.token.name for row in rows])
@@ -132,7 +132,7 @@ class ImportStore:
             int(kind.is_imported),
             *chain.from_iterable([row.args for row in rows]),
         )
-        # Also sent behind each call: all data may have been deleted since, and that changes no id.
+        # Sent after each call, too: all data may have been deleted since, which does not change the replication id.
         noted = self._note({row.token.imported for row in rows}) if kind.is_imported else None
         try:
             replies: list[Reply] = await asked
@@ -142,18 +142,18 @@ class ImportStore:
         return replies
 
     async def _settle(self, row: _Row, reply: Reply) -> Refused | None:
-        """What is left to do once a token was recorded or refused, and why it was refused."""
+        """Do the rest after a token was recorded or refused. Returns why it was refused, None if it was not."""
         token = row.token
         if isinstance(reply, bytes):
-            # Somebody holds the name; a reservation that is void makes way for ours.
+            # Another token holds the name; a void reservation is replaced by ours.
             if not await self._tokens.names.reserve(token):
                 return Refused.NAME_TAKEN
             (reply,) = await self._call(row.kind, [row])
         if row.freed_elsewhere and reply in (1, -1):
-            # Also where the id is known: an earlier try may have come this far.
+            # Even if the id is known: an earlier attempt may have stopped here.
             names = self._shards.of_name(token.name)
             await names.link.execute("ZADD", names.keys.names, 0, freed_member(token), retry=True)
-        # Where the id is known by now, another import of this token may bear the name.
+        # Not if the id is known by now: another import may have recorded this token with the name.
         if row.name_is_elsewhere and reply not in (1, -1):
             await self._tokens.names.release(token)
         return _refusal(reply)
@@ -166,7 +166,7 @@ class ImportStore:
         secret = older = home.keys.credential_and_reason(token.digest)
         if incoming.predecessor:
             older = home.keys.credential_and_reason(token.predecessor)
-        # A revoked token holds no name, and is found by it all the same.
+        # A revoked token does not hold its name, but can be found by it.
         names_member = (freed_member if is_revoked else member)(token) if is_at_home else b""
         token_id, fields = token.token_id, records.encode(token, seal=incoming.seal)
         by_id = home.keys.metadata(token_id), self._blocks.key(home, token_id), home.keys.revoked(token_id)
@@ -200,7 +200,7 @@ class ImportStore:
         )
 
     def _state(self, home: Shard, token: ManagedToken, now: int) -> tuple[bytes, bytes, str]:
-        """In which list a token of this status stands, what tells of it once its credential is gone, and when."""
+        """The list of the token's status, the index of its expiry or its purge, and the score there."""
         keys, status, told_at = home.keys, token.status(now), token.expires_at or token.created_micros
         if status is STATUS_ACTIVE:
             return keys.on, keys.expiry, str(told_at)
@@ -211,7 +211,7 @@ class ImportStore:
 
     def _home(self, token: ManagedToken) -> Shard:
         home = self._shards.of_digest(token.digest)
-        # Not asked of the id: of a hundred thousand none is asked twice, and those of pages would be forgotten.
+        # Not by `of_id`: the shard of the digest is needed anyway, and the id only has to agree with it.
         if int(token.token_id[:2], 16) != home.index:
             raise ValueError(f"no shard of this namespace has the token {token.token_id}")
         return home
@@ -222,39 +222,39 @@ class ImportStore:
         keys = home.keys
         told = *keys.credential_and_reason(token.digest), keys.revoked(token.token_id)
         known, secret_is_known, holder = await asyncio.gather(
-            # Not the record of a token that an import has only announced.
+            # By a field that the record of a token has, but not one that an import has only announced.
             home.link.execute("HEXISTS", keys.metadata(token.token_id), LETTERS["digest"], retry=True),
             home.link.execute("EXISTS", *told, retry=True),
             self._tokens.names.holder(token.name),
         )
-        # The id first: a token that is here already has its secret and its name, too.
+        # The id first, because a token that is here already also has its secret and its name here.
         if known:
             return Refused.EXISTS
         if secret_is_known:
             return Refused.SECRET_TAKEN
-        # Its own where an import was cut off before it wrote the token.
+        # The holder may be the token itself, if an import was cut off before it wrote the token.
         is_free = holder in ("", token.token_id) or token.revoked_at
         return None if is_free else Refused.NAME_TAKEN
 
     async def is_known(self, digest: bytes) -> bool:
-        """Is a secret here, or is it told why it is no more? One round trip."""
+        """True if there is a credential of this secret, or a reason why it is gone. One round trip."""
         home = self._shards.of_digest(digest)
         keys = home.keys.credential_and_reason(digest)
         return bool(await home.link.execute("EXISTS", *keys, retry=True))
 
     async def imported_rules(self) -> list[str]:
-        """The rules of secrets here that another system made, none where there is no such secret. One round trip."""
+        """The rules by which secrets of other systems are found; none if there is no such secret. One round trip."""
         first = self._shards[0]
         rules, *found = await asyncio.gather(
             first.link.execute("SMEMBERS", first.keys.imported_rules, retry=True),
             *[shard.link.execute("EXISTS", shard.keys.imported, retry=True) for shard in self._shards],
         )
-        # Each rule costs every unknown secret a lookup: without such a token none is tried.
+        # Each rule costs a lookup for every unknown secret, so without such a token no rule is used.
         return [rule.decode() for rule in rules] if any(found) else []
 
 
 class _Kind(msgspec.Struct, frozen=True):
-    """What tokens have in common that one call may record: their shard, the sets of their state, and their creator."""
+    """What the tokens of one call have in common: their shard, the sets of their state, and their creator."""
 
     home: Shard
     listed: bytes
@@ -265,7 +265,7 @@ class _Kind(msgspec.Struct, frozen=True):
 
 
 class _Row(msgspec.Struct, frozen=True):
-    """A token on its way into its shard: keys and arguments of its own, and what its name asks for."""
+    """A token to record in its shard: its own keys and arguments, and whether its name needs another shard."""
 
     token: ManagedToken
     kind: _Kind
@@ -276,7 +276,7 @@ class _Row(msgspec.Struct, frozen=True):
 
 
 def _place(token: ManagedToken) -> int:
-    """Its score in the list of its status."""
+    """The token's score in the list of its status."""
     if token.revoked_at:
         return -token.created_micros - (FIRST_USE if token.last_used_at else 0)
     return token.created_micros + (0 if token.last_used_at else FIRST_USE)

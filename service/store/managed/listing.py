@@ -1,4 +1,4 @@
-"""Lists of managed tokens: a page from each shard, merged. Never SCAN or KEYS, and no step of a millisecond."""
+"""Lists of managed tokens: slices from each shard, merged. Never SCAN or KEYS, and no step takes a millisecond."""
 
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
@@ -21,19 +21,19 @@ from service.store.managed.statistics import TokenCounts
 from service.store.managed.tokens import ManagedStore
 from service.store.pacing import Overlapped, ahead, clear_in_steps, give_way, patiently
 
-# How many records are read before others get a turn: half a millisecond; a page of 50 is one such portion.
+# Records that are read before giving way: half a millisecond. A page of 50 is one such portion.
 _AT_ONCE = 64
-# The same where all are read: each portion has tasks of its own, which take less with half as many.
+# The same if all records are read: each portion costs tasks of its own, so larger portions take less.
 _ALL_AT_ONCE = 125
-# How many tokens are counted by the indexes alone in that time.
+# Tokens that are counted in that time by the indexes alone.
 _COUNTED_AT_ONCE = 250
-# A page that takes longer ends early, with a cursor; not before so many portions, however slow the machine. Behind each
-# there is a pause of up to twenty milliseconds where others keep the loop busy.
+# A page that takes longer ends early, with a cursor, but not before so many portions, however slow the machine is.
+# After each portion there is a pause of up to 20 ms if other tasks keep the event loop busy.
 _SECONDS = 1.0
 _LEAST_PORTIONS = 50
-# How many candidates are put in order at once; with more of them a walk in the order asked for soon fills a page.
+# Most candidates that are sorted at once. If there are more, a walk in the requested order soon fills a page.
 _FEW = 20_000
-# After this many rows in a row that were not admitted, a search goes on at the next name that has the text.
+# After so many consecutive rows that do not match, a search goes on at the next name that has the text.
 _MOST_MISSES = 4000
 
 Place = tuple[str, str]
@@ -41,7 +41,7 @@ Found = list[tuple[Row, Record]]
 
 
 class Portion(msgspec.Struct, frozen=True):
-    """Some rows of a list with their records, and the place up to which it was read; None at the end."""
+    """Some rows of a list with their records, and the place up to which the list was read; None at the end."""
 
     found: Found
     reached: Place | None
@@ -49,13 +49,13 @@ class Portion(msgspec.Struct, frozen=True):
 
 @dataclass
 class _Misses:
-    """How many rows in turn were not admitted."""
+    """How many consecutive rows did not match."""
 
     count: int = 0
 
 
 class Listing:
-    """Pages through managed tokens in the order asked for."""
+    """Pages through managed tokens in the requested order."""
 
     def __init__(self, shards: Shards, tokens: ManagedStore, retention: Retention) -> None:
         self._shards = shards
@@ -65,18 +65,18 @@ class Listing:
         self._counts = TokenCounts(shards)
 
     async def page(self, query: Query, now: float) -> tuple[list[ManagedToken], Place | None]:
-        """One page and the place to go on after, None at the end.
+        """One page, and the place after which the next one begins, None at the end.
 
-        A few round trips; where a filter admits few of many, the page ends after a second with what it has by then.
+        A few round trips; if a filter matches few of many tokens, the page ends after a second with what it has.
         """
         found: Found = []
         until, portions, after = time.monotonic() + _SECONDS, 0, None
-        # Closed here and within: what is left to the garbage collector is closed by a task for each.
+        # Closed explicitly, here and below: otherwise the event loop makes a task to close each abandoned generator.
         async with aclosing(self.walk(query, now, again=True)) as walk:
             async for portion in walk:
                 found += portion.found
                 after, portions = portion.reached, portions + 1
-                # One more than the page shows that something follows, so that a full last page leads to no empty one.
+                # One more row shows that another page follows; otherwise an empty page could follow a full last one.
                 if len(found) > query.limit:
                     after = place(found[query.limit - 1][0])
                     break
@@ -87,25 +87,25 @@ class Listing:
     async def walk(
         self, query: Query, now: float, *, expected: int = 0, again: bool = False
     ) -> AsyncGenerator[Portion]:
-        """All that a query finds behind its cursor, in its order, in portions of which some may be empty.
+        """All that a query finds after its cursor, in its order, in portions of which some may be empty.
 
-        `expected`: about how many there are, 0 if nobody knows. `again`: what is read will be asked for again, as that
-        of a page; any other walk outlasts a Redis that is busy for a moment.
+        `expected`: about how many there are, 0 if unknown. `again`: the records are cached, because a page is requested
+        again and again; only other walks repeat a read if Redis is busy for a moment.
         """
         seen: set[str] = set()
-        # With more of them the search would only read so many and then give up; and where it finds most of what is
-        # listed, the list itself is read.
+        # If more are expected, the search would give up after reading so many; if it would find most tokens of the
+        # list, reading the list itself is faster.
         count = partial(self._counts.of, query.wanted, int(now))
         are_many = expected > _FEW or (expected and 2 * expected > await patiently(count))
         few = None if are_many else await self._few(query, now, patient=not again)
-        # What the search of names found need not be evaluated by its name again before its record is read.
+        # Tokens found by the search of names need no further check of the name before their records are read.
         asked = query if few is None else msgspec.structs.replace(query, text="")
-        # Where all are admitted, no more than the page and one that tells whether another follows.
+        # If all rows match, only the page is read, and one more row that tells whether another page follows.
         at_once = _AT_ONCE if asked.conditions else min(_AT_ONCE, query.limit + 1)
         are_most_admitted, misses = False, _Misses()
         async with aclosing(self._rows(query, few, now, misses, patient=not again)) as slices:
             async for rows, edge in slices:
-                # Once also where there are no rows: how far it was read is told all the same.
+                # Once even without rows, to report how far the list was read.
                 for start in range(0, max(1, len(rows)), at_once):
                     part = rows[start : start + at_once]
                     fresh = [row for row in part if row.token_id not in seen]
@@ -119,16 +119,16 @@ class Listing:
                         admitted = [one for one in admitted if not await self._is_elsewhere(*one)]
                     found = list({row.token_id: (row, record) for row, record in admitted}.values())
                     seen.update(row.token_id for row, _ in found)
-                    # To ask for less pays only where it spares reading most records whole.
+                    # Reading a few fields first pays only if that saves reading most records whole.
                     are_most_admitted = 2 * len(found) > len(fresh)
                     misses.count = 0 if found else misses.count + len(fresh)
                     yield Portion(found, reached)
                     await give_way()
 
     def records(self, query: Query, now: float) -> AsyncIterator[list[Record]]:
-        """All records of a query with the seals they were written with, some at a time, oldest first in each shard.
+        """All records of a query with their seals, some at a time, oldest first in each shard; a search has no order.
 
-        Shard after shard, because merging all of them costs more than reading them; those of a search in no order.
+        Shard after shard, because merging all shards costs more than reading them.
         """
         return ahead(self._batches(query, now))
 
@@ -137,16 +137,16 @@ class Listing:
         async for rows in ahead(self._everywhere(query, now)):
             left = rows
             while left:
-                # Of long ones few: whoever takes an export slowly holds two such parts.
+                # Fewer if records are long, because an export with a slow client holds two such parts in memory.
                 at_once = min(_ALL_AT_ONCE, self._tokens.batch.count)
                 part, left = left[:at_once], left[at_once:]
                 admitted = partial(self._admitted, query, part, asked, now)
-                # Held by nothing else here: whoever works on the list may take them out of it one by one.
+                # Nothing else here refers to the list, so its reader may free its records one by one.
                 yield [record for _, record in await patiently(admitted)]
 
     async def count(self, query: Query, now: float) -> int:
-        """How many tokens a query finds, in slices that let others through."""
-        # What the rows were chosen by need not be evaluated again.
+        """How many tokens a query finds. Works in slices and gives way between them."""
+        # The rows were chosen by the text or the creator, which need not be checked again.
         evaluated = msgspec.structs.replace(query, **{"text" if query.text else "created_by": ""})
         by_index = evaluated.by_status_alone
         most = _COUNTED_AT_ONCE if by_index else _AT_ONCE
@@ -181,8 +181,8 @@ class Listing:
     async def _admitted(
         self, query: Query, rows: list[Row], asked: Query | None, now: float, *, again: bool = False
     ) -> Found:
-        """The rows that belong into the list. `asked`: what to ask of them first, so that few records are read whole
-        where few are admitted; None to read them all. `again`: of a list that is asked for again and again.
+        """The rows that match. `asked`: what to check first by a few fields, so that few records are read whole if few
+        match; None to read all records. `again`: for a list that is requested again and again.
         """
         if asked is not None and asked.conditions and rows:
             rows = list(compress(rows, await self._tokens.matching([row.token_id for row in rows], asked.conditions)))
@@ -192,11 +192,11 @@ class Listing:
         is_admitted = query.admitting(now)
         read = self._tokens.get_again if again else self._tokens.get_many
         records = await read([row.token_id for row in rows])
-        # Once more, because a change may have come between the two reads.
+        # Checked again, because a token may have changed between the two reads.
         return [(row, one) for row, one in zip(rows, records, strict=True) if one and is_admitted(one.token)]
 
     async def _is_elsewhere(self, row: Row, record: Record) -> bool:
-        """Does the token stand under its own name as well? A renaming that was cut off left this one reserved."""
+        """True if the token is listed under its own name, too: this name is left from a renaming that was cut off."""
         own = row_of(record.token, "name").position
         if own == row.position:
             return False
@@ -206,9 +206,9 @@ class Listing:
     async def _rows(
         self, query: Query, few: list[Row] | None, now: float, misses: _Misses, *, patient: bool
     ) -> AsyncGenerator[tuple[list[Row], Row | None]]:
-        """Candidates behind the cursor in order, and the place up to which there are no more, None at the end.
+        """Candidates after the cursor in order, and the place up to which there are no more, None at the end.
 
-        All of the few ids there are, else what the order's own indexes hold.
+        From `few` if there are few candidates, else from the indexes of the order.
         """
         if few is not None:
             async with aclosing(in_order(few, row_before(query), descending=query.descending)) as slices:
@@ -231,22 +231,22 @@ class Listing:
             if after is None:
                 yield [], None
                 return
-            # What has the text may be refused for something else: then to search again and again takes longer.
+            # Tokens with the text may fail another condition; then searching again and again would take longer.
             misses.count, most_misses = 0, 2 * most_misses
 
     async def _next_match(self, query: Query, edge: Row) -> Row | None:
-        """The place to go on after, where the next name is that has the text; None where there is none."""
+        """The place just before the next token whose name has the text; None if there is none."""
         place = int(edge.position)
         created = await self._names.nearest(query.text, place, descending=query.descending)
         if created is None:
             return None
         if created == place:
             return edge
-        # Before all that were created then, whichever way: no id is empty, and none begins with g.
+        # Before all tokens of that instant in either direction, because no id is empty and none begins with g.
         return Row(created, "g" if query.descending else "", "")
 
     async def _few(self, query: Query, now: float, *, patient: bool) -> list[Row] | None:
-        """The rows that may be meant, where they are few enough to be put in order at once; else None."""
+        """All candidate rows, if they are few enough to be sorted at once; else None."""
         if query.ids:
             return await self._placed(query, query.ids, patient=patient)
         if query.text or (query.created_by and query.sort != "created_at"):
@@ -266,8 +266,8 @@ class Listing:
             await clear_in_steps(found)
             return None
         if query.text and query.sort == "created_at":
-            return found  # those of a search are placed by that already
-        # Not as a list, of which to make one of twenty thousand takes a millisecond.
+            return found  # the rows of a search have this position already
+        # A generator, because making a list of twenty thousand takes a millisecond.
         placed = await self._placed(query, (row.token_id for row in found), patient=patient)
         await clear_in_steps(found)
         return placed
@@ -288,5 +288,5 @@ class Listing:
 
 
 def place(row: Row) -> Place:
-    """A row as a cursor has it."""
+    """The place of a row, for a cursor."""
     return str(row.position), row.tie

@@ -1,4 +1,4 @@
-"""What a list is put together from: sorted sets of each shard, read slice by slice from where they were, and merged."""
+"""Merging a list: sorted sets of each shard are read in slices, each from where the last one ended, and merged."""
 
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Iterable, Sequence
@@ -13,15 +13,15 @@ from service.store.driver.shards import Shard
 from service.store.managed.listing_sources import Index, Indexed, Place, Row, Slice, Source
 from service.store.pacing import clear_in_steps, give_way, patiently
 
-# Rows of one slice: ids alone, so that Redis and we are done with them in a part of a millisecond.
+# Most rows of one slice: only ids, which take Redis and this process a fraction of a millisecond.
 _MOST = 250
-# How many rows of a list that is known are put in order, and given, before others get a turn.
+# Rows of a known list that are sorted, and yielded, before giving way.
 _SORTED_AT_ONCE, _AT_ONCE = 1000, 64
 _read_index = Script("read_index", retry=True)
 
 
 def named(member: bytes) -> Row | None:
-    """The row of a member of `names`, None for what cannot be one."""
+    """The row of a member of `names`, None for bytes that cannot be one."""
     _, nul, end = member.rpartition(b"\x00")
     token_id = own_id(end.removeprefix(b"~").partition(b"!")[0])
     try:
@@ -31,7 +31,7 @@ def named(member: bytes) -> Row | None:
 
 
 class _Stream:
-    """One source, what was read of it and not given yet, and where to go on."""
+    """One source, the rows that were read and not yielded yet, and where to go on."""
 
     def __init__(self, source: Source, after: Row | None) -> None:
         self.source = source
@@ -40,12 +40,12 @@ class _Stream:
         self.is_over = False
 
     def take(self, read: Slice) -> None:
-        """What was read; it may be nothing though it is not over."""
+        """Take a slice that was read. It may be empty although the source has more."""
         self.rows, self.is_over = read.rows, read.is_last
         self.reached = read.reached or self.reached
 
     def give(self, edge: Row | None, *, descending: bool) -> list[Row]:
-        """The rows up to an edge, all without one."""
+        """Remove and return the rows up to an edge; all rows without an edge."""
         given = _up_to(edge, self.rows, descending=descending)
         self.rows = self.rows[len(given) :]
         return given
@@ -54,14 +54,13 @@ class _Stream:
 async def merged(
     sources: Iterable[Source], after: Row | None, need: int, *, descending: bool, patient: bool = False
 ) -> AsyncGenerator[tuple[list[Row], Row | None]]:
-    """The rows of all sources in one order, part by part, and the place up to which there are no more, None at the end.
+    """The rows of all sources in one order, in parts, each with the place up to which it is complete, None at the end.
 
-    `need` is how many of them make a page. Each source is read on from where it was, and only when all that was read of
-    it has been given. `patient`: for a walk through everything, which a Redis that is busy for a moment must not break
-    off.
+    `need` is the number of rows of a page. A source is read on, from where it was, only when all its rows have been
+    yielded. `patient`: for a walk through everything, which must not fail if Redis is busy for a moment.
     """
     streams = [_Stream(source, after) for source in sources]
-    # Tokens spread evenly: each of several sources is asked for about three times its share.
+    # Tokens are spread evenly: each of several sources is read for about three times its share.
     most = min(_MOST, need if len(streams) == 1 else 3 * need // max(1, len(streams)) + 4)
     while True:
         idle: defaultdict[Shard, list[_Stream]] = defaultdict(list)
@@ -76,15 +75,15 @@ async def merged(
         if edge is None:
             return
         streams = [stream for stream in streams if stream.rows or not stream.is_over]
-        # Whoever reads on will read more: the first slices were made for one page.
+        # A reader that goes on will need more: the first slices were sized for one page.
         most, need = min(2 * most, _MOST), _MOST + 1
 
 
 async def _read_on(shard: Shard, streams: Sequence[_Stream], most: int, need: int, *, descending: bool) -> None:
-    """Read on in sources of one shard, in one round trip; more where only members follow that somebody else wrote."""
+    """Read on in sources of one shard, in one round trip; in more if only members that others wrote follow."""
     lists = [(stream, source.parts) for stream in streams if isinstance(source := stream.source, Indexed)]
     if not lists:
-        # By name a shard has one source.
+        # In the order of names a shard has only one source.
         streams[0].take(await _read_names(shard, streams[0].reached, most, descending=descending))
         return
     asked = [(part, part.place(stream.reached, descending=descending)) for stream, parts in lists for part in parts]
@@ -94,7 +93,7 @@ async def _read_on(shard: Shard, streams: Sequence[_Stream], most: int, need: in
 
 
 async def _read_names(shard: Shard, after: Row | None, most: int, *, descending: bool) -> Slice:
-    """The next rows, in one round trip; more where only members follow that somebody else wrote."""
+    """The next rows, in one round trip; in more if only members that others wrote follow."""
     # The position is the member itself.
     place = str(after.position).encode() if after else None
     command, first, far = ("ZREVRANGEBYLEX", b"+", b"-") if descending else ("ZRANGEBYLEX", b"-", b"+")
@@ -110,7 +109,7 @@ async def _read_names(shard: Shard, after: Row | None, most: int, *, descending:
 async def _read_parts(
     shard: Shard, asked: Sequence[tuple[Index, Place]], most: int, need: int, *, descending: bool
 ) -> list[Slice]:
-    """What follows in each part behind a place in it, all as of one instant; no further than `need` rows of one."""
+    """The next slice of each part after a place in it, all of the same instant; no further than one page needs."""
     parts, places = [part for part, _ in asked], [place for _, place in asked]
     keys, how = tuple([part.key for part in parts]), [part.how(most, descending=descending) for part in parts]
     while True:
@@ -119,7 +118,7 @@ async def _read_parts(
         pairs = list(zip(parts, replies, strict=True))
         edge = _edge_of_page(pairs, need, descending=descending)
         found = [part.found(reply, most, descending=descending, edge=edge) for part, reply in pairs]
-        # An empty slice that is not the last would end the list for whoever reads it.
+        # An empty slice that is not the last would end the list for its reader.
         if all(one.reached or one.is_last for one in found):
             return found
         places = [
@@ -129,23 +128,23 @@ async def _read_parts(
 
 
 def _edge_of_page(pairs: Sequence[tuple[Index, list[bytes]]], need: int, *, descending: bool) -> Row | None:
-    """Behind what no page of `need` rows has any, because one part alone has as many before; None where none has.
+    """The place after which a page of `need` rows has no row, because one part has `need` rows before; else None.
 
-    The rows of the six parts that most lists have take a page half of its time, and most are of no use to it.
+    Reading the rows of the six parts that most lists have takes half of a page's time, and it needs few of them.
     """
     if sum(map(bool, (reply for _, reply in pairs))) < 2:
         return None
     full = [(part, reply) for part, reply in pairs if len(reply) >= 2 * need]
     ends = [part.position_in(reply, need - 1, descending=descending) for part, reply in full]
-    # What somebody else wrote may have any score.
+    # Members that others wrote may have any score.
     if not ends or min(ends) <= 0:
         return None
-    # Behind all of its position, whichever way: no id is empty, and none begins with g.
+    # After all rows of this position in either direction, because no id is empty and none begins with g.
     return Row(max(ends), "", "") if descending else Row(min(ends), "g", "")
 
 
 def _of_both(parts: list[Slice], *, descending: bool) -> Slice:
-    """Parts of one list, as far as all were read, so that one of them has what moves meanwhile."""
+    """The rows of a list's parts as far as all parts were read, so that a member that moves between them is in one."""
     telling = [part for part in parts if part.rows or not part.is_last]
     if len(telling) < 2:
         return telling[0] if telling else Slice([], None, True)
@@ -161,11 +160,11 @@ def _in_one_order(parts: list[list[Row]], *, descending: bool) -> list[Row]:
 async def in_order(
     rows: list[Row], after: Row | None, *, descending: bool
 ) -> AsyncGenerator[tuple[list[Row], Row | None]]:
-    """What lies behind the cursor, in parts as of `merged`: sorted by the slice, and merged as it is asked for.
+    """The rows after the cursor, in parts like those of `merged`: sorted in slices, and merged while they are read.
 
-    Takes the rows out of their list.
+    Empties the list of rows.
     """
-    # Behind the row at the place itself, whichever way: no id is empty, and none begins with g.
+    # After the row of the cursor itself in either direction, because no id is empty and none begins with g.
     mark = None if after is None else Row(after.position, after.tie, "" if descending else "g")
     slices: list[list[Row]] = []
     while rows:
@@ -189,15 +188,15 @@ async def in_order(
 
 
 def _up_to(edge: Row | None, rows: list[Row], *, descending: bool) -> list[Row]:
-    """The rows up to an edge, all without one."""
-    # Mostly they end before it.
+    """The rows up to an edge; all rows without an edge."""
+    # Mostly the rows end before the edge.
     if edge is None or not rows or (rows[-1] >= edge if descending else rows[-1] <= edge):
         return rows
     return rows[: sum(row >= edge if descending else row <= edge for row in rows)]
 
 
 def _edge(reached: Sequence[Row | None], *, descending: bool) -> Row | None:
-    """How far all have come that go on."""
+    """The place up to which all unfinished sources were read; None if all are finished."""
     places = [row for row in reached if row is not None]
     if not places:
         return None

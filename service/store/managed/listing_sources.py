@@ -1,4 +1,4 @@
-"""Which sorted sets a list is read from, and the place in it that a record has."""
+"""The sorted sets that a list is read from, and the place of a record in it."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
@@ -17,21 +17,21 @@ from service.store.managed.names import freed_member, member
 from service.store.managed.query import Query
 from service.store.managed.records import Retention
 
-# Above every creation: never used comes before every use.
+# Above every creation: tokens that were never used come before all uses.
 _ABOVE = 2**62
 _TURNED = str.maketrans("0123456789abcdef", "fedcba9876543210")
-# What stands before every id, and what stands behind every one.
+# The text before every id and the text after every id; flipping exchanges them.
 _ENDS = {"": "g", "g": ""}
 # Score and member.
 Place = tuple[Argument, Argument]
 
 
-# No named tuple: a search keeps 20,000 of these at once, and the garbage collector would visit each of them.
+# Not a named tuple: a search keeps 20,000 rows at once, and the garbage collector would visit each of them.
 class Row(msgspec.Struct, frozen=True, order=True, gc=False):
     """A place in a list, by which rows compare, and the id found there.
 
-    The position is what the list is sorted by, a name or a number. `tie` tells rows of one position apart: the id,
-    or from a set that is read backwards the id with each digit turned over.
+    The position is the name or number by which the list is sorted. `tie` orders rows of the same position: the id,
+    or for a set that is read backwards the flipped id (see `flipped`).
     """
 
     position: str | int
@@ -40,7 +40,7 @@ class Row(msgspec.Struct, frozen=True, order=True, gc=False):
 
 
 class Slice(msgspec.Struct, frozen=True):
-    """Rows in order, how far they reach (None if nothing was there to read), and whether that was the end."""
+    """Rows in order, how far they reach (None if there was nothing to read), and whether that was the end."""
 
     rows: list[Row]
     reached: Row | None
@@ -48,9 +48,9 @@ class Slice(msgspec.Struct, frozen=True):
 
 
 class Index(msgspec.Struct, frozen=True):
-    """A part of a sorted set with numbers for scores: what lies between two of them, of one sign.
+    """A part of a sorted set: the scores of one sign whose absolute values are between `least` and `greatest`.
 
-    A row's position is the score without its sign, and `offset` more.
+    A row's position is the absolute value of its score plus `offset`.
     """
 
     key: bytes
@@ -60,13 +60,13 @@ class Index(msgspec.Struct, frozen=True):
     greatest: float = inf
 
     def how(self, most: int, *, descending: bool) -> tuple[Argument, ...]:
-        """What the script takes behind a place to read on from there."""
+        """The script's arguments after a place, to read on from there."""
         way = "up" if descending == self.negative else "down"
         return way, most, self._signed(self.least if descending else self.greatest)
 
     def found(self, reply: list[bytes], most: int, *, descending: bool, edge: Row | None = None) -> Slice:
-        """What it answers to that, as far as the edge if there is one."""
-        # Of the six parts that most lists have four are empty.
+        """The slice of a reply of the script, only up to the edge if there is one."""
+        # Most lists have six parts, of which four are empty.
         if not reply:
             return Slice([], None, True)
         near = reply if edge is None else self._up_to(edge, reply, descending=descending)
@@ -78,21 +78,21 @@ class Index(msgspec.Struct, frozen=True):
         return Slice(rows, rows[-1] if rows else None, len(reply) < 2 * most)
 
     def position_in(self, reply: list[bytes], place: int, *, descending: bool) -> int:
-        """The position of the row that comes so many rows behind the first."""
+        """The position of the row number `place`, counted from 0."""
         score = whole(reply[-1 - 2 * place] if descending != self.negative else reply[1 + 2 * place])
         return (-score if self.negative else score) + self.offset
 
     def _up_to(self, edge: Row, reply: list[bytes], *, descending: bool) -> list[bytes]:
         score, scores = int(edge.position) - self.offset, reply[1::2]
         bound = float(-score if self.negative else score)
-        # As Redis has them: among those that are ours may be any that somebody else wrote.
+        # Compared as numbers, as Redis sorts them: others may have written any scores between ours.
         if descending != self.negative:
             return reply[2 * bisect_left(scores, bound, key=float) :]
         return reply[: 2 * bisect_right(scores, bound, key=float)]
 
     def place(self, after: Row | None, *, descending: bool) -> Place:
-        """Score and member to go on behind. No score is one of the bounds."""
-        # By score and member and not by an offset, which at half a million takes Redis 42 ms.
+        """Score and member after which to go on. No score equals one of the bounds."""
+        # By score and member instead of an offset, which takes Redis 42 ms at half a million.
         if after is None:
             return self._signed(self.greatest if descending else self.least), ""
         score = int(after.position) - self.offset
@@ -101,7 +101,7 @@ class Index(msgspec.Struct, frozen=True):
         return self._signed(score), flipped(after.tie) if self.negative else after.tie
 
     def end(self, reply: list[bytes], *, descending: bool) -> Place:
-        """The place behind all that was answered."""
+        """The place after all members of a reply."""
         member, score = reply[-2:] if descending == self.negative else reply[:2]
         return score, member
 
@@ -109,7 +109,7 @@ class Index(msgspec.Struct, frozen=True):
         return f"{'-' if self.negative else ''}{score}"
 
     def _rows(self, scores: Iterable[tuple[str, int]]) -> list[Row]:
-        """Those of this part, without what stands before all that a cursor can name."""
+        """The rows of this part, without positions that no cursor can name."""
         sign, offset, least, greatest = -1 if self.negative else 1, self.offset, self.least, self.greatest
         return [
             Row(position, flipped(token_id) if self.negative else token_id, token_id)
@@ -119,36 +119,36 @@ class Index(msgspec.Struct, frozen=True):
 
 
 class Indexed(NamedTuple):
-    """A list in one or two parts of an index, between which members move one way alone: from the first."""
+    """A list in one or two parts of an index. Members move between them only from the first to the second."""
 
     shard: Shard
     parts: tuple[Index, ...]
 
 
 class Names(msgspec.Struct, frozen=True):
-    """All names of a shard, those of revoked tokens too, of which several may have had the same."""
+    """All names of a shard, including those of revoked tokens, of which several may have had the same name."""
 
     shard: Shard
 
 
-# A part of a list that is in order by itself; of a query all are of one kind.
+# A part of a list that is sorted by itself; all sources of a query have the same type.
 Source = Indexed | Names
 
 
 def flipped(token_id: str) -> str:
-    """The id with each digit turned over: the order of these is that of the ids backwards."""
+    """The id with each digit replaced by fifteen minus it, so that the order is reversed."""
     return _ENDS.get(token_id, token_id.translate(_TURNED))
 
 
 class Sources:
-    """Chooses the sets for an order, in each shard."""
+    """Chooses the sorted sets for an order, in each shard."""
 
     def __init__(self, shards: Shards, retention: Retention) -> None:
         self._shards = shards
         self._retention = retention
 
     async def of(self, query: Query, now: float) -> list[Source]:
-        """What a query is read from; at most a round trip to each node."""
+        """The sources of a query; at most one round trip to each node."""
         parts = await all_of([self._of(shard, query, now) for shard in self._shards])
         return [source for part in parts for source in part]
 
@@ -168,14 +168,14 @@ class Sources:
         if Status.INACTIVE in listed:
             found.append(Index(keys.expiry, negative=True, greatest=before))
         if listed & {Status.EXPIRED, Status.REVOKED}:
-            # Up to no date: a revoked token stands where it was revoked, and what had ended before a change of the
-            # retention somewhere else.
+            # Without the bound `before`: a revoked token is placed at its revocation, and one that ended before a
+            # change of the retention at another time.
             found.append(Index(keys.purge, offset=-self._retention.seconds))
         return [Indexed(shard, (index,)) for index in found]
 
 
 async def by_creation(shard: Shard, query: Query, now: float) -> list[Source]:
-    """The sets of a shard with the tokens of some statuses, or of one creator."""
+    """The sources by creation in a shard: tokens of some statuses, or of one creator."""
     if query.created_by:
         return [Indexed(shard, (Index(shard.keys.owner(query.created_by)),))]
     lists = _lists(shard, await _listed(shard, query, now))
@@ -183,7 +183,7 @@ async def by_creation(shard: Shard, query: Query, now: float) -> list[Source]:
 
 
 async def _listed(shard: Shard, query: Query, now: float) -> frozenset[Status]:
-    """The statuses whose lists have what is wanted. A token that expired a moment ago may still be in its old one."""
+    """The statuses whose lists hold the wanted tokens. One that expired just now may still be in its old list."""
     wanted = query.wanted
     if Status.EXPIRED not in wanted or wanted.issuperset({Status.ACTIVE, Status.INACTIVE}):
         return wanted
@@ -194,12 +194,12 @@ async def _listed(shard: Shard, query: Query, now: float) -> frozenset[Status]:
 
 
 def _lists(shard: Shard, listed: frozenset[Status]) -> list[Indexed]:
-    """The lists of these statuses: the tokens that were never used, and those that were."""
+    """The lists of these statuses, each with its unused tokens as the first part and its used ones as the second."""
     keys = shard.keys
     lists = {Status.ACTIVE: keys.on, Status.INACTIVE: keys.off, Status.EXPIRED: keys.dead}
     found = [Indexed(shard, (_far(key), _near(key))) for status, key in lists.items() if status in listed]
     if Status.REVOKED in listed:
-        # The first use takes from a negative score as well, which is further below 0 then.
+        # The first use subtracts from a negative score, too, which moves it further below 0.
         found.append(Indexed(shard, (_near(keys.off, negative=True), _far(keys.off, negative=True))))
     return found
 
@@ -217,7 +217,7 @@ def _never_used(source: Indexed) -> Indexed:
 
 
 def row_of(token: ManagedToken, sort: str) -> Row:
-    """The row of a record, as the sources give it. By expiry a revoked token stands where it was revoked."""
+    """The row of a record, as the sources give it. By expiry a revoked token is placed at its revocation."""
     token_id, created = token.token_id, token.created_micros
     if sort == "name":
         return Row((freed_member if token.revoked_at else member)(token).decode(), token_id, token_id)
@@ -225,20 +225,20 @@ def row_of(token: ManagedToken, sort: str) -> Row:
         return Row(created, flipped(token_id) if token.revoked_at else token_id, token_id)
     if sort == "last_used_at":
         return Row(_ABOVE + token.last_used_at if token.last_used_at else created, token_id, token_id)
-    # Without a date behind every date, by creation: microseconds are above all seconds.
+    # Tokens without a date come after all dates, by creation: microseconds are greater than all seconds.
     position = token.revoked_at or token.expires_at or created
     return Row(position, token_id if token.active or token.revoked_at else flipped(token_id), token_id)
 
 
 def row_before(query: Query) -> Row | None:
-    """The row that a list goes on behind, as its cursor has it."""
+    """The row of the query's cursor, after which the list goes on."""
     if query.after is None:
         return None
     position, tie = query.after
     return Row(position if query.sort == "name" else int(position), tie, "")
 
 
-# The fields that it takes to know a record's row.
+# The fields that a record's row depends on, by the order.
 PLACED_BY = {
     "created_at": ("created_micros", "revoked_at"),
     "name": ("name", "revoked_at"),

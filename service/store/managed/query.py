@@ -1,4 +1,4 @@
-"""What a list of managed tokens is asked for."""
+"""A query for a list of managed tokens."""
 
 from collections.abc import Callable
 from operator import attrgetter
@@ -15,9 +15,9 @@ _ALL_BUT_REVOKED = frozenset({Status.ACTIVE, Status.INACTIVE, Status.EXPIRED})
 
 
 class Condition(msgspec.Struct, frozen=True):
-    """A field of a record and the test that it meets, as it is and as it is stored.
+    """A field of a record, and the test for it: exact for the record's value, approximate for the stored one.
 
-    What is stored may pass though the record does not: of a long text it is the first piece.
+    The stored value may pass although the record does not, because it is only the first piece of a long text.
     """
 
     field: str
@@ -26,7 +26,7 @@ class Condition(msgspec.Struct, frozen=True):
 
 
 def _of_text(field: str, is_met: Callable[[Any], bool], as_stored: Callable[[bytes], bool]) -> Condition:
-    # Of a value of full length the rest stands in further fields.
+    # If a stored value has the full length of a piece, the rest is in further fields.
     return Condition(field, is_met, lambda stored: stored is not None and (len(stored) == PIECE or as_stored(stored)))
 
 
@@ -44,13 +44,13 @@ def _below(field: str, bound: int) -> Condition:
 
 
 def _dated_below(field: str, bound: int) -> Condition:
-    # 0 is never, which is before no date.
+    # 0 means never, which is not before any date.
     return Condition(field, lambda instant: 0 < instant < bound, lambda stored: 0 < whole(stored) < bound)
 
 
 class Query(msgspec.Struct, frozen=True):
-    """What to list. `statuses` empty means all but the revoked; instants in epoch seconds, 0 for no bound.
-    `ids`, if any, are the only ones considered.
+    """What to list. Empty `statuses` mean all except revoked; instants in epoch seconds, 0 for no bound.
+    If there are `ids`, only these are considered.
 
     `sort` is one of created_at, name, last_used_at, expires_at. `after` is the place of the last row read.
     """
@@ -76,13 +76,13 @@ class Query(msgspec.Struct, frozen=True):
 
     @property
     def by_status_alone(self) -> bool:
-        """Can the rows be counted without reading every record?"""
+        """True if the rows can be counted by their status, without reading records."""
         return not (self.text or self.ids or self.conditions)
 
     @property
     def conditions(self) -> tuple[Condition, ...]:
-        """What is asked of records, except their status and the text."""
-        # What is not asked for is nothing or 0: a page asks for this several times, and mostly for none of them.
+        """The conditions on records, except status and text."""
+        # A condition that is not set is empty or 0. This is quick, because a page needs it several times, mostly empty.
         asked: tuple[tuple[Any, str, Callable[[str, Any], Condition]], ...] = (
             (self.scope, "scopes", _has),
             (self.created_by, "created_by", _is),
@@ -90,16 +90,16 @@ class Query(msgspec.Struct, frozen=True):
             (self.last_address, "last_address", _is),
             (self.never_used and 1, "last_used_at", _below),
             (self.unused_since, "last_used_at", _below),
-            # A token made since then was not left unused for so long.
+            # A token that was created since then has not been unused for so long.
             (self.unused_since * 1_000_000, "created_micros", _below),
             (self.expires_before, "expires_at", _dated_below),
         )
         return tuple([how(field, value) for value, field, how in asked if value])
 
     def admitting(self, now: float) -> Callable[[ManagedToken], bool]:
-        """Tells of records whether they belong into the list."""
+        """A function that tells whether a record belongs to the list."""
         wanted = self.wanted
-        # Of most lists, and of thousands of records: the rest need not be asked for each.
+        # Most queries end here, and the function is called for thousands of records.
         if self.by_status_alone and len(wanted) == len(Status):
             return lambda _: True
         if self.by_status_alone:
@@ -112,6 +112,6 @@ class Query(msgspec.Struct, frozen=True):
         )
 
     def is_said_of(self, token: ManagedToken) -> bool:
-        """Does its name or its last characters have the text?"""
+        """True if the name contains the text, or the last characters end with it."""
         text = fold(self.text)
         return text in fold(token.name) or fold(token.last_eight).endswith(text)

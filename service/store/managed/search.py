@@ -1,9 +1,9 @@
 """Searching names: blocks of folded names, kept by the scripts that change a token and searched by one of their own.
 
-A block holds the rows of all tokens with the same few digits in their id. A new row is appended, one that goes is made
-blank in its place, so that a change writes, replicates and logs its own row alone, however many there are; and a
-search of a million names asks for about three hundred slices. Where somebody else keeps something in the place of a
-block, changes go on without it, and searches fail and say so.
+A block holds the rows of all tokens with the same few digits in their id. A new row is appended, and a removed row is
+blanked in its place, so that a change writes, replicates and logs only its own row, however many there are. A search of
+a million names reads about three hundred slices. If somebody else keeps something in the place of a block, changes go
+on without the block, and searches fail with an error that says so.
 """
 
 import asyncio
@@ -22,36 +22,36 @@ from service.store.driver.scripts import Script
 from service.store.driver.shards import Shard, Shards
 from service.store.pacing import patiently
 
-# Of all shards together; at a million tokens one block has about fifty kilobytes.
+# In all shards together; with a million tokens one block has about fifty kilobytes.
 _BLOCKS = 1024
-# What a slice reads. Validations wait behind it, so it takes a sixth of a millisecond of Redis' time.
+# Bytes that a slice reads: a sixth of a millisecond of Redis' time, because validations wait behind it.
 _SLICE_BYTES = 200_000
-# So many slices are asked for at once: Redis is at one while what another has found is being read.
+# Slices requested at once: Redis reads one while the finds of another are being processed.
 _UNDER_WAY = 2
-# How many blocks a slice is offered at most; it says how many of them it has read.
+# Most blocks named to a slice, which returns how many of them it has read.
 _OFFERED = 256
-# No token is created later than this: what a row of a block has room for.
+# The latest creation that a row of a block has room for.
 _LAST = 10**16 - 1
-# How many finds are decoded before others get a turn.
+# Finds that are decoded before giving way.
 _AT_ONCE = 250
-# After so many finds the blocks that were read tell how many there are in all, to a twentieth: ids fill them evenly.
+# After so many finds, the blocks read so far predict the total to a twentieth, because ids fill the blocks evenly.
 _TELLING = 400
-# A block with more finds than this, five times its share of all that are put in order at once, tells it by itself.
+# More finds than this in one block predict too many: five times its share of all that are sorted at once.
 _TELLING_OF_BLOCK = 100
-# Of a find its id and its creation, of hundreds of them in one go.
+# The id and the creation of a find, for hundreds of finds in one call.
 _FIND = re.compile(r"^([0-9a-f]{16})([0-9]{16})$", re.MULTILINE)
 
 
-# The blocks that a slice was offered, and what it finds.
+# The blocks named to a slice, and its coming reply.
 _Asked = deque[tuple[tuple[bytes, ...], asyncio.Future[list[Any]]]]
 
 
 class TooMany(Exception):
-    """A search finds more than it was asked for at most, or will by what its first blocks tell."""
+    """A search finds more than its maximum, or will by the prediction of its first blocks."""
 
 
 class Blocks:
-    """Which block of its shard a token's row is in: told by the digits of its id behind those of its shard."""
+    """The block of a token's row in its shard, by the digits of the id that follow those of the shard."""
 
     def __init__(self, shards: int) -> None:
         self._count = _BLOCKS // shards
@@ -66,13 +66,13 @@ class Blocks:
 
 
 def fold(text: str) -> str:
-    """What two texts have in common that people take for the same: any case, any composition."""
-    # Composed afterwards, because folding may take a sign apart.
+    """The same text for all texts that differ only in case or in Unicode composition."""
+    # Composed afterwards, because case folding may decompose a character.
     return unicodedata.normalize("NFC", text.casefold())
 
 
 def name_row(token: ManagedToken) -> bytes:
-    """The row of a token in its block: name and last characters folded, then id and creation at a fixed length."""
+    """The row of a token in its block: folded name and last characters, then id and creation of fixed lengths."""
     return f"{fold(token.name)}\x00{fold(token.last_eight)}{token.token_id}{token.created_micros:016}\n".encode()
 
 
@@ -85,10 +85,10 @@ class NameSearch:
         self._find = Script("find_names", retry=True)
 
     async def find(self, text: str, *, most: float = inf, patient: bool = False) -> AsyncGenerator[list[Member]]:
-        """What has this text, in any case, with its creation in epoch microseconds.
+        """The tokens that have this text, in any case, with their creation in epoch microseconds.
 
-        Each once and in no order: some at a time. `patient`: as `listing_slices.merged` is. Raises TooMany where that
-        is more than `most`.
+        Each token once, in no order, some at a time. `patient`: as in `listing_slices.merged`. Raises TooMany if there
+        are more than `most`.
         """
         count = searched = 0
         enough = _LAST if most == inf else _TELLING_OF_BLOCK
@@ -102,23 +102,23 @@ class NameSearch:
                     yield [Member(token_id, number) for token_id, created in found if (number := int(created))]
 
     async def nearest(self, text: str, created: int, *, descending: bool) -> int | None:
-        """The first creation from this one on, that included, of a token that has this text; None without one."""
+        """The first creation, from `created` on and including it, of a token that has this text; None without one."""
         wanted, moved = ("newest", 0) if descending else ("oldest", 1)
         bounds = [0, created] if descending else [created, _LAST]
         is_found = False
         async for finds, _ in self._slices(text, bounds, wanted):
             for _, found in _FIND.findall(b"\n".join(finds).decode("latin-1")):
-                # The slices that follow search for nearer ones.
+                # The next slices search only for nearer ones.
                 bounds[moved], is_found = int(found), True
         return bounds[moved] if is_found else None
 
     async def _slices(
         self, text: str, bounds: list[int], wanted: str, enough: int = _LAST, *, patient: bool = False
     ) -> AsyncGenerator[tuple[list[bytes], int]]:
-        """Finds, and in how many blocks they are. Raises TooMany where one block has more than enough."""
+        """Finds, and the number of blocks that were read. Raises TooMany if one block has more than `enough`."""
         folded = fold(text)
         if "\x00" in folded or "\n" in folded:
-            return  # no name has such a sign, and rows are kept apart by them
+            return  # no name has these characters, which separate rows and their parts
         for shard in self._shards:
             left, offered, most, asked = self._blocks.keys(shard), _OFFERED, 1, _Asked()
             try:
@@ -134,9 +134,9 @@ class NameSearch:
                         raise TooMany
                     yield finds, read
                     left = keys[read:] + left
-                    # Blocks are about as long as each other, and to name one that is not read costs Redis time as well.
+                    # Blocks have similar lengths, and naming a block that is not read costs Redis time, too.
                     offered = min(_OFFERED, 2 * read)
-                    # The bounds of the nearest one are told by the slice before.
+                    # A search for the nearest one takes its bounds from the slice before.
                     most = _UNDER_WAY if wanted == "all" else 1
             finally:
                 for _, unread in asked:

@@ -1,4 +1,4 @@
-"""Counting: exact before and after a sweep, O(log n) in the number of tokens."""
+"""Counts by status: exact before and after a sweep, O(log n) in the number of tokens."""
 
 from collections.abc import Sequence
 
@@ -10,12 +10,12 @@ from service.store.driver.scripts import Script
 from service.store.driver.shards import Shard, Shards
 
 _FORTNIGHT = 14 * 86400
-# A sorted set, and the least and the greatest score that are counted.
+# A sorted set, and the least and the greatest score to count.
 Range = tuple[bytes, Argument, Argument]
 
 
 class TokenCounts:
-    """Statistics over all shards, by one script to each."""
+    """Statistics over all shards, with one script call to each."""
 
     def __init__(self, shards: Shards) -> None:
         self._shards = shards
@@ -23,7 +23,7 @@ class TokenCounts:
         self._statuses = Script("count_statuses", retry=True)
 
     async def take(self, now: int) -> Statistics:
-        """The numbers at `now`, epoch seconds."""
+        """The statistics at `now`, epoch seconds."""
         counts = await all_of([self._count(shard, _ranges(shard.keys, now)) for shard in self._shards])
         on, off, revoked, dead, due_on, due_off, soon, one_time, sessions = map(sum, zip(*counts, strict=True))
         active, inactive, expired = on - due_on, off - due_off, dead + due_on + due_off
@@ -39,7 +39,7 @@ class TokenCounts:
         )
 
     async def of(self, wanted: frozenset[Status], now: int) -> int:
-        """How many have a status that is wanted."""
+        """How many tokens have one of the wanted statuses."""
         statistics = await self.take(now)
         return sum(int(getattr(statistics, status)) for status in wanted)
 
@@ -54,12 +54,12 @@ class TokenCounts:
         return dict(zip(windows, map(sum, zip(*counts, strict=True)), strict=True))
 
     async def among(self, token_ids: Sequence[str], wanted: frozenset[Status], now: float) -> int:
-        """How many of these tokens, all of one shard, have a status that is wanted. One round trip."""
+        """How many of these tokens, all of one shard, have one of the wanted statuses. One round trip."""
         shard = self._shards.of_id(token_ids[0])
         if shard is None:
             return 0
         keys = shard.keys.on, shard.keys.off, shard.keys.dead, shard.keys.expiry
-        # count_statuses.lua has them in the order of `Status`.
+        # count_statuses.lua counts in the order of `Status`.
         places = [place for place, status in enumerate(Status) if status in wanted]
         asked = "".join([str(place + 1) for place in places])
         counts = await self._statuses.run(shard.link, keys, int(now), asked, *token_ids)
@@ -78,7 +78,7 @@ def _ranges(keys: Keys, now: int) -> Sequence[Range]:
         (keys.off, "(0", "+inf"),
         (keys.off, "-inf", "(0"),
         (keys.dead, "-inf", "+inf"),
-        # Due, but not swept yet: positive expiries belong to active tokens, negative ones to inactive.
+        # Due, but not swept yet: positive expiries belong to active tokens, negative ones to inactive tokens.
         (keys.expiry, 1, now),
         (keys.expiry, -now, -1),
         (keys.expiry, f"({now}", now + _FORTNIGHT),

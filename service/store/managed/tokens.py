@@ -1,4 +1,4 @@
-"""Managed tokens in Redis: created, read and changed, each change with its indexes and its audit entry."""
+"""Managed tokens in Redis: created, read and changed, each change together with its indexes and its audit entry."""
 
 import asyncio
 from collections.abc import Sequence
@@ -31,10 +31,10 @@ _MOST = 250
 
 
 class Change(msgspec.Struct, frozen=True):
-    """A token to write anew: as it was read and as it is then, with the seal of that and the audit entry.
+    """A token to rewrite: `old` as it was read, `new` with the `seal` of its record, and the audit entry.
 
-    `sealed` is the record of the new digest, empty for a token that stays switched off; `predecessor` that of the
-    previous secret in its overlap, empty to end it.
+    `sealed` is the sealed credential of the new digest, empty for a token that stays inactive; `predecessor` that of
+    the previous secret in its overlap, empty to end that secret.
     """
 
     old: ManagedToken
@@ -46,7 +46,7 @@ class Change(msgspec.Struct, frozen=True):
 
 
 class End(NamedTuple):
-    """A token to deactivate or revoke: as it was read and as it is then, with the seal of that and the audit entry."""
+    """A token to deactivate or revoke: as it was read, as it is `ended`, the `seal` of that, and the audit entry."""
 
     token: ManagedToken
     ended: ManagedToken
@@ -55,7 +55,7 @@ class End(NamedTuple):
 
 
 class ManagedStore:
-    """All keys of a managed token live in the shard it was created in, the first two hex digits of its id."""
+    """All keys of a managed token are in the shard in which it was created: the first two hex digits of its id."""
 
     def __init__(self, shards: Shards, retention: Retention) -> None:
         self._shards = shards
@@ -67,16 +67,16 @@ class ManagedStore:
         self.ahead = partial(self._many.begin, key_of=Keys.metadata)
         self._decoded = records.Remembered(records.decode)
         self.batch = BatchSize(_MOST, first=_MOST)
-        # Without `retry`: asked again after a lost reply they would find what the first try wrote, and refuse it.
+        # Without `retry`: repeated after a lost reply they would find what the first attempt wrote, and refuse.
         self._create = Script("create_token")
         self._update = Script("rotate_or_update_token")
         self._deactivate = Script("deactivate_tokens", retry=True)
         self._revoke = Script("revoke_tokens", retry=True)
 
     async def create(self, token: ManagedToken, *, seal: str, sealed: bytes, entry: Entry) -> bool:
-        """Record a token in the shard of its name, all or nothing; False if the name is taken, or the id known.
+        """Record a token in the shard of its name, all or nothing; False if the name is taken or the id is known.
 
-        One round trip; more when a reservation of the name turns out to be void.
+        One round trip; more if a reservation of the name turns out to be void.
         """
         shard = self._shards.of_name(token.name)
         names, token_id, prefix = shard.keys, token.token_id, name_prefix(token.name)
@@ -112,23 +112,23 @@ class ManagedStore:
                 return False
 
     async def get(self, token_id: str, ahead: Ahead | None = None) -> Record | None:
-        """The record of an id, None if there is none; by no round trip if it was asked for `ahead` and came."""
+        """The record of an id, None if there is none. No round trip if it was read `ahead` and has arrived."""
         row: Sequence[bytes] | None = ahead.take(token_id) if ahead else None
         if row is None:
             (row,) = await self._many.read_whole([token_id], Keys.metadata)
-        # Not remembered: who changes one token after the other would push out the pages that are asked for again.
+        # Not cached: a client that changes one token after the other would push out the pages that are read again.
         return records.decode(token_id, row)
 
     async def get_many(self, token_ids: Sequence[str]) -> list[Record | None]:
-        """Records in the order of the ids, in one round trip; more where they are long."""
+        """Records in the order of the ids, in one round trip; in more if they are long."""
         return await self.batch.made_of(token_ids, self._read, records.decode)
 
     async def get_again(self, token_ids: Sequence[str]) -> list[Record | None]:
-        """The same for a page, which is asked for again and again: what was decoded lately need not be once more."""
+        """The same for a page, which is read again and again: records that have not changed are not decoded again."""
         return await self.batch.made_of(token_ids, self._read, self._decoded.of)
 
     async def matching(self, token_ids: Sequence[str], wanted: Sequence[Condition]) -> list[bool]:
-        """Which records meet these conditions, or may: what meets them is to be read, and evaluated by its record."""
+        """Which records may meet these conditions. The caller has to read these records and to check them exactly."""
         names = list(dict.fromkeys([one.field for one in wanted]))
         rows = await self._many.fields(token_ids, Keys.metadata, [LETTERS[name].encode() for name in names])
         met = [True] * len(rows)
@@ -138,9 +138,9 @@ class ManagedStore:
         return met
 
     async def excerpts(self, token_ids: list[str], names: tuple[str, ...]) -> list[ManagedToken | None]:
-        """These fields of the records in the order of the ids, for whoever reads many.
+        """Only these fields of the records, in the order of the ids, for reading many.
 
-        One round trip; another for records of which a value is written in pieces.
+        One round trip; another one if a value is written in pieces.
         """
         excerpt = records.Excerpt(names)
         rows = await self._many.fields(token_ids, Keys.metadata, excerpt.fields)
@@ -152,17 +152,17 @@ class ManagedStore:
         ]
 
     async def update(self, changes: Sequence[Change], now: int) -> list[bool]:
-        """Write tokens anew, those of a shard by one call; False for one that changed since `old` was read.
+        """Rewrite tokens, those of a shard in one call; False for each one that changed since `old` was read.
 
-        Digests that `old` had and `new` has no more end, and with them, or with other terms, whatever is derived from
-        the token. A new name must have been reserved.
+        Digests of `old` that `new` does not have end. With them, or if the terms change, all that is derived from the
+        token ends, too. A new name must have been reserved.
         """
 
         async def update_in(shard: Shard, some: list[Change]) -> list[int]:
             fixed = (*shard.keys.lists, shard.keys.changes, shard.keys.none)
             keys = (*fixed, *chain.from_iterable([self._change_keys(shard, one, now) for one in some]))
             args = chain.from_iterable([self._change_args(one, now) for one in some])
-            # As a removal, because a change may end a secret or narrow what the token may do.
+            # Sent as a removal, because a change may end a secret or narrow what the token may do.
             written: list[int] = await self._update.run(shard.removals, keys, some[0].entry.keep, *args)
             return written
 
@@ -170,7 +170,7 @@ class ManagedStore:
         written = await by_group(changes, lambda one: self._shard(one.old.token_id), update_in)
         for one, done in zip(changes, written, strict=True):
             if done and one.old.name != one.new.name:
-                # A renaming back to it may have come since.
+                # Only if it is void: the token may have been renamed back since.
                 await self.names.free_if_void(one.old.name, one.old.token_id.encode())
         return [done == 1 for done in written]
 
@@ -180,7 +180,7 @@ class ManagedStore:
             *_credential_keys(shard, old, new),
             shard.keys.metadata(old.token_id),
             self._blocks.key(shard, old.token_id),
-            # What is derived keeps to the terms it was derived within, or ends. Nothing is derived from no token.
+            # Derived tokens end if the terms that bounded them change. Nothing is derived from the empty id.
             shard.keys.derived(old.token_id if records.ends_derived(old, new, now) else ""),
         )
 
@@ -199,7 +199,7 @@ class ManagedStore:
             retention.reason_goes(new),
             change.predecessor,
             new.predecessor_until * 1000,
-            # A secret that ends by this change has no date, and 0 would keep its reason for ever.
+            # A secret that ends by this change has no date, and with 0 its reason would stay forever.
             retention.reason_until(max(new.predecessor_until, now)),
             *rows,
             change.entry.body,
@@ -209,10 +209,10 @@ class ManagedStore:
         )
 
     async def end(self, ends: Sequence[End], now: int, *, insist: bool = False) -> list[int]:
-        """Deactivate them all or revoke them all, with what is derived, by one call to each shard.
+        """Deactivate all or revoke all, with everything derived from them, in one call to each shard.
 
-        Of each 1 done, 0 it was already, -1 changed since read, -2 gone. With `insist` only a rotation counts as a
-        change, and what did change has no seal then. Works on a full server.
+        For each: 1 done, 0 it was already, -1 changed since it was read, -2 gone. With `insist` only a rotation counts
+        as a change, and a record that did change has no seal then. Works on a full server.
         """
         revokes = partial(self._revoke_in, purge_at=now + self._retention.seconds, insist=insist)
         await share_turn()
@@ -234,7 +234,7 @@ class ManagedStore:
         args = [(*words, member(one.token), freed_member(one.token)) for one, words in zip(ends, told, strict=True)]
         fixed = ends[0].ended.revoked_at, purge_at, ends[0].entry.keep, int(insist)
         done: list[int] = await self._revoke.run(shard.removals, keys, *fixed, *chain.from_iterable(args))
-        # Also where it was so before: an earlier try may have been cut off here.
+        # Even for tokens that were revoked before: an earlier attempt may have been cut off here.
         revoked = [one.token for one, reply in zip(ends, done, strict=True) if reply >= 0]
         elsewhere = [token for token in revoked if self._shards.of_name(token.name) is not shard]
         if elsewhere:
@@ -242,7 +242,7 @@ class ManagedStore:
         return done
 
     def _ending(self, names: Keys, one: End) -> tuple[tuple[bytes, ...], tuple[Argument, ...]]:
-        """The keys and arguments of a token that ends. Where there is no previous secret its own stands in."""
+        """The keys and arguments of a token that ends. Without a previous secret its own key is given twice."""
         token, ended, seal, entry = one
         token_id, digest = token.token_id, token.digest
         credential, reason = names.credential_and_reason(digest)
@@ -253,11 +253,11 @@ class ManagedStore:
         return keys, (token_id, digest, token.version, Reason.of(ended).text, goes, sealed, entry.body, entry.seal)
 
     async def confirm_changed(self, token_id: str) -> None:
-        """Have what changed here before confirmed as the settings ask; see `Removals.confirm`."""
+        """Have earlier changes confirmed as the settings ask; see `Removals.confirm`."""
         await self._shard(token_id).removals.confirm()
 
     async def was_issued(self, token_id: str, digest: bytes) -> bool:
-        """Was this digest ever that of the token's secret? True until its reason goes, after the retention."""
+        """True if this digest was ever that of the token's secret, until its reason vanishes after the retention."""
         shard = self._shard(token_id)
         keys = shard.keys.credential(digest), shard.keys.reason(digest)
         found: int = await shard.link.execute("EXISTS", *keys, retry=True)
@@ -270,14 +270,14 @@ class ManagedStore:
         return shard
 
 
-# What a token's row in its block of names is made of, except its id and creation.
+# The fields that a token's row in its block of names is made of, except the id and the creation.
 _row_of = attrgetter("name", "last_eight")
 
 
 def _credential_keys(shard: Shard, old: ManagedToken, new: ManagedToken) -> list[bytes]:
-    """Credential and reason of the new digest, of the previous secret in its overlap, and of one that ends.
+    """The credential and the reason of the new digest, of the previous secret in its overlap, and of one that ends.
 
-    Where there is none, the new digest's stand in: the script takes away before it writes.
+    If one of these is missing, the new digest's keys take its place: the script removes before it writes.
     """
     kept = [digest for digest in (new.digest, new.predecessor) if digest]
     ended = [digest for digest in (old.digest, old.predecessor) if digest and digest not in kept]
