@@ -15,16 +15,18 @@ cost     O(log n + k log m) for k tokens derived from it, m from its ancestors
 local credential, reason, metadata, on, off, dead, expiries = unpack(KEYS, 1, 7)
 local purges, used, owned, imported, events, derived = unpack(KEYS, 8, 13)
 local id, reason_until, keep, entry, seal = unpack(ARGV)
-local there, below = redis.call('EXISTS', credential), redis.call('ZRANGE', derived, 0, -1)
+-- Something else there stops nothing. Without the right to read it, nothing would end what is named there.
+local there, below = redis.call('EXISTS', credential), redis.pcall('ZRANGE', derived, 0, -1)
+if below.err and not string.find(below.err, 'WRONGTYPE') then return below end
 redis.call('DEL', credential, derived, unpack(below))
 if there == 1 then
-  redis.call('SET', reason, 'revoked ' .. id)
-  if reason_until ~= '0' then redis.call('PEXPIREAT', reason, reason_until) end
+  redis.call('SET', reason, 'revoked ' .. id, unpack(reason_until == '0' and {} or {'PXAT', reason_until}))
   redis.call('XADD', events, 'MAXLEN', '~', keep, '*', 'e', entry, 's', seal)
 end
 for place = 14, #KEYS do
   local of_ancestor = KEYS[place]
-  redis.call('ZREM', of_ancestor, credential, unpack(below))
+  -- What stays there goes with its date.
+  redis.pcall('ZREM', of_ancestor, credential, unpack(below))
 end
 if there == 1 and redis.call('EXISTS', metadata) == 0 then
   for _, index in ipairs({on, off, dead, expiries, purges, owned, imported, used}) do redis.call('ZREM', index, id) end

@@ -13,7 +13,7 @@ for _, command in ipairs({
   'ZREVRANGEBYSCORE KEY 1 0', 'ZRANGEBYLEX KEY - +', 'ZREVRANGEBYLEX KEY + -', 'ZREMRANGEBYLEX KEY - +',
   'XADD KEY * a 1', 'XLEN KEY', 'XRANGE KEY - +', 'XREVRANGE KEY + -', 'XTRIM KEY MAXLEN ~ 1 LIMIT 1',
   'XINFO STREAM KEY', 'SADD KEY a', 'SMEMBERS KEY', 'LPUSH KEY a', 'LRANGE KEY 0 1', 'LREM KEY 1 a', 'LTRIM KEY 0 1',
-  'EXPIREAT KEY 1', 'EXPIRE KEY 5', 'PEXPIREAT KEY 1', 'PEXPIRE KEY 5000', 'GETDEL KEY', 'UNLINK KEY', 'DEL KEY',
+  'EXPIREAT KEY 1', 'EXPIRE KEY 5', 'PEXPIRE KEY 5000', 'GETDEL KEY', 'UNLINK KEY', 'DEL KEY',
 }) do
   local words = {}
   for word in string.gmatch(command, '%S+') do words[#words + 1] = word == 'KEY' and key or word end

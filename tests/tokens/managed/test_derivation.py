@@ -411,3 +411,16 @@ async def test_what_is_derived_while_an_ancestor_ends_never_survives(
     for start in range(0, races // RACES_A_ROOT, 25):
         came_first += sum(await asyncio.gather(*[race(number) for number in range(start, start + 25)]))
     assert 0 < came_first < races
+
+
+async def test_what_stands_in_the_place_of_derived_tokens_stops_no_end_of_what_has_no_record(service: Service) -> None:
+    person, parent = await made(service)
+    child = await derive(person)
+    shard = service.stores.shards.of_id(parent["id"])
+    assert shard is not None
+    revoke = service.rules.managed.revocation.revoke
+    await shard.link.execute("SET", shard.keys.derived(parent["id"]), "")
+    assert await revoke(child.secret.encode(), ADMIN)
+    await shard.link.execute("DEL", shard.keys.metadata(parent["id"]))
+    assert await revoke(person.secret.encode(), ADMIN)
+    assert [await peeked(service, one.secret) for one in (child, person)] == [Outcome.REVOKED] * 2
