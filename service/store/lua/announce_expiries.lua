@@ -1,8 +1,8 @@
---[[ Write notices of tokens that expire soon, and how far that went: each of them once.
-KEYS[1]  how far notices went (hash)  KEYS[2]  notices (stream)
+--[[ Write notices of tokens that expire soon, each once, and how far the notices have come.
+KEYS[1]  how far notices came (hash)  KEYS[2]  notices (stream)
 ARGV[1]  window
-ARGV[2]  how far it was when the tokens were read, empty for never
-ARGV[3]  how far it is with these
+ARGV[2]  how far they had come when the tokens were read, empty for none yet
+ARGV[3]  how far they come with these
 ARGV[4]  notices to keep
 ARGV[5...] notice, JSON, and its seal, repeated for each
 returns  1 written | 0 another process was faster

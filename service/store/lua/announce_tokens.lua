@@ -1,8 +1,8 @@
---[[ Say which names tokens are about to take, before their records are written; forgotten unless those follow soon.
+--[[ Announce the names that tokens are about to take, before their records are written. An announcement expires.
 KEYS[1...] metadata (hash)
-ARGV[1]  how long this holds, milliseconds
-ARGV[2...] of each its name
-returns  of each: 1 announced | 0 the id is known
+ARGV[1]  how long an announcement stays, milliseconds
+ARGV[2...] the name of each
+returns  for each: 1 announced | 0 the id is known
 cost     O(k) for k tokens
 ]]
 local hold, names, replies = ARGV[1], {unpack(ARGV, 2)}, {}

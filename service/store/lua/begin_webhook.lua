@@ -1,7 +1,7 @@
---[[ Let a webhook begin behind what stands in its streams now; harmless when repeated.
+--[[ Let a webhook begin after the last entries that its streams have now; idempotent.
 KEYS[1]  how far it has read (hash)   KEYS[2...] events of each kind (stream)
 ARGV[1...] field in the hash for each of them
-returns  now by this server, epoch milliseconds
+returns  the time of this server, epoch milliseconds
 cost     O(1)
 ]]
 local places = KEYS[1]

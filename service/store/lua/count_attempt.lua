@@ -1,8 +1,8 @@
---[[ Count a try at a password that was wrong; harmless when repeated.
-KEYS[1]  tries (zset): id -> when it stops to count, epoch milliseconds
-ARGV[1]  its id
+--[[ Count a wrong attempt at a password; idempotent.
+KEYS[1]  attempts (zset): id -> until when it counts, epoch milliseconds
+ARGV[1]  id of the attempt
 ARGV[2]  how long it counts, milliseconds
-returns  how many count now, reserved ones among them
+returns  how many attempts count now, including reserved ones
 cost     O(log n)
 ]]
 local tries = KEYS[1]

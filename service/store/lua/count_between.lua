@@ -1,7 +1,7 @@
---[[ Count members of sorted sets between two scores: how many tokens there are.
-KEYS[1...] sets (zset), one of them as often as it has ranges to count
-ARGV[1...] the least and the greatest score of each in turn
-returns  how many of each in order
+--[[ Count members of sorted sets between two scores, for the numbers of tokens.
+KEYS[1...] sets (zset), each as often as it has ranges to count
+ARGV[1...] the least and the greatest score of each range in turn
+returns  the count of each range in order
 cost     O(k * log(n)) for k ranges of sets of n members
 ]]
 local at, counts = 1, {}

@@ -1,15 +1,15 @@
---[[ Derive a token from one that is in use, beside it: whatever takes that one away finds this one, or comes first.
-KEYS[1]  credential it is derived from (string)    KEYS[2]  credential (string)
-KEYS[3]  reason it may be gone (string)            KEYS[4]  metadata, for its uses alone (hash)
+--[[ Derive a token from another one in the same shard: what ends the parent ends the new token, too, or comes first.
+KEYS[1]  parent's credential (string)              KEYS[2]  credential (string)
+KEYS[3]  reason why it is gone (string)            KEYS[4]  metadata, only for its uses (hash)
 KEYS[5]  audit log (stream)
 KEYS[6...] derived tokens of its parent, and of each further ancestor (zset)
-ARGV[1]  seal of the credential it is derived from       ARGV[2]  sealed credential
+ARGV[1]  seal of the parent's credential           ARGV[2]  sealed credential
 ARGV[3]  reason                       ARGV[4]  expires, epoch seconds
-ARGV[5]  uses it counts itself, 0 for none
-ARGV[6]  children a token may have at a time; ARGV[7] derived tokens below any
+ARGV[5]  uses, if it counts its own, else 0
+ARGV[6]  most children of a token at a time; ARGV[7] most derived tokens below any token
 ARGV[8]  audit entries to keep        ARGV[9]  audit entry, JSON; ARGV[10] its seal
 returns  1 derived | 2 it was derived before, and may have ended since
-         0 what it is derived from is gone or another by now | -1 too many
+         0 the parent's credential is gone or has changed | -1 too many
 cost     O(log n)
 ]]
 local parent, credential, reason, metadata, events = unpack(KEYS, 1, 5)
@@ -23,7 +23,7 @@ for place = 6, #KEYS do
   local others = redis.call('ZCOUNT', derived, '-inf', '(-' .. now)
   if (place == 6 and children >= tonumber(most)) or children + others >= tonumber(most_below) then return -1 end
 end
--- First, so that without its entry nothing is changed.
+-- First, so that without the audit entry nothing is changed.
 redis.call('XADD', events, 'MAXLEN', '~', keep, '*', 'e', entry, 's', seal)
 if uses ~= '0' then
   redis.call('HSET', metadata, '@uses_left', uses)
@@ -36,7 +36,7 @@ for place = 6, #KEYS do
   local over = redis.call('ZRANGEBYSCORE', derived, -now, now, 'LIMIT', 0, 100)
   if #over > 0 then redis.call('ZREM', derived, unpack(over)) end
 end
--- At last: no secret works that its ancestors do not know of. Then the word about it, by which a repeat goes.
+-- After the sets, so that no secret is valid that its ancestors do not list. Last the reason, which a repeat checks.
 redis.call('SET', credential, record, 'PXAT', expires .. '000')
 redis.call('SET', reason, why, 'PXAT', expires .. '000')
 return 1

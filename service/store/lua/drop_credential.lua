@@ -1,5 +1,5 @@
---[[ Take a credential away that no record names any more, by its digest alone; so it works on a full server.
-KEYS[1]  credential (string)          KEYS[2]  reason it is gone (string)
+--[[ Remove a credential that no record names any more. Removes before it writes: works on a full server.
+KEYS[1]  credential (string)          KEYS[2]  reason why it is gone (string)
 KEYS[3]  metadata (hash)              KEYS[4]  active tokens (zset)
 KEYS[5]  ended or switched off (zset) KEYS[6]  expired tokens (zset)
 KEYS[7]  expiries (zset)              KEYS[8]  purges (zset)
@@ -7,10 +7,10 @@ KEYS[9]  last uses (zset)             KEYS[10] tokens of the creator (zset)
 KEYS[11] imported tokens (zset)       KEYS[12] audit log (stream)
 KEYS[13] tokens derived from it (zset)
 KEYS[14...] tokens derived from each of its ancestors (zset)
-ARGV[1]  id                           ARGV[2]  when the reason goes, epoch milliseconds, 0 for never
+ARGV[1]  id                           ARGV[2]  when the reason expires, epoch milliseconds, 0 for never
 ARGV[3]  audit entries to keep        ARGV[4]  audit entry, JSON; ARGV[5] its seal
 returns  1 dropped | 0 there was none
-cost     O(log n + k log m) for k tokens derived from it, m from its ancestors
+cost     O(log n + k log m) for k tokens derived from it and m derived from its ancestors
 ]]
 local credential, reason, metadata, on, off, dead, expiries = unpack(KEYS, 1, 7)
 local purges, used, owned, imported, events, derived = unpack(KEYS, 8, 13)

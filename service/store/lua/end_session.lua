@@ -1,4 +1,4 @@
---[[ End sessions of one user. Takes away first, so it works on a full server.
+--[[ End sessions of one user. Removes before it writes: works on a full server.
 KEYS[1]  sessions of the user (zset)  KEYS[2]  all sessions (zset)
 KEYS[3]  audit log (stream)
 KEYS[4...] credentials (string)
@@ -6,7 +6,7 @@ ARGV[1]  audit entries to keep
 ARGV[2]  audit entry, JSON, empty for none
 ARGV[3]  seal of the audit entry
 ARGV[4...] members of the indexes
-returns  how many were ended
+returns  how many sessions were ended
 cost     O(k log n) for k sessions
 ]]
 local own, all, events = KEYS[1], KEYS[2], KEYS[3]

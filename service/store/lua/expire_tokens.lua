@@ -1,4 +1,4 @@
---[[ Move managed tokens whose date has passed to the expired ones; harmless if two processes run it.
+--[[ List managed tokens whose date has passed as expired; harmless if two processes run it.
 KEYS[1]  active tokens (zset)         KEYS[2]  ended or switched off (zset)
 KEYS[3]  expired tokens (zset)        KEYS[4]  expiries (zset)
 KEYS[5]  purges (zset)                KEYS[6]  audit log (stream)
@@ -15,18 +15,18 @@ for i = 3, #ARGV, 3 do
   local id, entry, seal = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   local expires = math.abs(tonumber(redis.call('ZSCORE', expiries, id) or 'inf'))
   if expires <= now then
-    -- Of nothing: behind this a full server writes on.
+    -- Removes nothing: after a command that only removes, a full server executes the others, too.
     redis.call('ZREM', expiries, '')
     local created = redis.call('ZSCORE', on, id) or redis.call('ZSCORE', off, id)
-    -- What is in no list is no token of ours.
+    -- An id in no list is not a token of ours.
     if created then
       redis.call('ZADD', dead, created, id)
       redis.call('ZADD', purges, expires + retention, id)
-      -- Behind these, or each sweep that they break off would tell of it again.
+      -- After these: if they failed, each sweep would write the entry again.
       redis.call('XADD', events, 'MAXLEN', '~', keep, '*', 'e', entry, 's', seal)
       moved = moved + 1
     end
-    -- Behind these: it is in one list at least all the time.
+    -- Last, so that the token is always in at least one list.
     for _, index in ipairs({on, off, expiries}) do redis.call('ZREM', index, id) end
   end
 end

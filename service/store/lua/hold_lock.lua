@@ -1,8 +1,8 @@
---[[ Take a lock, keep it or give it up; it goes by itself when its holder does not come back.
+--[[ Take a lock, keep it or give it up. It expires if its holder does not renew it.
 KEYS[1]  lock (string)
-ARGV[1]  who asks
-ARGV[2]  how long it is held, milliseconds, 0 to give it up
-returns  2 taken | 1 kept | 0 somebody else's, or given up
+ARGV[1]  the process that asks
+ARGV[2]  how long the lock is held, milliseconds, 0 to give it up
+returns  2 taken | 1 kept | 0 held by another process, or given up
 cost     O(1)
 ]]
 local lock = KEYS[1]

@@ -1,14 +1,14 @@
---[[ Record tokens that were made elsewhere, alike in creator and state, each whole or not at all.
+--[[ Record tokens that were made elsewhere, of the same creator and state, each whole or not at all.
 KEYS[1]  active, ended or switched off, or expired tokens (zset)     KEYS[2]  expiries, or purges (zset)
-KEYS[3]  names (zset)           KEYS[4]  the creator's (zset)           KEYS[5]  imported tokens (zset)
+KEYS[3]  names (zset)           KEYS[4]  tokens of the creator (zset)   KEYS[5]  imported tokens (zset)
 KEYS[6]  last uses (zset)       KEYS[7]  audit log (stream)
-KEYS[8...] of each: credential, reason it may be gone, previous secret in its overlap, its reason (string),
-         metadata (hash), its block of folded names, what tells that a token of its id was revoked (string)
-ARGV[1]  audit entries to keep    ARGV[2]  1 for imported tokens
-ARGV[3...] of each as below, empty for what is not there or not to be written: `name` ends with NUL, and is NUL alone
-         if announced, `time` is negative if switched off, `..._until` epoch milliseconds, 0 for never; then its fields
-returns  of each: 1 recorded | -1 the id is known | -2 a secret is known, or may be one that was rotated away
-         | -3 its announcement was taken back
+KEYS[8...] for each: credential, reason why it is gone, previous secret in its overlap, its reason (string),
+         metadata (hash), its block of folded names, mark that a token of its id was revoked (string)
+ARGV[1]  audit entries to keep    ARGV[2]  1 if another system made the secrets
+ARGV[3...] for each as below, empty if absent or not to be written: `name` ends with NUL, and is only NUL if it was
+         announced; `time` is negative if switched off; `..._until` epoch milliseconds, 0 for never; then its fields
+returns  for each: 1 recorded | -1 the id is known | -2 a secret is known, or may be one that was rotated away
+         | -3 its announcement was removed
          | the id of the token that holds the name
 cost     O(k log n) for k tokens
 ]]

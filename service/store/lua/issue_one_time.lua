@@ -1,12 +1,12 @@
---[[ Record one-time tokens of one issuer: as many of them as he, his network and everybody may have now.
-KEYS[1]  outstanding ones (zset)        KEYS[2]  rate of the address (string)
+--[[ Record one-time tokens of one issuer: as many as the limits of its address, its network and of all admit now.
+KEYS[1]  outstanding tokens (zset)      KEYS[2]  rate of the address (string)
 KEYS[3]  rate of its network (string)   KEYS[4]  rate of all (string)
 KEYS[5...] tokens (string)
 ARGV[1]  issues a minute from the address, ARGV[2] from its network, ARGV[3] from everywhere; 0 for no limit
 ARGV[4]  when they expire, epoch milliseconds
-ARGV[5...] the sealed record of each token; then of each when it expires, epoch seconds, and its member of the index
-returns  how many are recorded, from the first on; below 0 for none, milliseconds until the next one is admitted
-cost     O(n log m), n the tokens and m the outstanding ones
+ARGV[5...] the sealed record of each token; then for each its expiry, epoch seconds, and its member of the index
+returns  how many are recorded, counted from the first; for none minus the milliseconds until the next is admitted
+cost     O(n log m) for n tokens and m outstanding ones
 ]]
 local index, address, network, all = unpack(KEYS, 1, 4)
 local of_address, of_network, of_all, expires = unpack(ARGV, 1, 4)
@@ -16,7 +16,7 @@ local now, admitted = time[1] * 1000 + time[2] / 1000, asked
 for place, rate in ipairs({address, network, all}) do
   if limits[place] ~= '0' then
     local debt, interval = tonumber(redis.call('GET', rate) or '0') or 0, 60000 / limits[place]
-    -- A debt greater than the window was written down by a clock that has been set back since. Not a number is neither.
+    -- A debt beyond the window was written by a clock that was set back since. NaN fails both comparisons, too.
     if not (debt >= now and debt <= now + 60001) then debt = now end
     debts[place] = debt
     admitted = math.min(admitted, math.floor((now + 60000.5 - debt) / interval))

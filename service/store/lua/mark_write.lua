@@ -1,4 +1,4 @@
---[[ Write something, also on a full server: what waits for this connection's last write waits for all before it.
+--[[ Write a mark, on a full server, too. Waiting for the last write of a connection confirms all writes before it.
 KEYS[1]  mark (string)
 ARGV[1]  how long it stays, milliseconds
 returns  1

@@ -1,14 +1,14 @@
---[[ Remove the record of a token that ended long ago, and whatever could still be let in by it.
+--[[ Remove the record of a token that ended long ago, with any credential that is left.
 KEYS[1]  metadata (hash)              KEYS[2]  usage (hash)
 KEYS[3]  credential (string)          KEYS[4]  predecessor's credential (string)
 KEYS[5]  ended or switched off (zset) KEYS[6]  expired tokens (zset)
 KEYS[7]  purges (zset)                KEYS[8]  names (zset)
 KEYS[9]  tokens of the creator (zset) KEYS[10] imported tokens (zset)
 KEYS[11] last uses (zset)             KEYS[12] its block of folded names (string)
-KEYS[13] what tells that a token of this id was revoked (string)
+KEYS[13] mark that a token of this id was revoked (string)
 ARGV[1]  id                           ARGV[2]  member in names
 ARGV[3]  member in names of a revoked token
-ARGV[4]  its row in the block         ARGV[5]  how long that is told, epoch milliseconds, 0 for ever, empty for not
+ARGV[4]  its row in the block         ARGV[5]  until when to keep that mark, epoch ms, 0 forever, empty for no mark
 returns  1 removed | 0 not due, or done already | -1 the token has not ended
 cost     O(log n)
 ]]
@@ -32,7 +32,7 @@ if at then
   local left = string.sub(rows, 1, at - 1) .. string.sub(rows, at + #row)
   if not string.find(left, '[^\n]') then redis.call('DEL', block)
   elseif string.sub(id, -1) == '0' then
-    -- Of sixteen that go one writes the block anew, without the blanks that the others leave.
+    -- One removal of sixteen rewrites the block, without the blanks that the others leave.
     left = string.gsub(string.gsub(left, '^\n+', ''), '\n\n+', '\n')
     redis.call('SET', block, left)
   else redis.call('SETRANGE', block, at - 1, string.rep('\n', #row)) end

@@ -1,6 +1,6 @@
---[[ Put the hours that are over out of records into lists of seven hours, and of seven days. A list takes the place of
-one that is too old: of eight, and of sixteen. It begins with the seventh of its hours, or days, since the epoch.
-KEYS[1...] of each token: metadata (hash), usage (hash)
+--[[ Move past hours from records into lists of seven hours, and of seven days: eight lists of hours, sixteen of days; a
+new list replaces an old one. A list begins with its number: the hours, or days, since the epoch divided by seven.
+KEYS[1...] for each token: metadata (hash), usage (hash)
 ARGV[1]  seconds that usage is kept
 returns  nothing
 cost     O(tokens)
@@ -20,11 +20,11 @@ for place = 1, #KEYS, 2 do
   local told = redis.call('HGET', metadata, '@last_hour') or ''
   local newest, number, over = string.match(told, '^(%d+,%d+,%d+,(%d+)),(.+)$')
   if over then redis.call('HSET', metadata, '@last_hour', newest) end
-  -- Nothing can be added where somebody else keeps something.
+  -- Not if somebody else keeps another type in its place.
   if over and type(redis.pcall('HLEN', usage)) == 'number' then
     local hours = {}
     for hour in string.gmatch(over, '%d+,%d+,%d+,%d+') do table.insert(hours, 1, hour) end
-    for _, each in ipairs(hours) do -- the oldest first, whose list gives way to that of a later one
+    for _, each in ipairs(hours) do -- the oldest first, because a later hour's list may replace its list
       local hour, allowed, denied = string.match(each, '(%d+),(%d+),(%d+)')
       for sign, count in pairs({a = allowed, d = denied}) do
         if count ~= '0' then

@@ -1,15 +1,15 @@
---[[ Write a webhook, change it if nobody else did since it was read, or take it away.
+--[[ Create a webhook, change it if its record is still the one that was read, or remove it.
 KEYS[1]  webhooks (hash)              KEYS[2]  audit log (stream)
-KEYS[3]  that one of this id was taken away (string)
+KEYS[3]  mark that the webhook of this id was removed (string)
 ARGV[1]  id
-ARGV[2]  sealed record, empty to take it away
-ARGV[3]  the record that is changed, empty for a new one
-ARGV[4]  how many there may be
-ARGV[5]  how long it is known that one was taken away, milliseconds
+ARGV[2]  sealed record, empty to remove it
+ARGV[3]  the record as it was read, empty for a new webhook
+ARGV[4]  most webhooks
+ARGV[5]  how long the mark of a removal is kept, milliseconds
 ARGV[6]  audit entries to keep
 ARGV[7]  audit entry, JSON
 ARGV[8]  seal of the audit entry
-returns  1 done | 0 there is none of this id, another record, or it was taken away | -1 there are too many
+returns  1 done | 0 there is none of this id, another record, or it was removed | -1 there are too many
 cost     O(1)
 ]]
 local webhooks, events, ended = unpack(KEYS)
@@ -22,7 +22,7 @@ else
   if (redis.call('HGET', webhooks, id) or '') ~= seen then return 0 end
   if seen == '' and redis.call('HLEN', webhooks) >= tonumber(most) then return -1 end
 end
--- Before what it tells of, except for what is taken away.
+-- The entry before the change, except for a removal.
 redis.call('XADD', events, 'MAXLEN', '~', keep, '*', 'e', entry, 's', seal)
 if record ~= '' then redis.call('HSET', webhooks, id, record) end
 return 1

@@ -1,8 +1,8 @@
---[[ Read a stream behind a place, with what tells how much was trimmed before it was read.
+--[[ Read the entries after a place of a stream, and the counts that tell how many were trimmed unread.
 KEYS[1]  events (stream)
 ARGV[1]  id of the last entry read    ARGV[2]  entries to read
-returns  entries ever added, -1 where the server does not count them (before 7.0); entries there are;
-         id of the first of them, empty for none; the entries read
+returns  entries ever added, -1 if the server does not count them (before 7.0); entries in the stream;
+         id of its first entry, empty for none; the entries read
 cost     O(k) for k entries
 ]]
 local events = KEYS[1]

@@ -1,8 +1,8 @@
---[[ Read the next members of parts of indexes, each from a place in it, in the order of score and member.
-KEYS[1...] of each part: ids by a number (zset)
-ARGV[1...] of each part: score of the place; member of the place, which need not be there any more; up or down; how many
-         at most; the score that the part ends before
-returns  of each part members and scores in turn, ascending whichever way
+--[[ Read the next members of parts of indexes, each after a place in it, in the order of score and member.
+KEYS[1...] for each part: ids by a number (zset)
+ARGV[1...] for each part: score of the place; member of the place, which may be gone by now; `up` or `down`; how many
+         at most; the score before which the part ends
+returns  for each part members and scores in turn, ascending in both directions
 cost     O(log(n) * log(t) + k) for k members, where t share the score of the place
 ]]
 local at, parts = 1, {}
@@ -10,7 +10,7 @@ for place, index in ipairs(KEYS) do
   local score, member, way, most, bound = unpack(ARGV, at, at + 4)
   local low = redis.call('ZCOUNT', index, '-inf', '(' .. score)
   local high = low + redis.call('ZCOUNT', index, score, score)
-  -- The rank of the first member behind the place, or of the place on the way down: found by itself if still there.
+  -- The rank of the first member after the place, or on the way down that of the place: by ZRANK if it is still there.
   local held = redis.call('ZSCORE', index, member)
   if held and tonumber(held) == tonumber(score) then
     low = redis.call('ZRANK', index, member) + (way == 'up' and 1 or 0)

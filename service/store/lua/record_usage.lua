@@ -1,10 +1,10 @@
---[[ Count what a second brought in the records of tokens; one that has no record any more is left out.
+--[[ Add the uses of a second to the records of tokens; a token that has no record any more is skipped.
 KEYS[1]  last uses (zset)   KEYS[2]  active tokens (zset)   KEYS[3]  ended or off (zset)   KEYS[4]  expired ones (zset)
-KEYS[5...] of each token: metadata (hash), usage (hash)
+KEYS[5...] for each token: metadata (hash), usage (hash)
 ARGV[1]  hour since the epoch
-ARGV[2...] of each in one text: last use, epoch seconds, or 0, allowed, denied, last address, with spaces between; on a
-           line of its own the user agent; and behind that the digest of the secret
-returns  the keys of those in whose record another hour is than this: to be put away
+ARGV[2...] for each, one text: last use (epoch seconds or 0), allowed, denied, last address, separated by spaces; then a
+           line with the user agent; then the digest of the secret
+returns  the keys of tokens whose records hold other hours than this one, which are to be put away
 cost     O(tokens)
 ]]
 local last_uses, on, off, dead = unpack(KEYS, 1, 4)
@@ -22,16 +22,16 @@ for place = 5, #KEYS, 2 do
     if before ~= '' then note(begun, metadata, usage) end
     local counted = table.concat({this_hour, allowed, denied, number}, ',') .. before
     local last, said = tonumber(was[3]) or 0, {'@last_hour', counted}
-    if tonumber(used_at) >= math.max(1, last) then -- others may have told of a later use
+    if tonumber(used_at) >= math.max(1, last) then -- another process may have written a later use
       local id = string.sub(metadata, -16) -- a key ends in the id
       note(said, '@last_used_at', used_at)
       if address ~= '' and address ~= was[4] then note(said, '@last_address', address) end
       if agent ~= '' and agent ~= was[5] then note(said, '@last_agent', agent) end
-      -- The other secret of an overlap, or that of a derived token.
+      -- Another secret: the previous one in its overlap, or that of a derived token.
       local other = digest ~= was[1] and redis.call('HGET', metadata, '@predecessor')
       if digest == other then note(said, '@predecessor_used_at', used_at) end
       note(uses, used_at, id)
-      if last == 0 and not redis.call('ZSCORE', last_uses, id) then -- no more among those never used
+      if last == 0 and not redis.call('ZSCORE', last_uses, id) then -- the first use: no longer listed as unused
         for _, set in ipairs({on, off, dead}) do if redis.call('ZADD', set, 'XX', 'INCR', -5e15, id) then break end end
       end
     end

@@ -1,6 +1,6 @@
---[[ Count that a user is logged out everywhere. Takes away first, so it works on a full server.
-KEYS[1]  how often (string)
-returns  how often by now
+--[[ Count that a user is logged out everywhere. Removes before it writes: works on a full server.
+KEYS[1]  generation: how often that happened (string)
+returns  the new generation
 cost     O(1)
 ]]
 local generation = KEYS[1]

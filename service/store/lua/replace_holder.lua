@@ -1,8 +1,8 @@
---[[ Put another holder of a name in the place of one, or none.
+--[[ Replace the holder of a name by another one, or by none.
 KEYS[1]  names (zset)
 ARGV[1]  member for names
-ARGV[2]  the one in its place, empty for none
-returns  1 replaced | 0 that one holds the name no more
+ARGV[2]  the member in its place, empty for none
+returns  1 replaced | 0 the holder no longer holds the name
 cost     O(log n)
 ]]
 local names = KEYS[1]

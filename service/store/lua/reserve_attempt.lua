@@ -1,10 +1,10 @@
---[[ Reserve a try at a password before it is checked, or refuse it; harmless when repeated.
-KEYS[1]  tries (zset): id -> when it stops to count, epoch milliseconds
-ARGV[1]  id of this one
-ARGV[2]  tries allowed
+--[[ Reserve an attempt at a password before it is checked, or refuse it; idempotent.
+KEYS[1]  attempts (zset): id -> until when it counts, epoch milliseconds
+ARGV[1]  id of the attempt
+ARGV[2]  attempts allowed
 ARGV[3]  how long it is reserved, milliseconds
-returns  0 reserved | milliseconds until the next of them stops to count
-cost     O(log n + k) for k that stopped to count, at most 100 of them
+returns  0 reserved | milliseconds until the next attempt ceases to count
+cost     O(log n + k) for k attempts that do not count any more, at most 100 of them
 ]]
 local tries = KEYS[1]
 local id, allowed, hold = unpack(ARGV)

@@ -3,7 +3,7 @@ KEYS[1]  names (zset)
 ARGV[1]  name followed by NUL
 ARGV[2]  member for names
 ARGV[3]  id
-returns  1 reserved, or held by this token already | the holder: a token's id, and more while it is asked about it
+returns  1 reserved, or held by this token already | the holder: a token's id, with `!n` while its record is asked
 cost     O(log n)
 ]]
 local names = KEYS[1]

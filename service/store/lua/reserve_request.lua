@@ -1,8 +1,8 @@
---[[ Remember a request that its client may repeat: the first one's words stand until they go.
+--[[ Remember a request that its client may repeat: the words of the first one stay until they expire.
 KEYS[1]  the request (string)
-ARGV[1]  what is remembered
+ARGV[1]  the words to remember
 ARGV[2]  how long, milliseconds
-returns  what the first such request left
+returns  the words of the first such request
 cost     O(1)
 ]]
 local request = KEYS[1]

@@ -1,20 +1,20 @@
---[[ Rotate managed tokens, change or activate them: each record is written anew, unless it changed since it was read.
+--[[ Rotate managed tokens, change or activate them: each record is rewritten, unless it changed since it was read.
 KEYS[1]  active tokens (zset)   KEYS[2]  ended or switched off (zset)   KEYS[3]  expired tokens (zset)
 KEYS[4]  expiries (zset)   KEYS[5]  purges (zset)   KEYS[6]  last uses (zset)   KEYS[7]  audit log (stream)
-KEYS[8]  a key that is never written, at which the rights are tried (string)
-KEYS[9...] of each: credential, reason it may be gone, previous secret in its overlap, its reason, credential to end,
+KEYS[8]  a key that is never written, to test the rights (string)
+KEYS[9...] for each: credential, reason why it is gone, previous secret in its overlap, its reason, credential to end,
          its reason (string), metadata (hash), its block of folded names (string), derived tokens that end (zset):
-         something else there stops nothing; a lost right to read it does, else it would be ended by nothing
-ARGV[1]  audit entries to keep    ARGV[2...]  of each as below, `..._until` in milliseconds, 0 for never; `version` and
+         another type in its place is ignored; without the right to read it this fails, because none would end
+ARGV[1]  audit entries to keep    ARGV[2...]  for each as below, `..._until` in milliseconds, 0 for never; `version` and
          `contests` as they were read; `record` empty for a token that stays off, `why` if it is not written yet,
-         `older_record` to end it; `row` for `old_row`, both empty if it stays; then `count` fields and values
-returns  of each: 1 written | 0 changed meanwhile, or gone; it is in one list at least all the time
+         `older_record` to end it; `row` replaces `old_row`, both empty if it stays; then `count` fields and values
+returns  for each: 1 written | 0 changed meanwhile, or gone; the token is always in at least one list
 cost     O(k log n + d) for k tokens with d derived from them
 ]]
 local on, off, dead, expiries, purges, used, events, nothing = unpack(KEYS, 1, 8)
 local at, replies, keep = 2, {}, ARGV[1]
 local function put(key, text, till) redis.call('SET', key, text, unpack(till + 0 == 0 and {} or {'PXAT', till})) end
--- Of nothing: behind this a full server writes on, and what follows is not cut off for want of a right.
+-- These change nothing. After them a full server executes the rest, too, and no missing right stops it half done.
 redis.call('DEL', nothing)
 redis.call('SET', nothing, '', 'XX')
 redis.call('SETRANGE', nothing, 0, '')
@@ -30,7 +30,7 @@ for key = 9, #KEYS, 9 do
     local below = redis.pcall('ZRANGE', derived, 0, -1)
     if below.err and not string.find(below.err, 'WRONGTYPE') then return below end
     local place = redis.call('ZSCORE', used, id) and created or string.format('%.0f', created + 5e15)
-    -- Without its entry nothing is changed. Then the record: nobody could take away what works and stands in none.
+    -- The entry first, without which nothing may change. Then the record, without which no credential could be ended.
     redis.call('XADD', events, 'MAXLEN', '~', keep, '*', 'e', entry, 's', seal)
     redis.call('HSET', metadata, unpack(ARGV, fields, fields + count - 1))
     redis.call('DEL', credential, older, ended, derived, unpack(below))

@@ -1,7 +1,7 @@
 --[[ Append a checkpoint over audit entries, unless another process appended one since the last was read.
 KEYS[1]  checkpoints (stream)
 ARGV[1]  MAC of the last checkpoint, empty if there is none
-ARGV[2]  id of the last entry that is covered, which becomes the checkpoint's own
+ARGV[2]  id of the last entry that is covered, which becomes the id of the checkpoint
 ARGV[3...] fields and values
 returns  1 appended | 0 another process was faster
 cost     O(1)

@@ -1,13 +1,13 @@
---[[ Write why tokens will be gone once their dates have passed, of those whose dates are what they were.
+--[[ Write the reasons of tokens before they expire, if their dates have not changed since they were read.
 KEYS[1]  expiries (zset)
-KEYS[2...] of each: reason it may be gone (string), which stays where there is one
-ARGV[1...] of each its id, its date, and when the reason goes, epoch milliseconds
-returns  of how many the dates are what they were
+KEYS[2...] for each: reason why it is gone (string); one that is there stays
+ARGV[1...] for each its id, its date, and when the reason expires, epoch milliseconds
+returns  for how many the dates have not changed
 cost     O(k log n) for k tokens, at most 50
 ]]
 local expiries = KEYS[1]
 local at, told = 1, 0
--- Of nothing: behind this a full server writes on. Without the word no sweep goes on to what frees memory.
+-- Removes nothing: after it a full server executes the rest, too. Otherwise the sweep would stop here and free nothing.
 redis.call('ZREM', expiries, '')
 for place = 2, #KEYS do
   local reason = KEYS[place]

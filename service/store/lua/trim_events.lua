@@ -1,7 +1,7 @@
---[[ Drop a slice of the audit entries that are too many, none that is not sealed, and the checkpoints of what is gone.
+--[[ Drop a slice of surplus audit entries that are sealed, and the checkpoints of dropped entries.
 KEYS[1]  checkpoints (stream)         KEYS[2]  the entries they cover (stream)
 ARGV[1]  entries to keep              ARGV[2]  how many to drop at most
-returns  how many entries were dropped; how many there are
+returns  how many entries were dropped; how many are left
 cost     O(k) for k entries
 ]]
 local checkpoints, entries = unpack(KEYS)
@@ -13,7 +13,7 @@ local surplus = math.min(length - keep, most)
 if surplus > 0 then dropped = redis.call('XTRIM', entries, 'MINID', '~', last[1], 'LIMIT', surplus) end
 local oldest = redis.call('XRANGE', entries, '-', '+', 'COUNT', 1)[1]
 if oldest then
-  -- Never the last one: the next continues it, and somebody may have taken all its entries.
+  -- Never the last checkpoint, even if somebody has removed all its entries: the next one continues it.
   local first = redis.call('XRANGE', checkpoints, oldest[1], '+', 'COUNT', 1)[1] or last
   redis.call('XTRIM', checkpoints, 'MINID', '~', first[1], 'LIMIT', most)
 end

@@ -1,8 +1,8 @@
---[[ Drop a slice of an index: members whose time has passed.
+--[[ Drop a slice of an index: members that have expired.
 KEYS[1]  index by expiry (zset)
 KEYS[2]  index of such indexes (zset), if there is one
 ARGV[1]  how many at most
-ARGV[2]  member of the index of indexes, which goes when the index is empty
+ARGV[2]  member of the index of indexes, which is removed when the index is empty
 returns  how many were dropped
 cost     O(k log n) for k members
 ]]

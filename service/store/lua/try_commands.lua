@@ -1,10 +1,10 @@
---[[ Which commands the access list forbids of those that the service calls, in its scripts or by themselves.
-KEYS[1]  a key that nobody keeps (string)
-returns  their names
+--[[ Find the commands that the service calls, in scripts or alone, and that the access list forbids.
+KEYS[1]  a scratch key (string)
+returns  the names of the forbidden commands
 cost     O(1)
 ]]
 local key, forbidden = KEYS[1], {}
--- On a text, which is put there first and taken away at last, most of these do nothing but fail.
+-- On a string, which is written first and removed last, most of these commands only fail.
 for _, command in ipairs({
   'SET KEY 1 PX 5000', 'GET KEY', 'MGET KEY', 'EXISTS KEY', 'TTL KEY', 'PTTL KEY', 'TIME', 'APPEND KEY 1',
   'SETRANGE KEY 0 1', 'HSET KEY a 1', 'HSETNX KEY a 1', 'HGET KEY a', 'HMGET KEY a', 'HGETALL KEY',
@@ -19,7 +19,7 @@ for _, command in ipairs({
   for word in string.gmatch(command, '%S+') do words[#words + 1] = word == 'KEY' and key or word end
   local reply = redis.pcall(unpack(words))
   local told = type(reply) == 'table' and reply.err or ''
-  -- As 7.0 says it, and those before.
+  -- The words of 7.0, and those of earlier versions.
   if string.find(told, 'permission', 1, true) or string.find(told, 'run this command', 1, true) then
     forbidden[#forbidden + 1] = words[1]
   end

@@ -1,9 +1,9 @@
 --[[ Read a credential and charge one request to its limits and its uses: to all of them or to none.
 KEYS[1] credential (string); KEYS[2] metadata (hash); KEYS[3] changed limits (string); KEYS[4...] due or used (string)
 ARGV[1] seal evaluated; ARGV[2] 1 to spend a use; ARGV[3] cost, 0 to ask, below: give back; ARGV[4] changes known, or -
-ARGV[5...] of each rate limit: milliseconds a request, burst; of each quota: 0, size, when its window began, and ends
+ARGV[5...] for each rate limit: milliseconds a request, burst; for each quota: 0, size, begin and end of its window
 returns  {credential or nil; 1 admitted, 0 refused by a limit, -1 no use left, 2 admitted with a limit paused, 3 another
-         credential, 4 another window (and when, s); of each limit: remaining, ms until full, ms until it admits this}
+         credential, 4 another window (and now, s); for each limit: remaining, ms until full, ms until it admits this}
 cost     O(limits)
 ]]
 local credential, metadata, changes = unpack(KEYS, 1, 3)
@@ -19,7 +19,7 @@ local now = time[1] * 1000 + time[2] / 1000
 for place = 4, #KEYS do
   local rate = KEYS[place]
   local due, interval, burst = tonumber(redis.call('GET', rate) or 0) or 0, tonumber(ARGV[at]), ARGV[at + 1]
-  -- A debt greater than the burst was written down by a clock that has been set back since. Not a number is neither.
+  -- A debt beyond the burst was written by a clock that was set back since. NaN fails both comparisons, too.
   local debt, ends = due >= now and due <= now + burst * interval + 1 and due - now or 0
   if interval == 0 then interval, debt, ends = 1, math.max(due, 0), ARGV[at + 3] * 1000 end
   if ends and (now < ARGV[at + 2] * 1000 or now >= ends) then return {record, 4, tonumber(time[1])} end
@@ -38,7 +38,7 @@ for place, limit in pairs(limits) do
 end
 answer[2] = verdict
 if spends ~= '1' or cost == 0 or verdict == 0 then return answer end
--- Behind a write that only takes away, a full server lets this one through: uses are counted to the last.
+-- After a write that only removes, a full server executes this one, too: uses are counted to the last.
 redis.call('HDEL', metadata, '')
 redis.call('HINCRBY', metadata, '@uses_left', -1)
 return answer
