@@ -73,10 +73,7 @@ class AuditRules:
         keep = max(1, on.settings.audit_max_entries // len(shards))
         # The room for removals, which never wait for a seal; more would fill the server. Other entries use half.
         room = max(_ROOM * keep, _LEAST_ROOM // len(shards))
-        namespace = on.store.monitor.namespace
-        self.checkpoints = Checkpoints(
-            store, keyring, keep, room // 2, counted, on.metrics.sealed, lambda: namespace.data
-        )
+        self.checkpoints = Checkpoints(store, keyring, keep, room // 2, counted, on.metrics.sealed)
         self.log = AuditLog(keyring, shards, on.clock, room, self.checkpoints.is_behind)
         self.refusals = Refusals(self.log, on.clock)
         self.reader = AuditReader(store)

@@ -13,7 +13,6 @@ class Namespace:
     """Compares this process with the first one. `shard_fault` and `key_fault` say what differs, in one line each.
 
     `reset_fault`: the data that some process knew is gone, and nobody has confirmed that this is intended.
-    `data`: the id of the data that this process goes by; until somebody confirms the loss, that of the lost data.
     """
 
     def __init__(self, shards: Shards, key_marks: tuple[bytes, ...]) -> None:
@@ -27,7 +26,8 @@ class Namespace:
         self.shard_fault = ""
         self.key_fault = ""
         self.reset_fault = ""
-        self.data: bytes | None = None
+        # The id of the data that this process knows; until somebody confirms a loss, that of the lost data.
+        self._data: bytes | None = None
 
     async def check(self) -> None:
         """Compare with Redis; write what is not there yet. Raises StoreUnavailable."""
@@ -47,23 +47,23 @@ class Namespace:
         Once somebody has confirmed the loss, the note is the present id.
         """
         found, keys = await self._settle(self._keys.store_id, random_id().encode(), "NX"), self._keys
-        if found is not None and self.data is not None and self.data != found:
-            note = await self._settle(keys.reset_note, self.data, "NX")
+        if found is not None and self._data is not None and self._data != found:
+            note = await self._settle(keys.reset_note, self._data, "NX")
         else:
             note = await self._link.execute("GET", keys.reset_note, retry=True)
         self.reset_fault = reset_fault(note, found)
         if self.reset_fault:
             # Also in a process that never knew these data: a backup of them may be restored.
-            self.data = note
-        elif note is not None or self.data is None:
-            self.data = found
+            self._data = note
+        elif note is not None or self._data is None:
+            self._data = found
 
     async def confirm_reset(self) -> None:
         """Accept that the data was lost. Raises StoreUnavailable."""
         found = await self._settle(self._keys.store_id, random_id().encode(), "NX")
         # The note stays, because a process that notices the loss only later would leave another.
         await self._link.execute("SET", self._keys.reset_note, found or b"", retry=True)
-        self.data, self.reset_fault = found, ""
+        self._data, self.reset_fault = found, ""
 
     async def _check_key(self) -> None:
         place, ours = self._keys.key_mark, self._key_marks[0]

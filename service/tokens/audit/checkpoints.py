@@ -44,18 +44,12 @@ class Checkpoints:
     _count: Callable[[str], None]
     # Called with the number of entries ever sealed; if it falls, the log was set back.
     _head: Callable[[int], None]
-    # Returns the id of the data that this process goes by: it changes when somebody confirms that the data was lost.
-    _data: Callable[[], bytes | None]
     _heads: dict[AuditStream, Checkpoint] = field(default_factory=dict, init=False)
     _behind: set[AuditStream] = field(default_factory=set, init=False)
-    _seen: bytes | None = field(default=None, init=False)
     rolled_back: dict[AuditStream, str] = field(default_factory=dict, init=False)
 
     async def seal(self) -> int:
         """Seal all streams once. Returns how many entries were sealed. Raises StoreUnavailable."""
-        if (data := self._data()) != self._seen:
-            self._seen = data
-            self.rolled_back.clear()
         sealed = sum(await asyncio.gather(*[Part(self._seal(stream)) for stream in self._store.streams]))
         # Of all streams, including those that other processes sealed, because `head` reads what Redis has.
         self._head(sum(macs.sealed_with(head) for head in self._heads.values()))

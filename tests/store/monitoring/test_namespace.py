@@ -146,24 +146,3 @@ async def test_a_backup_that_is_back_ends_it_and_another_loss_does_not(
     await emptied(first)
     await link.execute("SET", place, backup)
     assert await ready(first, second, late) == ["ready"] * 3
-
-
-async def test_a_loss_that_was_confirmed_is_held_against_no_audit_log(make_service: MakeService) -> None:
-    services = [await make_service(background=False) for _ in range(2)]
-    await ready(*services)
-    await create(services[0])
-    for service in services:
-        await service.rules.audit.checkpoints.seal()
-    await emptied(services[0])
-    assert await ready(*services) == ["not_ready"] * 2
-    assert await intact(*services) == [False, False]
-    await services[0].stores.monitor.namespace.confirm_reset()
-    assert await ready(*services) == ["ready"] * 2
-    assert await intact(*services) == [True, True]
-
-
-async def intact(*services: Service) -> list[bool]:
-    """What each says of its audit log, after a second's sealing."""
-    for service in services:
-        await service.rules.audit.checkpoints.seal()
-    return [(await service.rules.audit.verification.verify()).intact for service in services]
