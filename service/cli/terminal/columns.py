@@ -22,14 +22,17 @@ def wrapped(cells: list[list[str]]) -> list[list[str]]:
 
 
 def fit(widths: list[int], optional: int) -> None:
-    """Make the columns fit the terminal together: first drop optional ones, then narrow the widest."""
+    """Make the columns fit the terminal together: first drop optional ones, then narrow the widest.
+
+    The first column stays whole: it has the id that other commands take.
+    """
     # The last column has no gap after it.
     room = shutil.get_terminal_size().columns + 2
     for _ in range(optional):
         if sum(widths) + 2 * len(widths) > room:
             widths.pop()
-    while sum(widths) + 2 * len(widths) > room and max(widths) > _NARROWEST:
-        widths[widths.index(max(widths))] -= 1
+    while sum(widths) + 2 * len(widths) > room and max(widths[1:], default=0) > _NARROWEST:
+        widths[widths.index(max(widths[1:]), 1)] -= 1
 
 
 def width_of(text: str) -> int:

@@ -113,7 +113,8 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[object]], *, op
     """Rows under headings; if piped, tab-separated without headings.
 
     With `optional` the rows are made to fit the terminal: as many of the last columns as necessary, at most that many,
-    are left out, and then the widest are cut. Without it nothing is lost: the last column is wrapped at words.
+    are left out, and then the widest but the first are cut. Without it nothing is lost: the last column is wrapped at
+    words.
     """
     cells = [[_text(value) for value in row] for row in rows]
     if not on_terminal():

@@ -61,7 +61,7 @@ def test_the_last_columns_go_before_anything_is_cut(capsys: pytest.CaptureFixtur
     output.print_table(("A", "B", "C", "D"), [row], optional=2)
     assert capsys.readouterr().out.splitlines()[1] == f"{row[0]}  {row[1]}"
     output.print_table(("A", "B", "C", "D"), [row], optional=1)
-    assert [len(cell) for cell in capsys.readouterr().out.splitlines()[1].split()] == [25, 25, 26]
+    assert [len(cell) for cell in capsys.readouterr().out.splitlines()[1].split()] == [30, 23, 23]
     for whole in (("a", "b"), ("a" * 39, "b" * 39)):
         output.print_table(("A", "B"), [whole], optional=1)
         assert capsys.readouterr().out.splitlines()[1] == "  ".join(whole)
