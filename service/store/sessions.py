@@ -176,7 +176,7 @@ class SessionStore:
         """End every session of a user, also those being created now; the entry is written once, with the first."""
         shard = self._shards.of_digest(user)
         # First, so that a sign-in under way finds another generation than it has read, and records nothing.
-        await self._renew.run(shard.removals, (shard.keys.user_generation(user),))
+        await self._renew.run(shard.removals, (shard.keys.user_generation(user), shard.keys.none))
         ended, index = 0, shard.keys.user_sessions(user)
         while members := await shard.link.execute("ZRANGE", index, 0, _ENDED_AT_ONCE - 1, retry=True):
             told = entry._replace(body=b"") if ended else entry

@@ -391,6 +391,17 @@ def test_a_change_of_limits_for_which_a_right_was_lost_begins_no_count_anew(frag
         assert fragile.redis.client.get(count) == before
 
 
+def test_a_log_out_everywhere_for_which_a_right_was_lost_begins_no_count_anew(fragile: Site) -> None:
+    """A sign-in that began before would be taken for one behind the next log-out."""
+    path, body = "/api/admin/sessions/revoke", {"username": "uma"}
+    fragile.client.done("POST", path, json_body=body, bearer=fragile.admin)
+    (count,) = fragile.redis.client.keys("tokens:*:sg:*")
+    before = fragile.redis.client.get(count)
+    with without(fragile.redis, "set"):
+        fragile.client.post(path, body, bearer=fragile.admin).problem(503, "store_unavailable")
+        assert fragile.redis.client.get(count) == before
+
+
 def test_a_full_redis_still_validates_consumes_and_revokes_but_issues_nothing(fragile: Site) -> None:
     calls, active = Calls(fragile), fragile.create("stays active")
     used = fragile.create("limited", limits=[{"limit": 1000, "periodSeconds": 60}])

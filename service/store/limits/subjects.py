@@ -93,7 +93,8 @@ class SubjectStore:
             counts = await asyncio.gather(*[self._count_in(shard, subject, count) for shard in self._shards])
 
     async def _count_in(self, shard: Shard, subject: str, count: int) -> int:
-        counted: int = await self._count.run(shard.link, (shard.keys.limits_changed,), subject, count)
+        keys = shard.keys.limits_changed, shard.keys.none
+        counted: int = await self._count.run(shard.link, keys, subject, count)
         return counted
 
     async def page(self, after: str, size: int) -> list[str]:

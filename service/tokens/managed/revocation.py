@@ -65,7 +65,7 @@ class Revocation:
         if origin.actor == "anonymous":
             origin = msgspec.structs.replace(origin, actor=f"token:{token_id}")
         if sealed is None and reason is not None and reason.state == "revoked":
-            # What is left to do where an earlier try was cut off takes no right.
+            # It ended before. To finish what an earlier attempt left undone needs no permission.
             origin = msgspec.structs.replace(origin, bound=None)
         try:
             return (await self._managed_records.end(token_id, "revoked", origin, digest=digest))[0]
