@@ -136,7 +136,7 @@ class Credential(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class Quota(msgspec.Struct, frozen=True):
     """What a rate limit has left after one request, in the terms of the RateLimit header fields.
 
-    `retry_after` is 0 unless this limit refused the request, and also 0 if it would refuse such a request at any time.
+    `retry_after` is 0 unless this limit refused the request, and also 0 if one of the limits would always refuse it.
     """
 
     limit: RateLimit

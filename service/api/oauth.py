@@ -157,7 +157,7 @@ class OAuthApi(OperationGroup, tag="oauth"):
     async def revoke(self, call: Call) -> Response:
         """Revoke a token (RFC 7009).
 
-        The token itself is enough proof without a client secret. After the answer no later change makes it valid again,
+        Without a client secret the token itself is proof enough. After the answer no later change makes it valid again,
         whatever its state was; this includes one-time tokens. A managed token ends completely, also when an old secret
         in its overlap is sent; an old secret after its overlap has ended and ends nothing else. 503 `pending`: the
         token is refused from now on, but not confirmed as TOKENS_DURABILITY asks; send the request again.
@@ -188,9 +188,9 @@ class OAuthApi(OperationGroup, tag="oauth"):
     async def review(self, call: Call) -> ReviewAnswer:
         """Kubernetes TokenReview.
 
-        The user is the token's subject; a token without one is not authenticated. The answer has those audiences of
-        the review that TOKENS_KUBERNETES_AUDIENCES lists; without any the token is not authenticated. If the setting
-        is empty the answer has no audiences, which Kubernetes reads as the API server's own.
+        The user is the token's subject; a token without one is not authenticated. The answer has the audiences of the
+        review that TOKENS_KUBERNETES_AUDIENCES lists; a review for others alone is not authenticated. If either has
+        none, the answer has no audiences, which Kubernetes reads as the API server's own.
         """
         # An unusable token is 200 and `authenticated: false`: to the API server any other status is a failed webhook.
         await self._clients.admit(call)

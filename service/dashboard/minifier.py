@@ -98,8 +98,8 @@ def _as_one(modules: dict[str, str], paths: list[str], short: Mapping[str, str],
 
 def squeeze(script: str, short: Mapping[str, str]) -> str:
     """Removes what has no meaning outside strings and regular expressions: comments, spaces around operators, line ends
-    inside statements, the last semicolon in a block. Joins adjacent declarations and gives constants short names. Every
-    statement must end in a semicolon or a brace.
+    inside statements, the separator before a closing brace. Joins adjacent declarations, gives constants short names.
+    Every statement must end in a semicolon or a brace.
     """
     squeezed = ""
     # The nesting: "`" in a template literal; between braces "let" in a declaration, "" in another statement.

@@ -9,5 +9,6 @@ sessions                              which users are signed in, and which accou
 idempotency                           the Idempotency-Key header
 token_views                           records and filters, in the form these operations share
 schemas                               the bodies on the wire that several files share
+
 Each operation finds its caller in api/auth, asks a rule in tokens/managed, audit or webhooks, and answers a schema.
 """

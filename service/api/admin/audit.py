@@ -78,7 +78,7 @@ class AuditApi(OperationGroup, tag="audit"):
         """Verify the log.
 
         Reads the whole log. Faults are entries changed, misplaced or missing since they were sealed. An entry is
-        sealed within a second after it is written.
+        sealed about a second after it is written.
         """
         return verified(await self._verification.verify())
 

@@ -109,7 +109,7 @@ class AdminSessionsApi(OperationGroup, tag="sessions"):
     async def accounts(self, caller: Caller) -> AccountList:
         """List accounts.
 
-        The accounts that may sign in, without anything about passwords. `token-service accounts` changes them.
+        All accounts, disabled ones too, without anything about passwords. `token-service accounts` changes them.
         """
         found = self._accounts.items()
         last = await self._sessions.last_sign_ins([name for name, _ in found])

@@ -85,7 +85,7 @@ class GatewayApi(OperationGroup, tag="gateway"):
         return await self._decide(call, presented(headers, accepted=self._accepted), ask)
 
     @_spends(ONE_TIME, name="validateOneTimeToken")
-    @_spends(ONE_TIME_ENVOY, name="validateOneTimeTokenForEnvoy", summary="The same for Envoy's HTTP mode")
+    @_spends(ONE_TIME_ENVOY, name="validateOneTimeTokenForEnvoy", summary="Spend a one-time token in Envoy's HTTP mode")
     async def spend(self, call: Call) -> Response:
         """Validate a one-time token and spend it.
 

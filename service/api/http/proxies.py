@@ -28,7 +28,7 @@ class TrustedProxies:
         return bool(self._networks)
 
     def _trusts(self, address: str) -> bool:
-        """True if the address is in a trusted network. The peer of a unix socket has no address and is trusted too."""
+        """True if the address is trusted. A unix socket's peer, which has none, is trusted if there is any network."""
         if not address:
             return bool(self._networks)
         parsed = read_address(address)

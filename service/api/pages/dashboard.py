@@ -77,7 +77,7 @@ class DashboardApi(OperationGroup):
     @Operation("GET", "/dashboard/", ANYONE, hidden=True)
     @Operation("GET", "/dashboard/{path:path}", ANYONE, hidden=True)
     async def page(self, call: Call) -> Response:
-        """A file whose name holds its checksum, cached forever; for any other path the page itself, never cached."""
+        """A file below its checksum, cached forever; for any other path the page itself, revalidated each time."""
         path = call.path_parameters.get("path", "")
         version, _, name = path.partition("/")
         # Bundled at the first request, in a thread: most processes are never asked.

@@ -109,7 +109,7 @@ def to_limits(limits: tuple[Limit, ...]) -> tuple[RateLimit, ...]:
 
 
 def alone_given(wanted: LimitsGiven) -> dict[str, RateLimit | None]:
-    """The limits given by `rateLimit` and `quota`, by name. Raises InvalidRequest."""
+    """The limits given by `rateLimit` and `quota`, by member. Raises InvalidRequest."""
     given: dict[str, RateLimit | None] = {}
     for member, one in ((RATE, wanted.rate_limit), (QUOTA, wanted.quota)):
         if one is None:
