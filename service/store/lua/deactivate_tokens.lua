@@ -18,7 +18,7 @@ for first = 7, #KEYS, 5 do
   local over, since = is_active == '0' or (revoked_at or '0') ~= '0', (tonumber(of) or 1) - version
   local reply = not read and -2 or (read ~= digest or not (over or since <= 0)) and -1 or over and 0 or 1
   if reply >= 0 then
-    -- Another type in its place is ignored. Without the right to read it, no derived token would end: then this fails.
+    -- Another type under `derived` is ignored. Without the right to read it this fails: no derived token would end.
     local below = redis.pcall('ZRANGE', derived, 0, -1)
     if below.err and not string.find(below.err, 'WRONGTYPE') then return below end
     redis.call('DEL', credential, predecessor, derived, unpack(below))

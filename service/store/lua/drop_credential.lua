@@ -15,7 +15,7 @@ cost     O(log n + k log m) for k tokens derived from it and m derived from its 
 local credential, reason, metadata, on, off, dead, expiries = unpack(KEYS, 1, 7)
 local purges, used, owned, imported, events, derived = unpack(KEYS, 8, 13)
 local id, reason_until, keep, entry, seal = unpack(ARGV)
--- Something else there stops nothing. Without the right to read it, nothing would end what is named there.
+-- Another type under `derived` is ignored. Without the right to read it this fails: no derived token would end.
 local there, below = redis.call('EXISTS', credential), redis.pcall('ZRANGE', derived, 0, -1)
 if below.err and not string.find(below.err, 'WRONGTYPE') then return below end
 redis.call('DEL', credential, derived, unpack(below))
@@ -25,7 +25,7 @@ if there == 1 then
 end
 for place = 14, #KEYS do
   local of_ancestor = KEYS[place]
-  -- What stays there goes with its date.
+  -- A failure is ignored, because a member that stays vanishes at its expiry.
   redis.pcall('ZREM', of_ancestor, credential, unpack(below))
 end
 if there == 1 and redis.call('EXISTS', metadata) == 0 then

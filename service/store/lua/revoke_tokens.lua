@@ -22,7 +22,7 @@ for first = 9, #KEYS, 5 do
   local is_other = read ~= digest or not (over or since <= 0 or insist == '1')
   local reply = not read and -2 or is_other and -1 or over and 0 or 1
   if reply >= 0 then
-    -- Another type in its place is ignored. Without the right to read it, no derived token would end: then this fails.
+    -- Another type under `derived` is ignored. Without the right to read it this fails: no derived token would end.
     local below = redis.pcall('ZRANGE', derived, 0, -1)
     if below.err and not string.find(below.err, 'WRONGTYPE') then return below end
     redis.call('DEL', credential, predecessor, derived, unpack(below))

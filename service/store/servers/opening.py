@@ -210,7 +210,7 @@ async def open_primary(opener: Opener, addresses: Sequence[Address], clock: Serv
 
 
 async def open_node(opener: Opener, address: Address) -> AbstractConnection:
-    """A connection to a node of a cluster, which may be a replica. Raises the same errors."""
+    """A connection to a node of a cluster, which may be a replica. Otherwise raises the same errors."""
     connection = await opener.open([address])
     async with closed_on_failure(connection):
         await _ping(connection)
