@@ -7,15 +7,15 @@ from pathlib import Path
 
 import click
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
-from service.cli import program
 from service.cli.client import http
 from service.cli.commands import about, audit, verify
 from service.cli.commands.tokens import show, states
 from service.cli.doctor import command
 from service.cli.terminal import output, report
 from service.embedded import EmbeddedRedis
+from tests.cli.running import run_here
 from tests.cli.stub import Stub, serving
 
 Run = Callable[..., Result]
@@ -45,12 +45,7 @@ def stub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stub]:
 @pytest.fixture
 def run() -> Run:
     """Runs a command: `run("list", "--json", stdin="", env={})`. What would end in a traceback fails the test."""
-
-    def run_command(*arguments: str, stdin: str = "", env: dict[str, str | None] | None = None) -> Result:
-        runner = CliRunner()
-        return runner.invoke(program, arguments, stdin, env, catch_exceptions=False, prog_name="token-service")
-
-    return run_command
+    return run_here
 
 
 @pytest.fixture

@@ -3,12 +3,12 @@
 import hashlib
 import json
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import Result
 
 from tests.api.running import Lifespan, wait_until
 from tests.cli.running import call, running
@@ -28,9 +28,9 @@ def service() -> Iterator[Lifespan]:
     shutil.rmtree(folder)
 
 
-def settled(service: Lifespan, *arguments: str, stdin: str = "", **more: str) -> subprocess.CompletedProcess[str]:
+def settled(service: Lifespan, *arguments: str, stdin: str = "", **more: str) -> Result:
     """A command, repeated while Redis is too slow for it on a busy machine: the service says so, and to try again."""
-    ended: list[subprocess.CompletedProcess[str]] = []
+    ended: list[Result] = []
 
     def answered() -> bool:
         ended[:] = [call(service, *arguments, stdin=stdin, **more)]
@@ -43,12 +43,12 @@ def settled(service: Lifespan, *arguments: str, stdin: str = "", **more: str) ->
 def done(service: Lifespan, *arguments: str, stdin: str = "", **more: str) -> str:
     """What a command that must succeed prints."""
     ended = settled(service, *arguments, stdin=stdin, **more)
-    assert ended.returncode == 0, (arguments, ended.stderr, service.log)
+    assert ended.exit_code == 0, (arguments, ended.stderr, service.log)
     return ended.stdout
 
 
 def accepted(service: Lifespan, secret: str) -> bool:
-    code = settled(service, "verify", stdin=f"{secret}\n").returncode
+    code = settled(service, "verify", stdin=f"{secret}\n").exit_code
     assert code in (0, 3)
     return code == 0
 
@@ -66,9 +66,9 @@ def test_tokens_of_another_system_are_taken_in_and_an_export_gives_them_out(serv
     skipped = [line.split("\t")[:3] for line in tried.stdout.splitlines()]
     assert skipped == [["1071", "name_taken", "old-1060"], ["1081", "invalid_request", "no-secret"]]
     assert tried.stderr == "1,098 would be imported.\ntoken-service: 2 would be skipped\n"
-    assert (tried.returncode, accepted(service, OLD_SECRET)) == (1, False)
+    assert (tried.exit_code, accepted(service, OLD_SECRET)) == (1, False)
     taken = settled(service, "import", "-", "--json", stdin=text)
-    assert (taken.returncode, [taken.stdout, taken.stderr].count("")) == (1, 0)
+    assert (taken.exit_code, [taken.stdout, taken.stderr].count("")) == (1, 0)
     assert accepted(service, OLD_SECRET)
     assert accepted(service, "another-old-secret")
 
@@ -78,14 +78,14 @@ def test_tokens_of_another_system_are_taken_in_and_an_export_gives_them_out(serv
     assert (len(names), file.stat().st_mode & 0o777) == (1098, 0o600)
     assert "in-clear" in names
     assert OLD_SECRET not in file.read_text()
-    assert call(service, "export", str(file)).returncode == 1
+    assert call(service, "export", str(file)).exit_code == 1
     again = settled(service, "import", str(file), "--json")
     assert json.loads(again.stdout)["imported"] == 0
     assert {one["code"] for one in json.loads(again.stdout)["skipped"]} == {"exists"}
 
     dry = json.loads(done(service, "revoke", "--query", "old-", "--dry-run", "--json"))
     assert (dry["matched"], len(dry["sample"])) == (1096, 10)
-    assert call(service, "revoke", "--query", "old-").returncode == 2
+    assert call(service, "revoke", "--query", "old-").exit_code == 2
     assert done(service, "deactivate", "--query", "old-", "--yes").count("\tdeactivated\n") > 0
     assert json.loads(done(service, "deactivate", "--query", "old-", "--dry-run", "--json"))["matched"] == 0
     assert done(service, "revoke", "--status", "inactive", "--yes").count("\trevoked\n") > 0
@@ -104,7 +104,7 @@ def test_a_token_rotates_and_revokes_itself(service: Lifespan) -> None:
     assert json.loads(done(service, "self", "show", "--json", TOKENS_TOKEN=second))["rotations"] == 1
     done(service, "self", "revoke", "--yes", TOKENS_TOKEN=second)
     assert not accepted(service, second)
-    assert call(service, "self", "show", TOKENS_TOKEN=second).returncode == 4
+    assert call(service, "self", "show", TOKENS_TOKEN=second).exit_code == 4
 
 
 def test_a_refused_token_is_explained_and_its_secret_is_in_no_log(service: Lifespan) -> None:
@@ -125,5 +125,5 @@ def test_the_audit_log_is_verified_and_the_hours_are_counted(service: Lifespan) 
 
 def test_the_last_is_the_end_of_one_s_own_session(service: Lifespan) -> None:
     assert done(service, "sessions", "revoke", "admin", "--yes") == "admin\t1\n"
-    assert call(service, "list").returncode == 4
+    assert call(service, "list").exit_code == 4
     done(service, "login", "admin", stdin=f"{PASSWORD}\n")

@@ -17,7 +17,6 @@ import redis
 
 from service import embedded
 from tests.api.running import COMMAND, DEADLINE, Lifespan, wait_until
-from tests.cli.conftest import Run
 from tests.cli.running import call, own_environment, running
 
 pytestmark = pytest.mark.slow
@@ -34,7 +33,7 @@ def folder() -> Iterator[Path]:
 def done(service: Lifespan, *arguments: str, stdin: str = "") -> str:
     """What a command that must succeed prints."""
     ended = call(service, *arguments, stdin=stdin)
-    assert ended.returncode == 0, (arguments, ended.stderr, service.log)
+    assert ended.exit_code == 0, (arguments, ended.stderr, service.log)
     return ended.stdout
 
 
@@ -79,14 +78,12 @@ def test_a_first_start_needs_nothing_and_a_second_finds_everything_again(folder:
     assert "append-only file" in refuse_start(folder).stderr
 
 
-def test_a_session_of_commands(folder: Path, run: Run) -> None:
-    """Thirty of them in this process: starting one each would take most of the time, and others here do it."""
+def test_a_session_of_commands(folder: Path) -> None:
     with running(folder, TOKENS_ADMIN_PASSWORD="correct horse") as service:
         assert "correct horse" not in service.said
-        told: dict[str, str | None] = {**own_environment(folder, TOKENS_URL=service.url)}
 
         def command(*arguments: str, stdin: str = "", code: int = 0) -> str:
-            ended = run(*arguments, stdin=stdin, env=told)
+            ended = call(service, *arguments, stdin=stdin)
             assert ended.exit_code == code, (arguments, ended.stdout, ended.stderr)
             return ended.stdout
 
@@ -194,7 +191,7 @@ def test_a_disabled_account_is_out_after_a_reload(folder: Path, workers: int) ->
         done(service, "accounts", "disable", "admin")
         done(service, "stats")
         service.process.send_signal(signal.SIGHUP)
-        wait_until(lambda: call(service, "stats").returncode == 4, what="the session to end")
+        wait_until(lambda: call(service, "stats").exit_code == 4, what="the session to end")
         assert service.process.poll() is None
 
 
