@@ -48,7 +48,7 @@ def accounts_of(settings: Settings) -> dict[str, Account]:
 
 @contextmanager
 def naming(name: str, hint: str = "") -> Iterator[None]:
-    """Turns a ValueError inside the block into a SettingsError that names the setting."""
+    """Turns a ValueError or AccountsError inside the block into a SettingsError that names the setting."""
     try:
         yield
     except (AccountsError, ValueError) as error:
