@@ -165,6 +165,9 @@ async def test_a_session_ends_for_javas_own_client(port: int, service: Service) 
     secrets = [(await service.rules.sessions.sign_in("admin", PASSWORD, ADMIN)).secret for _ in range(4)]
     client = await asyncio.create_subprocess_exec(
         "java",
+        # It lives for a moment: what a longer life would repay costs more than all the rest.
+        "-XX:TieredStopAtLevel=1",
+        "-XX:+UseSerialGC",
         str(Path(__file__).with_name("Client.java")),
         f"http://127.0.0.1:{port}/api/token",
         *[json.dumps({"token": secret}) for secret in secrets],
