@@ -145,9 +145,9 @@ class Recording(Wrapped):
         super().__init__(link)
         self.asked: list[tuple[Any, ...]] = []
 
-    async def execute(self, *args: Any, **how: Any) -> Any:
+    def execute(self, *args: Any, **how: Any) -> Any:
         self.asked.append(args)
-        return await super().execute(*args, **how)
+        return super().execute(*args, **how)
 
     def names(self) -> list[str]:
         return [args[0] for args in self.asked]
